@@ -1,0 +1,69 @@
+package poco
+
+import (
+	"encoding/binary"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+)
+
+// Type strings of EIP-712. The order's stands in IexecLibOrders_v5, the
+// challenge's in the typed data that the market serves.
+const (
+	domainType          = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+	challengeDomainType = "EIP712Domain(string name,string version,uint256 chainId)"
+	challengeType       = "Challenge(string challenge)"
+	appOrderType        = "AppOrder(address app,uint256 appprice,uint256 volume,bytes32 tag,address datasetrestrict,address workerpoolrestrict,address requesterrestrict,bytes32 salt)"
+)
+
+// Domain is the part of an EIP-712 domain in which one deployment of the
+// protocol differs from another.
+type Domain struct {
+	ChainID uint64
+	Hub     common.Address
+}
+
+// Name and Version are the constant parts of the domain, as the hub's domain()
+// returns them.
+const (
+	DomainName    = "iExecODB"
+	DomainVersion = "5.0.0"
+)
+
+// Separator returns the domain separator, the hub's eip712domain_separator().
+func (d Domain) Separator() common.Hash {
+	return hashStruct(domainType, hashString(DomainName), hashString(DomainVersion), uint64Word(d.ChainID), addressWord(d.Hub))
+}
+
+func (d Domain) digest(structHash common.Hash) common.Hash {
+	return typedDataDigest(d.Separator(), structHash)
+}
+
+// ChallengeHash returns the digest that an address signs to log into the
+// market: the typed data {challenge: text} in the domain {name: "iExec
+// Gateway", version: "1", chainId}, which names no contract.
+func ChallengeHash(chainID uint64, text string) common.Hash {
+	domain := hashStruct(challengeDomainType, hashString("iExec Gateway"), hashString("1"), uint64Word(chainID))
+	return typedDataDigest(domain, hashStruct(challengeType, hashString(text)))
+}
+
+func typedDataDigest(domain, structHash common.Hash) common.Hash {
+	return crypto.Keccak256Hash([]byte{0x19, 0x01}, domain[:], structHash[:])
+}
+
+func hashStruct(typ string, words ...common.Hash) common.Hash {
+	data := hashString(typ).Bytes()
+	for _, w := range words {
+		data = append(data, w[:]...)
+	}
+	return crypto.Keccak256Hash(data)
+}
+
+func hashString(s string) common.Hash { return crypto.Keccak256Hash([]byte(s)) }
+
+func addressWord(a common.Address) common.Hash { return common.BytesToHash(a[:]) }
+
+func uint64Word(n uint64) (w common.Hash) {
+	binary.BigEndian.PutUint64(w[24:], n)
+	return w
+}

@@ -1,0 +1,109 @@
+package poco
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/big"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/common/math"
+)
+
+// MaxAmount is the highest price (in nRLC) and the highest volume that the
+// market takes: 2^53-1. The contracts themselves take any uint256.
+const MaxAmount = 1<<53 - 1
+
+// AppOrder is the offer of an app's owner to sell runs of the app: the struct
+// AppOrder of IexecLibOrders_v5 without its signature.
+type AppOrder struct {
+	App      common.Address
+	AppPrice *big.Int // per run, in nRLC (1 RLC = 10^9 nRLC)
+	Volume   *big.Int // number of runs
+	Tag      Tag
+
+	// Who may use the order: the zero address is anybody, another one that
+	// address or the members of the group contract there.
+	DatasetRestrict    common.Address
+	WorkerpoolRestrict common.Address
+	RequesterRestrict  common.Address
+
+	Salt common.Hash // makes orders that are alike distinct
+}
+
+// Hash returns the order's EIP-712 digest, which the owner signs and by which
+// the hub and the market name the order.
+func (o AppOrder) Hash(d Domain) common.Hash {
+	return d.digest(hashStruct(appOrderType,
+		addressWord(o.App), common.BigToHash(o.AppPrice), common.BigToHash(o.Volume), common.Hash(o.Tag),
+		addressWord(o.DatasetRestrict), addressWord(o.WorkerpoolRestrict), addressWord(o.RequesterRestrict), o.Salt))
+}
+
+// Equal reports whether the two orders are the same offer.
+func (o AppOrder) Equal(p AppOrder) bool { return o.Hash(Domain{}) == p.Hash(Domain{}) }
+
+// SignedAppOrder is an AppOrder with the signature of the app's owner.
+type SignedAppOrder struct {
+	AppOrder
+	Sign []byte // 65 bytes r ‖ s ‖ v; the contract also takes 64 (EIP-2098) and what an ERC-1271 owner accepts
+}
+
+// Equal reports whether the two are the same offer under the same signature.
+func (o SignedAppOrder) Equal(p SignedAppOrder) bool {
+	return o.AppOrder.Equal(p.AppOrder) && bytes.Equal(o.Sign, p.Sign)
+}
+
+// appOrderJSON is an order as iExec's SDK and market write it. Amounts are
+// decimal strings in the SDK's orders and numbers in the market's answers.
+type appOrderJSON struct {
+	App                common.Address        `json:"app"`
+	AppPrice           *math.HexOrDecimal256 `json:"appprice"`
+	Volume             *math.HexOrDecimal256 `json:"volume"`
+	Tag                *Tag                  `json:"tag"`
+	DatasetRestrict    common.Address        `json:"datasetrestrict"`
+	WorkerpoolRestrict common.Address        `json:"workerpoolrestrict"`
+	RequesterRestrict  common.Address        `json:"requesterrestrict"`
+	Salt               *common.Hash          `json:"salt"`
+	Sign               hexutil.Bytes         `json:"sign"`
+}
+
+// MarshalJSON writes the order as iExec's SDK does: addresses with their
+// checksum, amounts as decimal strings.
+func (o SignedAppOrder) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		App                string        `json:"app"`
+		AppPrice           string        `json:"appprice"`
+		Volume             string        `json:"volume"`
+		Tag                Tag           `json:"tag"`
+		DatasetRestrict    string        `json:"datasetrestrict"`
+		WorkerpoolRestrict string        `json:"workerpoolrestrict"`
+		RequesterRestrict  string        `json:"requesterrestrict"`
+		Salt               common.Hash   `json:"salt"`
+		Sign               hexutil.Bytes `json:"sign"`
+	}{
+		o.App.Hex(), o.AppPrice.String(), o.Volume.String(), o.Tag,
+		o.DatasetRestrict.Hex(), o.WorkerpoolRestrict.Hex(), o.RequesterRestrict.Hex(), o.Salt, o.Sign,
+	})
+}
+
+// UnmarshalJSON reads an order as iExec's SDK or market wrote it. A missing
+// price, volume, tag or salt is an error.
+func (o *SignedAppOrder) UnmarshalJSON(data []byte) error {
+	var w appOrderJSON
+	if err := json.Unmarshal(data, &w); err != nil {
+		return fmt.Errorf("decoding apporder: %w", err)
+	}
+	if w.AppPrice == nil || w.Volume == nil || w.Tag == nil || w.Salt == nil {
+		return fmt.Errorf("decoding apporder: appprice, volume, tag and salt are required")
+	}
+	*o = SignedAppOrder{
+		AppOrder: AppOrder{
+			App: w.App, AppPrice: (*big.Int)(w.AppPrice), Volume: (*big.Int)(w.Volume), Tag: *w.Tag,
+			DatasetRestrict: w.DatasetRestrict, WorkerpoolRestrict: w.WorkerpoolRestrict, RequesterRestrict: w.RequesterRestrict,
+			Salt: *w.Salt,
+		},
+		Sign: w.Sign,
+	}
+	return nil
+}
