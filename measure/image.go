@@ -1,0 +1,242 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Runner runs an image's own program, with env added to the image's
+// environment, without network, and returns the program's exit code. It ends
+// the program when ctx is done and then returns ctx's error.
+type Runner interface {
+	Run(ctx context.Context, image v1.Image, env []string, stdout, stderr io.Writer) (exitCode int, err error)
+}
+
+// Format is the shape of what a chain stores about an enclave.
+type Format string
+
+const (
+	Legacy Format = "legacy" // KEY|TAG|MRENCLAVE, see Fingerprint
+	JSON   Format = "json"   // see Object
+	None   Format = "none"   // nothing: for TDX the image's digest is the measurement
+)
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (f *Format) UnmarshalText(text []byte) error {
+	switch v := Format(text); v {
+	case Legacy, JSON, None:
+		*f = v
+		return nil
+	}
+	return fmt.Errorf("unknown enclave format %q, want %s, %s or %s", text, Legacy, JSON, None)
+}
+
+// Spec says what to measure an image for and where else its value stands.
+type Spec struct {
+	Format  Format
+	Object  Object        // with JSON: all but the fingerprint
+	File    string        // absolute path of a fingerprint file in the image; it need not exist
+	Log     []byte        // what the build printed; empty when it was cached
+	Claim   string        // the value that the image's publisher stated; empty: none
+	Timeout time.Duration // for one run of the image
+}
+
+// Enclave is the measurement of an image.
+type Enclave struct {
+	Format    Format
+	MRENCLAVE MRENCLAVE // zero with None
+	Value     string    // what the chain stores; empty with None
+	Readings  []Reading // where the value was found, the run of the image first
+	Portable  bool      // the value can be found again from the image alone, without the build's output
+}
+
+// IsSynthetic reports whether a stand-in toolchain made the measurement.
+func (e Enclave) IsSynthetic() bool { return e.MRENCLAVE.IsSynthetic() }
+
+// Reading is one place's statement of the measurement.
+type Reading struct {
+	Source string // "the image, run in hash mode", "file /conf/fingerprint.txt", "build output", ...
+	Value  string
+}
+
+// Image measures an image by running it and compares the value with the other
+// sources of spec, whichever exist.
+//
+// Errors: *OutputError when the program printed no single measurement,
+// *TimeoutError, *FormatError (wrapped, with its source) for a malformed
+// statement, *MismatchError when two sources disagree, and *NoSealError when a
+// legacy fingerprint is wanted and nothing states KEY and TAG.
+func Image(ctx context.Context, r Runner, image v1.Image, spec Spec) (Enclave, error) {
+	if spec.Format == None {
+		return Enclave{Format: None, Portable: true}, nil
+	}
+	m, readings, err := run(ctx, r, image, spec)
+	if err != nil {
+		return Enclave{}, err
+	}
+	stated, err := statements(image, spec)
+	if err != nil {
+		return Enclave{}, err
+	}
+	for _, s := range stated {
+		readings = append(readings, Reading{s.source, s.text})
+	}
+	if !agree(m, stated) {
+		return Enclave{}, &MismatchError{readings}
+	}
+	value, err := chainValue(m, stated, spec)
+	if err != nil {
+		return Enclave{}, err
+	}
+	return Enclave{Format: spec.Format, MRENCLAVE: m, Value: value, Readings: readings, Portable: portable(stated, spec)}, nil
+}
+
+// run reads the measurement from the image itself. With a heap on the chain it
+// is read twice: iExec's worker starts the enclave with that heap, so it has to
+// be the one that was measured.
+func run(ctx context.Context, r Runner, image v1.Image, spec Spec) (MRENCLAVE, []Reading, error) {
+	m, err := runOnce(ctx, r, image, spec.Timeout, hashSetting)
+	readings := []Reading{{"the image, run in hash mode", m.String()}}
+	if err != nil || spec.Format != JSON {
+		return m, readings, err
+	}
+	withHeap, err := runOnce(ctx, r, image, spec.Timeout, hashSetting, heapSetting(spec.Object.HeapSize))
+	if err != nil {
+		return m, nil, err
+	}
+	readings = append(readings, Reading{fmt.Sprintf("the image, run in hash mode with a heap of %d bytes", spec.Object.HeapSize), withHeap.String()})
+	if withHeap != m {
+		return m, nil, &MismatchError{readings}
+	}
+	return m, readings, nil
+}
+
+func runOnce(ctx context.Context, r Runner, image v1.Image, limit time.Duration, env ...string) (MRENCLAVE, error) {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var out output
+	var err error
+	out.exitCode, err = r.Run(limited, image, env, &out.stdout, &out.stderr)
+	if err != nil && ctx.Err() == nil && errors.Is(limited.Err(), context.DeadlineExceeded) {
+		return MRENCLAVE{}, &TimeoutError{After: limit, Stdout: out.stdout.String(), Stderr: out.stderr.String()}
+	}
+	if err != nil {
+		return MRENCLAVE{}, fmt.Errorf("running the image in hash mode: %w", err)
+	}
+	return parseHashOutput(out)
+}
+
+// statement is what a file, a line of output or a publisher says the value is.
+type statement struct {
+	source      string
+	text        string
+	mrenclave   MRENCLAVE
+	fingerprint *Fingerprint // nil: the text states the MRENCLAVE only
+}
+
+const (
+	logSource   = "build output"
+	claimSource = "the publisher's claim"
+)
+
+func fileSource(path string) string { return "file " + path }
+
+func statements(image v1.Image, spec Spec) ([]statement, error) {
+	var all []statement
+	add := func(source, text string) error {
+		s, err := parseStatement(source, text)
+		all = append(all, s)
+		return err
+	}
+	if spec.File != "" {
+		content, err := readFile(image, spec.File)
+		if err != nil {
+			return nil, fmt.Errorf("reading file %s of the image: %w", spec.File, err)
+		}
+		if content != nil {
+			if err := add(fileSource(spec.File), strings.TrimRight(string(content), "\r\n")); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, text := range printedStatements(spec.Log) {
+		if err := add(logSource, text); err != nil {
+			return nil, err
+		}
+	}
+	if spec.Claim != "" {
+		if err := add(claimSource, spec.Claim); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// parseStatement reads one of the three shapes in which the value is written
+// down, told apart by a character that the others cannot hold.
+func parseStatement(source, text string) (statement, error) {
+	s := statement{source: source, text: text}
+	var err error
+	switch {
+	case strings.HasPrefix(text, "{"):
+		var o Object
+		o, err = ParseObject([]byte(text))
+		s.mrenclave = o.Fingerprint
+	case strings.Contains(text, "|"):
+		var f Fingerprint
+		f, err = ParseFingerprint(text)
+		s.mrenclave, s.fingerprint = f.MRENCLAVE, &f
+	default:
+		s.mrenclave, err = ParseMRENCLAVE(text)
+	}
+	if err != nil {
+		return s, fmt.Errorf("reading the fingerprint in %s: %w", source, err)
+	}
+	return s, nil
+}
+
+func agree(m MRENCLAVE, stated []statement) bool {
+	var seal *Fingerprint
+	for _, s := range stated {
+		if s.mrenclave != m {
+			return false
+		}
+		if s.fingerprint == nil {
+			continue
+		}
+		if seal != nil && *seal != *s.fingerprint {
+			return false
+		}
+		seal = s.fingerprint
+	}
+	return true
+}
+
+func chainValue(m MRENCLAVE, stated []statement, spec Spec) (string, error) {
+	if spec.Format == JSON {
+		o := spec.Object
+		o.Fingerprint = m
+		return o.String(), o.Validate()
+	}
+	for _, s := range stated {
+		if s.fingerprint != nil {
+			return s.fingerprint.String(), nil
+		}
+	}
+	return "", &NoSealError{MRENCLAVE: m, File: spec.File}
+}
+
+// portable reports whether the seal is stated anywhere but in the output of a
+// build, which nobody else has.
+func portable(stated []statement, spec Spec) bool {
+	return spec.Format != Legacy || slices.ContainsFunc(stated, func(s statement) bool {
+		return s.fingerprint != nil && s.source != logSource
+	})
+}

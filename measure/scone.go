@@ -1,0 +1,79 @@
+package measure
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// What SCONE's runtime reads and prints. With SCONE_HASH=1 it prints the
+// MRENCLAVE alone on standard output and ends without running the program;
+// warnings go to standard error (SCONE documentation, page MrEnclave).
+const hashSetting = "SCONE_HASH=1"
+
+// heapSetting gives the runtime a heap as iExec's worker does: in bytes.
+func heapSetting(bytes uint64) string { return fmt.Sprintf("SCONE_HEAP=%d", bytes) }
+
+// parseHashOutput reads what the runtime printed in hash mode. A terminal's
+// carriage return is taken; anything else beside the one line is an error, as
+// it is for iExec's own service.
+func parseHashOutput(out output) (MRENCLAVE, error) {
+	text := strings.ReplaceAll(out.stdout.String(), "\r\n", "\n")
+	line, rest, _ := strings.Cut(text, "\n")
+	m, err := ParseMRENCLAVE(line)
+	switch {
+	case out.exitCode != 0:
+		return MRENCLAVE{}, out.problem(fmt.Sprintf("ended with exit code %d", out.exitCode))
+	case strings.TrimSpace(text) == "":
+		return MRENCLAVE{}, out.problem("printed nothing")
+	case err != nil:
+		return MRENCLAVE{}, out.problem("printed something else: " + err.Error())
+	case rest != "" && allHashes(text):
+		return MRENCLAVE{}, out.problem("printed more than one measurement")
+	case rest != "":
+		return MRENCLAVE{}, out.problem("printed more than the measurement")
+	}
+	return m, nil
+}
+
+func allHashes(text string) bool {
+	for line := range strings.Lines(text) {
+		if _, err := ParseMRENCLAVE(strings.TrimSuffix(line, "\n")); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// printedMarks are the ways in which the build scripts in use announce a
+// fingerprint: iExec's template of 2019 (MREnclave: …), its scripts of 2020
+// (<mrenclave>…</mrenclave>) and the iexec.json line of its demo apps.
+var printedMarks = []*regexp.Regexp{
+	regexp.MustCompile(`(?:^|\s)MREnclave:\s*(\S.*?)\s*$`),
+	regexp.MustCompile(`<mrenclave>(.*)</mrenclave>`),
+	regexp.MustCompile(`"mrenclave":\s*"([^"]*)"`),
+}
+
+// printedStatements returns the fingerprints that a build's output announces,
+// each once, in order.
+func printedStatements(log []byte) []string {
+	var found []string
+	seen := map[string]bool{}
+	lines := bufio.NewScanner(bytes.NewReader(log))
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		for _, mark := range printedMarks {
+			if m := mark.FindStringSubmatch(lines.Text()); m != nil && !seen[m[1]] {
+				seen[m[1]] = true
+				found = append(found, m[1])
+			}
+		}
+	}
+	return found
+}
+
+// maxLine bounds a line of the build's output that is looked at; longer ones
+// end the search, which no announcement follows in practice.
+const maxLine = 1 << 20
