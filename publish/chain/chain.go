@@ -1,0 +1,184 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/url"
+
+	"github.com/ethereum/go-ethereum/accounts/abi"
+	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/ethclient"
+
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/internal/redact"
+)
+
+// Backend is a connection to an Ethereum node: go-ethereum's own interfaces, as
+// ethclient.Client implements them.
+type Backend interface {
+	bind.Backend
+	ChainID(ctx context.Context) (*big.Int, error)
+	BalanceAt(ctx context.Context, account common.Address, block *big.Int) (*big.Int, error)
+}
+
+// Client is a connection to a deployment of the protocol that was found to be what its profile
+// says.
+type Client struct {
+	poco.Chain // with AppRegistry as the hub names it
+	backend    Backend
+	caller     common.Address // of read-only calls: some nodes refuse calls without a sender
+}
+
+// RPCError says that a node did not answer, or answered with an error.
+type RPCError struct {
+	URL string // scheme and host only: the rest may hold an API key
+	Act string
+	Err error
+}
+
+func (e *RPCError) Error() string { return fmt.Sprintf("%s at %s: %v", e.Act, e.URL, e.Err) }
+
+// Unwrap returns the node's error.
+func (e *RPCError) Unwrap() error { return e.Err }
+
+// Evidence returns where it happened.
+func (e *RPCError) Evidence() [][2]string {
+	return [][2]string{{"where", e.URL}, {"act", e.Act}, {"because", e.Err.Error()}}
+}
+
+// WrongChainError says that a node, or the contract at the hub's address, is
+// not the one that the profile describes.
+type WrongChainError struct {
+	What      string // "chain id", "hub domain", "app registry"
+	Got, Want string
+	URL       string
+}
+
+func (e *WrongChainError) Error() string {
+	return fmt.Sprintf("wrong %s at %s: got %s, want %s", e.What, e.URL, e.Got, e.Want)
+}
+
+// Evidence returns both values.
+func (e *WrongChainError) Evidence() [][2]string {
+	return [][2]string{{"expected " + e.What, e.Want}, {"actual " + e.What, e.Got}, {"where", e.URL}}
+}
+
+// NotPoCoError says that the contract at the hub's address does not answer as a
+// hub does.
+type NotPoCoError struct {
+	Hub common.Address
+	URL string
+	Err error
+}
+
+func (e *NotPoCoError) Error() string {
+	return fmt.Sprintf("the contract %s at %s is no PoCo hub: %v", e.Hub, e.URL, e.Err)
+}
+
+// Unwrap returns what the call ended with.
+func (e *NotPoCoError) Unwrap() error { return e.Err }
+
+// Evidence returns the address and the answer.
+func (e *NotPoCoError) Evidence() [][2]string {
+	return [][2]string{{"expected", "domain() answers " + poco.DomainName + " " + poco.DomainVersion}, {"actual", e.Err.Error()}, {"where", e.Hub.Hex() + " at " + e.URL}}
+}
+
+// Connect dials a chain's node and checks that the node is on the chain and the
+// hub is the profile's: the chain id, the four values of domain(), and the app
+// registry.
+//
+// Errors: *RPCError, *WrongChainError, *NotPoCoError.
+func Connect(ctx context.Context, profile poco.Chain) (*Client, error) {
+	client, err := ethclient.DialContext(ctx, profile.RPC)
+	if err != nil {
+		return nil, &RPCError{redact.URL(profile.RPC), "dialing", redact.Error(err)}
+	}
+	c := &Client{Chain: profile, backend: client}
+	if err := c.check(ctx); err != nil {
+		client.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Client) check(ctx context.Context) error {
+	id, err := c.backend.ChainID(ctx)
+	if err != nil {
+		return c.rpcError("asking for the chain id", err)
+	}
+	if !id.IsUint64() || id.Uint64() != c.ID {
+		return &WrongChainError{"chain id", id.String(), fmt.Sprint(c.ID), redact.URL(c.RPC)}
+	}
+	if err := c.checkDomain(ctx); err != nil {
+		return err
+	}
+	registry, err := call[common.Address](ctx, c, c.hub(), "appregistry")
+	if err != nil {
+		return &NotPoCoError{c.Hub, redact.URL(c.RPC), err}
+	}
+	if c.AppRegistry != (common.Address{}) && registry != c.AppRegistry {
+		return &WrongChainError{"app registry", registry.Hex(), c.AppRegistry.Hex(), redact.URL(c.RPC)}
+	}
+	c.AppRegistry = registry
+	return nil
+}
+
+// checkDomain compares the EIP-712 domain in which orders will be signed with
+// the one that the hub checks them in.
+func (c *Client) checkDomain(ctx context.Context) error {
+	type domain struct {
+		Name, Version     string
+		ChainId           *big.Int //nolint:revive // go-ethereum derives the name from the ABI
+		VerifyingContract common.Address
+	}
+	var out []any
+	if err := c.hub().Call(c.callOpts(ctx), &out, "domain"); unreachable(err) {
+		return c.rpcError("asking the hub for its domain", err)
+	} else if err != nil {
+		return &NotPoCoError{c.Hub, redact.URL(c.RPC), err}
+	}
+	got := *abi.ConvertType(out[0], new(domain)).(*domain)
+	show := func(name, version string, id, hub any) string {
+		return fmt.Sprintf("%s %s %v %v", name, version, id, hub)
+	}
+	actual := show(got.Name, got.Version, got.ChainId, got.VerifyingContract)
+	if want := show(poco.DomainName, poco.DomainVersion, c.ID, c.Hub); actual != want {
+		return &WrongChainError{"hub domain", actual, want, redact.URL(c.RPC)}
+	}
+	return nil
+}
+
+func (c *Client) hub() *bind.BoundContract      { return c.contract(c.Hub, poco.HubABI()) }
+func (c *Client) registry() *bind.BoundContract { return c.contract(c.AppRegistry, poco.RegistryABI()) }
+
+func (c *Client) contract(at common.Address, itf abi.ABI) *bind.BoundContract {
+	return bind.NewBoundContract(at, itf, c.backend, c.backend, c.backend)
+}
+
+func (c *Client) callOpts(ctx context.Context) *bind.CallOpts {
+	return &bind.CallOpts{Context: ctx, From: c.caller}
+}
+
+// call makes a read-only call that answers one value.
+func call[T any](ctx context.Context, c *Client, contract *bind.BoundContract, method string, args ...any) (T, error) {
+	var out []any
+	if err := contract.Call(c.callOpts(ctx), &out, method, args...); err != nil {
+		var zero T
+		return zero, c.rpcError("calling "+method, err)
+	}
+	return *abi.ConvertType(out[0], new(T)).(*T), nil
+}
+
+func (c *Client) rpcError(act string, err error) error {
+	return &RPCError{redact.URL(c.RPC), act, redact.Error(err)}
+}
+
+// unreachable reports whether the node could not be asked, in contrast to an
+// answer that is an error.
+func unreachable(err error) bool {
+	var network *url.Error
+	return errors.As(err, &network) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

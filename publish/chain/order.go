@@ -1,0 +1,49 @@
+package chain
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/poco"
+)
+
+// OrderError says that an order cannot be matched: closed on chain, used up,
+// dead, or not the order that was expected.
+type OrderError struct {
+	Hash      common.Hash
+	Problem   string
+	Got, Want string
+	Where     string // the chain's name, or the market's host
+}
+
+func (e *OrderError) Error() string { return fmt.Sprintf("order %s %s", e.Hash, e.Problem) }
+
+// Evidence returns both values.
+func (e *OrderError) Evidence() [][2]string {
+	return [][2]string{{"expected", e.Want}, {"actual", e.Got}, {"where", e.Where}}
+}
+
+// CheckOrder asks the hub whether an order can be matched: the signature is the
+// owner's, and the volume is not consumed. Its error is an *OrderError if not.
+func CheckOrder(ctx context.Context, c *Client, order poco.SignedAppOrder, owner common.Address) error {
+	hash := order.Hash(c.Domain())
+	valid, err := call[bool](ctx, c, c.hub(), "verifySignature", owner, hash, order.Sign)
+	if err != nil && !strings.Contains(err.Error(), "revert") { // as the hub does for a malformed signature
+		return err
+	}
+	if !valid {
+		return &OrderError{hash, "is not signed by the app's owner", fmt.Sprintf("signature 0x%x", order.Sign), "a signature of " + owner.Hex(), c.Name}
+	}
+	consumed, err := call[*big.Int](ctx, c, c.hub(), "viewConsumed", hash)
+	if err != nil {
+		return err
+	}
+	if consumed.Cmp(order.Volume) >= 0 {
+		return &OrderError{hash, "is closed or used up on chain", "consumed " + consumed.String(), "less than " + order.Volume.String(), c.Name}
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/poco"
+)
+
+// NewApp returns the app that a pushed image is registered as. Its multiaddr is
+// repository:tag, since iExec's workers split a reference at its last colon and
+// cannot pull @sha256; the checksum pins the manifest.
+func NewApp(owner common.Address, appName string, tag name.Tag, image name.Digest, enclave measure.Enclave) (poco.App, error) {
+	digest, err := v1.NewHash(image.DigestStr())
+	if err != nil {
+		return poco.App{}, fmt.Errorf("reading digest: %w", err)
+	}
+	return poco.App{
+		Owner:     owner,
+		Name:      appName,
+		Type:      poco.TypeDocker,
+		Multiaddr: []byte(Multiaddr(tag.Name())),
+		Checksum:  common.HexToHash(digest.Hex),
+		MREnclave: []byte(enclave.Value),
+	}, nil
+}
+
+// Multiaddr writes a reference as iExec's own apps do: Docker Hub's name is
+// docker.io there, which workers strip.
+func Multiaddr(reference string) string {
+	return strings.Replace(reference, name.DefaultRegistry+"/", "docker.io/", 1)
+}
+
+// Registration is an app's place on a chain.
+type Registration struct {
+	App     poco.App
+	Address common.Address
+	Created bool        // by this call; else it was there before
+	Tx      common.Hash // of createApp; zero unless Created
+	Block   uint64
+}
+
+// SyntheticError refuses a stand-in's measurement on a chain where apps are
+// real.
+type SyntheticError struct {
+	MRENCLAVE measure.MRENCLAVE
+	Chain     string
+}
+
+func (e *SyntheticError) Error() string {
+	return fmt.Sprintf("the measurement was made by a stand-in toolchain and cannot be registered on %s", e.Chain)
+}
+
+// Evidence returns the value.
+func (e *SyntheticError) Evidence() [][2]string {
+	return [][2]string{{"MRENCLAVE", e.MRENCLAVE.String()}, {"mark", "its first bytes are " + measure.SyntheticPrefix}, {"chain", e.Chain + " is no development chain"}}
+}
+
+// CheckEnclave refuses a synthetic measurement outside development chains with a
+// *SyntheticError.
+func (c *Client) CheckEnclave(enclave measure.Enclave) error {
+	if enclave.IsSynthetic() && !c.IsDevelopment() {
+		return &SyntheticError{enclave.MRENCLAVE, c.Name}
+	}
+	return nil
+}
+
+// AppConflictError says that the contract at an app's address is not the app.
+type AppConflictError struct {
+	Address common.Address
+	Diff    []poco.FieldDiff // A: what is there, B: what was expected
+	Chain   string
+}
+
+func (e *AppConflictError) Error() string {
+	var fields []string
+	for _, d := range e.Diff {
+		fields = append(fields, d.Field)
+	}
+	return fmt.Sprintf("the app at %s on %s has another %s", e.Address, e.Chain, strings.Join(fields, ", "))
+}
+
+// Evidence returns each field that differs.
+func (e *AppConflictError) Evidence() [][2]string {
+	facts := [][2]string{{"where", e.Address.Hex() + " on " + e.Chain}}
+	for _, d := range e.Diff {
+		facts = append(facts, [2]string{"expected " + d.Field, d.B}, [2]string{"actual " + d.Field, d.A})
+	}
+	return facts
+}
+
+// Register puts an app on a chain. When the app is there already it is used;
+// else createApp makes it. In both cases every field is read back.
+//
+// Errors: *SyntheticError, *AppConflictError (also for an app that was given to
+// another owner since), *FundsError, *RPCError.
+func Register(ctx context.Context, c *Client, w Wallet, app poco.App, enclave measure.Enclave) (Registration, error) {
+	if err := c.CheckEnclave(enclave); err != nil {
+		return Registration{}, err
+	}
+	reg, err := Lookup(ctx, c, app)
+	var missing *NoAppError
+	if !errors.As(err, &missing) {
+		return reg, err
+	}
+	receipt, err := c.send(ctx, w, c.registry(), "createApp", arguments(app)...)
+	if err != nil {
+		// A parallel run of the same release makes the same app first; then
+		// this transaction fails, and what counts is there.
+		if reg, lookupErr := Lookup(ctx, c, app); lookupErr == nil {
+			return reg, nil
+		}
+		return Registration{}, fmt.Errorf("creating app: %w", err)
+	}
+	reg, err = Lookup(ctx, c, app)
+	reg.Created, reg.Tx, reg.Block = true, receipt.TxHash, receipt.BlockNumber.Uint64()
+	return reg, err
+}
+
+// NoAppError says that an app is not registered.
+type NoAppError struct {
+	Address common.Address
+	Chain   string
+}
+
+func (e *NoAppError) Error() string {
+	return fmt.Sprintf("no app is registered at %s on %s", e.Address, e.Chain)
+}
+
+// Evidence returns where it was looked for.
+func (e *NoAppError) Evidence() [][2]string {
+	return [][2]string{{"where", e.Address.Hex() + " on " + e.Chain}}
+}
+
+// Lookup predicts an app's address and reads back what is there, without
+// writing. The address is CREATE2's over all six fields.
+//
+// Errors: *NoAppError, *AppConflictError, *RPCError.
+func Lookup(ctx context.Context, c *Client, app poco.App) (Registration, error) {
+	address, err := call[common.Address](ctx, c, c.registry(), "predictApp", arguments(app)...)
+	if err != nil {
+		return Registration{}, err
+	}
+	there, err := ReadApp(ctx, c, address)
+	if err != nil {
+		return Registration{App: app, Address: address}, err
+	}
+	if diff := there.Diff(app); len(diff) > 0 {
+		return Registration{}, &AppConflictError{address, diff, c.Name}
+	}
+	return Registration{App: there, Address: address}, nil
+}
+
+// ReadApp reads an app's six fields. Its error is a *NoAppError for an address
+// that the registry does not know, whatever contract may be there.
+func ReadApp(ctx context.Context, c *Client, address common.Address) (poco.App, error) {
+	registered, err := call[bool](ctx, c, c.registry(), "isRegistered", address)
+	if err != nil {
+		return poco.App{}, err
+	}
+	if !registered {
+		return poco.App{}, &NoAppError{address, c.Name}
+	}
+	contract := c.contract(address, poco.AppABI())
+	var app poco.App
+	var errs [6]error
+	app.Owner, errs[0] = call[common.Address](ctx, c, contract, "owner")
+	app.Name, errs[1] = call[string](ctx, c, contract, "m_appName")
+	app.Type, errs[2] = call[string](ctx, c, contract, "m_appType")
+	app.Multiaddr, errs[3] = call[[]byte](ctx, c, contract, "m_appMultiaddr")
+	app.Checksum, errs[4] = call[common.Hash](ctx, c, contract, "m_appChecksum")
+	app.MREnclave, errs[5] = call[[]byte](ctx, c, contract, "m_appMREnclave")
+	return app, errors.Join(errs[:]...)
+}
+
+// arguments are those of createApp and predictApp.
+func arguments(app poco.App) []any {
+	return []any{app.Owner, app.Name, app.Type, app.Multiaddr, app.Checksum, app.MREnclave}
+}

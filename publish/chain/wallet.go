@@ -1,0 +1,193 @@
+package chain
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
+	"github.com/ethereum/go-ethereum/accounts/keystore"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+
+	"github.com/mrelease/mrelease/poco"
+)
+
+// Wallet is the key of an app's owner.
+type Wallet struct {
+	Address common.Address
+	key     *ecdsa.PrivateKey
+}
+
+// WalletError says why a wallet cannot be opened. It never holds key material.
+type WalletError struct {
+	Where   string // a file's path, or "raw key"
+	Problem string
+	Err     error
+}
+
+func (e *WalletError) Error() string { return fmt.Sprintf("opening wallet %s: %s", e.Where, e.Problem) }
+
+// Unwrap returns the cause, if there is one that may be shown.
+func (e *WalletError) Unwrap() error { return e.Err }
+
+// Evidence returns where and why.
+func (e *WalletError) Evidence() [][2]string {
+	return [][2]string{{"where", e.Where}, {"problem", e.Problem}}
+}
+
+// OpenKeystore decrypts an Ethereum keystore V3 file, as geth and iExec's CLI
+// write it (the latter with the key "Crypto" for "crypto").
+func OpenKeystore(path string, password []byte) (Wallet, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Wallet{}, &WalletError{path, "the file cannot be read", err}
+	}
+	key, err := keystore.DecryptKey(data, string(password))
+	switch {
+	case errors.Is(err, keystore.ErrDecrypt):
+		return Wallet{}, &WalletError{Where: path, Problem: "wrong password"}
+	case err != nil:
+		return Wallet{}, &WalletError{Where: path, Problem: "the file is no keystore of version 3"}
+	}
+	return Wallet{key.Address, key.PrivateKey}, nil
+}
+
+// FindKeystore returns the keystore file of an address in a folder, as geth and
+// iExec's CLI name it: UTC--<time>--<address>. With several, the newest.
+func FindKeystore(dir string, address common.Address) (string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "UTC--*"))
+	if err != nil {
+		return "", &WalletError{dir, "the folder cannot be listed", err}
+	}
+	suffix := "--" + hex.EncodeToString(address[:])
+	var found string
+	for _, f := range files {
+		if strings.HasSuffix(strings.ToLower(f), suffix) {
+			found = f // the names begin with the time, and Glob sorts them
+		}
+	}
+	if found == "" {
+		return "", &WalletError{Where: dir, Problem: fmt.Sprintf("no keystore file of %s among %d", address, len(files))}
+	}
+	return found, nil
+}
+
+// ParseKey reads a raw private key: 64 hex digits, with or without 0x.
+func ParseKey(text string) (Wallet, error) {
+	key, err := crypto.HexToECDSA(strings.TrimPrefix(strings.TrimSpace(text), "0x"))
+	if err != nil { // the cause may quote the text
+		return Wallet{}, &WalletError{Where: "raw key", Problem: "want 64 hex digits of a secp256k1 key"}
+	}
+	return Wallet{crypto.PubkeyToAddress(key.PublicKey), key}, nil
+}
+
+// SignHash returns the 65 bytes r ‖ s ‖ v, with v 27 or 28, as contracts and wallets
+// exchange them.
+func (w Wallet) SignHash(digest common.Hash) ([]byte, error) {
+	sig, err := crypto.Sign(digest[:], w.key)
+	if err != nil {
+		return nil, fmt.Errorf("signing as %s: %w", w.Address, err)
+	}
+	sig[crypto.RecoveryIDOffset] += 27
+	return sig, nil
+}
+
+// RecoverSigner is the inverse of SignHash.
+func RecoverSigner(digest common.Hash, sig []byte) (common.Address, error) {
+	if len(sig) != crypto.SignatureLength || sig[crypto.RecoveryIDOffset] < 27 {
+		return common.Address{}, fmt.Errorf("recovering signer: want 65 bytes with v 27 or 28, got %d bytes", len(sig))
+	}
+	raw := append([]byte(nil), sig...)
+	raw[crypto.RecoveryIDOffset] -= 27
+	public, err := crypto.SigToPub(digest[:], raw)
+	if err != nil {
+		return common.Address{}, fmt.Errorf("recovering signer: %w", err)
+	}
+	return crypto.PubkeyToAddress(*public), nil
+}
+
+// FundsError says that a wallet cannot pay for a transaction.
+type FundsError struct {
+	Wallet  common.Address
+	Balance *big.Int // wei
+	Chain   string
+	Err     error // the node's words
+}
+
+func (e *FundsError) Error() string {
+	return fmt.Sprintf("wallet %s cannot pay for the transaction on %s", e.Wallet, e.Chain)
+}
+
+// Unwrap returns the node's error.
+func (e *FundsError) Unwrap() error { return e.Err }
+
+// Evidence returns the balance and what the node asks for.
+func (e *FundsError) Evidence() [][2]string {
+	return [][2]string{{"wallet", e.Wallet.Hex()}, {"balance", e.Balance.String() + " wei"}, {"because", e.Err.Error()}}
+}
+
+// send makes a transaction and waits until it is in a block. A transaction that
+// reverts is an error.
+func (c *Client) send(ctx context.Context, w Wallet, contract *bind.BoundContract, method string, args ...any) (*types.Receipt, error) {
+	opts := bind.NewKeyedTransactor(w.key, new(big.Int).SetUint64(c.ID))
+	opts.Context = ctx
+	if c.Fees == poco.FeesLegacy {
+		opts.GasPrice = new(big.Int)
+	}
+	tx, err := contract.Transact(opts, method, args...)
+	if err != nil {
+		return nil, c.sendError(ctx, w, method, err)
+	}
+	receipt, err := c.wait(ctx, tx.Hash())
+	if err != nil {
+		return nil, err
+	}
+	if receipt.Status != types.ReceiptStatusSuccessful {
+		return receipt, c.rpcError(method, fmt.Errorf("transaction %s reverted in block %s", tx.Hash(), receipt.BlockNumber))
+	}
+	return receipt, nil
+}
+
+// sendError tells a wallet without funds from the rest. JSON-RPC has no code
+// for it: the words are those of every node's transaction pool.
+func (c *Client) sendError(ctx context.Context, w Wallet, method string, err error) error {
+	if !strings.Contains(err.Error(), "insufficient funds") && !strings.Contains(err.Error(), "gas required exceeds allowance (0)") {
+		return c.rpcError("sending "+method, err)
+	}
+	balance, balanceErr := c.backend.BalanceAt(ctx, w.Address, nil)
+	if balanceErr != nil {
+		return c.rpcError("sending "+method, errors.Join(err, balanceErr))
+	}
+	return &FundsError{w.Address, balance, c.Name, err}
+}
+
+// waitLimit bounds the wait for a block; Bellecour seals one in 5 s, Arbitrum
+// several in a second.
+const waitLimit = 5 * time.Minute
+
+// wait polls for a receipt: soon at first, for chains that seal at once, and
+// every two seconds later on. A node that fails to answer is asked again.
+func (c *Client) wait(ctx context.Context, tx common.Hash) (*types.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, waitLimit)
+	defer cancel()
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		receipt, err := c.backend.TransactionReceipt(ctx, tx)
+		if err == nil {
+			return receipt, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, c.rpcError("waiting for transaction "+tx.Hex(), errors.Join(ctx.Err(), err))
+		case <-time.After(pause):
+		}
+	}
+}

@@ -1,0 +1,30 @@
+package redact_test
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/mrelease/mrelease/publish/internal/redact"
+)
+
+func TestNothingOfAURLButItsHostIsShown(t *testing.T) {
+	const secret = "s3cr3t"
+	for _, raw := range []string{
+		"https://user:" + secret + "@rpc.example/", "https://rpc.example/v3/" + secret, "https://rpc.example/?key=" + secret, "https://rpc.example/#" + secret,
+	} {
+		if got := redact.URL(raw); got != "https://rpc.example" {
+			t.Errorf("%s is shown as %s", raw, got)
+		}
+		cause := errors.New("refused")
+		err := redact.Error(fmt.Errorf("dialing: %w", &url.Error{Op: "Post", URL: raw, Err: cause}))
+		if strings.Contains(err.Error(), secret) || !errors.Is(err, cause) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if got := redact.URL(secret); strings.Contains(got, secret) {
+		t.Errorf("a malformed URL is shown as %s", got)
+	}
+}

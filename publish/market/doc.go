@@ -1,0 +1,6 @@
+// Package market offers apps on iExec's market: it signs an app's order,
+// publishes it and reads it back.
+//
+// An order's salt is derived from the order, so a second run of the same
+// release finds the order that the first one published.
+package market

@@ -1,0 +1,228 @@
+package market
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/internal/redact"
+)
+
+// Client is iExec's order book for one chain (iexec-market-api 7).
+type Client struct {
+	URL     string
+	ChainID uint64
+	HTTP    *http.Client // nil: http.DefaultClient's transport with a time limit
+}
+
+// Order is an order as the market has it.
+type Order struct {
+	Hash      common.Hash         `json:"orderHash"`
+	Order     poco.SignedAppOrder `json:"order"`
+	Status    string              `json:"status"` // open, filled, canceled or dead
+	Remaining uint64              `json:"remaining"`
+	Signer    common.Address      `json:"signer"`
+}
+
+// StatusOpen is the status of an order that can be matched.
+const StatusOpen = "open"
+
+// Error says that the market refused a request, failed, or did not answer.
+type Error struct {
+	URL     string // scheme and host
+	Request string // "POST /apporders"
+	Status  int    // of HTTP; 0: no answer
+	Message string // the market's words, or the network's
+}
+
+func (e *Error) Error() string {
+	if e.Status == 0 {
+		return fmt.Sprintf("the market did not answer %s: %s", e.Request, e.Message)
+	}
+	return fmt.Sprintf("the market answered %s with %d: %s", e.Request, e.Status, e.Message)
+}
+
+// Evidence returns the request and the answer.
+func (e *Error) Evidence() [][2]string {
+	status := "none"
+	if e.Status != 0 {
+		status = fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
+	}
+	return [][2]string{{"request", e.Request}, {"status", status}, {"message", e.Message}, {"where", e.URL}}
+}
+
+func answered(err error, status int) bool {
+	var me *Error
+	return errors.As(err, &me) && me.Status == status
+}
+
+// Order returns an order by its hash, or nil when the market does not know it.
+func (m Client) Order(ctx context.Context, hash common.Hash) (*Order, error) {
+	var order Order
+	err := m.do(ctx, request{method: http.MethodGet, path: "/apporders/" + hash.Hex()}, &order)
+	if answered(err, http.StatusNotFound) {
+		return nil, nil
+	}
+	return &order, err
+}
+
+// Publish puts a signed order into the book. Its owner logs in by signing a
+// challenge, which the market hands out to every caller for an address and
+// takes once: with another job of the same wallet the answer may be 403, and a
+// second challenge is tried.
+func (m Client) Publish(ctx context.Context, w chain.Wallet, order poco.SignedAppOrder) error {
+	body, err := json.Marshal(struct {
+		Order poco.SignedAppOrder `json:"order"`
+	}{order})
+	if err != nil {
+		return fmt.Errorf("encoding order: %w", err)
+	}
+	err = m.publish(ctx, w, body)
+	if answered(err, http.StatusForbidden) && strings.Contains(err.Error(), "invalid authorization") {
+		err = m.publish(ctx, w, body)
+	}
+	return err
+}
+
+func (m Client) publish(ctx context.Context, w chain.Wallet, body []byte) error {
+	authorization, err := m.login(ctx, w)
+	if err != nil {
+		return err
+	}
+	return m.do(ctx, request{method: http.MethodPost, path: "/apporders", body: body, authorization: authorization}, nil)
+}
+
+// login answers a challenge: <hash>_<signature>_<address>. Of the typed data
+// that the market sends, only the challenge's text is used, and only if it is
+// what it says: a market must not get a wallet to sign anything else.
+func (m Client) login(ctx context.Context, w chain.Wallet) (string, error) {
+	var answer struct {
+		Data struct {
+			Message struct {
+				Challenge string `json:"challenge"`
+			} `json:"message"`
+		} `json:"data"`
+	}
+	r := request{method: http.MethodGet, path: "/challenge", query: url.Values{"address": {w.Address.Hex()}}}
+	if err := m.do(ctx, r, &answer); err != nil {
+		return "", err
+	}
+	text := answer.Data.Message.Challenge
+	if !strings.HasPrefix(text, "Sign this message to log into iExec Gateway: ") {
+		return "", &Error{redact.URL(m.URL), "GET /challenge", http.StatusOK, fmt.Sprintf("it sent %q for a challenge", text)}
+	}
+	hash := poco.ChallengeHash(m.ChainID, text)
+	sig, err := w.SignHash(hash)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s_0x%x_%s", hash.Hex(), sig, w.Address.Hex()), nil
+}
+
+type request struct {
+	method, path  string
+	query         url.Values
+	body          []byte
+	authorization string
+}
+
+// do sends a request and decodes the answer. Answers of 429 and 5xx, and none,
+// are asked for again a few times.
+func (m Client) do(ctx context.Context, r request, answer any) error {
+	fail := func(status int, message string) error {
+		return &Error{redact.URL(m.URL), r.method + " " + r.path, status, message}
+	}
+	req, err := m.request(ctx, r)
+	if err != nil {
+		return fail(0, err.Error())
+	}
+	resp, err := m.client().Do(req)
+	if err != nil {
+		return fail(0, redact.Error(err).Error())
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fail(resp.StatusCode, err.Error())
+	}
+	var verdict struct {
+		OK    bool   `json:"ok"`
+		Error string `json:"error"`
+	}
+	if err := json.Unmarshal(data, &verdict); err != nil || resp.StatusCode != http.StatusOK || !verdict.OK {
+		return fail(resp.StatusCode, describe(verdict.Error, data))
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, answer); err != nil {
+		return fail(resp.StatusCode, "unexpected answer: "+err.Error())
+	}
+	return nil
+}
+
+// maxAnswer bounds what is read of an answer; a page of 1,000 orders has 0.7 MB.
+const maxAnswer = 4 << 20
+
+func describe(message string, body []byte) string {
+	if message != "" {
+		return message
+	}
+	return fmt.Sprintf("%.200q", bytes.TrimSpace(body))
+}
+
+// request builds the URL as iExec's SDK does: a path in the market's address is
+// not kept.
+func (m Client) request(ctx context.Context, r request) (*retryablehttp.Request, error) {
+	u, err := url.Parse(m.URL)
+	if err != nil {
+		return nil, fmt.Errorf("parsing market URL: %w", err)
+	}
+	query := url.Values{"chainId": {strconv.FormatUint(m.ChainID, 10)}}
+	for k, v := range r.query {
+		query[k] = v
+	}
+	u.Path, u.RawQuery = r.path, query.Encode()
+	var body any
+	if r.body != nil {
+		body = r.body
+	}
+	req, err := retryablehttp.NewRequestWithContext(ctx, r.method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	if r.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if r.authorization != "" {
+		req.Header.Set("Authorization", r.authorization)
+	}
+	return req, nil
+}
+
+// client retries as go-retryablehttp decides, and passes the last answer on.
+func (m Client) client() *retryablehttp.Client {
+	c := retryablehttp.NewClient()
+	c.Logger = nil
+	c.RetryMax, c.RetryWaitMin, c.RetryWaitMax = 3, 300*time.Millisecond, 3*time.Second
+	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	c.HTTPClient = &http.Client{Timeout: 30 * time.Second}
+	if m.HTTP != nil {
+		c.HTTPClient = m.HTTP
+	}
+	return c
+}

@@ -1,0 +1,138 @@
+package market
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/internal/redact"
+)
+
+// Terms are what the owner of an app asks of those who run it.
+type Terms struct {
+	Price  uint64 // per run, in nRLC
+	Volume uint64 // number of runs
+	Tag    poco.Tag
+
+	DatasetRestrict    common.Address
+	WorkerpoolRestrict common.Address
+	RequesterRestrict  common.Address
+}
+
+// NewOrder returns the app's order under the terms. Its salt is derived from
+// the order itself, so that the same release makes the same order on every
+// machine:
+//
+//	salt = keccak256("mrelease apporder v1" ‖ hash of the order with salt 0, in its domain)
+func NewOrder(d poco.Domain, app common.Address, terms Terms) poco.AppOrder {
+	order := poco.AppOrder{
+		App:                app,
+		AppPrice:           new(big.Int).SetUint64(terms.Price),
+		Volume:             new(big.Int).SetUint64(terms.Volume),
+		Tag:                terms.Tag,
+		DatasetRestrict:    terms.DatasetRestrict,
+		WorkerpoolRestrict: terms.WorkerpoolRestrict,
+		RequesterRestrict:  terms.RequesterRestrict,
+	}
+	unsalted := order.Hash(d)
+	order.Salt = crypto.Keccak256Hash([]byte("mrelease apporder v1"), unsalted[:])
+	return order
+}
+
+// Offering is an order's place in the market.
+type Offering struct {
+	Order     poco.SignedAppOrder
+	Hash      common.Hash
+	Published bool // by this call; else it was there before
+	Remaining uint64
+}
+
+// Sign signs an order as the app's owner.
+func Sign(d poco.Domain, w chain.Wallet, order poco.AppOrder) (poco.SignedAppOrder, error) {
+	sig, err := w.SignHash(order.Hash(d))
+	return poco.SignedAppOrder{AppOrder: order, Sign: sig}, err
+}
+
+// Offer signs an order and puts it into the market. An equal order that is
+// there already is used; else it is published and read back.
+//
+// Errors: *chain.OrderError when the order was closed or used up before (a release is
+// withdrawn for good by closing its order), *Error, *chain.RPCError.
+func Offer(ctx context.Context, c *chain.Client, m Client, w chain.Wallet, order poco.AppOrder) (Offering, error) {
+	signed, err := Sign(c.Domain(), w, order)
+	if err != nil {
+		return Offering{}, err
+	}
+	if err := chain.CheckOrder(ctx, c, signed, w.Address); err != nil {
+		return Offering{}, err
+	}
+	offering, err := FindOffer(ctx, c, m, signed)
+	var absent *NotOfferedError
+	if !errors.As(err, &absent) {
+		return offering, err
+	}
+	published := m.Publish(ctx, w, signed)
+	offering, err = FindOffer(ctx, c, m, signed)
+	if err != nil && published != nil { // refused, and no parallel run of the same release put it there
+		return Offering{}, fmt.Errorf("publishing order: %w", published)
+	}
+	offering.Published = published == nil
+	return offering, err
+}
+
+// NotOfferedError says that the market does not have an order.
+type NotOfferedError struct {
+	Hash   common.Hash
+	Market string
+}
+
+func (e *NotOfferedError) Error() string {
+	return fmt.Sprintf("the market does not have order %s", e.Hash)
+}
+
+// Evidence returns where it was looked for.
+func (e *NotOfferedError) Evidence() [][2]string {
+	return [][2]string{{"order", e.Hash.Hex()}, {"where", e.Market}}
+}
+
+// FindOffer reads an order back from the market and compares it. Errors:
+// *NotOfferedError, *chain.OrderError when it is not open or not the same, *Error.
+func FindOffer(ctx context.Context, c *chain.Client, m Client, order poco.SignedAppOrder) (Offering, error) {
+	hash := order.Hash(c.Domain())
+	there, err := m.Order(ctx, hash)
+	if err != nil {
+		return Offering{}, err
+	}
+	if there == nil {
+		return Offering{}, &NotOfferedError{hash, redact.URL(m.URL)}
+	}
+	if there.Hash != hash || !there.Order.Equal(order) {
+		return Offering{}, &chain.OrderError{
+			Hash: hash, Problem: "is another one in the market",
+			Got: describeOrder(there.Order), Want: describeOrder(order), Where: redact.URL(m.URL),
+		}
+	}
+	if there.Status != StatusOpen || there.Remaining == 0 {
+		return Offering{}, &chain.OrderError{
+			Hash: hash, Problem: "is not open in the market",
+			Got: fmt.Sprintf("%s, %d remaining", there.Status, there.Remaining), Want: StatusOpen, Where: redact.URL(m.URL),
+		}
+	}
+	return Offering{Order: order, Hash: hash, Remaining: there.Remaining}, nil
+}
+
+// describeOrder is for people; an order that cannot be encoded does not occur.
+func describeOrder(o poco.SignedAppOrder) string {
+	text, err := json.Marshal(o)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}

@@ -1,0 +1,274 @@
+package record
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/ethereum/go-ethereum/accounts"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
+)
+
+// Schema names the layout of a record.
+const Schema = "mrelease.record/v1"
+
+// Record is the document of one release. It states what anybody can look up
+// again, and nothing of the run that wrote it (no times, machines or
+// transactions), so that every run of the same release writes the same bytes.
+//
+// The owner of the app signs it, which ties what the chain does not hold
+// (commit, signing key) to what it does. A reader needs no key but the chain's
+// answer to who owns the app.
+type Record struct {
+	Schema    string        `json:"schema"`
+	Version   string        `json:"version"`
+	Source    Source        `json:"source"`
+	Image     Image         `json:"image"`
+	Enclave   Enclave       `json:"enclave"`
+	App       App           `json:"app"`
+	Order     Order         `json:"order"`
+	Signature hexutil.Bytes `json:"signature,omitempty"` // see Sign
+}
+
+// Source says what the image was made from.
+type Source struct {
+	Commit string  `json:"commit,omitempty"` // git's object name; empty outside a repository
+	Epoch  int64   `json:"epoch"`            // SOURCE_DATE_EPOCH, seconds since 1970
+	Inputs v1.Hash `json:"inputs"`           // see InputsAnnotation
+}
+
+// Image names the image and who signed it.
+type Image struct {
+	Reference string  `json:"reference"` // registry/repository:tag
+	Digest    v1.Hash `json:"digest"`    // of the manifest
+	Config    v1.Hash `json:"config"`    // of the config; the same for every compression of the same content
+	PublicKey string  `json:"publicKey"` // of the cosign signature, in PEM
+}
+
+// Enclave is the measurement.
+type Enclave struct {
+	Format    measure.Format     `json:"format"`
+	MRENCLAVE *measure.MRENCLAVE `json:"mrenclave,omitempty"` // absent with format none
+	Value     string             `json:"value"`               // what the chain stores
+	File      string             `json:"file,omitempty"`      // path of the fingerprint file in the image
+	Synthetic bool               `json:"synthetic,omitempty"` // made by a stand-in toolchain
+}
+
+// App is the app and the chain that it is on.
+type App struct {
+	Chain    string      `json:"chain"` // the profile's name
+	ChainID  uint64      `json:"chainId"`
+	Hub      Address     `json:"hub"`
+	Registry Address     `json:"registry"`
+	Address  Address     `json:"address"`
+	Owner    Address     `json:"owner"`
+	Name     string      `json:"name"`
+	Checksum common.Hash `json:"checksum"`
+}
+
+// NewEnclave states a measurement; file is where the image states it, if it does.
+func NewEnclave(e measure.Enclave, file string) Enclave {
+	stated := Enclave{Format: e.Format, Value: e.Value, Synthetic: e.IsSynthetic()}
+	if e.Format != measure.None {
+		stated.MRENCLAVE, stated.File = &e.MRENCLAVE, file
+	}
+	return stated
+}
+
+// NewApp states an app and where it is.
+func NewApp(c *chain.Client, reg chain.Registration) App {
+	return App{
+		Chain: c.Name, ChainID: c.ID, Hub: Address(c.Hub), Registry: Address(c.AppRegistry),
+		Address: Address(reg.Address), Owner: Address(reg.App.Owner), Name: reg.App.Name, Checksum: reg.App.Checksum,
+	}
+}
+
+// Order is the offer.
+type Order struct {
+	Hash   common.Hash         `json:"hash"`
+	Signed poco.SignedAppOrder `json:"signed"`
+}
+
+// Address is an account or contract, written with its EIP-55 checksum.
+type Address common.Address
+
+// MarshalText implements [encoding.TextMarshaler].
+func (a Address) MarshalText() ([]byte, error) { return []byte(common.Address(a).Hex()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (a *Address) UnmarshalText(text []byte) error {
+	return (*common.Address)(a).UnmarshalText(text)
+}
+
+// OnChain returns the app as the chain must have it.
+func (r Record) OnChain() poco.App {
+	return poco.App{
+		Owner: common.Address(r.App.Owner), Name: r.App.Name, Type: poco.TypeDocker,
+		Multiaddr: []byte(chain.Multiaddr(r.Image.Reference)), Checksum: r.App.Checksum, MREnclave: []byte(r.Enclave.Value),
+	}
+}
+
+// Domain returns the EIP-712 domain of the record's hub.
+func (r Record) Domain() poco.Domain {
+	return poco.Domain{ChainID: r.App.ChainID, Hub: common.Address(r.App.Hub)}
+}
+
+// Sign lets the owner of the app sign the record: an EIP-191 personal message
+// (as any wallet signs and checks one) of the text
+//
+//	mrelease record sha256:<hex>
+//
+// with the SHA-256 of the record's bytes without the signature.
+func (r *Record) Sign(w chain.Wallet) error {
+	digest, err := r.digest()
+	if err != nil {
+		return err
+	}
+	r.Signature, err = w.SignHash(digest)
+	return err
+}
+
+func (r Record) digest() (common.Hash, error) {
+	r.Signature = nil
+	data, err := r.encode()
+	if err != nil {
+		return common.Hash{}, err
+	}
+	text := fmt.Sprintf("mrelease record sha256:%x", sha256.Sum256(data))
+	return common.BytesToHash(accounts.TextHash([]byte(text))), nil
+}
+
+// encode is the one way to write a record: indented JSON in the order of the
+// fields above, with a line feed at the end.
+func (r Record) encode() ([]byte, error) {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encoding record: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+// Error says what is wrong with a record by itself.
+type Error struct {
+	Problem   string
+	Got, Want string
+}
+
+func (e *Error) Error() string { return "the record " + e.Problem }
+
+// Evidence returns both values.
+func (e *Error) Evidence() [][2]string {
+	return [][2]string{{"expected", e.Want}, {"actual", e.Got}}
+}
+
+// Parse reads a record and checks what can be checked without looking
+// anywhere: the layout byte for byte, that the parts of the record agree with
+// each other, and the owner's signature. A change of any byte is a *Error.
+func Parse(data []byte) (Record, error) {
+	var r Record
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&r); err != nil {
+		return r, &Error{"cannot be read: " + err.Error(), "malformed JSON", "JSON of schema " + Schema}
+	}
+	if r.Schema != Schema {
+		return r, &Error{"is of another schema", r.Schema, Schema}
+	}
+	if r.Order.Signed.AppPrice == nil {
+		return r, &Error{"has no order", "nothing", "order.signed"}
+	}
+	encoded, err := r.encode()
+	if err != nil {
+		return r, err
+	}
+	if !bytes.Equal(encoded, data) {
+		return r, &Error{"is not written as mrelease writes it", "bytes that differ from line " + differsAt(encoded, data), "canonical JSON"}
+	}
+	return r, r.check()
+}
+
+func differsAt(a, b []byte) string {
+	line := 1
+	for i := 0; i < len(a) && i < len(b) && a[i] == b[i]; i++ {
+		if a[i] == '\n' {
+			line++
+		}
+	}
+	return fmt.Sprint(line)
+}
+
+// isSynthetic is false for an image without measurement.
+func (e Enclave) isSynthetic() bool { return e.MRENCLAVE != nil && e.MRENCLAVE.IsSynthetic() }
+
+// check compares the parts of a record with each other.
+func (r Record) check() error {
+	digest, err := r.digest()
+	if err != nil {
+		return err
+	}
+	signer, err := chain.RecoverSigner(digest, r.Signature)
+	if err != nil {
+		return &Error{"has no valid signature", err.Error(), "a signature of " + common.Address(r.App.Owner).Hex()}
+	}
+	for _, c := range []struct{ problem, got, want string }{
+		{"is not signed by the app's owner", signer.Hex(), common.Address(r.App.Owner).Hex()},
+		{"hides that its measurement is synthetic, or claims it", fmt.Sprint(r.Enclave.Synthetic), fmt.Sprint(r.Enclave.isSynthetic())},
+		{"has another checksum than its image", r.App.Checksum.Hex(), "0x" + r.Image.Digest.Hex},
+		{"has an order of another app", r.Order.Signed.App.Hex(), common.Address(r.App.Address).Hex()},
+		{"has another order than its order hash", r.Order.Signed.Hash(r.Domain()).Hex(), r.Order.Hash.Hex()},
+	} {
+		if c.got != c.want {
+			return &Error{c.problem, c.got, c.want}
+		}
+	}
+	return nil
+}
+
+// WriteFile writes a signed record so that a reader sees the old file or the
+// new one, never a part.
+func (r Record) WriteFile(path string) (err error) {
+	data, err := r.encode()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("writing record: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("writing record: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing record: %w", errors.Join(err, os.Remove(f.Name())))
+		}
+	}()
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// ReadFile reads a record from a file with [Parse].
+func ReadFile(path string) (Record, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Record{}, &Error{"is not there", "no file", path}
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("reading record: %w", err)
+	}
+	return Parse(data)
+}

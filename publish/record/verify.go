@@ -1,0 +1,263 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+// World is where a record's statements are looked up.
+type World struct {
+	Registry registry.Client
+	Chain    *chain.Client // connected to the record's chain
+	Market   market.Client
+	Runner   measure.Runner
+	Timeout  time.Duration // for one run of the image
+}
+
+// Check is one statement of a record, looked up.
+type Check struct {
+	Name     string
+	Evidence string // what was found; empty when Err is set
+	Err      error  // why the statement does not hold, or could not be looked up
+	Took     time.Duration
+}
+
+// Verify looks up all that a record states, whether or not a check before
+// failed. The record itself was checked by [Parse].
+func Verify(ctx context.Context, w World, r Record, report func(Check)) error {
+	a := auditor{w, r}
+	var errs []error
+	for _, c := range []struct {
+		name  string
+		check func(context.Context) (string, error)
+	}{
+		{"app", a.app},
+		{"image", a.image},
+		{"layers", a.layers},
+		{"signature", a.signature},
+		{"measurement", a.measurement},
+		{"order on chain", a.orderOnChain},
+		{"order on market", a.orderOnMarket},
+	} {
+		start := time.Now()
+		evidence, err := c.check(ctx)
+		report(Check{Name: c.name, Evidence: evidence, Err: err, Took: time.Since(start)})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+type auditor struct {
+	World
+	Record
+}
+
+func (a auditor) app(ctx context.Context) (string, error) {
+	there, err := chain.ReadApp(ctx, a.World.Chain, common.Address(a.App.Address))
+	if err != nil {
+		return "", err
+	}
+	if diff := there.Diff(a.OnChain()); len(diff) > 0 {
+		return "", &chain.AppConflictError{Address: common.Address(a.App.Address), Diff: diff, Chain: a.App.Chain}
+	}
+	return fmt.Sprintf("%s on %s, 6 fields equal, owner %s signed the record", common.Address(a.App.Address), a.App.Chain, there.Owner), nil
+}
+
+// MovedError says that a release's tag names another image than the record.
+type MovedError struct {
+	Reference string
+	Got, Want string
+}
+
+func (e *MovedError) Error() string { return e.Reference + " names another image" }
+
+// Evidence returns both digests.
+func (e *MovedError) Evidence() [][2]string {
+	return [][2]string{{"expected", e.Want}, {"actual", e.Got}, {"where", e.Reference}}
+}
+
+func (a auditor) image(ctx context.Context) (string, error) {
+	tag, err := name.NewTag(a.Image.Reference)
+	if err != nil {
+		return "", fmt.Errorf("parsing reference: %w", err)
+	}
+	digest, err := a.Registry.Resolve(ctx, tag)
+	if err != nil {
+		return "", err
+	}
+	if digest.DigestStr() != a.Image.Digest.String() {
+		return "", &MovedError{a.Image.Reference, digest.DigestStr(), a.Image.Digest.String()}
+	}
+	image, err := a.pull(ctx)
+	if err != nil {
+		return "", err
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return "", fmt.Errorf("reading manifest: %w", err)
+	}
+	for _, c := range [][3]string{
+		{"config", manifest.Config.Digest.String(), a.Image.Config.String()},
+		{registry.InputsAnnotation, manifest.Annotations[registry.InputsAnnotation], a.Source.Inputs.String()},
+	} {
+		if c[1] != c[2] {
+			return "", &Error{"names another " + c[0] + " than the image's manifest", c[2], c[1]}
+		}
+	}
+	return a.Image.Reference + " is " + digest.DigestStr(), nil
+}
+
+func (a auditor) digest() (name.Digest, error) {
+	tag, err := name.NewTag(a.Image.Reference)
+	if err != nil {
+		return name.Digest{}, fmt.Errorf("parsing reference: %w", err)
+	}
+	return tag.Digest(a.Image.Digest.String()), nil
+}
+
+func (a auditor) pull(ctx context.Context) (v1.Image, error) {
+	digest, err := a.digest()
+	if err != nil {
+		return nil, err
+	}
+	return a.Registry.Pull(ctx, digest)
+}
+
+// layers reads every byte of the image; go-containerregistry compares each
+// blob with its digest.
+func (a auditor) layers(ctx context.Context) (string, error) {
+	image, err := a.pull(ctx)
+	if err != nil {
+		return "", err
+	}
+	if _, err := image.RawConfigFile(); err != nil {
+		return "", fmt.Errorf("reading config: %w", err)
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		return "", fmt.Errorf("listing layers: %w", err)
+	}
+	var total int64
+	for _, layer := range layers {
+		n, err := readLayer(layer)
+		if err != nil {
+			return "", err
+		}
+		total += n
+	}
+	return fmt.Sprintf("%d layers, %.1f MB, each as its digest says", len(layers), float64(total)/1e6), nil
+}
+
+func readLayer(layer v1.Layer) (int64, error) {
+	digest, err := layer.Digest()
+	if err != nil {
+		return 0, fmt.Errorf("reading digest of layer: %w", err)
+	}
+	content, err := layer.Compressed()
+	if err != nil {
+		return 0, fmt.Errorf("pulling layer %s: %w", digest, err)
+	}
+	n, err := io.Copy(io.Discard, content)
+	if err := errors.Join(err, content.Close()); err != nil {
+		return n, &LayerError{digest, err}
+	}
+	return n, nil
+}
+
+// LayerError says that a layer is not what its digest says, or cannot be read.
+type LayerError struct {
+	Digest v1.Hash
+	Err    error
+}
+
+func (e *LayerError) Error() string { return fmt.Sprintf("layer %s: %v", e.Digest, e.Err) }
+
+// Unwrap returns the cause.
+func (e *LayerError) Unwrap() error { return e.Err }
+
+// Evidence returns the digest and what was wrong.
+func (e *LayerError) Evidence() [][2]string {
+	return [][2]string{{"expected", e.Digest.String()}, {"actual", e.Err.Error()}}
+}
+
+func (a auditor) signature(ctx context.Context) (string, error) {
+	key, err := registry.ParsePublicKey(a.Image.PublicKey)
+	if err != nil {
+		return "", err
+	}
+	digest, err := a.digest()
+	if err != nil {
+		return "", err
+	}
+	if err := a.Registry.CheckSignature(ctx, digest, key); err != nil {
+		return "", err
+	}
+	return "signed with the record's public key", nil
+}
+
+func (a auditor) measurement(ctx context.Context) (string, error) {
+	if a.Enclave.Format == measure.None {
+		return "the image's digest is the measurement", nil
+	}
+	spec, err := a.spec()
+	if err != nil {
+		return "", err
+	}
+	image, err := a.pull(ctx)
+	if err != nil {
+		return "", err
+	}
+	enclave, err := measure.Image(ctx, a.Runner, image, spec)
+	if err != nil {
+		return "", err
+	}
+	if enclave.Value != a.Enclave.Value || a.Enclave.MRENCLAVE == nil || *a.Enclave.MRENCLAVE != enclave.MRENCLAVE {
+		return "", &measure.MismatchError{Readings: append(enclave.Readings, measure.Reading{Source: "the record", Value: a.Enclave.Value})}
+	}
+	return fmt.Sprintf("MRENCLAVE %s, measured again", enclave.MRENCLAVE), nil
+}
+
+// spec asks for the measurement that the record states. The record's value
+// itself is a source only where it names the seal: the rest is measured.
+func (a auditor) spec() (measure.Spec, error) {
+	spec := measure.Spec{Format: a.Enclave.Format, File: a.Enclave.File, Timeout: a.Timeout}
+	if a.Enclave.Format == measure.JSON {
+		object, err := measure.ParseObject([]byte(a.Enclave.Value))
+		spec.Object = object
+		return spec, err
+	}
+	if strings.Contains(a.Enclave.Value, "|") {
+		spec.Claim = a.Enclave.Value
+	}
+	return spec, nil
+}
+
+func (a auditor) orderOnChain(ctx context.Context) (string, error) {
+	if err := chain.CheckOrder(ctx, a.World.Chain, a.Order.Signed, common.Address(a.App.Owner)); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s is signed by the owner and not used up", a.Order.Hash), nil
+}
+
+func (a auditor) orderOnMarket(ctx context.Context) (string, error) {
+	offer, err := market.FindOffer(ctx, a.World.Chain, a.Market, a.Order.Signed)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s is open, %d runs remaining, tag %s", a.Order.Hash, offer.Remaining, a.Order.Signed.Tag), nil
+}

@@ -1,0 +1,8 @@
+// Package registry pushes images to container registries and signs them there
+// as cosign does, each act beside its check.
+//
+// An image is pushed under the tag of its release, which is written once. A
+// second run of the same release finds the image by that tag and knows it by
+// the inputs digest in its manifest; another release under the same tag is
+// refused.
+package registry

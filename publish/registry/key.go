@@ -1,0 +1,130 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+
+	"github.com/sigstore/cosign/v2/pkg/cosign"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/sigstore/sigstore/pkg/signature/options"
+)
+
+// Key is a cosign key pair that signs images. It satisfies sigstore-go's
+// sign.Keypair.
+type Key struct {
+	signer    signature.SignerVerifier
+	public    crypto.PublicKey
+	algorithm signature.AlgorithmDetails
+	hint      []byte
+}
+
+// LoadKey decrypts a key as cosign writes it: a PEM block "ENCRYPTED SIGSTORE
+// PRIVATE KEY" or "ENCRYPTED COSIGN PRIVATE KEY". ECDSA P-256 and RSA are taken;
+// of the others cosign cannot verify its own signatures without extra flags.
+func LoadKey(pem, password []byte) (*Key, error) {
+	signer, err := cosign.LoadPrivateKey(pem, password, nil)
+	if err != nil {
+		return nil, fmt.Errorf("loading signing key: %w", err)
+	}
+	public, err := signer.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("reading public key: %w", err)
+	}
+	if err := checkKeyType(public); err != nil {
+		return nil, err
+	}
+	algorithm, err := signature.GetDefaultAlgorithmDetails(public)
+	if err != nil {
+		return nil, fmt.Errorf("choosing signature algorithm: %w", err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return nil, fmt.Errorf("encoding public key: %w", err)
+	}
+	sum := sha256.Sum256(der)
+	return &Key{signer, public, algorithm, []byte(base64.StdEncoding.EncodeToString(sum[:]))}, nil
+}
+
+func checkKeyType(public crypto.PublicKey) error {
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		if k.Curve == elliptic.P256() {
+			return nil
+		}
+		return fmt.Errorf("loading signing key: ECDSA %s is not usable for images, want P-256 or RSA", k.Params().Name)
+	case *rsa.PublicKey:
+		return nil
+	}
+	return fmt.Errorf("loading signing key: %T is not usable for images, want ECDSA P-256 or RSA", public)
+}
+
+// GetHashAlgorithm implements sigstore-go's sign.Keypair.
+func (k *Key) GetHashAlgorithm() protocommon.HashAlgorithm { return k.algorithm.GetProtoHashType() }
+
+// GetSigningAlgorithm implements sigstore-go's sign.Keypair.
+func (k *Key) GetSigningAlgorithm() protocommon.PublicKeyDetails {
+	return k.algorithm.GetSignatureAlgorithm()
+}
+
+// GetHint implements sigstore-go's sign.Keypair: the base64 of the SHA-256 of
+// the public key's DER, as cosign has it.
+func (k *Key) GetHint() []byte { return k.hint }
+
+// GetKeyAlgorithm implements sigstore-go's sign.Keypair.
+func (k *Key) GetKeyAlgorithm() string {
+	if _, ok := k.public.(*rsa.PublicKey); ok {
+		return "RSA"
+	}
+	return "ECDSA"
+}
+
+// GetPublicKey implements sigstore-go's sign.Keypair.
+func (k *Key) GetPublicKey() crypto.PublicKey { return k.public }
+
+// GetPublicKeyPem implements sigstore-go's sign.Keypair.
+func (k *Key) GetPublicKeyPem() (string, error) {
+	pem, err := cryptoutils.MarshalPublicKeyToPEM(k.public)
+	return string(pem), err
+}
+
+// SignData implements sigstore-go's sign.Keypair: it returns the signature and
+// the digest that was signed.
+func (k *Key) SignData(ctx context.Context, data []byte) (sig, digest []byte, err error) {
+	h := k.algorithm.GetHashType().New()
+	h.Write(data)
+	digest = h.Sum(nil)
+	sig, err = k.signer.SignMessage(bytes.NewReader(data), options.WithContext(ctx), options.WithDigest(digest))
+	return sig, digest, err
+}
+
+// PublicKey verifies the signatures of one key.
+type PublicKey struct{ verifier signature.Verifier }
+
+// ParsePublicKey reads a public key in PEM, as cosign writes it to cosign.pub.
+func ParsePublicKey(pem string) (PublicKey, error) {
+	public, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(pem))
+	if err != nil {
+		return PublicKey{}, fmt.Errorf("parsing public key: %w", err)
+	}
+	if err := checkKeyType(public); err != nil {
+		return PublicKey{}, err
+	}
+	verifier, err := signature.LoadDefaultVerifier(public)
+	if err != nil {
+		return PublicKey{}, fmt.Errorf("loading public key: %w", err)
+	}
+	return PublicKey{verifier}, nil
+}
+
+// Public returns the half of the key that verifies.
+func (k *Key) Public() PublicKey { return PublicKey{k.signer} }

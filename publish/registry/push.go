@@ -1,0 +1,150 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+const (
+	// InputsAnnotation of an image's manifest is the digest of all that the
+	// release was made from. A release is the same release when it is equal.
+	InputsAnnotation = "io.mrelease.inputs"
+	// FingerprintAnnotation of an image's manifest is the fingerprint that the
+	// build printed, when the image itself has no fingerprint file: without
+	// it nobody else could finish or check the release.
+	FingerprintAnnotation = "io.mrelease.fingerprint"
+)
+
+// Client is access to container registries.
+type Client struct {
+	Keychain  authn.Keychain    // nil: anonymous
+	Transport http.RoundTripper // nil: go-containerregistry's default
+}
+
+func (c Client) options(ctx context.Context) []remote.Option {
+	opts := []remote.Option{remote.WithContext(ctx)}
+	if c.Keychain != nil {
+		opts = append(opts, remote.WithAuthFromKeychain(c.Keychain))
+	}
+	if c.Transport != nil {
+		opts = append(opts, remote.WithTransport(c.Transport))
+	}
+	return opts
+}
+
+// TakenError says that a tag, which is never written twice, holds another
+// release than the one at hand.
+type TakenError struct {
+	Tag       name.Tag
+	Digest    v1.Hash // of the image that is there
+	Got, Want string  // inputs digests; Got is empty for an image of another maker
+}
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("%s is taken by a release of other inputs; versions are immutable", e.Tag)
+}
+
+// Evidence returns both inputs digests.
+func (e *TakenError) Evidence() [][2]string {
+	got := e.Got
+	if got == "" {
+		got = "none: not made by mrelease"
+	}
+	return [][2]string{{"expected inputs", e.Want}, {"actual inputs", got}, {"where", e.Tag.Name() + "@" + e.Digest.String()}}
+}
+
+// Released returns the image of a release that was pushed before, or nil when
+// the tag is free. Its error is a *TakenError when the tag holds anything else.
+func (c Client) Released(ctx context.Context, tag name.Tag, inputs v1.Hash) (v1.Image, error) {
+	image, err := remote.Image(tag, c.options(ctx)...)
+	if isNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for %s: %w", tag, err)
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return nil, fmt.Errorf("reading manifest of %s: %w", tag, err)
+	}
+	if got := manifest.Annotations[InputsAnnotation]; got != inputs.String() {
+		digest, err := image.Digest()
+		return nil, errors.Join(&TakenError{Tag: tag, Digest: digest, Got: got, Want: inputs.String()}, err)
+	}
+	return image, nil
+}
+
+// Push writes an image under a tag that must be free or hold the same image,
+// and returns the digest under which it can be pulled, read back from the
+// registry. The image carries [InputsAnnotation].
+//
+// Its error is a *TakenError when the tag holds, or came to hold, another image.
+func (c Client) Push(ctx context.Context, tag name.Tag, image v1.Image) (name.Digest, error) {
+	digest, err := image.Digest()
+	if err != nil {
+		return name.Digest{}, fmt.Errorf("reading digest: %w", err)
+	}
+	if there, err := c.holds(ctx, tag, image); err != nil || there {
+		return tag.Digest(digest.String()), err
+	}
+	if err := remote.Write(tag, image, c.options(ctx)...); err != nil {
+		return name.Digest{}, fmt.Errorf("pushing %s: %w", tag, err)
+	}
+	there, err := c.holds(ctx, tag, image)
+	if err == nil && !there {
+		err = fmt.Errorf("reading back %s: the registry took the image but does not have it", tag)
+	}
+	return tag.Digest(digest.String()), err
+}
+
+// holds reports whether the tag names the image; another image is an error.
+func (c Client) holds(ctx context.Context, tag name.Tag, image v1.Image) (bool, error) {
+	there, err := remote.Head(tag, c.options(ctx)...)
+	if isNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for %s: %w", tag, err)
+	}
+	digest, err := image.Digest()
+	if err != nil || there.Digest == digest {
+		return err == nil, err
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return false, fmt.Errorf("reading manifest: %w", err)
+	}
+	return false, &TakenError{Tag: tag, Digest: there.Digest, Got: "those of another image", Want: manifest.Annotations[InputsAnnotation]}
+}
+
+// Pull returns the image that a digest names. Its layers are fetched when they
+// are read, and checked against their digests.
+func (c Client) Pull(ctx context.Context, digest name.Digest) (v1.Image, error) {
+	image, err := remote.Image(digest, c.options(ctx)...)
+	if err != nil {
+		return nil, fmt.Errorf("pulling %s: %w", digest, err)
+	}
+	return image, nil
+}
+
+// Resolve returns the digest that a tag names at present.
+func (c Client) Resolve(ctx context.Context, tag name.Tag) (name.Digest, error) {
+	there, err := remote.Head(tag, c.options(ctx)...)
+	if err != nil {
+		return name.Digest{}, fmt.Errorf("resolving %s: %w", tag, err)
+	}
+	return tag.Digest(there.Digest.String()), nil
+}
+
+func isNotFound(err error) bool {
+	var te *transport.Error
+	return errors.As(err, &te) && te.StatusCode == http.StatusNotFound
+}
