@@ -1,0 +1,183 @@
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+)
+
+// Build makes the image of a source, writes it to dir as an OCI layout that
+// holds this one image, and opens it from there. The image's digest is that of
+// its manifest.
+//
+// The layout appears in dir when it is complete; an empty folder or an older
+// layout there is replaced, anything else is an error. The raw output of the
+// RUN steps goes to log, which may be nil, in whole lines, with the values of
+// secrets masked. BuildKit drops what a step prints beyond 2 MiB or 200 KiB per
+// second, and says so in the output. Steps that come from the cache print
+// nothing.
+//
+// A Dockerfile that cannot be built is a [*BuildError]; when ctx ends, the
+// error is that of ctx; for an invalid source it is that of Source.Validate.
+func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writer) (v1.Image, error) {
+	in, err := src.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	partial, remove, err := makePartial(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	image := filepath.Join(partial, "image")
+	opt, err := src.request(in, partial)
+	if err != nil {
+		return nil, err
+	}
+	t := newTranscript(log, src.Secrets)
+	var response *client.SolveResponse
+	err = follow(ctx, b.progress, t, func(status chan *client.SolveStatus) (err error) {
+		response, err = b.client.Solve(ctx, nil, opt, status)
+		return err
+	})
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("building image: %w", ctx.Err())
+	}
+	if err != nil {
+		return nil, t.explain(err, src.path())
+	}
+	if err := checkLayout(image, response.ExporterResponse[exptypes.ExporterImageDigestKey]); err != nil {
+		return nil, fmt.Errorf("checking built image: %w", err)
+	}
+	if err := install(image, dir); err != nil {
+		return nil, err
+	}
+	return openLayout(dir)
+}
+
+// makePartial creates the folder a build writes to, beside dir so that the
+// layout can be moved there in one step, and removes those of killed builds. A
+// lock, which the kernel gives free, tells them from those of live ones.
+func makePartial(dir string) (partial string, remove func(), err error) {
+	if err := checkReplaceable(dir); err != nil {
+		return "", nil, err
+	}
+	parent, prefix := filepath.Dir(dir), "."+filepath.Base(dir)+"."
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", nil, fmt.Errorf("creating image folder: %w", err)
+	}
+	if err := removeStale(filepath.Join(parent, prefix+"*")); err != nil {
+		return "", nil, err
+	}
+	if partial, err = os.MkdirTemp(parent, prefix+"*"); err != nil {
+		return "", nil, fmt.Errorf("creating image folder: %w", err)
+	}
+	lock := flock.New(filepath.Join(partial, lockFile))
+	if err := lock.Lock(); err != nil {
+		return "", nil, fmt.Errorf("locking image folder: %w", errors.Join(err, os.RemoveAll(partial)))
+	}
+	return partial, func() { _ = errors.Join(os.RemoveAll(partial), lock.Close()) }, nil
+}
+
+const lockFile = "lock"
+
+func removeStale(pattern string) error {
+	found, err := filepath.Glob(pattern)
+	if err != nil {
+		return fmt.Errorf("looking for unfinished builds: %w", err)
+	}
+	for _, partial := range found {
+		lock := flock.New(filepath.Join(partial, lockFile), flock.SetFlag(os.O_RDWR))
+		if held, err := lock.TryLock(); err != nil || !held {
+			continue // a live build, or no folder of a build
+		}
+		if err := errors.Join(os.RemoveAll(partial), lock.Close()); err != nil {
+			return fmt.Errorf("removing unfinished build: %w", err)
+		}
+	}
+	return nil
+}
+
+// checkReplaceable refuses a folder that holds something else than a layout.
+func checkReplaceable(dir string) error {
+	found, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(found) == 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("opening image folder: %w", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "oci-layout")); err != nil {
+		return fmt.Errorf("replacing image folder %q: it holds no image layout: %w", dir, err)
+	}
+	return nil
+}
+
+// install moves a finished layout to its place.
+func install(partial, dir string) error {
+	// BuildKit leaves an empty work folder in the layout.
+	if err := os.Remove(filepath.Join(partial, "ingest")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("finishing image layout: %w", err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("replacing image folder: %w", err)
+	}
+	if err := os.Rename(partial, dir); err != nil {
+		return fmt.Errorf("installing image layout: %w", err)
+	}
+	return nil
+}
+
+// checkLayout makes sure that the layout is what was asked for: one manifest,
+// no attestation, the right platform, and the digest that the builder reported.
+func checkLayout(dir, reported string) error {
+	image, err := openLayout(dir)
+	if err != nil {
+		return err
+	}
+	got, err := image.Digest()
+	if err != nil {
+		return fmt.Errorf("hashing manifest: %w", err)
+	}
+	if got.String() != reported {
+		return fmt.Errorf("comparing digests: the layout holds %s, the builder reported %s", got, reported)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return fmt.Errorf("reading image configuration: %w", err)
+	}
+	if made := config.OS + "/" + config.Architecture; made != platform {
+		return fmt.Errorf("comparing platforms: the image is for %s, not %s", made, platform)
+	}
+	return nil
+}
+
+// openLayout opens the only image of a layout.
+func openLayout(dir string) (v1.Image, error) {
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening image layout %q: %w", dir, err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, fmt.Errorf("reading image layout %q: %w", dir, err)
+	}
+	if n := len(manifest.Manifests); n != 1 {
+		return nil, fmt.Errorf("reading image layout %q: %d manifests, not one", dir, n)
+	}
+	image, err := index.Image(manifest.Manifests[0].Digest)
+	if err != nil {
+		return nil, fmt.Errorf("opening image in layout %q: %w", dir, err)
+	}
+	return image, nil
+}

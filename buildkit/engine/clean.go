@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	runc "github.com/containerd/go-runc"
+	"github.com/moby/sys/mountinfo"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// clean removes what a killed run left: containers that still run, mounts, and
+// the bundles they were made from. Whoever holds the lock of root is the only
+// user of these, so none of them can belong to a live build.
+func clean(ctx context.Context, root, runtime string) error {
+	bundles, err := filepath.Glob(filepath.Join(root, "runc-*", "executor", "*"))
+	if err != nil {
+		return fmt.Errorf("listing bundles: %w", err)
+	}
+	sources, err := mountSources(bundles)
+	if err != nil {
+		return err
+	}
+	if err := deleteContainers(ctx, root, runtime); err != nil {
+		return err
+	}
+	if err := detachMounts(root, sources); err != nil {
+		return err
+	}
+	for _, bundle := range bundles {
+		if err := os.RemoveAll(bundle); err != nil {
+			return fmt.Errorf("removing bundle: %w", err)
+		}
+	}
+	return nil
+}
+
+// mountSources returns the host paths that the containers of the bundles had
+// mounted. Secrets are among them: they lie in memory file systems outside of
+// the state folder, and a bundle's configuration is the only trace to them.
+func mountSources(bundles []string) ([]string, error) {
+	var sources []string
+	for _, bundle := range bundles {
+		data, err := os.ReadFile(filepath.Join(bundle, "config.json"))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading bundle: %w", err)
+		}
+		// A run that died while it wrote the file had started no container.
+		var spec specs.Spec
+		if json.Unmarshal(data, &spec) != nil {
+			continue
+		}
+		for _, mount := range spec.Mounts {
+			sources = append(sources, mount.Source)
+		}
+	}
+	return sources, nil
+}
+
+func deleteContainers(ctx context.Context, root, runtime string) error {
+	r := &runc.Runc{Command: runtime}
+	containers, err := r.List(ctx)
+	if err != nil {
+		return fmt.Errorf("listing containers with %q: %w", runtime, err)
+	}
+	for _, c := range containers {
+		if !below(c.Bundle, root) {
+			continue
+		}
+		if err := r.Delete(ctx, c.ID, &runc.DeleteOpts{Force: true}); err != nil {
+			return fmt.Errorf("deleting container %q: %w", c.ID, err)
+		}
+	}
+	return nil
+}
+
+// detachMounts unmounts the newest first, as later mounts may lie on earlier
+// ones. Detaching works even while a dying process still uses the mount.
+func detachMounts(root string, sources []string) error {
+	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
+		return !isStale(m, root, sources), false
+	})
+	if err != nil {
+		return fmt.Errorf("listing mounts: %w", err)
+	}
+	for _, m := range slices.Backward(mounts) {
+		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmounting %q: %w", m.Mountpoint, err)
+		}
+		// BuildKit made the folder for this mount; once empty it is litter.
+		if isTemporary(m.Mountpoint) {
+			_ = os.Remove(m.Mountpoint)
+		}
+	}
+	return nil
+}
+
+// isStale recognises three kinds of mount: those below root, overlays made of
+// layers below root (BuildKit mounts snapshots in the folder for temporary
+// files to copy into them), and those that fed the containers of a bundle.
+func isStale(m *mountinfo.Info, root string, sources []string) bool {
+	if below(m.Mountpoint, root) {
+		return true
+	}
+	if m.FSType == "overlay" && usesLayersOf(m.VFSOptions, root) {
+		return true
+	}
+	return isTemporary(m.Mountpoint) && slices.ContainsFunc(sources, func(source string) bool {
+		return source == m.Mountpoint || below(source, m.Mountpoint)
+	})
+}
+
+// usesLayersOf reports whether a folder named in an overlay's options, such as
+// "upperdir=/a,lowerdir=/b:/c", lies below root.
+func usesLayersOf(options, root string) bool {
+	folders := strings.FieldsFunc(options, func(r rune) bool { return strings.ContainsRune(",=:", r) })
+	return slices.ContainsFunc(folders, func(folder string) bool { return below(folder, root) })
+}
+
+// isTemporary recognises the folders that BuildKit makes for its own mounts:
+// buildkit-mount* and buildkit-secrets*.
+func isTemporary(path string) bool {
+	return strings.HasPrefix(filepath.Base(path), "buildkit-")
+}
+
+// below reports whether path lies strictly below folder. Both are clean.
+func below(path, folder string) bool {
+	return strings.HasPrefix(path, strings.TrimSuffix(folder, "/")+"/")
+}

@@ -1,0 +1,200 @@
+// Package engine runs BuildKit's control plane inside this process: no daemon,
+// no socket, one state folder.
+//
+// BuildKit is a program first and a library second, so some of its state is
+// global to the process. [Start] sets it: the output and level of the standard
+// logrus logger, and apicaps.ExportedProduct, the name of the program in
+// capability errors. OpenTelemetry is left at its default, off. Two goroutines
+// of BuildKit's build history sleep until the process ends.
+//
+// The engine needs Linux, root and runc. A step that runs uses the network of
+// the host and gets no extra entitlement.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/control"
+	"github.com/moby/buildkit/util/apicaps"
+	"github.com/sirupsen/logrus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/test/bufconn"
+)
+
+const (
+	buildkitModule = "github.com/moby/buildkit"
+	pipeBuffer     = 1 << 20
+	// stopTimeout bounds how long Close waits for calls that are under way.
+	stopTimeout = 3 * time.Second
+)
+
+// Options say where an engine keeps its state and what it may use.
+type Options struct {
+	// Root is the state folder, an absolute path. It is created when missing.
+	Root string
+	// Runtime is the path of runc.
+	Runtime string
+	// Insecure lists registries, as host or host:port, that may answer over
+	// plain HTTP or with a certificate nobody vouches for. Loopback addresses
+	// need not be listed.
+	Insecure []string
+	// MaxCache is the number of bytes the build cache may hold after Close.
+	// Zero takes BuildKit's default for the disk that holds Root.
+	MaxCache int64
+	// Log receives BuildKit's warnings; nil discards them. Errors of builds
+	// reach the client of the build either way.
+	Log io.Writer
+	// Waiting, when set, is called once if another process uses Root, before
+	// Start waits for it.
+	Waiting func()
+}
+
+// Engine is a running BuildKit. Its methods may be called from several
+// goroutines.
+type Engine struct {
+	client     *client.Client
+	server     *grpc.Server
+	controller *control.Controller
+	lock       *flock.Flock
+	policy     []client.PruneInfo
+	stopping   chan struct{}
+	served     chan error
+	close      func() error
+}
+
+// Start takes the state folder, removes what a killed run left in it, and
+// brings the engine up.
+//
+// While another process holds the folder, Start waits until ctx ends. It fails
+// with a wrapped error when Root is not absolute, the folder cannot be locked
+// or cleaned, or BuildKit refuses the runtime.
+func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
+	setGlobals(opts.Log)
+	root, err := prepareRoot(opts.Root)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := acquire(ctx, root, opts.Waiting)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.Close())
+		}
+	}()
+	if err := clean(ctx, root, opts.Runtime); err != nil {
+		return nil, fmt.Errorf("cleaning builder state %q: %w", root, err)
+	}
+	e := &Engine{lock: lock, stopping: make(chan struct{}), served: make(chan error, 1)}
+	e.close = sync.OnceValue(e.shutDown)
+	if err := e.assemble(ctx, root, opts); err != nil {
+		return nil, fmt.Errorf("starting builder in %q: %w", root, err)
+	}
+	return e, nil
+}
+
+// Client returns the client of this engine. It is closed with the engine.
+func (e *Engine) Client() *client.Client { return e.client }
+
+// Serve offers the engine on a listener too, so that other BuildKit clients
+// can use it. It blocks until the listener or the engine is closed.
+func (e *Engine) Serve(l net.Listener) error {
+	if err := e.server.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serving builder on %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Close collects garbage, stops the engine and gives the state folder free.
+// Further calls return the first call's result.
+func (e *Engine) Close() error { return e.close() }
+
+// Version returns the version of the BuildKit that is linked into the program,
+// such as "v0.34.2", or "(unknown)" when the program carries no build
+// information.
+func Version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range info.Deps {
+			if module.Path == buildkitModule {
+				return module.Version
+			}
+		}
+	}
+	return "(unknown)"
+}
+
+func setGlobals(log io.Writer) {
+	if log == nil {
+		log = io.Discard
+	}
+	logrus.SetOutput(log)
+	logrus.SetLevel(logrus.WarnLevel)
+	apicaps.ExportedProduct = "buildkit"
+}
+
+// prepareRoot creates the state folder and resolves symbolic links in its
+// path, because runc and the kernel report resolved paths.
+func prepareRoot(root string) (string, error) {
+	if !filepath.IsAbs(root) {
+		return "", fmt.Errorf("opening builder state %q: not an absolute path", root)
+	}
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return "", fmt.Errorf("creating builder state: %w", err)
+	}
+	resolved, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return "", fmt.Errorf("opening builder state: %w", err)
+	}
+	return resolved, nil
+}
+
+// assemble builds the controller, serves it on an in-memory pipe and connects
+// the client to the other end.
+func (e *Engine) assemble(ctx context.Context, root string, opts Options) error {
+	policy, err := gcPolicy(root, opts.MaxCache)
+	if err != nil {
+		return err
+	}
+	e.policy = policy
+	if e.controller, err = e.newController(ctx, root, opts); err != nil {
+		return err
+	}
+	e.server = newServer()
+	e.controller.Register(e.server)
+	pipe := bufconn.Listen(pipeBuffer)
+	go func() { e.served <- e.server.Serve(pipe) }()
+	e.client, err = client.New(ctx, "passthrough:///engine", client.WithContextDialer(
+		func(ctx context.Context, _ string) (net.Conn, error) { return pipe.DialContext(ctx) }))
+	if err != nil {
+		e.server.Stop()
+		return errors.Join(err, <-e.served, e.controller.Close())
+	}
+	return nil
+}
+
+func (e *Engine) shutDown() error {
+	collected := e.collect()
+	close(e.stopping)
+	disconnected := e.client.Close()
+	e.stopServer()
+	return errors.Join(collected, disconnected, <-e.served, e.controller.Close(), e.lock.Close())
+}
+
+// stopServer lets calls under way finish, but not for ever.
+func (e *Engine) stopServer() {
+	timer := time.AfterFunc(stopTimeout, e.server.Stop)
+	defer timer.Stop()
+	e.server.GracefulStop()
+}

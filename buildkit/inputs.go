@@ -1,0 +1,174 @@
+package buildkit
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/moby/patternmatcher/ignorefile"
+	"github.com/opencontainers/go-digest"
+	"github.com/tonistiigi/fsutil"
+	"github.com/tonistiigi/fsutil/types"
+)
+
+// inputs is what a source named, as it was read.
+type inputs struct {
+	dockerfile []byte
+	context    tree
+	contexts   map[string]namedContext // by shortened name
+}
+
+// namedContext is one of: an image reference, a layout folder with a digest, a
+// folder.
+type namedContext struct {
+	image  string
+	layout string
+	digest digest.Digest
+	tree   tree
+}
+
+// tree is a folder in normal form without the files its ignore file names.
+type tree struct {
+	fs      *normalFS
+	entries map[string]entry // by slash-separated path
+}
+
+// entry is a kind ("folder", "file", "executable", "link") and the SHA-256 of
+// a file or the target of a link.
+type entry struct{ kind, value string }
+
+// read validates the source and reads everything that goes into its digest.
+func (s Source) read(ctx context.Context) (in inputs, err error) {
+	if err := s.Validate(); err != nil {
+		return inputs{}, err
+	}
+	if in.dockerfile, err = os.ReadFile(s.path()); err != nil {
+		return inputs{}, fmt.Errorf("reading Dockerfile: %w", err)
+	}
+	if in.context, err = s.readTree(ctx, s.Context, s.ignoreFile()); err != nil {
+		return inputs{}, err
+	}
+	in.contexts = make(map[string]namedContext, len(s.Contexts))
+	for name, value := range shortened(s.Contexts) {
+		if in.contexts[name], err = s.readContext(ctx, value); err != nil {
+			return inputs{}, err
+		}
+	}
+	return in, nil
+}
+
+func (s Source) readContext(ctx context.Context, value string) (namedContext, error) {
+	if image, ok := strings.CutPrefix(value, schemeImage); ok {
+		return namedContext{image: image}, nil
+	}
+	if strings.HasPrefix(value, schemeLayout) {
+		folder, d, err := parseLayout(value)
+		return namedContext{layout: folder, digest: d}, err
+	}
+	t, err := s.readTree(ctx, value, filepath.Join(value, ".dockerignore"))
+	return namedContext{tree: t}, err
+}
+
+// shortened brings the keys of a validated map of references to one form.
+func shortened(m map[string]string) map[string]string {
+	short := make(map[string]string, len(m))
+	for key, value := range m {
+		if name, err := contextName(key); err == nil {
+			short[name] = value
+		}
+	}
+	return short
+}
+
+// ignoreFile returns the path of the ignore file that holds for Context.
+func (s Source) ignoreFile() string {
+	own := s.path() + ".dockerignore"
+	if _, err := os.Stat(own); errors.Is(err, fs.ErrNotExist) {
+		return filepath.Join(s.Context, ".dockerignore")
+	}
+	return own
+}
+
+// readIgnore returns no patterns when there is no file, as Docker does.
+func readIgnore(path string) ([]string, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading ignore file: %w", err)
+	}
+	patterns, err := ignorefile.ReadAll(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("parsing ignore file %q: %w", path, err)
+	}
+	return patterns, nil
+}
+
+// readTree walks a folder with the filter that BuildKit's file transfer puts
+// over it, so that it sees what will be sent.
+func (s Source) readTree(ctx context.Context, root, ignore string) (tree, error) {
+	excludes, err := readIgnore(ignore)
+	if err != nil {
+		return tree{}, err
+	}
+	normal, err := newNormalFS(root, s.Epoch)
+	if err != nil {
+		return tree{}, err
+	}
+	sent, err := fsutil.NewFilterFS(normal, &fsutil.FilterOpt{ExcludePatterns: excludes})
+	if err != nil {
+		return tree{}, fmt.Errorf("filtering %q: %w", root, err)
+	}
+	entries := map[string]entry{}
+	err = sent.Walk(ctx, "/", func(path string, found fs.DirEntry, err error) error {
+		if err == nil {
+			entries[filepath.ToSlash(path)], err = readEntry(sent, path, found)
+		}
+		return err
+	})
+	if err != nil {
+		return tree{}, fmt.Errorf("reading %q: %w", root, err)
+	}
+	return tree{fs: normal, entries: entries}, nil
+}
+
+func readEntry(sent fsutil.FS, path string, found fs.DirEntry) (entry, error) {
+	info, err := found.Info()
+	if err != nil {
+		return entry{}, err
+	}
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		return entry{kind: "folder"}, nil
+	case mode.Type() == fs.ModeSymlink:
+		return entry{kind: "link", value: info.Sys().(*types.Stat).Linkname}, nil
+	case mode&0o100 != 0:
+		sum, err := hashFile(sent, path)
+		return entry{kind: "executable", value: sum}, err
+	default:
+		sum, err := hashFile(sent, path)
+		return entry{kind: "file", value: sum}, err
+	}
+}
+
+func hashFile(files fsutil.FS, path string) (string, error) {
+	file, err := files.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, file); err != nil {
+		return "", fmt.Errorf("reading %q: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

@@ -1,0 +1,200 @@
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/moby/buildkit/client"
+
+	"github.com/mrelease/mrelease/buildkit/engine"
+)
+
+// The builders that have a name; any other is the address of a daemon.
+const (
+	Embedded = "embedded"
+	Docker   = "docker"
+)
+
+// answerTimeout bounds how long a daemon may take to say that it is there.
+const answerTimeout = 10 * time.Second
+
+// Options say which builder to use.
+type Options struct {
+	// Builder is Embedded, Docker, or the address of a buildkitd
+	// (unix:///SOCKET or tcp://HOST:PORT). Empty takes the first of: the daemon
+	// at BuildKitHost, the embedded one, Docker.
+	Builder string
+	// BuildKitHost is the address that Builder defaults to.
+	BuildKitHost string
+	// DockerHost is the address of the Docker engine; empty means its socket.
+	DockerHost string
+	// Path is the list of folders that runc is looked for in; the folders for
+	// system programs are searched too.
+	Path string
+	// State is the absolute path of the folder that the embedded builder keeps
+	// its cache in.
+	State string
+	// Progress is how builds are shown.
+	Progress Progress
+	// Waiting, when set, is called if another process uses State, before Open
+	// waits for it.
+	Waiting func()
+}
+
+// Builder is a BuildKit that is ready to build and to run images.
+type Builder struct {
+	name     string
+	client   *client.Client
+	progress Progress
+	scratch  string // folder for files that a call needs
+	close    func() error
+}
+
+// NoBuilderError says that no builder can be used.
+type NoBuilderError struct {
+	Attempts []Attempt
+	// Command is what a user can run to get one.
+	Command string
+}
+
+// Attempt is a builder that was tried, and why it cannot be used.
+type Attempt struct{ Builder, Problem string }
+
+// Error implements error.
+func (e *NoBuilderError) Error() string {
+	if len(e.Attempts) == 1 {
+		return fmt.Sprintf("the builder %s cannot be used: %s", e.Attempts[0].Builder, e.Attempts[0].Problem)
+	}
+	return "no builder can be used"
+}
+
+// Evidence returns what was tried.
+func (e *NoBuilderError) Evidence() [][2]string {
+	var facts [][2]string
+	for _, a := range e.Attempts {
+		facts = append(facts, [2]string{a.Builder, a.Problem})
+	}
+	return facts
+}
+
+func unusable(builder, problem, command string) *NoBuilderError {
+	return &NoBuilderError{[]Attempt{{builder, problem}}, command}
+}
+
+// Open finds the builder, starts it if it is the embedded one, and makes sure
+// that it answers. Its error is a [*NoBuilderError] when there is none: a
+// builder that was named, or that BuildKitHost names, is not replaced by
+// another.
+func Open(ctx context.Context, opts Options) (*Builder, error) {
+	switch {
+	case opts.Builder == Embedded:
+		return openEmbedded(ctx, opts)
+	case opts.Builder == Docker:
+		return openDocker(ctx, opts)
+	case opts.Builder != "":
+		return openDaemon(ctx, opts, opts.Builder)
+	case opts.BuildKitHost != "":
+		return openDaemon(ctx, opts, opts.BuildKitHost)
+	}
+	b, err := openEmbedded(ctx, opts)
+	var none, alsoNone *NoBuilderError
+	if !errors.As(err, &none) {
+		return b, err
+	}
+	if b, err = openDocker(ctx, opts); errors.As(err, &alsoNone) {
+		return nil, &NoBuilderError{append(none.Attempts, alsoNone.Attempts...), none.Command}
+	}
+	return b, err
+}
+
+// Name says which builder it is, as in Options.Builder.
+func (b *Builder) Name() string { return b.name }
+
+// Close stops the builder if it is the embedded one, and disconnects from it.
+func (b *Builder) Close() error { return b.close() }
+
+// openEmbedded starts BuildKit in this process.
+func openEmbedded(ctx context.Context, opts Options) (*Builder, error) {
+	runtime := findRuntime(opts.Path)
+	if runtime == "" {
+		return nil, unusable(Embedded, "it needs runc, which is not installed", "apt-get install runc (with sudo when you are not root)")
+	}
+	if os.Geteuid() != 0 {
+		return nil, unusable(Embedded, "it needs root", "sudo -E mrelease …")
+	}
+	e, err := engine.Start(ctx, engine.Options{Root: opts.State, Runtime: runtime, Waiting: opts.Waiting})
+	if err != nil {
+		return nil, err
+	}
+	b := &Builder{name: Embedded, client: e.Client(), progress: opts.Progress, scratch: filepath.Join(opts.State, "scratch")}
+	b.close = func() error { return errors.Join(e.Close(), os.RemoveAll(b.scratch)) }
+	// The engine holds the state folder, so what lies there is a killed run's.
+	if err := errors.Join(os.RemoveAll(b.scratch), os.Mkdir(b.scratch, 0o700)); err != nil {
+		return nil, errors.Join(fmt.Errorf("preparing builder state: %w", err), b.Close())
+	}
+	return b, nil
+}
+
+// findRuntime returns the path of runc, or "". Debian keeps it where the search
+// paths of users do not lead.
+func findRuntime(path string) string {
+	dirs := append(filepath.SplitList(path), "/usr/local/sbin", "/usr/sbin", "/sbin")
+	for _, name := range []string{"buildkit-runc", "runc"} {
+		for _, dir := range dirs {
+			file := filepath.Join(dir, name)
+			if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+				return file
+			}
+		}
+	}
+	return ""
+}
+
+// openDaemon connects to a buildkitd.
+func openDaemon(ctx context.Context, opts Options, address string) (*Builder, error) {
+	check := fmt.Sprintf("buildctl --addr %s debug workers", address)
+	c, err := client.New(ctx, address)
+	if err != nil {
+		return nil, unusable(address, err.Error(), check)
+	}
+	b, err := newRemote(address, c, opts)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.workers(ctx); err != nil {
+		return nil, errors.Join(unusable(address, err.Error(), check), b.Close())
+	}
+	return b, nil
+}
+
+func newRemote(name string, c *client.Client, opts Options, closers ...io.Closer) (*Builder, error) {
+	scratch, err := os.MkdirTemp("", "mrelease-*")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("making work folder: %w", err), c.Close())
+	}
+	b := &Builder{name: name, client: c, progress: opts.Progress, scratch: scratch}
+	b.close = func() error {
+		errs := []error{c.Close()}
+		for _, closer := range closers {
+			errs = append(errs, closer.Close())
+		}
+		return errors.Join(append(errs, os.RemoveAll(scratch))...)
+	}
+	return b, nil
+}
+
+// workers asks the builder who does its work, which shows that it is there.
+func (b *Builder) workers(ctx context.Context) ([]*client.WorkerInfo, error) {
+	limited, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	workers, err := b.client.ListWorkers(limited)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return workers, err
+}

@@ -1,0 +1,152 @@
+package buildkit
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/distribution/reference"
+	"github.com/docker/cli/cli/config/types"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/session"
+	"github.com/moby/buildkit/session/auth/authprovider"
+	"github.com/moby/buildkit/session/secrets/secretsprovider"
+	"github.com/tonistiigi/fsutil"
+)
+
+// request is the build of a source as BuildKit's client wants it. The image
+// goes to dir/image as an OCI layout; the rest of dir is scratch space. BuildKit
+// takes its options as text, and this file is the only one that spells them.
+func (s Source) request(in inputs, dir string) (client.SolveOpt, error) {
+	attrs, err := s.frontendAttrs()
+	if err != nil {
+		return client.SolveOpt{}, err
+	}
+	dockerfile, err := s.dockerfileFS(in)
+	if err != nil {
+		return client.SolveOpt{}, err
+	}
+	opt := client.SolveOpt{
+		Frontend:      "dockerfile.v0",
+		FrontendAttrs: attrs,
+		LocalMounts:   map[string]fsutil.FS{"context": in.context.checked(), "dockerfile": dockerfile},
+		OCIStores:     map[string]content.Store{},
+		Exports:       []client.ExportEntry{{Type: client.ExporterOCI, Attrs: s.exporterAttrs(), OutputDir: filepath.Join(dir, "image")}},
+		Session:       s.attachables(),
+		SharedKey:     s.digest(in).String(),
+	}
+	for i, name := range slices.Sorted(maps.Keys(in.contexts)) {
+		id := "context" + strconv.Itoa(i)
+		if err := addContext(&opt, name, in.contexts[name], filepath.Join(dir, id)); err != nil {
+			return client.SolveOpt{}, err
+		}
+	}
+	return opt, nil
+}
+
+func (s Source) frontendAttrs() (map[string]string, error) {
+	attrs := map[string]string{
+		"platform": platform,
+		"filename": filepath.Base(s.path()),
+		// Any value keeps a "# syntax=" line from fetching another frontend.
+		"cmdline":               "builtin",
+		"build-arg:" + epochArg: strconv.FormatInt(s.Epoch.Unix(), 10),
+	}
+	if s.Target != "" {
+		attrs["target"] = s.Target
+	}
+	if s.NoCache {
+		attrs["no-cache"] = ""
+	}
+	if s.Network == NetworkNone {
+		attrs["force-network-mode"] = s.Network
+	}
+	for key, value := range s.Args {
+		attrs["build-arg:"+key] = value
+	}
+	for name, pin := range shortened(s.Bases) {
+		base, err := reference.ParseNormalizedNamed(name)
+		if err != nil {
+			return nil, fmt.Errorf("parsing base image %q: %w", name, err)
+		}
+		attrs["context:"+name] = schemeImage + base.Name() + "@" + pin
+	}
+	return attrs, nil
+}
+
+// exporterAttrs asks for a folder, not an archive. The time stamp itself
+// follows from the build argument.
+func (s Source) exporterAttrs() map[string]string {
+	attrs := map[string]string{"tar": "false", "rewrite-timestamp": "true"}
+	for key, value := range s.Annotations {
+		attrs["annotation."+key] = value
+	}
+	return attrs
+}
+
+func (s Source) attachables() []session.Attachable {
+	return []session.Attachable{
+		secretsprovider.FromMap(s.Secrets),
+		authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{
+			AuthConfigProvider: credentials(s.Keychain),
+		}),
+	}
+}
+
+// addContext gives a named context to the frontend. The last element of its
+// scratch folder's path is the name that client and frontend use for it.
+func addContext(opt *client.SolveOpt, name string, c namedContext, scratch string) error {
+	key, id := "context:"+name, filepath.Base(scratch)
+	switch {
+	case c.image != "":
+		opt.FrontendAttrs[key] = schemeImage + c.image
+	case c.layout != "":
+		store, err := newLazyStore(scratch, layoutBlobs(c.layout))
+		if err != nil {
+			return err
+		}
+		opt.FrontendAttrs[key] = schemeLayout + id + "@" + c.digest.String()
+		opt.OCIStores[id] = store
+	default:
+		opt.FrontendAttrs[key] = "local:" + id
+		opt.LocalMounts[id] = c.tree.checked()
+	}
+	return nil
+}
+
+// credentials answers BuildKit's questions for registry credentials from a
+// keychain.
+func credentials(keychain authn.Keychain) authprovider.AuthConfigProvider {
+	return func(ctx context.Context, host string, _ []string, _ authprovider.ExpireCachedAuthCheck) (types.AuthConfig, error) {
+		if keychain == nil {
+			return types.AuthConfig{}, nil
+		}
+		if host == authprovider.DockerHubRegistryHost {
+			host = name.DefaultRegistry
+		}
+		registry, err := name.NewRegistry(host)
+		if err != nil {
+			return types.AuthConfig{}, fmt.Errorf("parsing registry %q: %w", host, err)
+		}
+		auth, err := authn.Resolve(ctx, keychain, registry)
+		if err != nil {
+			return types.AuthConfig{}, fmt.Errorf("finding credentials for %q: %w", host, err)
+		}
+		found, err := authn.Authorization(ctx, auth)
+		if err != nil {
+			return types.AuthConfig{}, fmt.Errorf("reading credentials for %q: %w", host, err)
+		}
+		return types.AuthConfig{
+			Username:      found.Username,
+			Password:      found.Password,
+			IdentityToken: found.IdentityToken,
+			RegistryToken: found.RegistryToken,
+		}, nil
+	}
+}

@@ -1,0 +1,180 @@
+package buildkit
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/util/progress/progressui"
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// tailLines is how much of a failing step's output an error carries.
+	tailLines = 20
+	// minMasked keeps short values, which occur everywhere, from being masked.
+	minMasked = 4
+	mask      = "***"
+)
+
+// Progress says where and how the builder's display is shown.
+type Progress struct {
+	// Writer receives the display; nil shows nothing.
+	Writer io.Writer
+	// Mode is "plain", "tty" (which fails when Writer is no terminal),
+	// "quiet", or "auto", also spelt "": a terminal's display if Writer is a
+	// terminal, else plain lines.
+	Mode string
+}
+
+func (p Progress) display() (progressui.Display, error) {
+	mode := progressui.DisplayMode(p.Mode)
+	if p.Writer == nil {
+		mode = progressui.QuietMode
+	}
+	display, err := progressui.NewDisplay(p.Writer, mode)
+	if err != nil {
+		return progressui.Display{}, fmt.Errorf("opening progress display: %w", err)
+	}
+	return display, nil
+}
+
+// transcript follows what the steps of a build print. It writes whole lines to
+// a log, keeps the last ones of each step, and masks secrets in all of them.
+type transcript struct {
+	log     io.Writer
+	failed  error // of log
+	secrets *strings.Replacer
+	names   map[digest.Digest]string
+	tails   map[digest.Digest][]string
+	partial map[stream][]byte
+}
+
+// stream is one of a step's two outputs.
+type stream struct {
+	step digest.Digest
+	fd   int
+}
+
+func newTranscript(log io.Writer, secrets map[string][]byte) *transcript {
+	if log == nil {
+		log = io.Discard
+	}
+	return &transcript{
+		log:     log,
+		secrets: masker(secrets),
+		names:   map[digest.Digest]string{},
+		tails:   map[digest.Digest][]string{},
+		partial: map[stream][]byte{},
+	}
+}
+
+// masker replaces each line of each secret, the longest first, since output is
+// looked at line by line.
+func masker(secrets map[string][]byte) *strings.Replacer {
+	var lines []string
+	for _, secret := range secrets {
+		for line := range strings.Lines(string(secret)) {
+			if line = strings.TrimSpace(line); len(line) >= minMasked {
+				lines = append(lines, line)
+			}
+		}
+	}
+	slices.SortFunc(lines, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	var pairs []string
+	for _, line := range lines {
+		pairs = append(pairs, line, mask)
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// update takes note of a status and replaces the pieces of output in it by
+// whole, masked lines.
+func (t *transcript) update(status *client.SolveStatus) {
+	var whole []*client.VertexLog
+	for _, log := range status.Logs {
+		key := stream{log.Vertex, log.Stream}
+		data := append(t.partial[key], log.Data...)
+		end := bytes.LastIndexByte(data, '\n') + 1
+		t.partial[key] = data[end:]
+		whole = t.emit(whole, *log, data[:end])
+	}
+	for _, vertex := range status.Vertexes {
+		t.names[vertex.Digest] = vertex.Name
+		if vertex.Completed != nil {
+			whole = append(whole, t.flush(vertex.Digest)...)
+		}
+	}
+	status.Logs = whole
+}
+
+// flush returns what a step printed after its last line end.
+func (t *transcript) flush(step digest.Digest) []*client.VertexLog {
+	var rest []*client.VertexLog
+	for _, fd := range []int{1, 2} {
+		key := stream{step, fd}
+		if data := t.partial[key]; len(data) > 0 {
+			rest = t.emit(rest, client.VertexLog{Vertex: step, Stream: fd}, append(data, '\n'))
+		}
+		delete(t.partial, key)
+	}
+	return rest
+}
+
+// rest flushes the steps that never completed, such as cancelled ones.
+func (t *transcript) rest() []*client.VertexLog {
+	var logs []*client.VertexLog
+	for _, step := range slices.Sorted(maps.Keys(t.names)) {
+		logs = append(logs, t.flush(step)...)
+	}
+	return logs
+}
+
+// emit writes whole lines to the log and the tail, and appends them to logs.
+func (t *transcript) emit(logs []*client.VertexLog, log client.VertexLog, lines []byte) []*client.VertexLog {
+	if len(lines) == 0 {
+		return logs
+	}
+	text := t.secrets.Replace(string(lines))
+	if _, err := io.WriteString(t.log, text); err != nil && t.failed == nil {
+		t.failed = fmt.Errorf("writing build log: %w", err)
+	}
+	tail := append(t.tails[log.Vertex], strings.Split(strings.TrimSuffix(text, "\n"), "\n")...)
+	t.tails[log.Vertex] = tail[max(0, len(tail)-tailLines):]
+	log.Data = []byte(text)
+	return append(logs, &log)
+}
+
+// follow runs a solve beside its display and returns when both have ended. The
+// display is drained to the end even if ctx ends first: the solve blocks on it.
+func follow(ctx context.Context, p Progress, t *transcript, solve func(chan *client.SolveStatus) error) error {
+	display, err := p.display()
+	if err != nil {
+		return err
+	}
+	received := make(chan *client.SolveStatus)
+	shown := make(chan *client.SolveStatus)
+	var group errgroup.Group
+	group.Go(func() error {
+		_, err := display.UpdateFrom(context.WithoutCancel(ctx), shown)
+		return err
+	})
+	group.Go(func() error {
+		defer close(shown)
+		for status := range received {
+			t.update(status)
+			shown <- status
+		}
+		shown <- &client.SolveStatus{Logs: t.rest()}
+		return t.failed
+	})
+	err = solve(received)
+	return cmp.Or(err, group.Wait())
+}
