@@ -62,8 +62,8 @@ func (e Enclave) IsSynthetic() bool { return e.MRENCLAVE.IsSynthetic() }
 
 // Reading is one place's statement of the measurement.
 type Reading struct {
-	Source string // "the image, run in hash mode", "file /conf/fingerprint.txt", "build output", ...
-	Value  string
+	Source string `json:"source"` // "the image, run in hash mode", "file /conf/fingerprint.txt", "build output", ...
+	Value  string `json:"value"`
 }
 
 // Image measures an image by running it and compares the value with the other

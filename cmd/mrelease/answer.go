@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/publish/record"
+)
+
+// releaseAnswer is the answer of mrelease release --json. Its keys are the
+// outputs of the GitHub Action as well.
+type releaseAnswer struct {
+	Schema            string        `json:"schema"`
+	Version           string        `json:"version"`
+	Image             string        `json:"image"`
+	Digest            string        `json:"digest"`
+	MRENCLAVE         string        `json:"mrenclave,omitempty"`
+	Synthetic         bool          `json:"synthetic,omitempty"`
+	AppAddress        string        `json:"app-address"`
+	AlreadyRegistered bool          `json:"already-registered"`
+	OrderHash         string        `json:"order-hash"`
+	AlreadyPublished  bool          `json:"already-published"`
+	TxHash            string        `json:"tx-hash,omitempty"`
+	RecordPath        string        `json:"record-path"`
+	Record            record.Record `json:"record"`
+}
+
+// answer prints the record's path, or all with --json, and tells the CI system.
+func (r *release) answer(rec record.Record, path string) error {
+	a := releaseAnswer{
+		Schema: "mrelease.release/v1", Version: rec.Version,
+		Image: rec.Image.Reference, Digest: rec.Image.Digest.String(),
+		MRENCLAVE: mrenclave(rec), Synthetic: rec.Enclave.Synthetic,
+		AppAddress: r.registration.Address.Hex(), AlreadyRegistered: !r.registration.Created,
+		OrderHash: rec.Order.Hash.Hex(), AlreadyPublished: !r.offering.Published,
+		RecordPath: path, Record: rec,
+	}
+	if r.registration.Tx != (common.Hash{}) {
+		a.TxHash = r.registration.Tx.Hex()
+	}
+	encoded, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("encoding answer: %w", err)
+	}
+	r.story.ci.outputs(a.outputs(string(encoded)))
+	r.story.ci.summary(a.summary())
+	if r.json {
+		return printJSON(r.stdout, a)
+	}
+	_, err = fmt.Fprintln(r.stdout, path)
+	return err
+}
+
+func mrenclave(rec record.Record) string {
+	if rec.Enclave.MRENCLAVE == nil {
+		return ""
+	}
+	return rec.Enclave.MRENCLAVE.String()
+}
+
+func (a releaseAnswer) outputs(encoded string) map[string]string {
+	return map[string]string{
+		"version": a.Version, "image": a.Image, "digest": a.Digest, "mrenclave": a.MRENCLAVE,
+		"app-address": a.AppAddress, "already-registered": strconv.FormatBool(a.AlreadyRegistered),
+		"order-hash": a.OrderHash, "already-published": strconv.FormatBool(a.AlreadyPublished),
+		"tx-hash": a.TxHash, "record-path": a.RecordPath, "result-json": encoded,
+	}
+}
+
+// summary is what a job's page shows: the verdict, then what was released, then
+// how to check it.
+func (a releaseAnswer) summary() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### Released %s\n\n", a.Version)
+	if a.Synthetic {
+		b.WriteString("**Synthetic measurement**: made by a stand-in toolchain.\n\n")
+	}
+	b.WriteString("| | |\n|---|---|\n")
+	for _, row := range [][2]string{
+		{"Image", a.Image + "@" + a.Digest}, {"MRENCLAVE", a.MRENCLAVE}, {"App", a.AppAddress + existing(a.AlreadyRegistered)},
+		{"Order", a.OrderHash + existing(a.AlreadyPublished)}, {"Transaction", a.TxHash}, {"Commit", a.Record.Source.Commit},
+	} {
+		if row[1] != "" {
+			fmt.Fprintf(&b, "| %s | `%s` |\n", row[0], row[1])
+		}
+	}
+	fmt.Fprintf(&b, "\nVerify it yourself: `mrelease verify %s`\n", a.RecordPath)
+	return b.String()
+}
+
+func existing(there bool) string {
+	if there {
+		return " (was there already)"
+	}
+	return ""
+}

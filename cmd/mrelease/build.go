@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/cobra"
+
+	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+func (a *app) buildCommand() *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:   "build",
+		Short: "Build the image into an OCI layout",
+		Long: `build builds the Dockerfile into an OCI layout and prints the digest of the
+image's manifest. The same commit gives the same digest on every machine, as far
+as the Dockerfile's own steps do.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.runBuild(c.Context(), output)
+		},
+	}
+	a.addBuildFlags(c)
+	c.Flags().StringVarP(&output, "output", "o", "dist/image", "folder of the OCI layout")
+	return c
+}
+
+// buildAnswer is the answer of mrelease build --json.
+type buildAnswer struct {
+	Schema string  `json:"schema"`
+	Digest v1.Hash `json:"digest"`
+	Config v1.Hash `json:"config"`
+	Inputs v1.Hash `json:"inputs"`
+	Layout string  `json:"layout"`
+}
+
+func (a *app) runBuild(ctx context.Context, output string) (err error) {
+	cfg, err := a.load(purpose{Build: true})
+	if err != nil {
+		return err
+	}
+	src, err := a.readSource(cfg)
+	if err != nil {
+		return err
+	}
+	inputs, err := src.Digest(ctx)
+	if err != nil {
+		return err
+	}
+	src.Annotations = map[string]string{registry.InputsAnnotation: inputs.String()}
+	builder, err := a.openBuilder(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.closeBuilder(builder)
+	image, _, err := a.buildImage(ctx, builder, src, output)
+	if err != nil {
+		return err
+	}
+	answer := buildAnswer{Schema: "mrelease.build/v1", Inputs: inputs, Layout: output}
+	if answer.Digest, err = image.Digest(); err != nil {
+		return fmt.Errorf("reading digest: %w", err)
+	}
+	if answer.Config, err = image.ConfigName(); err != nil {
+		return fmt.Errorf("reading config digest: %w", err)
+	}
+	if a.json {
+		return printJSON(a.stdout, answer)
+	}
+	_, err = fmt.Fprintln(a.stdout, answer.Digest)
+	return err
+}
+
+// buildImage builds into an OCI layout and returns the image and what the
+// build's steps printed.
+func (a *app) buildImage(ctx context.Context, b *buildkit.Builder, src source, layout string) (image v1.Image, log []byte, err error) {
+	var printed bytes.Buffer
+	err = a.story.step("build", func() (string, error) {
+		image, err = b.Build(ctx, src.Source, layout, &printed)
+		if err != nil {
+			return "", err
+		}
+		digest, err := image.Digest()
+		return digest.String(), err
+	})
+	return image, printed.Bytes(), err
+}
+
+// openBuilder starts the builder that the flags and the environment name.
+func (a *app) openBuilder(ctx context.Context) (*buildkit.Builder, error) {
+	progress, err := a.progress()
+	if err != nil {
+		return nil, err
+	}
+	state, err := a.stateFolder()
+	if err != nil {
+		return nil, err
+	}
+	return buildkit.Open(ctx, buildkit.Options{
+		Builder:      a.build.builder,
+		BuildKitHost: a.getenv("BUILDKIT_HOST"),
+		DockerHost:   a.getenv("DOCKER_HOST"),
+		Path:         a.getenv("PATH"),
+		State:        state,
+		Progress:     progress,
+		Waiting:      func() { a.story.note("waiting for another build that uses %s", state) },
+	})
+}
+
+func (a *app) closeBuilder(b *buildkit.Builder) {
+	if err := b.Close(); err != nil {
+		a.story.note("stopping the builder: %v", err)
+	}
+}
+
+func (a *app) progress() (buildkit.Progress, error) {
+	p := buildkit.Progress{Writer: a.story.w, Mode: a.build.progress}
+	switch p.Mode {
+	case "plain", "quiet", "tty":
+	case "", "auto":
+		p.Mode = "plain"
+		if isTerminal(a.story.w) {
+			p.Mode = "tty"
+		}
+	default:
+		return p, &usageError{fmt.Errorf("unknown progress %q, want auto, plain, tty or quiet", p.Mode), "mrelease"}
+	}
+	return p, nil
+}
+
+// stateFolder is where the embedded builder keeps its cache.
+func (a *app) stateFolder() (string, error) {
+	if a.build.state != "" {
+		return filepath.Abs(a.build.state)
+	}
+	cache := a.getenv("XDG_CACHE_HOME")
+	if cache == "" {
+		home := a.getenv("HOME")
+		if home == "" {
+			return "", &usageError{fmt.Errorf("neither --state, XDG_CACHE_HOME nor HOME says where the builder may keep its cache"), "mrelease"}
+		}
+		cache = filepath.Join(home, ".cache")
+	}
+	return filepath.Join(cache, "mrelease", "buildkit"), nil
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+// Exit codes. They tell a script what kind of thing went wrong.
+const (
+	exitUnexpected  = 1
+	exitUsage       = 2  // command line or configuration
+	exitMeasurement = 11 // the image does not measure, or measures to something else
+	exitSignature   = 12 // of an image or a record
+	exitChain       = 13 // the chain holds, or is, something else
+	exitOrder       = 14 // the order cannot be matched
+	exitNetwork     = 20 // registry or market, after retries
+	exitRPC         = 22 // the chain's node
+	exitFunds       = 23
+	exitPolicy      = 40 // refused: overwriting a version, a dirty tree, a synthetic measurement
+)
+
+// evident is an error that brings its evidence along.
+type evident interface {
+	error
+	Evidence() [][2]string
+}
+
+// explain turns an error into what is shown of it. Packages say what happened;
+// what to do about it is said here, in one table.
+func explain(err error) failure {
+	f := failure{Schema: "mrelease.error/v1", What: err.Error()}
+	var e evident
+	if errors.As(err, &e) {
+		for _, pair := range e.Evidence() {
+			f.Evidence = append(f.Evidence, fact{pair[0], pair[1]})
+		}
+	}
+	for _, rule := range rules() {
+		if rule.matches(err) {
+			f.Code, f.Exit, f.Remedy = rule.code, rule.exit, rule.remedy(err)
+			return f
+		}
+	}
+	f.Code, f.Exit, f.Remedy = "E-UNEXPECTED", exitUnexpected, "run again; if it persists, report it with this output"
+	return f
+}
+
+// rule says what an error means. The first rule that matches counts.
+type rule struct {
+	matches func(error) bool
+	code    string
+	exit    int
+	remedy  func(error) string
+}
+
+// is matches errors that have a T among their causes.
+func is[T error](err error) bool {
+	var target T
+	return errors.As(err, &target)
+}
+
+func say(text string) func(error) string { return func(error) string { return text } }
+
+func rules() []rule {
+	return []rule{
+		{func(err error) bool { return errors.Is(err, context.Canceled) }, "E-INTERRUPTED", 130, say("run the same command again: it goes on where it was")},
+		{is[*usageError], "E-USAGE", exitUsage, func(err error) string {
+			var u *usageError
+			errors.As(err, &u)
+			return u.command + " --help"
+		}},
+		{is[*configError], "E-CONFIG", exitUsage, say("correct the places above; README.md lists every key")},
+		{is[*dirtyError], "E-SOURCE-DIRTY", exitPolicy, say("commit or stash the changes, or name another version with --version")},
+
+		{is[*buildkit.NoBuilderError], "E-BUILDER", exitUsage, func(err error) string {
+			var n *buildkit.NoBuilderError
+			errors.As(err, &n)
+			return n.Command
+		}},
+		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, say("correct the step above and run again; finished steps are cached")},
+
+		{is[*buildkit.NoProgramError], "E-MEASURE-ENTRYPOINT", exitMeasurement, say("give the Dockerfile an ENTRYPOINT that starts the enclave's own program")},
+		{is[*measure.MismatchError], "E-MEASURE-MISMATCH", exitMeasurement, say("build with --no-cache; if the values still differ, the fingerprint was written before the last change of what is measured: move that step to the end of the Dockerfile")},
+		{is[*measure.OutputError], "E-MEASURE-OUTPUT", exitMeasurement, say("the image's ENTRYPOINT must start the enclave's own program, which prints 64 hex digits in hash mode and nothing else on standard output")},
+		{is[*measure.TimeoutError], "E-MEASURE-TIMEOUT", exitMeasurement, say("check that the ENTRYPOINT starts the enclave's own program, which ends by itself in hash mode; a slow one needs a higher enclave.timeout")},
+		{is[*measure.NoSealError], "E-MEASURE-SEAL", exitMeasurement, say("write the fingerprint to the file of enclave.fingerprint-file in the image, or build with --no-cache so that the line is printed")},
+		{is[*measure.FormatError], "E-MEASURE-FORMAT", exitMeasurement, say("correct the step of the Dockerfile that writes the fingerprint: KEY (64 hex digits)|TAG (32)|MRENCLAVE (64)")},
+
+		{is[*record.Error], "E-RECORD", exitSignature, say("take the record from its release again: any change makes it invalid")},
+		{is[*record.MovedError], "E-IMAGE-MOVED", exitSignature, say("the registry serves another image than was released: do not run it")},
+		{is[*record.LayerError], "E-IMAGE-LAYER", exitSignature, say("the registry serves other bytes than were released: do not run the image")},
+		{is[*registry.UnsignedError], "E-SIGNATURE", exitSignature, say("check that the key is the one the release was signed with")},
+		{is[*registry.TakenError], "E-VERSION-TAKEN", exitPolicy, say("release the changed source under a new version, or check out the commit of the old one")},
+		{is[*keyError], "E-SIGN-KEY", exitUsage, say("sign.key must be a cosign key (cosign generate-key-pair) of type ECDSA P-256 or RSA, and " + cosignPassword + " its password")},
+
+		{is[*chain.WalletError], "E-WALLET", exitUsage, say("set " + walletPassword + " to the password of the keystore file in wallet.keystore")},
+		{is[*chain.SyntheticError], "E-SYNTHETIC", exitPolicy, say("build on the real base image, or choose a chain with development: true")},
+		{is[*chain.FundsError], "E-FUNDS", exitFunds, say("send the wallet some of the chain's native coin and run again")},
+		{is[*chain.NotPoCoError], "E-CHAIN-HUB", exitChain, say("correct chains.<name>.hub")},
+		{is[*chain.WrongChainError], "E-CHAIN-WRONG", exitChain, say("correct the id, rpc or hub of the chain")},
+		{is[*chain.AppConflictError], "E-APP-CONFLICT", exitChain, say("compare the fields above; an app given to another owner cannot be offered by this wallet: release a new version")},
+		{is[*chain.NoAppError], "E-APP-MISSING", exitChain, say("check the chain; mrelease release registers the app")},
+		{is[*chain.OrderError], "E-ORDER", exitOrder, say("an order that was closed stays closed: release a new version to offer the app again")},
+		{is[*market.NotOfferedError], "E-ORDER-MISSING", exitOrder, say("run mrelease release of the same version again: it publishes the order")},
+		{marketRefused, "E-MARKET-REFUSED", exitOrder, say("correct what the market says above; nothing else is lost, run again")},
+		{is[*market.Error], "E-MARKET", exitNetwork, say("wait and run the same command again: what is done is found")},
+		{is[*chain.RPCError], "E-RPC", exitRPC, say("check the chain's rpc and run the same command again: what is done is found")},
+		{registryRefused, "E-REGISTRY-LOGIN", exitNetwork, say("log in to the registry (docker login) as a user who may push to the repository")},
+		{is[*transport.Error], "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
+		{networkDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
+	}
+}
+
+// marketRefused tells a refusal from a failure: the former will be repeated.
+func marketRefused(err error) bool {
+	var me *market.Error
+	return errors.As(err, &me) && me.Status >= 400 && me.Status < 500 && me.Status != 429
+}
+
+func registryRefused(err error) bool {
+	var te *transport.Error
+	return errors.As(err, &te) && (te.StatusCode == 401 || te.StatusCode == 403)
+}
+
+// networkDown matches what go-containerregistry passes on of the network.
+func networkDown(err error) bool {
+	for _, words := range []string{"connection refused", "no such host", "i/o timeout", "connection reset"} {
+		if strings.Contains(err.Error(), words) {
+			return true
+		}
+	}
+	return false
+}

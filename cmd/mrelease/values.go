@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// repository is a container repository without tag or digest.
+type repository struct{ name.Repository }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (r *repository) UnmarshalText(text []byte) (err error) {
+	r.Repository, err = name.NewRepository(string(text))
+	if err != nil {
+		return fmt.Errorf("want a repository without tag or digest, such as ghcr.io/acme/hello, got %q", text)
+	}
+	return nil
+}
+
+// pin is the digest that a base image is pinned to.
+type pin string
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (p *pin) UnmarshalText(text []byte) error {
+	if _, err := name.NewDigest("x@" + string(text)); err != nil {
+		return fmt.Errorf("want sha256: and 64 hex digits, got %q", text)
+	}
+	*p = pin(text)
+	return nil
+}
+
+// network is what a build's RUN steps may reach.
+type network string
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (n *network) UnmarshalText(text []byte) error {
+	if s := string(text); s != "host" && s != "none" {
+		return fmt.Errorf("want host or none, got %q", text)
+	}
+	*n = network(text)
+	return nil
+}
+
+// httpURL is the address of a service.
+type httpURL string
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. The text may hold an API
+// key, so the error does not show it.
+func (u *httpURL) UnmarshalText(text []byte) error {
+	parsed, err := url.Parse(string(text))
+	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+		return errors.New("want an http:// or https:// URL")
+	}
+	*u = httpURL(text)
+	return nil
+}
+
+// duration is a time span such as 90s or 2m.
+type duration time.Duration
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (d *duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("want a duration such as 90s or 2m, got %q", text)
+	}
+	*d = duration(v)
+	return nil
+}
+
+// size is a number of bytes, written as such or with K, M or G (1024 each).
+type size uint64
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *size) UnmarshalText(text []byte) error {
+	digits, shift := string(text), 0
+	if i := strings.IndexAny(digits, "KMG"); i >= 0 && i == len(digits)-1 {
+		shift = 10 * (strings.IndexByte("KMG", digits[i]) + 1)
+		digits = digits[:i]
+	}
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || n > (1<<53)>>shift {
+		return fmt.Errorf("want a size such as 1G or 1073741824, got %q", text)
+	}
+	*s = size(n << shift)
+	return nil
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// versionInfo is the answer of mrelease version --json.
+type versionInfo struct {
+	Schema   string `json:"schema"`
+	Version  string `json:"version"`
+	Commit   string `json:"commit,omitempty"`
+	Modified bool   `json:"modified,omitempty"`
+	Go       string `json:"go"`
+	BuildKit string `json:"buildkit"`
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			v := readVersion()
+			if a.json {
+				return printJSON(a.stdout, v)
+			}
+			_, err := fmt.Fprintln(a.stdout, v.Version)
+			return err
+		},
+	}
+}
+
+// readVersion asks the binary itself: the module's version when it was
+// installed by version, else the commit that it was built from.
+func readVersion() versionInfo {
+	v := versionInfo{Schema: "mrelease.version/v1", Version: "(devel)", Go: runtime.Version()}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	v.Version = info.Main.Version
+	for _, m := range info.Deps {
+		if m.Path == "github.com/moby/buildkit" {
+			v.BuildKit = m.Version
+		}
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v.Commit = s.Value
+		case "vcs.modified":
+			v.Modified = s.Value == "true"
+		}
+	}
+	return v
+}

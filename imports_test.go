@@ -1,0 +1,151 @@
+package mrelease_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/mrelease/mrelease/"
+
+// imports returns what each package of the module imports, tests left out.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (slices.Contains([]string{"sandbox", "tools", "testdata", "node_modules", "build", "dist", "examples"}, entry.Name()) || strings.HasPrefix(entry.Name(), ".") && file != ".") {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		pkg := path.Dir(filepath.ToSlash(file))
+		for _, spec := range parsed.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			found[pkg] = append(found[pkg], name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// allowed reads the table "Imports" of DESIGN.md.
+func allowed(t *testing.T) map[string][]string {
+	t.Helper()
+	design, err := os.ReadFile("DESIGN.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(design), "\n## Imports\n")
+	if !ok {
+		t.Fatal("DESIGN.md has no section Imports")
+	}
+	table := map[string][]string{}
+	for line := range strings.Lines(section) {
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		if len(cells) != 5 || strings.HasPrefix(cells[1], "---") || strings.TrimSpace(cells[1]) == "package" {
+			continue
+		}
+		var names []string
+		if list := strings.TrimSpace(cells[2]); list != "nothing" {
+			for name := range strings.SplitSeq(list, ",") {
+				names = append(names, strings.TrimSpace(name))
+			}
+		}
+		table[strings.TrimSpace(cells[1])] = names
+	}
+	return table
+}
+
+func TestImportsAreThoseOfTheDesign(t *testing.T) {
+	table := allowed(t)
+	for pkg, names := range imports(t) {
+		may, ok := table[pkg]
+		if !ok {
+			t.Errorf("package %s is not in the table of DESIGN.md", pkg)
+		}
+		for _, name := range names {
+			own, isOwn := strings.CutPrefix(name, module)
+			if isOwn && !slices.Contains(may, own) {
+				t.Errorf("package %s imports %s, which the table of DESIGN.md does not allow", pkg, own)
+			}
+		}
+	}
+	found := imports(t)
+	for pkg := range table {
+		if len(found[pkg]) == 0 {
+			t.Errorf("the table of DESIGN.md has %s, which is no package", pkg)
+		}
+	}
+}
+
+// Outside modules that only some packages may know.
+func TestHeavyModulesStayInTheirPackages(t *testing.T) {
+	homes := map[string][]string{
+		"github.com/sigstore/":                       {"publish/registry"},
+		"github.com/ethereum/go-ethereum/ethclient":  {"publish/chain"},
+		"github.com/ethereum/go-ethereum/accounts/k": {"publish/chain"},
+		"github.com/moby/buildkit":                   {"buildkit", "buildkit/engine"},
+		"github.com/containerd/":                     {"buildkit", "buildkit/engine"},
+		"os/exec":                                    {},
+		"testing":                                    {},
+	}
+	for pkg, names := range imports(t) {
+		for _, name := range names {
+			for prefix, home := range homes {
+				if strings.HasPrefix(name, prefix) && !slices.Contains(home, pkg) {
+					t.Errorf("package %s imports %s", pkg, name)
+				}
+			}
+		}
+	}
+}
+
+// The runtime's name stands where its habits are known.
+func TestRuntimeNameStaysInItsFiles(t *testing.T) {
+	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && slices.Contains([]string{"sandbox", "tools", "build", "examples", ".git"}, entry.Name()) {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") ||
+			file == "measure/scone.go" || strings.HasPrefix(file, "poco/") {
+			return nil
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			if strings.Contains(strings.ToUpper(line), "SCONE") && !strings.Contains(line, "SconeFingerprint") {
+				t.Errorf("%s:%d: %s", file, i+1, strings.TrimSpace(line))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
