@@ -16,6 +16,14 @@ import (
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 )
 
+// Built is a finished build.
+type Built struct {
+	Image v1.Image
+	// Materials are what the builder took from elsewhere: base images, and with
+	// NetworkRecorded what RUN steps fetched, in the order of their URIs.
+	Materials []Material
+}
+
 // Build makes the image of a source, writes it to dir as an OCI layout that
 // holds this one image, and opens it from there. The image's digest is that of
 // its manifest.
@@ -29,40 +37,62 @@ import (
 //
 // A Dockerfile that cannot be built is a [*BuildError]; when ctx ends, the
 // error is that of ctx; for an invalid source it is that of Source.Validate.
-func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writer) (v1.Image, error) {
+func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writer) (Built, error) {
 	in, err := src.read(ctx)
 	if err != nil {
-		return nil, err
+		return Built{}, err
 	}
 	partial, remove, err := makePartial(dir)
 	if err != nil {
-		return nil, err
+		return Built{}, err
 	}
 	defer remove()
-	image := filepath.Join(partial, "image")
+	building, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
+	in.refuse = refuse
 	opt, err := src.request(in, partial)
 	if err != nil {
-		return nil, err
+		return Built{}, err
 	}
-	t := newTranscript(log, src.Secrets)
+	reported, err := b.solve(building, src, opt, newTranscript(log, src.Secrets))
+	if refused := context.Cause(building); refused != nil && ctx.Err() == nil {
+		return Built{}, fmt.Errorf("building image: %w", refused)
+	}
+	if err != nil {
+		return Built{}, err
+	}
+	image := filepath.Join(partial, "image")
+	materials, err := detachProvenance(image, reported)
+	if err != nil {
+		return Built{}, fmt.Errorf("reading the builder's provenance: %w", err)
+	}
+	if err := annotate(image, src.MaterialsKey, materials); err != nil {
+		return Built{}, err
+	}
+	if err := checkPlatform(image); err != nil {
+		return Built{}, fmt.Errorf("checking built image: %w", err)
+	}
+	if err := install(image, dir); err != nil {
+		return Built{}, err
+	}
+	opened, err := openLayout(dir)
+	return Built{opened, materials}, err
+}
+
+// solve runs the build and returns the digest that the builder reports.
+func (b *Builder) solve(ctx context.Context, src Source, opt client.SolveOpt, t *transcript) (string, error) {
 	var response *client.SolveResponse
-	err = follow(ctx, b.progress, t, func(status chan *client.SolveStatus) (err error) {
+	err := follow(ctx, b.progress, t, func(status chan *client.SolveStatus) (err error) {
 		response, err = b.client.Solve(ctx, nil, opt, status)
 		return err
 	})
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("building image: %w", ctx.Err())
+		return "", fmt.Errorf("building image: %w", ctx.Err())
 	}
 	if err != nil {
-		return nil, t.explain(err, src.path())
+		return "", t.explain(err, src.path())
 	}
-	if err := checkLayout(image, response.ExporterResponse[exptypes.ExporterImageDigestKey]); err != nil {
-		return nil, fmt.Errorf("checking built image: %w", err)
-	}
-	if err := install(image, dir); err != nil {
-		return nil, err
-	}
-	return openLayout(dir)
+	return response.ExporterResponse[exptypes.ExporterImageDigestKey], nil
 }
 
 // makePartial creates the folder a build writes to, beside dir so that the
@@ -138,19 +168,11 @@ func install(partial, dir string) error {
 	return nil
 }
 
-// checkLayout makes sure that the layout is what was asked for: one manifest,
-// no attestation, the right platform, and the digest that the builder reported.
-func checkLayout(dir, reported string) error {
+// checkPlatform makes sure that the layout holds one image for the platform.
+func checkPlatform(dir string) error {
 	image, err := openLayout(dir)
 	if err != nil {
 		return err
-	}
-	got, err := image.Digest()
-	if err != nil {
-		return fmt.Errorf("hashing manifest: %w", err)
-	}
-	if got.String() != reported {
-		return fmt.Errorf("comparing digests: the layout holds %s, the builder reported %s", got, reported)
 	}
 	config, err := image.ConfigFile()
 	if err != nil {

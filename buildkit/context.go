@@ -4,12 +4,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tonistiigi/fsutil"
@@ -64,14 +68,15 @@ type normalEntry struct {
 func (e normalEntry) Info() (fs.FileInfo, error) {
 	info, err := e.DirEntry.Info()
 	if err != nil {
-		return nil, err
+		// Not wrapped: fsutil takes a missing file for the end of its folder.
+		return nil, fmt.Errorf("reading %q: %v", e.Name(), err)
 	}
 	stat, ok := info.Sys().(*types.Stat)
 	if !ok {
 		return nil, fmt.Errorf("reading %q: file information of type %T", e.Name(), info.Sys())
 	}
 	if err := e.fs.normalise(stat); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading %q: %v", e.Name(), err)
 	}
 	return &fsutil.StatInfo{Stat: stat}, nil
 }
@@ -87,11 +92,21 @@ func (n *normalFS) normalise(stat *types.Stat) error {
 		stat.Linkname, stat.Size = "", info.Size()
 	}
 	stat.Mode = uint32(normalMode(mode))
-	stat.ModTime = n.epoch.Unix() * int64(time.Second)
+	stat.ModTime = n.modTime()
 	stat.Uid, stat.Gid = 0, 0
 	stat.Xattrs = nil
 	return nil
 }
+
+// file is a regular file of the folder, whatever is there now.
+func (n *normalFS) file(path string, content []byte) entry {
+	sum := sha256.Sum256(content)
+	stat := &types.Stat{Path: path, Mode: uint32(normalMode(0)), Size: int64(len(content)), ModTime: n.modTime()}
+	return entry{"file", hex.EncodeToString(sum[:]), stat}
+}
+
+// modTime is the epoch in nanoseconds, as fsutil wants it.
+func (n *normalFS) modTime() int64 { return n.epoch.Unix() * int64(time.Second) }
 
 func normalMode(mode fs.FileMode) fs.FileMode {
 	switch {
@@ -106,70 +121,82 @@ func normalMode(mode fs.FileMode) fs.FileMode {
 	}
 }
 
-// checkedFS is a folder of which only known content may be sent.
+// treeFS is a folder as it was when it was read: what appeared since then is
+// not sent, and a file that changed or vanished ends the build.
 //
-// The builder keeps the files of earlier builds and asks only for those whose
-// size or time changed. All times here are the epoch, so it must never look
-// for them under a key that other content was sent under. The key is the
-// sources digest, and this type makes it true: a file that changed after it
-// was hashed fails the build.
-type checkedFS struct {
+// This is more than tidiness. The builder keeps the files of earlier builds and
+// asks only for those whose size or time changed. All times here are the epoch,
+// so it must never look for them under a key that other content was sent under.
+// The key is the sources digest, and this type makes it true.
+type treeFS struct {
 	*normalFS
-	sums map[string]string // SHA-256 in hex, by slash-separated path
-	free string            // a path that may have any content
+	entries map[string]entry
+	paths   []string // of the entries, in the order of a walk
+	// refuse ends the build. An error alone would not: fsutil sends an empty
+	// file for one that it cannot open, and waits for ever after one that it
+	// cannot read to the end.
+	refuse func(error)
 }
 
-// checked makes a tree's folder one of which only the tree may be sent. The
-// ignore file itself is always asked for anew, and may be outside of the tree.
-func (t tree) checked() fsutil.FS {
-	sums := make(map[string]string, len(t.entries))
-	for path, entry := range t.entries {
-		sums[path] = entry.value
-	}
-	return checkedFS{normalFS: t.fs, sums: sums, free: ".dockerignore"}
+// sent is a tree as it may be sent.
+func (in inputs) sent(t tree) fsutil.FS {
+	return treeFS{t.fs, t.entries, slices.SortedFunc(maps.Keys(t.entries), fsutil.ComparePath), in.refuse}
 }
 
-// dockerfileFS is the Dockerfile's folder, of which only the Dockerfile as it
-// was read, and its ignore file, may be sent.
-func (s Source) dockerfileFS(in inputs) (fsutil.FS, error) {
-	folder, file := filepath.Split(s.path())
-	normal, err := newNormalFS(filepath.Clean(folder), s.Epoch)
-	if err != nil {
-		return nil, err
+// Walk implements fsutil.FS.
+func (t treeFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
+	target, skipped := filepath.Join(".", target), ""
+	for _, path := range t.paths {
+		if !within(path, target) || skipped != "" && within(path, skipped) {
+			continue
+		}
+		found := &fsutil.DirEntryInfo{Stat: t.entries[path].stat.CloneVT()}
+		switch err := fn(path, found, nil); {
+		case err == fs.SkipDir && found.IsDir():
+			skipped = path
+		case err == fs.SkipDir:
+			skipped = filepath.Dir(path)
+		case err != nil:
+			return err
+		}
 	}
-	sum := sha256.Sum256(in.dockerfile)
-	sums := map[string]string{file: hex.EncodeToString(sum[:])}
-	return checkedFS{normalFS: normal, sums: sums, free: file + ".dockerignore"}, nil
+	return ctx.Err()
+}
+
+// within reports whether path is folder or lies below it; "." is the root.
+func within(path, folder string) bool {
+	return folder == "." || path == folder || strings.HasPrefix(path, folder+"/")
 }
 
 // Open implements fsutil.FS.
-func (c checkedFS) Open(path string) (io.ReadCloser, error) {
-	file, err := c.normalFS.Open(path)
+func (t treeFS) Open(path string) (io.ReadCloser, error) {
+	file, err := t.normalFS.Open(path)
 	if err != nil {
+		t.refuse(fmt.Errorf("sending %q: %w", path, err))
 		return nil, err
 	}
-	path = filepath.ToSlash(filepath.Clean(path))
-	want, known := c.sums[path]
-	if !known && path == c.free {
-		return file, nil
-	}
-	return &checkedFile{ReadCloser: file, hash: sha256.New(), path: path, want: want}, nil
+	path = filepath.Clean(path)
+	return &treeFile{ReadCloser: file, hash: sha256.New(), path: path, want: t.entries[path].value, refuse: t.refuse}, nil
 }
 
-// checkedFile reports a wrong hash in place of the end of the file.
-type checkedFile struct {
+// treeFile reports a wrong hash in place of the end of the file.
+type treeFile struct {
 	io.ReadCloser
-	hash hash.Hash
-	path string
-	want string
+	hash   hash.Hash
+	path   string
+	want   string
+	refuse func(error)
 }
 
 // Read implements io.Reader.
-func (f *checkedFile) Read(p []byte) (int, error) {
+func (f *treeFile) Read(p []byte) (int, error) {
 	n, err := f.ReadCloser.Read(p)
 	f.hash.Write(p[:n])
 	if err == io.EOF && hex.EncodeToString(f.hash.Sum(nil)) != f.want {
-		return n, fmt.Errorf("sending %q: the file changed during the build", f.path)
+		err = errors.New("the file changed during the build")
+	}
+	if err != nil && err != io.EOF {
+		f.refuse(fmt.Errorf("sending %q: %w", f.path, err))
 	}
 	return n, err
 }

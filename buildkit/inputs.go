@@ -22,8 +22,10 @@ import (
 // inputs is what a source named, as it was read.
 type inputs struct {
 	dockerfile []byte
+	frontend   tree // the Dockerfile and its own ignore file
 	context    tree
 	contexts   map[string]namedContext // by shortened name
+	refuse     func(error)             // ends a build whose sources changed
 }
 
 // namedContext is one of: an image reference, a layout folder with a digest, a
@@ -41,9 +43,12 @@ type tree struct {
 	entries map[string]entry // by slash-separated path
 }
 
-// entry is a kind ("folder", "file", "executable", "link") and the SHA-256 of
-// a file or the target of a link.
-type entry struct{ kind, value string }
+// entry is a kind ("folder", "file", "executable", "link"), the SHA-256 of a
+// file or the target of a link, and what the builder is told of it.
+type entry struct {
+	kind, value string
+	stat        *types.Stat
+}
 
 // read validates the source and reads everything that goes into its digest.
 func (s Source) read(ctx context.Context) (in inputs, err error) {
@@ -52,6 +57,9 @@ func (s Source) read(ctx context.Context) (in inputs, err error) {
 	}
 	if in.dockerfile, err = os.ReadFile(s.path()); err != nil {
 		return inputs{}, fmt.Errorf("reading Dockerfile: %w", err)
+	}
+	if in.frontend, err = s.readFrontend(in.dockerfile); err != nil {
+		return inputs{}, err
 	}
 	if in.context, err = s.readTree(ctx, s.Context, s.ignoreFile()); err != nil {
 		return inputs{}, err
@@ -75,6 +83,25 @@ func (s Source) readContext(ctx context.Context, value string) (namedContext, er
 	}
 	t, err := s.readTree(ctx, value, filepath.Join(value, ".dockerignore"))
 	return namedContext{tree: t}, err
+}
+
+// readFrontend makes a tree of what the Dockerfile frontend asks for beside the
+// context. Either file may be a link to elsewhere.
+func (s Source) readFrontend(dockerfile []byte) (tree, error) {
+	folder, file := filepath.Split(s.path())
+	normal, err := newNormalFS(filepath.Clean(folder), s.Epoch)
+	if err != nil {
+		return tree{}, err
+	}
+	t := tree{normal, map[string]entry{file: normal.file(file, dockerfile)}}
+	own := file + ".dockerignore"
+	ignore, err := os.ReadFile(filepath.Join(folder, own))
+	if err == nil {
+		t.entries[own] = normal.file(own, ignore)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return tree{}, fmt.Errorf("reading ignore file: %w", err)
+	}
+	return t, nil
 }
 
 // shortened brings the keys of a validated map of references to one form.
@@ -146,24 +173,25 @@ func readEntry(sent fsutil.FS, path string, found fs.DirEntry) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
+	stat := info.Sys().(*types.Stat)
 	switch mode := info.Mode(); {
 	case mode.IsDir():
-		return entry{kind: "folder"}, nil
+		return entry{"folder", "", stat}, nil
 	case mode.Type() == fs.ModeSymlink:
-		return entry{kind: "link", value: info.Sys().(*types.Stat).Linkname}, nil
+		return entry{"link", stat.Linkname, stat}, nil
 	case mode&0o100 != 0:
 		sum, err := hashFile(sent, path)
-		return entry{kind: "executable", value: sum}, err
+		return entry{"executable", sum, stat}, err
 	default:
 		sum, err := hashFile(sent, path)
-		return entry{kind: "file", value: sum}, err
+		return entry{"file", sum, stat}, err
 	}
 }
 
 func hashFile(files fsutil.FS, path string) (string, error) {
 	file, err := files.Open(path)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("reading %q: %v", path, err) // not wrapped, as in normalEntry
 	}
 	defer file.Close()
 	h := sha256.New()

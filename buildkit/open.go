@@ -120,12 +120,9 @@ func (b *Builder) Close() error { return b.close() }
 
 // openEmbedded starts BuildKit in this process.
 func openEmbedded(ctx context.Context, opts Options) (*Builder, error) {
-	runtime := findRuntime(opts.Path)
-	if runtime == "" {
-		return nil, unusable(Embedded, "it needs runc, which is not installed", "apt-get install runc (with sudo when you are not root)")
-	}
-	if os.Geteuid() != 0 {
-		return nil, unusable(Embedded, "it needs root", "sudo -E mrelease …")
+	runtime, err := checkEmbedded(opts)
+	if err != nil {
+		return nil, err
 	}
 	e, err := engine.Start(ctx, engine.Options{Root: opts.State, Runtime: runtime, Waiting: opts.Waiting})
 	if err != nil {
@@ -138,6 +135,17 @@ func openEmbedded(ctx context.Context, opts Options) (*Builder, error) {
 		return nil, errors.Join(fmt.Errorf("preparing builder state: %w", err), b.Close())
 	}
 	return b, nil
+}
+
+// checkEmbedded returns the path of runc if the embedded builder can be started.
+func checkEmbedded(opts Options) (runtime string, err error) {
+	if runtime = findRuntime(opts.Path); runtime == "" {
+		return "", unusable(Embedded, "it needs runc, which is not installed", "apt-get install runc (with sudo when you are not root)")
+	}
+	if os.Geteuid() != 0 {
+		return "", unusable(Embedded, "it needs root", "sudo -E mrelease …")
+	}
+	return runtime, nil
 }
 
 // findRuntime returns the path of runc, or "". Debian keeps it where the search
@@ -166,7 +174,9 @@ func openDaemon(ctx context.Context, opts Options, address string) (*Builder, er
 	if err != nil {
 		return nil, err
 	}
-	if _, err := b.workers(ctx); err != nil {
+	if _, err := b.workers(ctx); ctx.Err() != nil {
+		return nil, errors.Join(ctx.Err(), b.Close())
+	} else if err != nil {
 		return nil, errors.Join(unusable(address, err.Error(), check), b.Close())
 	}
 	return b, nil

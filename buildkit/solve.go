@@ -28,22 +28,18 @@ func (s Source) request(in inputs, dir string) (client.SolveOpt, error) {
 	if err != nil {
 		return client.SolveOpt{}, err
 	}
-	dockerfile, err := s.dockerfileFS(in)
-	if err != nil {
-		return client.SolveOpt{}, err
-	}
 	opt := client.SolveOpt{
 		Frontend:      "dockerfile.v0",
 		FrontendAttrs: attrs,
-		LocalMounts:   map[string]fsutil.FS{"context": in.context.checked(), "dockerfile": dockerfile},
+		LocalMounts:   map[string]fsutil.FS{"context": in.sent(in.context), "dockerfile": in.sent(in.frontend)},
 		OCIStores:     map[string]content.Store{},
 		Exports:       []client.ExportEntry{{Type: client.ExporterOCI, Attrs: s.exporterAttrs(), OutputDir: filepath.Join(dir, "image")}},
-		Session:       s.attachables(),
+		Session:       attachables(s.Secrets, s.Keychain),
 		SharedKey:     s.digest(in).String(),
+		ProxyNetwork:  s.Network == NetworkRecorded,
 	}
 	for i, name := range slices.Sorted(maps.Keys(in.contexts)) {
-		id := "context" + strconv.Itoa(i)
-		if err := addContext(&opt, name, in.contexts[name], filepath.Join(dir, id)); err != nil {
+		if err := in.addContext(&opt, name, filepath.Join(dir, "context"+strconv.Itoa(i))); err != nil {
 			return client.SolveOpt{}, err
 		}
 	}
@@ -57,6 +53,7 @@ func (s Source) frontendAttrs() (map[string]string, error) {
 		// Any value keeps a "# syntax=" line from fetching another frontend.
 		"cmdline":               "builtin",
 		"build-arg:" + epochArg: strconv.FormatInt(s.Epoch.Unix(), 10),
+		"attest:provenance":     provenanceRequest,
 	}
 	if s.Target != "" {
 		attrs["target"] = s.Target
@@ -90,20 +87,21 @@ func (s Source) exporterAttrs() map[string]string {
 	return attrs
 }
 
-func (s Source) attachables() []session.Attachable {
+// attachables are what the builder may ask its client for.
+func attachables(secrets map[string][]byte, keychain authn.Keychain) []session.Attachable {
 	return []session.Attachable{
-		secretsprovider.FromMap(s.Secrets),
+		secretsprovider.FromMap(secrets),
 		authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{
-			AuthConfigProvider: credentials(s.Keychain),
+			AuthConfigProvider: credentials(keychain),
 		}),
 	}
 }
 
 // addContext gives a named context to the frontend. The last element of its
 // scratch folder's path is the name that client and frontend use for it.
-func addContext(opt *client.SolveOpt, name string, c namedContext, scratch string) error {
+func (in inputs) addContext(opt *client.SolveOpt, name, scratch string) error {
 	key, id := "context:"+name, filepath.Base(scratch)
-	switch {
+	switch c := in.contexts[name]; {
 	case c.image != "":
 		opt.FrontendAttrs[key] = schemeImage + c.image
 	case c.layout != "":
@@ -115,7 +113,7 @@ func addContext(opt *client.SolveOpt, name string, c namedContext, scratch strin
 		opt.OCIStores[id] = store
 	default:
 		opt.FrontendAttrs[key] = "local:" + id
-		opt.LocalMounts[id] = c.tree.checked()
+		opt.LocalMounts[id] = in.sent(c.tree)
 	}
 	return nil
 }

@@ -24,8 +24,11 @@ const (
 
 	// The networks that RUN steps can be given. What NetworkHost reaches is the
 	// builder's affair; the embedded one gives them the host's network.
-	NetworkHost = "host"
-	NetworkNone = "none"
+	// NetworkRecorded is NetworkHost through a proxy of the builder, which notes
+	// the URL and the SHA-256 of all that a RUN step fetches by HTTP or HTTPS.
+	NetworkHost     = "host"
+	NetworkNone     = "none"
+	NetworkRecorded = "recorded"
 
 	schemeImage  = "docker-image://"
 	schemeLayout = "oci-layout://"
@@ -57,11 +60,15 @@ type Source struct {
 	Epoch time.Time
 	// Annotations go to the image's manifest.
 	Annotations map[string]string
+	// MaterialsKey is the annotation of the manifest that lists the build's
+	// materials, as FormatMaterials writes them; empty means none.
+	MaterialsKey string
 	// Purpose is what else the image is made for. It goes into Digest only.
 	Purpose map[string]string
 	// NoCache builds every step anew.
 	NoCache bool
-	// Network is that of RUN steps: NetworkHost, also spelt "", or NetworkNone.
+	// Network is that of RUN steps: NetworkHost, also spelt "", NetworkNone or
+	// NetworkRecorded.
 	Network string
 	// Keychain holds the credentials for registries; nil means none.
 	Keychain authn.Keychain
@@ -236,8 +243,8 @@ func (s Source) checkAnnotations() error {
 
 func (s Source) checkNetwork() error {
 	switch s.Network {
-	case "", NetworkHost, NetworkNone:
+	case "", NetworkHost, NetworkNone, NetworkRecorded:
 		return nil
 	}
-	return fmt.Errorf("checking network %q: want %s or %s", s.Network, NetworkHost, NetworkNone)
+	return fmt.Errorf("checking network %q: want %s, %s or %s", s.Network, NetworkHost, NetworkNone, NetworkRecorded)
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/measure/sgx"
 )
 
 // Runner runs an image's own program, with env added to the image's
@@ -28,10 +30,12 @@ const (
 	None   Format = "none"   // nothing: for TDX the image's digest is the measurement
 )
 
+// Formats returns the values that a Format can have.
+func Formats() []Format { return []Format{Legacy, JSON, None} }
+
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (f *Format) UnmarshalText(text []byte) error {
-	switch v := Format(text); v {
-	case Legacy, JSON, None:
+	if v := Format(text); slices.Contains(Formats(), v) {
 		*f = v
 		return nil
 	}
@@ -45,16 +49,18 @@ type Spec struct {
 	File    string        // absolute path of a fingerprint file in the image; it need not exist
 	Log     []byte        // what the build printed; empty when it was cached
 	Claim   string        // the value that the image's publisher stated; empty: none
+	Program string        // absolute path of a signed program in the image, whose signature is a source; empty: none
 	Timeout time.Duration // for one run of the image
 }
 
 // Enclave is the measurement of an image.
 type Enclave struct {
 	Format    Format
-	MRENCLAVE MRENCLAVE // zero with None
-	Value     string    // what the chain stores; empty with None
-	Readings  []Reading // where the value was found, the run of the image first
-	Portable  bool      // the value can be found again from the image alone, without the build's output
+	MRENCLAVE MRENCLAVE      // zero with None
+	Value     string         // what the chain stores; empty with None
+	Readings  []Reading      // where the value was found, the run of the image first
+	Signature *sgx.SIGSTRUCT // of Spec.Program, verified
+	Portable  bool           // the value can be found again from the image alone, without the build's output
 }
 
 // IsSynthetic reports whether a stand-in toolchain made the measurement.
@@ -85,6 +91,11 @@ func Image(ctx context.Context, r Runner, image v1.Image, spec Spec) (Enclave, e
 	if err != nil {
 		return Enclave{}, err
 	}
+	signature, signed, err := signatureOf(ctx, image, spec.Program)
+	if err != nil {
+		return Enclave{}, err
+	}
+	stated = append(stated, signed...)
 	for _, s := range stated {
 		readings = append(readings, Reading{s.source, s.text})
 	}
@@ -95,7 +106,7 @@ func Image(ctx context.Context, r Runner, image v1.Image, spec Spec) (Enclave, e
 	if err != nil {
 		return Enclave{}, err
 	}
-	return Enclave{Format: spec.Format, MRENCLAVE: m, Value: value, Readings: readings, Portable: portable(stated, spec)}, nil
+	return Enclave{Format: spec.Format, MRENCLAVE: m, Value: value, Readings: readings, Signature: signature, Portable: portable(stated, spec)}, nil
 }
 
 // run reads the measurement from the image itself. With a heap on the chain it
@@ -133,17 +144,19 @@ func runOnce(ctx context.Context, r Runner, image v1.Image, limit time.Duration,
 	return parseHashOutput(out)
 }
 
-// statement is what a file, a line of output or a publisher says the value is.
+// statement is what a file, a line of output or a publisher says the value is:
+// the MRENCLAVE, the seal, or both.
 type statement struct {
-	source      string
-	text        string
-	mrenclave   MRENCLAVE
-	fingerprint *Fingerprint // nil: the text states the MRENCLAVE only
+	source    string
+	text      string
+	mrenclave *MRENCLAVE   // nil: not stated
+	seal      *Fingerprint // KEY, TAG and entrypoint; nil: not stated
 }
 
 const (
-	logSource   = "build output"
-	claimSource = "the publisher's claim"
+	logSource    = "build output"
+	claimSource  = "the publisher's claim"
+	signerSource = "the signer's description of the signature"
 )
 
 func fileSource(path string) string { return "file " + path }
@@ -171,6 +184,11 @@ func statements(image v1.Image, spec Spec) ([]statement, error) {
 			return nil, err
 		}
 	}
+	if text := printedSignature(spec.Log); text != "" {
+		if err := add(signerSource, text); err != nil {
+			return nil, err
+		}
+	}
 	if spec.Claim != "" {
 		if err := add(claimSource, spec.Claim); err != nil {
 			return nil, err
@@ -188,13 +206,17 @@ func parseStatement(source, text string) (statement, error) {
 	case strings.HasPrefix(text, "{"):
 		var o Object
 		o, err = ParseObject([]byte(text))
-		s.mrenclave = o.Fingerprint
+		s.mrenclave = &o.Fingerprint
+	case strings.HasPrefix(text, keytagMark):
+		s.seal, err = parseKeytag(text)
 	case strings.Contains(text, "|"):
 		var f Fingerprint
 		f, err = ParseFingerprint(text)
-		s.mrenclave, s.fingerprint = f.MRENCLAVE, &f
+		s.mrenclave, s.seal = &f.MRENCLAVE, &f
 	default:
-		s.mrenclave, err = ParseMRENCLAVE(text)
+		var m MRENCLAVE
+		m, err = ParseMRENCLAVE(text)
+		s.mrenclave = &m
 	}
 	if err != nil {
 		return s, fmt.Errorf("reading the fingerprint in %s: %w", source, err)
@@ -205,16 +227,16 @@ func parseStatement(source, text string) (statement, error) {
 func agree(m MRENCLAVE, stated []statement) bool {
 	var seal *Fingerprint
 	for _, s := range stated {
-		if s.mrenclave != m {
+		if s.mrenclave != nil && *s.mrenclave != m {
 			return false
 		}
-		if s.fingerprint == nil {
+		if s.seal == nil {
 			continue
 		}
-		if seal != nil && *seal != *s.fingerprint {
+		if seal != nil && (seal.Key != s.seal.Key || seal.Tag != s.seal.Tag || seal.Entrypoint != s.seal.Entrypoint) {
 			return false
 		}
-		seal = s.fingerprint
+		seal = s.seal
 	}
 	return true
 }
@@ -226,8 +248,10 @@ func chainValue(m MRENCLAVE, stated []statement, spec Spec) (string, error) {
 		return o.String(), o.Validate()
 	}
 	for _, s := range stated {
-		if s.fingerprint != nil {
-			return s.fingerprint.String(), nil
+		if s.seal != nil {
+			f := *s.seal
+			f.MRENCLAVE = m
+			return f.String(), nil
 		}
 	}
 	return "", &NoSealError{MRENCLAVE: m, File: spec.File}
@@ -237,6 +261,6 @@ func chainValue(m MRENCLAVE, stated []statement, spec Spec) (string, error) {
 // build, which nobody else has.
 func portable(stated []statement, spec Spec) bool {
 	return spec.Format != Legacy || slices.ContainsFunc(stated, func(s statement) bool {
-		return s.fingerprint != nil && s.source != logSource
+		return s.seal != nil && s.source != logSource
 	})
 }

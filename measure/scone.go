@@ -74,6 +74,38 @@ func printedStatements(log []byte) []string {
 	return found
 }
 
+// keytagMark begins the line that "scone fspf encrypt" prints.
+const keytagMark = "Encrypted file system protection file "
+
+var keytagLine = regexp.MustCompile(`^` + keytagMark + `\S+ AES-GCM tag: (\S*) key: (\S*)$`)
+
+// parseKeytag reads the line that states a seal's KEY and TAG.
+func parseKeytag(text string) (*Fingerprint, error) {
+	parts := keytagLine.FindStringSubmatch(text)
+	if parts == nil {
+		return nil, &FormatError{"seal", "is not written as the toolchain does, which is " + keytagMark + "FILE AES-GCM tag: TAG key: KEY", excerpt(text)}
+	}
+	var f Fingerprint
+	if err := decodeHex("TAG", parts[1], f.Tag[:]); err != nil {
+		return nil, err
+	}
+	return &f, decodeHex("KEY", parts[2], f.Key[:])
+}
+
+// signedLine states an enclave's measurement in the output of "scone-signer
+// info", which has it twice: for an enclave that does not grow, which is the one
+// that iExec starts, and for one that does.
+var signedLine = regexp.MustCompile(`(?m)^\s*MRENCLAVE: (\S+)\r?$`)
+
+// printedSignature returns the first measurement that scone-signer printed, or
+// nothing.
+func printedSignature(log []byte) string {
+	if match := signedLine.FindSubmatch(log); match != nil {
+		return string(match[1])
+	}
+	return ""
+}
+
 // maxLine bounds a line of the build's output that is looked at; longer ones
 // end the search, which no announcement follows in practice.
 const maxLine = 1 << 20

@@ -18,10 +18,13 @@ const (
 	FeesEIP1559 Fees = "eip1559"
 )
 
+// FeeModes returns the values that Fees can have.
+func FeeModes() []Fees { return []Fees{FeesLegacy, FeesEIP1559} }
+
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (f *Fees) UnmarshalText(text []byte) error {
 	v := Fees(text)
-	if v != FeesLegacy && v != FeesEIP1559 {
+	if !slices.Contains(FeeModes(), v) {
 		return fmt.Errorf("unknown fee mode %q, want %s or %s", text, FeesLegacy, FeesEIP1559)
 	}
 	*f = v

@@ -21,6 +21,15 @@ var tagBits = []struct {
 	bit  uint
 }{{"tee", 0}, {"scone", 1}, {"gramine", 2}, {"tdx", 3}, {"gpu", 8}}
 
+// TagNames returns the names of bits that [ParseTag] knows.
+func TagNames() []string {
+	var names []string
+	for _, b := range tagBits {
+		names = append(names, b.name)
+	}
+	return names
+}
+
 // TEE is the tag that this project gives an app's order unless told otherwise:
 // 0x…01, "runs in a trusted execution environment", with no framework named.
 func TEE() Tag { return Tag{31: 1} }
@@ -54,14 +63,12 @@ func parseHexTag(digits string) (Tag, error) {
 }
 
 func tagBit(name string) (uint, error) {
-	var names []string
 	for _, b := range tagBits {
 		if b.name == name {
 			return b.bit, nil
 		}
-		names = append(names, b.name)
 	}
-	return 0, fmt.Errorf("unknown bit %q, want %s", name, strings.Join(names, ", "))
+	return 0, fmt.Errorf("unknown bit %q, want %s", name, strings.Join(TagNames(), ", "))
 }
 
 // String returns 0x and 64 lower-case hex digits, the form that the market

@@ -95,6 +95,10 @@ func (e *Engine) newWorker(ctx context.Context, root, runtime string, hosts dock
 	return w, nil
 }
 
+// Layers says how an engine keeps an image's layers below a folder that exists:
+// "overlayfs", or "native" where the kernel or the file system does not have it.
+func Layers(root string) string { return snapshotter(root).Name }
+
 // snapshotter prefers overlayfs; "native" copies every layer and works on any
 // file system. Both give the same images.
 func snapshotter(root string) runc.SnapshotterFactory {

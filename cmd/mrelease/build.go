@@ -33,11 +33,12 @@ as the Dockerfile's own steps do.`,
 
 // buildAnswer is the answer of mrelease build --json.
 type buildAnswer struct {
-	Schema string  `json:"schema"`
-	Digest v1.Hash `json:"digest"`
-	Config v1.Hash `json:"config"`
-	Inputs v1.Hash `json:"inputs"`
-	Layout string  `json:"layout"`
+	Schema    string              `json:"schema"`
+	Digest    v1.Hash             `json:"digest"`
+	Config    v1.Hash             `json:"config"`
+	Inputs    v1.Hash             `json:"inputs"`
+	Layout    string              `json:"layout"`
+	Materials []buildkit.Material `json:"materials,omitempty"`
 }
 
 func (a *app) runBuild(ctx context.Context, output string) (err error) {
@@ -53,21 +54,20 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 	if err != nil {
 		return err
 	}
-	src.Annotations = map[string]string{registry.InputsAnnotation: inputs.String()}
 	builder, err := a.openBuilder(ctx)
 	if err != nil {
 		return err
 	}
 	defer a.closeBuilder(builder)
-	image, _, err := a.buildImage(ctx, builder, src, output)
+	built, _, err := a.buildImage(ctx, builder, src, output)
 	if err != nil {
 		return err
 	}
-	answer := buildAnswer{Schema: "mrelease.build/v1", Inputs: inputs, Layout: output}
-	if answer.Digest, err = image.Digest(); err != nil {
+	answer := buildAnswer{Schema: "mrelease.build/v1", Inputs: inputs, Layout: output, Materials: built.Materials}
+	if answer.Digest, err = built.Image.Digest(); err != nil {
 		return fmt.Errorf("reading digest: %w", err)
 	}
-	if answer.Config, err = image.ConfigName(); err != nil {
+	if answer.Config, err = built.Image.ConfigName(); err != nil {
 		return fmt.Errorf("reading config digest: %w", err)
 	}
 	if a.json {
@@ -77,32 +77,44 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 	return err
 }
 
-// buildImage builds into an OCI layout and returns the image and what the
-// build's steps printed.
-func (a *app) buildImage(ctx context.Context, b *buildkit.Builder, src source, layout string) (image v1.Image, log []byte, err error) {
+// buildImage builds into an OCI layout and returns the build and what its steps
+// printed.
+func (a *app) buildImage(ctx context.Context, b *buildkit.Builder, src source, layout string) (built buildkit.Built, log []byte, err error) {
 	var printed bytes.Buffer
 	err = a.story.step("build", func() (string, error) {
-		image, err = b.Build(ctx, src.Source, layout, &printed)
+		inputs, err := src.Digest(ctx)
 		if err != nil {
 			return "", err
 		}
-		digest, err := image.Digest()
+		src.Annotations = map[string]string{registry.InputsAnnotation: inputs.String()}
+		if built, err = b.Build(ctx, src.Source, layout, &printed); err != nil {
+			return "", err
+		}
+		digest, err := built.Image.Digest()
 		return digest.String(), err
 	})
-	return image, printed.Bytes(), err
+	return built, printed.Bytes(), err
 }
 
 // openBuilder starts the builder that the flags and the environment name.
 func (a *app) openBuilder(ctx context.Context) (*buildkit.Builder, error) {
-	progress, err := a.progress()
+	opts, err := a.builderOptions()
 	if err != nil {
 		return nil, err
+	}
+	return buildkit.Open(ctx, opts)
+}
+
+func (a *app) builderOptions() (buildkit.Options, error) {
+	progress, err := a.progress()
+	if err != nil {
+		return buildkit.Options{}, err
 	}
 	state, err := a.stateFolder()
 	if err != nil {
-		return nil, err
+		return buildkit.Options{}, err
 	}
-	return buildkit.Open(ctx, buildkit.Options{
+	return buildkit.Options{
 		Builder:      a.build.builder,
 		BuildKitHost: a.getenv("BUILDKIT_HOST"),
 		DockerHost:   a.getenv("DOCKER_HOST"),
@@ -110,7 +122,7 @@ func (a *app) openBuilder(ctx context.Context) (*buildkit.Builder, error) {
 		State:        state,
 		Progress:     progress,
 		Waiting:      func() { a.story.note("waiting for another build that uses %s", state) },
-	})
+	}, nil
 }
 
 func (a *app) closeBuilder(b *buildkit.Builder) {

@@ -3,124 +3,273 @@ package main
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"path"
-	"slices"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/spf13/cobra"
 
-	"github.com/mrelease/mrelease/measure"
-	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/registry"
 )
 
-// checker finds what is wrong between keys, and what is missing.
-type checker struct {
-	*decoder
-	cfg   config
-	files []string
+func (a *app) checkCommand() *cobra.Command {
+	var printSchema bool
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration and the files that it names",
+		Long: `check reads all that a release reads on this machine, and reports everything
+that is wrong with it at once: the configuration, the Dockerfile, the build's
+secrets, the signing key and the wallet. Keys are decrypted when their passwords
+are set. It uses no network and needs no builder. Lines that begin with "note"
+are findings that stop no release.`,
+		Example: "  mrelease check\n  mrelease check --schema > mrelease.schema.json",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if printSchema {
+				return printJSON(a.stdout, configSchema())
+			}
+			return a.check()
+		},
+	}
+	a.configFlag(c)
+	c.Flags().StringVar(&a.build.context, "context", "", "folder to build (overrides build.context)")
+	a.targetFlags(c)
+	c.Flags().BoolVar(&printSchema, "schema", false, "print the JSON schema of the configuration, and do nothing else")
+	return c
 }
 
-func (c checker) complain(key, format string, args ...any) {
-	where, ok := c.places[key]
-	if !ok {
-		where = "configuration"
-		if len(c.files) > 0 {
-			where = c.files[len(c.files)-1]
+// checkAnswer is the answer of mrelease check --json.
+type checkAnswer struct {
+	Schema   string         `json:"schema"`
+	OK       bool           `json:"ok"`
+	Checks   []checkedPart  `json:"checks"` // those that passed
+	Findings []finding      `json:"findings,omitempty"`
+	Problems []checkProblem `json:"problems,omitempty"`
+}
+
+type checkedPart struct {
+	Name     string `json:"name"`
+	Evidence string `json:"evidence"`
+}
+
+type checkProblem struct {
+	Where string `json:"where"`
+	Key   string `json:"key,omitempty"`
+	Text  string `json:"text"`
+}
+
+// finding is something that a release takes and that is likely to be a mistake.
+type finding struct {
+	Where string `json:"where"` // file:line
+	Code  string `json:"code"`
+	Text  string `json:"text"`
+	Cure  string `json:"cure"`
+}
+
+// inspection looks at the parts of a configuration, one after the other, and
+// keeps the problems of all.
+type inspection struct {
+	*checker
+	app      *app
+	passed   []checkedPart
+	findings []finding
+}
+
+func (a *app) check() error {
+	i := &inspection{checker: read(sources{Files: a.configFiles(), Getenv: a.getenv, Flags: a.overrides()}), app: a}
+	i.part("configuration", i.configuration)
+	i.part("source", i.source)
+	i.part("secrets", i.secrets)
+	i.part("signing key", i.signingKey)
+	i.part("wallet", i.wallet)
+	if a.json {
+		if err := printJSON(a.stdout, i.answer()); err != nil {
+			return err
 		}
+	} else {
+		i.print(a.lines())
 	}
-	c.decoder.problems = append(c.decoder.problems, problem{where, key, fmt.Sprintf(format, args...)})
+	if err := i.err(); err != nil {
+		return toldError{err}
+	}
+	return nil
 }
 
-func (c checker) check(need purpose) {
-	if need.Build {
-		c.checkBuild()
-	}
-	c.checkEnclave()
-	for _, name := range slices.Sorted(maps.Keys(c.cfg.Chains)) {
-		c.checkChain(name)
-	}
-	if need.Publish {
-		c.checkPublish()
-	}
-}
-
-func (c checker) checkBuild() {
-	if info, err := os.Stat(string(c.cfg.Build.Context)); err != nil {
-		c.complain("build.context", "%s", readProblem(err))
-	} else if !info.IsDir() {
-		c.complain("build.context", "%s is no folder", c.cfg.Build.Context)
-	} else if _, err := os.Stat(c.cfg.dockerfile()); err != nil {
-		c.complain("build.dockerfile", "%s: %s", c.cfg.dockerfile(), readProblem(err))
-	}
-	for _, id := range slices.Sorted(maps.Keys(c.cfg.Build.Secrets)) {
-		s := c.cfg.Build.Secrets[id]
-		if (s.Env == "") == (s.File == "") {
-			c.complain("build.secrets."+id, "want exactly one of env and file")
-		}
+// part looks at one part. It passes when there is evidence and no new problem.
+func (i *inspection) part(name string, look func() (evidence string)) {
+	before := len(i.problems)
+	if evidence := look(); evidence != "" && len(i.problems) == before {
+		i.passed = append(i.passed, checkedPart{name, evidence})
 	}
 }
 
-func (c checker) checkEnclave() {
-	e := c.cfg.Enclave
-	if e.Timeout <= 0 {
-		c.complain("enclave.timeout", "must be above 0")
+func (i *inspection) answer() checkAnswer {
+	answer := checkAnswer{Schema: "mrelease.check/v1", OK: len(i.problems) == 0, Checks: i.passed, Findings: i.findings}
+	for _, p := range i.problems {
+		answer.Problems = append(answer.Problems, checkProblem(p))
 	}
-	if e.File != "" && !path.IsAbs(e.File) {
-		c.complain("enclave.fingerprint-file", "must be an absolute path in the image, got %q", e.File)
+	return answer
+}
+
+func (i *inspection) print(lines story) {
+	for _, p := range i.passed {
+		lines.note("%s    %-14s %s", lines.paint(green, "ok"), p.Name, p.Evidence)
 	}
-	for key, set := range map[string]bool{"framework": e.Framework != "", "version": e.Version != "", "entrypoint": e.Entrypoint != "", "heap": e.Heap != 0} {
-		if set && e.Format != measure.JSON {
-			c.complain("enclave."+key, "is used with format json only, and the format is %s", e.Format)
-		}
-	}
-	if e.Format != measure.JSON {
-		return
-	}
-	var malformed *measure.FormatError
-	if err := e.object().Validate(); errors.As(err, &malformed) {
-		key := strings.TrimSuffix(strings.ToLower(malformed.Part), "size")
-		c.complain("enclave."+key, "%s", malformed.Problem)
+	for _, f := range i.findings {
+		lines.note("%s  %s: %s: %s\n     %-14s %s", lines.paint(yellow, "note"), f.Where, f.Code, f.Text, "cure", f.Cure)
 	}
 }
 
-func (c checker) checkChain(name string) {
-	profile, key := c.cfg.Chains[name], "chains."+name
-	for _, k := range []struct {
-		name    string
-		missing bool
-	}{
-		{"id", profile.ID == 0}, {"rpc", profile.RPC == ""}, {"hub", profile.Hub == common.Address{}},
-		{"market", profile.Market == ""}, {"fees", profile.Fees == ""},
+func (i *inspection) configuration() string {
+	i.checker.check(purpose{Build: true, Publish: true})
+	if len(i.files) == 0 {
+		return "no file, from the environment and flags only"
+	}
+	return strings.Join(i.files, ", ")
+}
+
+// source looks at what the image is built from. The epoch is any: which one a
+// release takes is git's affair.
+func (i *inspection) source() string {
+	if i.refused("build.context") || i.refused("build.dockerfile") {
+		return ""
+	}
+	src := i.cfg.source()
+	src.Epoch = time.Unix(0, 0)
+	for _, err := range split(src.Validate()) {
+		i.complain("build", "%v", err)
+	}
+	found, err := src.Lint()
+	var parse *buildkit.BuildError
+	if errors.As(err, &parse) {
+		i.problems = append(i.problems, problem{Where: at(src.Dockerfile, parse.Line), Text: parse.Err.Error()})
+	} else if err != nil {
+		i.complain("build.dockerfile", "%v", err)
+	}
+	for _, f := range found {
+		i.findings = append(i.findings, finding{at(src.Dockerfile, f.Line), f.Code, f.Text, f.Cure})
+	}
+	i.context(src)
+	return src.Dockerfile
+}
+
+// context finds what must not be in a build context: it would be in the image
+// if a COPY takes it, and what each run changes makes each run's inputs others.
+func (i *inspection) context(src buildkit.Source) {
+	git := filepath.Join(src.Context, ".git")
+	if _, err := os.Stat(git); err != nil {
+		git = ""
+	}
+	for _, f := range []struct{ path, code, text string }{
+		{git, "ContextGit", "the build context holds .git, which is another one in each clone: the same commit has other inputs there"},
+		{filepath.Join("dist", "image"), "ContextOutput", "the build context holds what a release writes: the next one has other inputs"},
+		{string(i.cfg.Record), "ContextOutput", "the build context holds what a release writes: the next one has other inputs"},
+		{string(i.cfg.Sign.Key), "ContextKey", "the build context holds the signing key"},
+		{string(i.cfg.Wallet.Keystore), "ContextKey", "the build context holds the wallet"},
 	} {
-		if k.missing && !c.cfg.isBuiltin(name) {
-			c.complain(key, "%s is missing", k.name)
+		if f.path == "" || strings.Contains(f.path, "://") {
+			continue
+		}
+		if sent, err := src.Sends(f.path); err != nil {
+			i.complain("build.context", "%v", err)
+		} else if sent {
+			i.findings = append(i.findings, finding{f.path, f.code, f.text, "name it in " + filepath.Join(src.Context, ".dockerignore")})
 		}
 	}
 }
 
-func (c checker) checkPublish() {
-	if c.cfg.Image.Repository == (name.Repository{}) {
-		c.complain("image", "is missing: the repository to push to, such as ghcr.io/acme/hello")
+func (i *inspection) secrets() string {
+	_, err := i.app.secrets(i.cfg)
+	var c *configError
+	if errors.As(err, &c) {
+		i.problems = append(i.problems, c.Problems...)
 	}
-	if c.cfg.Chain == "" {
-		c.complain("chain", "is missing, want one of %s", strings.Join(c.cfg.chainNames(), ", "))
-	} else if _, ok := c.cfg.profile(c.cfg.Chain); !ok {
-		c.complain("chain", "unknown chain %q, want one of %s", c.cfg.Chain, strings.Join(c.cfg.chainNames(), ", "))
+	if len(i.cfg.Build.Secrets) == 0 {
+		return ""
 	}
-	if c.cfg.Sign.Key == "" {
-		c.complain("sign.key", "is missing: a cosign key file or env://VARIABLE")
+	return fmt.Sprintf("%d, each is there", len(i.cfg.Build.Secrets))
+}
+
+func (i *inspection) signingKey() string {
+	where := string(i.cfg.Sign.Key)
+	if where == "" {
+		return ""
 	}
-	if c.cfg.Wallet.Keystore == "" && !c.cfg.Wallet.AllowRawKey {
-		c.complain("wallet.keystore", "is missing: a keystore file, or a folder of them and wallet.address")
+	_, err := i.app.readKey(i.cfg.Sign)
+	var key *registry.Key
+	if err == nil {
+		if i.app.getenv(cosignPassword) == "" {
+			return fmt.Sprintf("%s, not decrypted: %s is not set", where, cosignPassword)
+		}
+		key, err = i.app.openKey(i.cfg.Sign)
 	}
-	o := c.cfg.Order
-	if o.Volume < 1 || o.Volume > poco.MaxAmount {
-		c.complain("order.volume", "must be between 1 and %d, the market's limit, got %d", uint64(poco.MaxAmount), o.Volume)
+	if err != nil {
+		i.complain("sign.key", "%s: %v", where, err)
+		return ""
 	}
-	if o.Price > poco.MaxAmount {
-		c.complain("order.price", "must be at most %d nRLC, the market's limit, got %d", uint64(poco.MaxAmount), o.Price)
+	return fmt.Sprintf("%s, decrypted, %s", where, key.GetKeyAlgorithm())
+}
+
+func (i *inspection) wallet() string {
+	if i.refused("wallet.keystore") {
+		return ""
 	}
+	evidence, err := i.openWallet()
+	var w *chain.WalletError
+	if errors.As(err, &w) {
+		i.complain("wallet.keystore", "%s: %s", w.Where, w.Problem)
+	} else if err != nil {
+		i.complain("wallet.keystore", "%v", err)
+	}
+	return evidence
+}
+
+func (i *inspection) openWallet() (evidence string, err error) {
+	path, err := i.app.keystore(i.cfg.Wallet)
+	if err != nil {
+		return "", err
+	}
+	if path != "" && i.app.getenv(walletPassword) == "" {
+		stated, err := chain.KeystoreAddress(path)
+		i.compareOwner(stated)
+		return fmt.Sprintf("%s of %s, not decrypted: %s is not set", path, stated, walletPassword), err
+	}
+	wallet, err := i.app.openWallet(i.cfg.Wallet)
+	if err != nil {
+		return "", err
+	}
+	i.compareOwner(wallet.Address)
+	return fmt.Sprintf("%s, decrypted", wallet.Address), nil
+}
+
+// compareOwner complains of a wallet that is not the one that the configuration
+// names.
+func (i *inspection) compareOwner(found common.Address) {
+	named := i.cfg.Wallet.Address
+	if named != (common.Address{}) && found != (common.Address{}) && found != named {
+		i.complain("wallet.address", "is %s, and the wallet is %s", named, found)
+	}
+}
+
+// split returns the errors that were joined into one.
+func split(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+// at writes a place in a file.
+func at(file string, line int) string {
+	if line == 0 {
+		return file
+	}
+	return fmt.Sprintf("%s:%d", file, line)
 }

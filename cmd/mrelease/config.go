@@ -13,86 +13,103 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
 )
 
 // config is what mrelease.yaml, the environment and the flags say. It is filled
-// once and not written to afterwards.
+// once and not written to afterwards. The tags yaml and doc of its fields are
+// what the JSON schema and README.md say of each key.
 type config struct {
-	Image   repository             `yaml:"image"` // where the image is pushed, without a tag
-	Name    string                 `yaml:"name"`  // of the app on the chain; the image's last element
-	Build   buildConfig            `yaml:"build"`
-	Enclave enclaveConfig          `yaml:"enclave"`
-	Sign    signConfig             `yaml:"sign"`
-	Chain   string                 `yaml:"chain"`
-	Chains  map[string]chainConfig `yaml:"chains"`
-	Wallet  walletConfig           `yaml:"wallet"`
-	Order   orderConfig            `yaml:"order"`
-	Record  filePath               `yaml:"record"`
+	Image   repository             `yaml:"image" doc:"repository to push to, without tag (required)"`
+	Name    string                 `yaml:"name" doc:"the app's name on the chain; the last part of image when it is not set"`
+	Build   buildConfig            `yaml:"build" doc:"what the image is made from"`
+	Enclave enclaveConfig          `yaml:"enclave" doc:"what the chain stores about the enclave"`
+	Sign    signConfig             `yaml:"sign" doc:"how the image is signed"`
+	Chain   string                 `yaml:"chain" doc:"name of the chain to register on: built in, or one of chains (required)"`
+	Chains  map[string]chainConfig `yaml:"chains" doc:"chains of your own, and changes to the built-in ones"`
+	Wallet  walletConfig           `yaml:"wallet" doc:"the wallet of the app's owner"`
+	Order   orderConfig            `yaml:"order" doc:"the terms of the app's order"`
+	Record  filePath               `yaml:"record" doc:"file that the record is written to"`
 }
 
 type buildConfig struct {
-	Context    filePath                `yaml:"context"`
-	Dockerfile filePath                `yaml:"dockerfile"` // default: Dockerfile in the context
-	Target     string                  `yaml:"target"`
-	Args       map[string]string       `yaml:"args"`
-	Contexts   map[string]string       `yaml:"contexts"` // named contexts
-	Bases      map[string]pin          `yaml:"bases"`    // FROM reference -> digest
-	Secrets    map[string]secretConfig `yaml:"secrets"`  // id -> where the value is
-	Network    network                 `yaml:"network"`
+	Context    filePath                `yaml:"context" doc:"folder to build"`
+	Dockerfile filePath                `yaml:"dockerfile" doc:"Dockerfile; the one in the context when it is not set"`
+	Target     string                  `yaml:"target" doc:"stage to build; the last one when it is not set"`
+	Args       map[string]string       `yaml:"args" doc:"build arguments"`
+	Contexts   map[string]string       `yaml:"contexts" doc:"named contexts: docker-image://REFERENCE, oci-layout:///FOLDER@sha256:DIGEST, or a folder"`
+	Bases      map[string]pin          `yaml:"bases" doc:"digests that FROM references are pinned to, such as python:3.12: sha256:…"`
+	Secrets    map[string]secretConfig `yaml:"secrets" doc:"BuildKit secrets: where the value of each id is"`
+	Network    network                 `yaml:"network" doc:"what RUN steps may reach"`
 }
 
 // secretConfig says where a secret is; it never holds one.
 type secretConfig struct {
-	Env  string   `yaml:"env"`
-	File filePath `yaml:"file"`
+	Env  string   `yaml:"env" doc:"environment variable with the value"`
+	File filePath `yaml:"file" doc:"file with the value"`
 }
 
 type enclaveConfig struct {
-	Format     measure.Format `yaml:"format"`
-	File       string         `yaml:"fingerprint-file"` // path in the image
-	Timeout    duration       `yaml:"timeout"`
-	Framework  string         `yaml:"framework"` // with format json, as the next three
-	Version    string         `yaml:"version"`
-	Entrypoint string         `yaml:"entrypoint"`
-	Heap       size           `yaml:"heap"`
+	Format     measure.Format `yaml:"format" doc:"what the chain stores: legacy (KEY|TAG|MRENCLAVE), json (an object), or none (TDX)"`
+	File       string         `yaml:"fingerprint-file" doc:"path of the fingerprint file in the image"`
+	Timeout    duration       `yaml:"timeout" doc:"time limit for measuring"`
+	Seal       sealMode       `yaml:"seal" doc:"who seals the image: dockerfile (its own steps), or mrelease with fspf or binary-fs"`
+	Toolchain  string         `yaml:"toolchain" doc:"image with the tools for sealing: docker-image://NAME@sha256:DIGEST or oci-layout:///FOLDER@sha256:DIGEST"`
+	Regions    list           `yaml:"regions" doc:"folders that the seal protects; with fspf /usr, /bin, /lib, /sbin and /app when not set, with binary-fs /app"`
+	Program    string         `yaml:"program" doc:"with seal binary-fs: path of the enclave's program in the image, the file itself and no link"`
+	Stack      size           `yaml:"stack" doc:"with seal binary-fs: stack of a thread"`
+	Dlopen     uint64         `yaml:"dlopen" doc:"with seal binary-fs: 0 loads no libraries at run time, 1 protected ones, 2 any"`
+	Mprotect   bool           `yaml:"mprotect" doc:"with seal binary-fs: the program may change the protection of its pages"`
+	Key        filePath       `yaml:"key" doc:"with seal binary-fs: production key, an RSA-3072 key with exponent 3 in PEM, or env://VARIABLE; without it a debug enclave is signed"`
+	ProductID  uint64         `yaml:"isvprodid" doc:"with seal binary-fs: product id in the signature"`
+	SVN        uint64         `yaml:"isvsvn" doc:"with seal binary-fs: security version in the signature"`
+	AllowDebug bool           `yaml:"allow-debug" doc:"release an enclave that is signed for debug mode, whose memory is open"`
+	Signers    list           `yaml:"signers" doc:"MRSIGNER values that a signed enclave may have; any when not set"`
+	Framework  string         `yaml:"framework" doc:"with format json: its framework, in upper case"`
+	Version    string         `yaml:"version" doc:"with format json: its version, such as v5.9"`
+	Entrypoint string         `yaml:"entrypoint" doc:"with format json: its entrypoint"`
+	Heap       size           `yaml:"heap" doc:"heap of the enclave, in bytes or as 1G: the heapSize of format json, and what seal binary-fs signs"`
 }
 
 type signConfig struct {
-	Key filePath `yaml:"key"` // a cosign key file, or env://VARIABLE
+	Key filePath `yaml:"key" doc:"cosign key file, or env://VARIABLE (required)"`
 }
 
 type chainConfig struct {
-	ID          uint64         `yaml:"id"`
-	RPC         httpURL        `yaml:"rpc"`
-	Hub         common.Address `yaml:"hub"`
-	Market      httpURL        `yaml:"market"`
-	Fees        poco.Fees      `yaml:"fees"`
-	Development bool           `yaml:"development"`
+	ID          uint64         `yaml:"id" doc:"chain id"`
+	RPC         httpURL        `yaml:"rpc" doc:"URL of a node"`
+	Hub         common.Address `yaml:"hub" doc:"address of the PoCo hub"`
+	Market      httpURL        `yaml:"market" doc:"URL of the market"`
+	Fees        poco.Fees      `yaml:"fees" doc:"how transactions are paid: legacy (type 0 at price 0) or eip1559"`
+	Development bool           `yaml:"development" doc:"take measurements of stand-in toolchains"`
 }
 
 type walletConfig struct {
-	Keystore    filePath       `yaml:"keystore"` // a V3 file, or a folder of them
-	Address     common.Address `yaml:"address"`  // which of a folder's
-	AllowRawKey bool           `yaml:"allow-raw-key"`
+	Keystore    filePath       `yaml:"keystore" doc:"keystore file of version 3, or a folder of them (required)"`
+	Address     common.Address `yaml:"address" doc:"which of a folder's wallets"`
+	AllowRawKey bool           `yaml:"allow-raw-key" doc:"take a raw key from MRELEASE_WALLET_KEY"`
 }
 
 type orderConfig struct {
-	Price              uint64         `yaml:"price"` // nRLC per run
-	Volume             uint64         `yaml:"volume"`
-	Tag                poco.Tag       `yaml:"tag"`
-	DatasetRestrict    common.Address `yaml:"datasetrestrict"`
-	WorkerpoolRestrict common.Address `yaml:"workerpoolrestrict"`
-	RequesterRestrict  common.Address `yaml:"requesterrestrict"`
+	Price              uint64         `yaml:"price" doc:"nRLC per run"`
+	Volume             uint64         `yaml:"volume" doc:"number of runs"`
+	Tag                poco.Tag       `yaml:"tag" doc:"what a run needs: 0x and hex digits, or names of bits"`
+	DatasetRestrict    common.Address `yaml:"datasetrestrict" doc:"the one dataset, or group of them, that may be used; any when it is not set"`
+	WorkerpoolRestrict common.Address `yaml:"workerpoolrestrict" doc:"the one workerpool, or group of them, that may run the app; any when it is not set"`
+	RequesterRestrict  common.Address `yaml:"requesterrestrict" doc:"the one requester, or group of them, that may buy runs; any when it is not set"`
 }
 
 func defaults() config {
 	return config{
-		Build:   buildConfig{Context: "."},
-		Enclave: enclaveConfig{Format: measure.Legacy, File: "/conf/fingerprint.txt", Timeout: duration(time.Minute)},
-		Order:   orderConfig{Volume: 1_000_000, Tag: poco.TEE()},
-		Record:  "dist/record.json",
+		Build: buildConfig{Context: ".", Network: buildkit.NetworkHost},
+		Enclave: enclaveConfig{
+			Format: measure.Legacy, File: "/conf/fingerprint.txt", Timeout: duration(time.Minute),
+			Seal: sealDockerfile, Stack: 1 << 20, Dlopen: 1,
+		},
+		Order:  orderConfig{Volume: 1_000_000, Tag: poco.TEE()},
+		Record: "dist/record.json",
 	}
 }
 
@@ -132,24 +149,25 @@ type purpose struct{ Build, Publish bool }
 // load reads and checks a configuration. Its error is a *configError with every
 // problem. It looks at local files only.
 func load(src sources, need purpose) (config, error) {
-	cfg := defaults()
-	d := &decoder{places: map[string]string{}}
+	c := read(src)
+	c.check(need)
+	return c.cfg, c.err()
+}
+
+// read decodes a configuration and keeps what is wrong with it.
+func read(src sources) *checker {
+	c := &checker{cfg: defaults(), files: src.Files, decoder: &decoder{places: map[string]string{}}}
 	for _, f := range src.Files {
-		if err := d.file(f, &cfg); err != nil {
-			return cfg, &configError{[]problem{{Where: f, Text: readProblem(err)}}}
+		if err := c.file(f, &c.cfg); err != nil {
+			c.problems = append(c.problems, problem{Where: f, Text: readProblem(err)})
 		}
 	}
-	d.override(&cfg, environment(src.Getenv))
-	d.override(&cfg, func(key string) (string, string, bool) {
+	c.override(&c.cfg, environment(src.Getenv))
+	c.override(&c.cfg, func(key string) (string, string, bool) {
 		v, ok := src.Flags[key]
 		return v, "flag --" + key[strings.LastIndex(key, ".")+1:], ok
 	})
-	c := checker{cfg: cfg, decoder: d, files: src.Files}
-	c.check(need)
-	if len(d.problems) > 0 {
-		return cfg, &configError{d.problems}
-	}
-	return cfg, nil
+	return c
 }
 
 func readProblem(err error) string {

@@ -118,10 +118,10 @@ func (d *decoder) resolve(n node) node {
 
 func (d *decoder) value(n node, v reflect.Value) {
 	n = d.resolve(n)
+	d.places[n.key] = n.where()
 	if _, isNull := n.Node.(*ast.NullNode); isNull {
 		return // a key without a value keeps its default
 	}
-	d.places[n.key] = n.where()
 	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		d.text(n, v)
 		return

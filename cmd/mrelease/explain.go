@@ -9,6 +9,7 @@ import (
 
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/record"
@@ -80,6 +81,7 @@ func rules() []rule {
 			return u.command + " --help"
 		}},
 		{is[*configError], "E-CONFIG", exitUsage, say("correct the places above; README.md lists every key")},
+		{is[*existsError], "E-EXISTS", exitUsage, say("complete the files that are there (mrelease check says what they lack), or move them away")},
 		{is[*dirtyError], "E-SOURCE-DIRTY", exitPolicy, say("commit or stash the changes, or name another version with --version")},
 
 		{is[*buildkit.NoBuilderError], "E-BUILDER", exitUsage, func(err error) string {
@@ -90,6 +92,9 @@ func rules() []rule {
 		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, say("correct the step above and run again; finished steps are cached")},
 
 		{is[*buildkit.NoProgramError], "E-MEASURE-ENTRYPOINT", exitMeasurement, say("give the Dockerfile an ENTRYPOINT that starts the enclave's own program")},
+		{is[*measure.UnsignedError], "E-ENCLAVE-UNSIGNED", exitMeasurement, say("enclave.program must be the file that the seal signed: the program itself, not a link to it")},
+		{is[*sgx.PolicyError], "E-ENCLAVE-POLICY", exitPolicy, say("sign with a production key (enclave.key) that is in enclave.signers; enclave.allow-debug: true releases a debug enclave, whose memory is open")},
+		{is[*sgx.KeyError], "E-ENCLAVE-KEY", exitUsage, say("make a key that enclaves can be signed with: openssl genrsa -3 -out enclave-key.pem 3072")},
 		{is[*measure.MismatchError], "E-MEASURE-MISMATCH", exitMeasurement, say("build with --no-cache; if the values still differ, the fingerprint was written before the last change of what is measured: move that step to the end of the Dockerfile")},
 		{is[*measure.OutputError], "E-MEASURE-OUTPUT", exitMeasurement, say("the image's ENTRYPOINT must start the enclave's own program, which prints 64 hex digits in hash mode and nothing else on standard output")},
 		{is[*measure.TimeoutError], "E-MEASURE-TIMEOUT", exitMeasurement, say("check that the ENTRYPOINT starts the enclave's own program, which ends by itself in hash mode; a slow one needs a higher enclave.timeout")},
@@ -101,8 +106,15 @@ func rules() []rule {
 		{is[*record.LayerError], "E-IMAGE-LAYER", exitSignature, say("the registry serves other bytes than were released: do not run the image")},
 		{is[*registry.UnsignedError], "E-SIGNATURE", exitSignature, say("check that the key is the one the release was signed with")},
 		{is[*registry.TakenError], "E-VERSION-TAKEN", exitPolicy, say("release the changed source under a new version, or check out the commit of the old one")},
+		{is[*registry.LoginError], "E-REGISTRY-LOGIN", exitNetwork, func(err error) string {
+			var l *registry.LoginError
+			errors.As(err, &l)
+			return "docker login " + l.Registry + " (as a user who may push to the repository)"
+		}},
+		{is[*registry.SilentError], "E-REGISTRY", exitNetwork, say("check the address in image, and the network")},
 		{is[*keyError], "E-SIGN-KEY", exitUsage, say("sign.key must be a cosign key (cosign generate-key-pair) of type ECDSA P-256 or RSA, and " + cosignPassword + " its password")},
 
+		{is[*clockError], "E-CLOCK", exitUsage, say("set the clock: timedatectl set-ntp true")},
 		{is[*chain.WalletError], "E-WALLET", exitUsage, say("set " + walletPassword + " to the password of the keystore file in wallet.keystore")},
 		{is[*chain.SyntheticError], "E-SYNTHETIC", exitPolicy, say("build on the real base image, or choose a chain with development: true")},
 		{is[*chain.FundsError], "E-FUNDS", exitFunds, say("send the wallet some of the chain's native coin and run again")},

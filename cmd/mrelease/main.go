@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	f := explain(err)
 	f.write(a.story)
 	a.story.ci.failed(f)
-	if a.json {
+	if a.json && !is[toldError](err) {
 		if err := printJSON(stdout, f); err != nil {
 			a.story.note("printing the error: %v", err)
 		}
@@ -77,7 +77,7 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 	}
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the answer, or the error, as one JSON document")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{err, c.CommandPath()} })
-	for _, c := range []*cobra.Command{a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.verifyCommand(), a.versionCommand()} {
+	for _, c := range []*cobra.Command{a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.verifyCommand(), a.versionCommand()} {
 		c.Args = usage(c.Args)
 		root.AddCommand(c)
 	}

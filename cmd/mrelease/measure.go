@@ -89,9 +89,9 @@ func (a *app) imageToMeasure(ctx context.Context, b *buildkit.Builder, cfg confi
 		if err != nil {
 			return nil, err
 		}
-		image, log, err := a.buildImage(ctx, b, src, filepath.Join("dist", "image"))
-		spec.Log = log
-		return image, err
+		made, err := a.makeImage(ctx, b, src, cfg, filepath.Join("dist", "image"))
+		spec.Log = made.Log
+		return made.Image, err
 	}
 	image, err := openImage(ctx, args[0])
 	if err != nil {

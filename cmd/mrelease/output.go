@@ -43,8 +43,9 @@ func (s story) step(name string, work func() (evidence string, err error)) error
 func (s story) note(format string, args ...any) { fmt.Fprintf(s.w, format+"\n", args...) }
 
 const (
-	red   = "31"
-	green = "32"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
 )
 
 func (s story) paint(color, text string) string {
@@ -53,6 +54,21 @@ func (s story) paint(color, text string) string {
 	}
 	return "\x1b[" + color + "m" + text + "\x1b[0m"
 }
+
+// lines is where a command prints an answer of several lines: standard output,
+// unless that is kept for the one document.
+func (a *app) lines() story {
+	if a.json {
+		return a.story
+	}
+	return story{w: a.stdout, color: isTerminal(a.stdout) && a.getenv("NO_COLOR") == "", ci: a.story.ci}
+}
+
+// toldError is a failure that the command's own document tells of: standard
+// output carries no second one.
+type toldError struct{ error }
+
+func (e toldError) Unwrap() error { return e.error }
 
 func since(start time.Time) string {
 	return fmt.Sprintf("%.2f s", time.Since(start).Seconds())

@@ -40,8 +40,7 @@ with wallet.allow-raw-key) and ` + cosignPassword + `.`,
 		},
 	}
 	a.addBuildFlags(c)
-	c.Flags().StringVar(&a.build.image, "image", "", "repository to push to (overrides image)")
-	c.Flags().StringVar(&a.build.chain, "chain", "", "chain to register on (overrides chain)")
+	a.targetFlags(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "do all but the outside writes, and print the record that would be written")
 	return c
 }
@@ -161,8 +160,8 @@ func (r *release) findOrBuild(ctx context.Context) error {
 	if err != nil || r.found {
 		return err
 	}
-	r.source.Annotations = map[string]string{registry.InputsAnnotation: r.inputs.String()}
-	r.image, r.log, err = r.buildImage(ctx, r.builder, r.source, filepath.Join("dist", "image"))
+	made, err := r.makeImage(ctx, r.builder, r.source, r.cfg, filepath.Join("dist", "image"))
+	r.image, r.log = made.Image, made.Log
 	return err
 }
 
@@ -177,11 +176,27 @@ func (r *release) measure(ctx context.Context) error {
 	if r.enclave, err = r.measureImage(ctx, r.builder, r.image, spec); err != nil {
 		return err
 	}
+	if err := r.checkSignature(); err != nil {
+		return err
+	}
 	if r.enclave.Portable || r.found {
 		return nil
 	}
 	r.image = mutate.Annotations(r.image, map[string]string{registry.FingerprintAnnotation: r.enclave.Value}).(v1.Image)
 	return nil
+}
+
+// checkSignature applies the rules for what may be released to an enclave that
+// is signed.
+func (r *release) checkSignature() error {
+	if r.enclave.Signature == nil {
+		return nil
+	}
+	policy, err := r.cfg.Enclave.policy()
+	if err != nil {
+		return err
+	}
+	return policy.Check(r.enclave.Signature)
 }
 
 func (r *release) push(ctx context.Context) error {
@@ -254,12 +269,20 @@ func (r *release) record() (record.Record, error) {
 	if err != nil {
 		return record.Record{}, fmt.Errorf("encoding public key: %w", err)
 	}
+	manifest, err := r.image.Manifest()
+	if err != nil {
+		return record.Record{}, fmt.Errorf("reading manifest: %w", err)
+	}
+	source := record.Source{Commit: r.commit(), Epoch: r.source.Epoch.Unix(), Inputs: r.inputs}
+	if err := source.ReadAnnotations(manifest.Annotations); err != nil {
+		return record.Record{}, err
+	}
 	rec := record.Record{
 		Schema:  record.Schema,
 		Version: r.source.Version,
-		Source:  record.Source{Commit: r.commit(), Epoch: r.source.Epoch.Unix(), Inputs: r.inputs},
+		Source:  source,
 		Image:   record.Image{Reference: r.tag.Name(), Digest: digest, Config: config, PublicKey: public},
-		Enclave: record.NewEnclave(r.enclave, r.cfg.Enclave.File),
+		Enclave: record.NewEnclave(r.enclave, r.cfg.spec()),
 		App:     record.NewApp(r.chain, r.registration),
 		Order:   record.Order{Hash: r.offering.Hash, Signed: r.offering.Order},
 	}
@@ -286,5 +309,13 @@ func (c config) terms() market.Terms {
 
 // spec is what to measure, as configured.
 func (c config) spec() measure.Spec {
-	return measure.Spec{Format: c.Enclave.Format, Object: c.Enclave.object(), File: c.Enclave.File, Timeout: time.Duration(c.Enclave.Timeout)}
+	e := c.Enclave
+	spec := measure.Spec{Format: e.Format, Object: e.object(), File: e.File, Timeout: time.Duration(e.Timeout)}
+	switch e.Seal {
+	case buildkit.SealFSPF:
+		spec.File = buildkit.KeytagPath
+	case buildkit.SealBinaryFS:
+		spec.Program = e.Program
+	}
+	return spec
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/publish/registry"
 )
 
 // buildFlags are the flags of the commands that build.
@@ -33,6 +34,12 @@ func (a *app) addBuildFlags(c *cobra.Command) {
 	f.Int64Var(&a.build.epoch, "source-date-epoch", 0, "seconds since 1970 that the image's files carry (default: $SOURCE_DATE_EPOCH, else the commit's time)")
 	f.BoolVar(&a.build.noCache, "no-cache", false, "build every step anew")
 	a.addBuilderFlags(c)
+}
+
+// targetFlags say what is released to where.
+func (a *app) targetFlags(c *cobra.Command) {
+	c.Flags().StringVar(&a.build.image, "image", "", "repository to push to (overrides image)")
+	c.Flags().StringVar(&a.build.chain, "chain", "", "chain to register on (overrides chain)")
 }
 
 func (a *app) addBuilderFlags(c *cobra.Command) {
@@ -83,21 +90,26 @@ func (a *app) readSource(cfg config) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
-	s.Source = buildkit.Source{
-		Context:    string(cfg.Build.Context),
-		Dockerfile: cfg.dockerfile(),
-		Target:     cfg.Build.Target,
-		Args:       cfg.Build.Args,
-		Contexts:   cfg.Build.Contexts,
-		Bases:      cfg.bases(),
-		Secrets:    secrets,
-		Network:    string(cfg.Build.Network),
-		Epoch:      epoch,
-		NoCache:    a.build.noCache,
-		Keychain:   authn.DefaultKeychain,
-		Purpose:    cfg.purpose(s.Version),
-	}
+	s.Source = cfg.source()
+	s.Secrets, s.Epoch = secrets, epoch
+	s.NoCache, s.Keychain = a.build.noCache, authn.DefaultKeychain
+	s.Purpose = cfg.purpose(s.Version)
 	return s, nil
+}
+
+// source is what the configuration alone says of the build.
+func (c config) source() buildkit.Source {
+	return buildkit.Source{
+		Context:    string(c.Build.Context),
+		Dockerfile: c.dockerfile(),
+		Target:     c.Build.Target,
+		Args:       c.Build.Args,
+		Contexts:   c.Build.Contexts,
+		Bases:      c.bases(),
+		Network:    string(c.Build.Network),
+
+		MaterialsKey: registry.MaterialsAnnotation,
+	}
 }
 
 // purpose is what the inputs digest covers besides the build itself.
@@ -106,7 +118,7 @@ func (c config) purpose(version string) map[string]string {
 	if c.Enclave.Format == measure.JSON {
 		p["enclave.object"] = c.Enclave.object().String()
 	}
-	return p
+	return merge(p, c.Enclave.sealPurpose())
 }
 
 func (c config) bases() map[string]string {

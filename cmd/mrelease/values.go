@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/mrelease/mrelease/buildkit"
 )
 
 // repository is a container repository without tag or digest.
@@ -35,13 +38,50 @@ func (p *pin) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// sealMode says who seals the image.
+type sealMode string
+
+// sealDockerfile leaves it to the Dockerfile; the other modes are buildkit's.
+const sealDockerfile sealMode = "dockerfile"
+
+func sealModes() []sealMode {
+	return []sealMode{sealDockerfile, buildkit.SealFSPF, buildkit.SealBinaryFS}
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (m *sealMode) UnmarshalText(text []byte) error {
+	if !slices.Contains(sealModes(), sealMode(text)) {
+		return fmt.Errorf("want one of %v, got %q", sealModes(), text)
+	}
+	*m = sealMode(text)
+	return nil
+}
+
+// list is a list of words, which the environment joins by commas.
+type list []string
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (l *list) UnmarshalText(text []byte) error {
+	*l = nil
+	for word := range strings.SplitSeq(string(text), ",") {
+		if word = strings.TrimSpace(word); word != "" {
+			*l = append(*l, word)
+		}
+	}
+	return nil
+}
+
 // network is what a build's RUN steps may reach.
 type network string
 
+func networks() []string {
+	return []string{buildkit.NetworkHost, buildkit.NetworkNone, buildkit.NetworkRecorded}
+}
+
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (n *network) UnmarshalText(text []byte) error {
-	if s := string(text); s != "host" && s != "none" {
-		return fmt.Errorf("want host or none, got %q", text)
+	if !slices.Contains(networks(), string(text)) {
+		return fmt.Errorf("want one of %s, got %q", strings.Join(networks(), ", "), text)
 	}
 	*n = network(text)
 	return nil
@@ -90,4 +130,17 @@ func (s *size) UnmarshalText(text []byte) error {
 	}
 	*s = size(n << shift)
 	return nil
+}
+
+// text writes a size as a user would; nil for none.
+func (s size) text() any {
+	if s == 0 {
+		return nil
+	}
+	for i, unit := range []string{"G", "M", "K"} {
+		if shift := 30 - 10*i; s%(1<<shift) == 0 {
+			return strconv.FormatUint(uint64(s>>shift), 10) + unit
+		}
+	}
+	return strconv.FormatUint(uint64(s), 10)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strings"
 
@@ -29,33 +30,61 @@ func (a *app) secret(variable string) string {
 // openWallet decrypts the wallet of the configuration, or takes a raw key from
 // the environment where that is allowed.
 func (a *app) openWallet(cfg walletConfig) (chain.Wallet, error) {
-	if cfg.AllowRawKey && a.getenv(walletKey) != "" {
-		return chain.ParseKey(a.secret(walletKey))
-	}
-	path := string(cfg.Keystore)
-	if path == "" {
-		return chain.Wallet{}, &chain.WalletError{Where: "environment " + walletKey, Problem: "it is not set, and wallet.keystore neither"}
-	}
-	if a.getenv(walletKey) != "" {
-		return chain.Wallet{}, &chain.WalletError{Where: "environment " + walletKey, Problem: "a raw key is refused unless wallet.allow-raw-key is true"}
-	}
-	info, err := os.Stat(path)
+	path, err := a.keystore(cfg)
 	if err != nil {
-		return chain.Wallet{}, &chain.WalletError{Where: path, Problem: readProblem(err), Err: err}
+		return chain.Wallet{}, err
 	}
-	if info.IsDir() {
-		if cfg.Address == (common.Address{}) {
-			return chain.Wallet{}, &chain.WalletError{Where: path, Problem: "it is a folder: wallet.address must say which file"}
-		}
-		if path, err = chain.FindKeystore(path, cfg.Address); err != nil {
-			return chain.Wallet{}, err
-		}
+	if path == "" {
+		return chain.ParseKey(a.secret(walletKey))
 	}
 	password := a.secret(walletPassword)
 	if password == "" {
 		return chain.Wallet{}, &chain.WalletError{Where: path, Problem: walletPassword + " is not set"}
 	}
 	return chain.OpenKeystore(path, []byte(password))
+}
+
+// keystore returns the file of the configuration's wallet; none when the wallet
+// is a raw key in the environment.
+func (a *app) keystore(cfg walletConfig) (path string, err error) {
+	if cfg.AllowRawKey && a.getenv(walletKey) != "" {
+		return "", nil
+	}
+	path = string(cfg.Keystore)
+	if path == "" {
+		return "", &chain.WalletError{Where: "environment " + walletKey, Problem: "it is not set, and wallet.keystore neither"}
+	}
+	if a.getenv(walletKey) != "" {
+		return "", &chain.WalletError{Where: "environment " + walletKey, Problem: "a raw key is refused unless wallet.allow-raw-key is true"}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", &chain.WalletError{Where: path, Problem: readProblem(err), Err: err}
+	}
+	if !info.IsDir() {
+		return path, nil
+	}
+	if cfg.Address == (common.Address{}) {
+		return "", &chain.WalletError{Where: path, Problem: "it is a folder: wallet.address must say which file"}
+	}
+	return chain.FindKeystore(path, cfg.Address)
+}
+
+// owner returns the address of the configuration's wallet, without the password
+// where the keystore file states it.
+func (a *app) owner(cfg walletConfig) (common.Address, error) {
+	path, err := a.keystore(cfg)
+	if err == nil && path != "" {
+		address, err := chain.KeystoreAddress(path)
+		if err != nil || address != (common.Address{}) {
+			return address, err
+		}
+	}
+	if err != nil && cfg.Address != (common.Address{}) {
+		return cfg.Address, nil // the file itself is on another machine
+	}
+	wallet, err := a.openWallet(cfg)
+	return wallet.Address, err
 }
 
 // keyError says why the signing key cannot be used.
@@ -74,19 +103,31 @@ func (e *keyError) Evidence() [][2]string {
 
 // openKey decrypts the cosign key of the configuration: a file, or env://NAME.
 func (a *app) openKey(cfg signConfig) (*registry.Key, error) {
-	where := string(cfg.Key)
-	var pem []byte
-	if variable, ok := strings.CutPrefix(where, "env://"); ok {
-		pem = []byte(a.secret(variable))
-	} else {
-		var err error
-		if pem, err = os.ReadFile(where); err != nil {
-			return nil, &keyError{where, err}
-		}
+	pem, err := a.readKey(cfg)
+	if err != nil {
+		return nil, err
 	}
 	key, err := registry.LoadKey(pem, []byte(a.secret(cosignPassword)))
 	if err != nil {
-		return nil, &keyError{where, err}
+		return nil, &keyError{string(cfg.Key), err}
 	}
 	return key, nil
+}
+
+// readKey returns the cosign key as it is written, encrypted.
+func (a *app) readKey(cfg signConfig) (pem []byte, err error) {
+	where := string(cfg.Key)
+	variable, inEnvironment := strings.CutPrefix(where, "env://")
+	if inEnvironment {
+		pem = []byte(a.secret(variable))
+	} else if pem, err = os.ReadFile(where); err != nil {
+		return nil, &keyError{where, errors.New(readProblem(err))}
+	}
+	switch {
+	case len(pem) == 0 && inEnvironment:
+		return nil, &keyError{where, errors.New(variable + " is not set")}
+	case !registry.IsKey(pem):
+		return nil, &keyError{where, errors.New("it is no key as cosign writes it")}
+	}
+	return pem, nil
 }

@@ -38,6 +38,13 @@ func CheckOrder(ctx context.Context, c *Client, order poco.SignedAppOrder, owner
 	if !valid {
 		return &OrderError{hash, "is not signed by the app's owner", fmt.Sprintf("signature 0x%x", order.Sign), "a signature of " + owner.Hex(), c.Name}
 	}
+	return CheckOpen(ctx, c, order.AppOrder)
+}
+
+// CheckOpen asks the hub whether runs of an order are left, whoever signed it.
+// Its error is an *OrderError if not.
+func CheckOpen(ctx context.Context, c *Client, order poco.AppOrder) error {
+	hash := order.Hash(c.Domain())
 	consumed, err := call[*big.Int](ctx, c, c.hub(), "viewConsumed", hash)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -59,6 +60,29 @@ func OpenKeystore(path string, password []byte) (Wallet, error) {
 		return Wallet{}, &WalletError{Where: path, Problem: "the file is no keystore of version 3"}
 	}
 	return Wallet{key.Address, key.PrivateKey}, nil
+}
+
+// KeystoreAddress returns the address that a keystore file states, which takes
+// no password; zero when it states none.
+func KeystoreAddress(path string) (common.Address, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return common.Address{}, &WalletError{path, "the file cannot be read", err}
+	}
+	var file struct { // the keys in any letter case, as keystore.DecryptKey takes them
+		Address    string          `json:"address"`
+		Version    json.RawMessage `json:"version"`
+		Crypto     json.RawMessage `json:"crypto"`
+		PrivateKey json.RawMessage `json:"privateKey"`
+	}
+	err = json.Unmarshal(data, &file)
+	if err == nil && file.Crypto == nil && file.PrivateKey != nil {
+		return common.Address{}, &WalletError{Where: path, Problem: "the key in it is not encrypted: iexec wallet import makes a keystore file of it"}
+	}
+	if err != nil || file.Crypto == nil || string(file.Version) != "3" {
+		return common.Address{}, &WalletError{Where: path, Problem: "the file is no keystore of version 3"}
+	}
+	return common.HexToAddress(file.Address), nil
 }
 
 // FindKeystore returns the keystore file of an address in a folder, as geth and

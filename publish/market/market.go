@@ -69,6 +69,15 @@ func answered(err error, status int) bool {
 	return errors.As(err, &me) && me.Status == status
 }
 
+// Version asks the market for its version, which shows that it is there.
+func (m Client) Version(ctx context.Context) (string, error) {
+	var answer struct {
+		Version string `json:"version"`
+	}
+	err := m.do(ctx, request{method: http.MethodGet, path: "/version"}, &answer)
+	return answer.Version, err
+}
+
 // Order returns an order by its hash, or nil when the market does not know it.
 func (m Client) Order(ctx context.Context, hash common.Hash) (*Order, error) {
 	var order Order

@@ -105,27 +105,45 @@ func (e *NotOfferedError) Evidence() [][2]string {
 // FindOffer reads an order back from the market and compares it. Errors:
 // *NotOfferedError, *chain.OrderError when it is not open or not the same, *Error.
 func FindOffer(ctx context.Context, c *chain.Client, m Client, order poco.SignedAppOrder) (Offering, error) {
-	hash := order.Hash(c.Domain())
-	there, err := m.Order(ctx, hash)
+	there, err := FindOrder(ctx, c, m, order.AppOrder)
 	if err != nil {
 		return Offering{}, err
 	}
-	if there == nil {
-		return Offering{}, &NotOfferedError{hash, redact.URL(m.URL)}
+	if !there.Order.Equal(order) {
+		return Offering{}, another(m, there, order)
 	}
-	if there.Hash != hash || !there.Order.Equal(order) {
-		return Offering{}, &chain.OrderError{
-			Hash: hash, Problem: "is another one in the market",
-			Got: describeOrder(there.Order), Want: describeOrder(order), Where: redact.URL(m.URL),
-		}
+	return Offering{Order: order, Hash: there.Hash, Remaining: there.Remaining}, nil
+}
+
+// FindOrder is FindOffer for whoever does not have the owner's signature: it
+// compares all but that.
+func FindOrder(ctx context.Context, c *chain.Client, m Client, order poco.AppOrder) (*Order, error) {
+	hash := order.Hash(c.Domain())
+	there, err := m.Order(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	if there == nil {
+		return nil, &NotOfferedError{hash, redact.URL(m.URL)}
+	}
+	if there.Hash != hash || !there.Order.AppOrder.Equal(order) {
+		there.Hash = hash
+		return nil, another(m, there, poco.SignedAppOrder{AppOrder: order})
 	}
 	if there.Status != StatusOpen || there.Remaining == 0 {
-		return Offering{}, &chain.OrderError{
+		return nil, &chain.OrderError{
 			Hash: hash, Problem: "is not open in the market",
 			Got: fmt.Sprintf("%s, %d remaining", there.Status, there.Remaining), Want: StatusOpen, Where: redact.URL(m.URL),
 		}
 	}
-	return Offering{Order: order, Hash: hash, Remaining: there.Remaining}, nil
+	return there, nil
+}
+
+func another(m Client, there *Order, want poco.SignedAppOrder) error {
+	return &chain.OrderError{
+		Hash: there.Hash, Problem: "is another one in the market",
+		Got: describeOrder(there.Order), Want: describeOrder(want), Where: redact.URL(m.URL),
+	}
 }
 
 // describeOrder is for people; an order that cannot be encoded does not occur.

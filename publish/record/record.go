@@ -16,8 +16,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/registry"
 )
 
 // Schema names the layout of a record.
@@ -45,7 +47,36 @@ type Record struct {
 type Source struct {
 	Commit string  `json:"commit,omitempty"` // git's object name; empty outside a repository
 	Epoch  int64   `json:"epoch"`            // SOURCE_DATE_EPOCH, seconds since 1970
-	Inputs v1.Hash `json:"inputs"`           // see InputsAnnotation
+	Inputs v1.Hash `json:"inputs"`           // see registry.InputsAnnotation
+	// Unsealed is the config digest of the image before mrelease sealed it, which
+	// a rebuild must give; absent when the Dockerfile seals.
+	Unsealed  *v1.Hash   `json:"unsealed,omitempty"`
+	Materials []Material `json:"materials,omitempty"`
+}
+
+// Material is something that the build took from elsewhere: a base image, a
+// toolchain, a download.
+type Material struct {
+	URI    string  `json:"uri"`
+	Digest v1.Hash `json:"digest"`
+}
+
+// ReadAnnotations takes from an image's manifest what only the machine that
+// built it knew.
+func (s *Source) ReadAnnotations(annotations map[string]string) error {
+	if text := annotations[registry.UnsealedAnnotation]; text != "" {
+		digest, err := v1.NewHash(text)
+		if err != nil {
+			return fmt.Errorf("reading annotation %s: %w", registry.UnsealedAnnotation, err)
+		}
+		s.Unsealed = &digest
+	}
+	if text := annotations[registry.MaterialsAnnotation]; text != "" {
+		if err := json.Unmarshal([]byte(text), &s.Materials); err != nil {
+			return fmt.Errorf("reading annotation %s: %w", registry.MaterialsAnnotation, err)
+		}
+	}
+	return nil
 }
 
 // Image names the image and who signed it.
@@ -63,6 +94,25 @@ type Enclave struct {
 	Value     string             `json:"value"`               // what the chain stores
 	File      string             `json:"file,omitempty"`      // path of the fingerprint file in the image
 	Synthetic bool               `json:"synthetic,omitempty"` // made by a stand-in toolchain
+	Signature *Signature         `json:"signature,omitempty"` // of a signed program
+}
+
+// Signature is what the SIGSTRUCT in a signed program says.
+type Signature struct {
+	Program   string       `json:"program"` // its path in the image
+	MRSIGNER  sgx.MRSIGNER `json:"mrsigner"`
+	ProductID uint16       `json:"isvprodid"`
+	SVN       uint16       `json:"isvsvn"`
+	Debug     bool         `json:"debug"`
+}
+
+// newSignature returns nil for an enclave that is not signed.
+func newSignature(s *sgx.SIGSTRUCT, program string) *Signature {
+	if s == nil {
+		return nil
+	}
+	b := s.Body()
+	return &Signature{program, s.MRSIGNER(), b.ProductID, b.SecurityVersion, b.Debug()}
 }
 
 // App is the app and the chain that it is on.
@@ -77,11 +127,11 @@ type App struct {
 	Checksum common.Hash `json:"checksum"`
 }
 
-// NewEnclave states a measurement; file is where the image states it, if it does.
-func NewEnclave(e measure.Enclave, file string) Enclave {
-	stated := Enclave{Format: e.Format, Value: e.Value, Synthetic: e.IsSynthetic()}
+// NewEnclave states a measurement, and where in the image it is stated.
+func NewEnclave(e measure.Enclave, spec measure.Spec) Enclave {
+	stated := Enclave{Format: e.Format, Value: e.Value, Synthetic: e.IsSynthetic(), Signature: newSignature(e.Signature, spec.Program)}
 	if e.Format != measure.None {
-		stated.MRENCLAVE, stated.File = &e.MRENCLAVE, file
+		stated.MRENCLAVE, stated.File = &e.MRENCLAVE, spec.File
 	}
 	return stated
 }
@@ -152,11 +202,14 @@ func (r Record) digest() (common.Hash, error) {
 // encode is the one way to write a record: indented JSON in the order of the
 // fields above, with a line feed at the end.
 func (r Record) encode() ([]byte, error) {
-	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false) // the & of package URLs stands for itself
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(r); err != nil {
 		return nil, fmt.Errorf("encoding record: %w", err)
 	}
-	return append(data, '\n'), nil
+	return out.Bytes(), nil
 }
 
 // Error says what is wrong with a record by itself.

@@ -119,7 +119,24 @@ func (a auditor) image(ctx context.Context) (string, error) {
 			return "", &Error{"names another " + c[0] + " than the image's manifest", c[2], c[1]}
 		}
 	}
+	if err := a.annotations(manifest.Annotations); err != nil {
+		return "", err
+	}
 	return a.Image.Reference + " is " + digest.DigestStr(), nil
+}
+
+// annotations compares what the record says of the build with what the image
+// says of it.
+func (a auditor) annotations(annotations map[string]string) error {
+	there := Source{Commit: a.Source.Commit, Epoch: a.Source.Epoch, Inputs: a.Source.Inputs}
+	if err := there.ReadAnnotations(annotations); err != nil {
+		return err
+	}
+	got, want := fmt.Sprint(a.Source.Unsealed, a.Source.Materials), fmt.Sprint(there.Unsealed, there.Materials)
+	if got != want {
+		return &Error{"names another build than the image's manifest", got, want}
+	}
+	return nil
 }
 
 func (a auditor) digest() (name.Digest, error) {
@@ -229,13 +246,24 @@ func (a auditor) measurement(ctx context.Context) (string, error) {
 	if enclave.Value != a.Enclave.Value || a.Enclave.MRENCLAVE == nil || *a.Enclave.MRENCLAVE != enclave.MRENCLAVE {
 		return "", &measure.MismatchError{Readings: append(enclave.Readings, measure.Reading{Source: "the record", Value: a.Enclave.Value})}
 	}
-	return fmt.Sprintf("MRENCLAVE %s, measured again", enclave.MRENCLAVE), nil
+	evidence := fmt.Sprintf("MRENCLAVE %s, measured again", enclave.MRENCLAVE)
+	if a.Enclave.Signature == nil {
+		return evidence, nil
+	}
+	signature := *newSignature(enclave.Signature, a.Enclave.Signature.Program)
+	if signature != *a.Enclave.Signature {
+		return "", &Error{"states another enclave signature than the image has", fmt.Sprintf("%+v", *a.Enclave.Signature), fmt.Sprintf("%+v", signature)}
+	}
+	return fmt.Sprintf("%s, signed by %s", evidence, signature.MRSIGNER), nil
 }
 
 // spec asks for the measurement that the record states. The record's value
 // itself is a source only where it names the seal: the rest is measured.
 func (a auditor) spec() (measure.Spec, error) {
 	spec := measure.Spec{Format: a.Enclave.Format, File: a.Enclave.File, Timeout: a.Timeout}
+	if a.Enclave.Signature != nil {
+		spec.Program = a.Enclave.Signature.Program
+	}
 	if a.Enclave.Format == measure.JSON {
 		object, err := measure.ParseObject([]byte(a.Enclave.Value))
 		spec.Object = object

@@ -10,9 +10,10 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 
-	"github.com/sigstore/cosign/v2/pkg/cosign"
+	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
@@ -28,11 +29,47 @@ type Key struct {
 	hint      []byte
 }
 
+// The PEM types of cosign's keys: the second is that of cosign before version 2.
+const (
+	keyType    = "ENCRYPTED SIGSTORE PRIVATE KEY"
+	oldKeyType = "ENCRYPTED COSIGN PRIVATE KEY"
+)
+
+// IsKey reports whether a text has the form of a key for [LoadKey], which can be
+// seen without the password.
+func IsKey(text []byte) bool { return keyBlock(text) != nil }
+
+func keyBlock(text []byte) *pem.Block {
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != keyType && block.Type != oldKeyType {
+		return nil
+	}
+	return block
+}
+
+// decrypt does what LoadPrivateKey of cosign's main package does. That package
+// brings a megabyte of clients for services along that are not used here.
+func decrypt(text, password []byte) (signature.SignerVerifier, error) {
+	block := keyBlock(text)
+	if block == nil {
+		return nil, fmt.Errorf("want a PEM block of type %s", keyType)
+	}
+	der, err := encrypted.Decrypt(block.Bytes, password)
+	if err != nil {
+		return nil, fmt.Errorf("decrypting: %w", err)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("parsing: %w", err)
+	}
+	return signature.LoadDefaultSignerVerifier(key)
+}
+
 // LoadKey decrypts a key as cosign writes it: a PEM block "ENCRYPTED SIGSTORE
 // PRIVATE KEY" or "ENCRYPTED COSIGN PRIVATE KEY". ECDSA P-256 and RSA are taken;
 // of the others cosign cannot verify its own signatures without extra flags.
-func LoadKey(pem, password []byte) (*Key, error) {
-	signer, err := cosign.LoadPrivateKey(pem, password, nil)
+func LoadKey(text, password []byte) (*Key, error) {
+	signer, err := decrypt(text, password)
 	if err != nil {
 		return nil, fmt.Errorf("loading signing key: %w", err)
 	}

@@ -23,6 +23,17 @@ const (
 	FingerprintAnnotation = "io.mrelease.fingerprint"
 )
 
+// More annotations of an image's manifest, so that whoever finds the image knows
+// what the machine that built it knew.
+const (
+	// UnsealedAnnotation is the config digest of the image before it was
+	// sealed: what a rebuild must give.
+	UnsealedAnnotation = "io.mrelease.unsealed"
+	// MaterialsAnnotation lists what the build took from elsewhere, as a JSON
+	// array of {"uri", "digest"}.
+	MaterialsAnnotation = "io.mrelease.materials"
+)
+
 // Client is access to container registries.
 type Client struct {
 	Keychain  authn.Keychain    // nil: anonymous

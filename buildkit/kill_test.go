@@ -1,0 +1,154 @@
+package buildkit_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+
+	"github.com/mrelease/mrelease/buildkit"
+)
+
+// asVictim is the first argument of a copy of this test program that is to be
+// killed.
+const asVictim = "victim"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == asVictim {
+		if err := victim(context.Background(), os.Args[2], os.Args[3], os.Args[4:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// victim builds or runs in a world of its own: its state, output and temporary
+// files are in one folder.
+func victim(ctx context.Context, act, world string, args []string) error {
+	b, err := buildkit.Open(ctx, buildkit.Options{Builder: buildkit.Embedded, State: filepath.Join(world, "state")})
+	if err != nil {
+		return err
+	}
+	if act == "run" {
+		folder, digest, _ := strings.Cut(strings.TrimPrefix(args[0], "oci-layout://"), "@")
+		image, err := layout.Path(folder).Image(must(v1.NewHash(digest)))
+		if err != nil {
+			return err
+		}
+		_, err = b.Run(ctx, image, nil, os.Stdout, os.Stderr)
+		return err
+	}
+	_, err = b.Build(ctx, hanging(args[0], args[1]), filepath.Join(world, "out", "image"), os.Stdout)
+	return err
+}
+
+// hanging is a source whose step has a secret mounted when it hangs.
+func hanging(dir, program string) buildkit.Source {
+	return buildkit.Source{
+		Context: dir, Epoch: epoch, Contexts: map[string]string{"program": program},
+		Secrets: map[string][]byte{"token": []byte(secret)},
+	}
+}
+
+// killDuring starts a victim and kills it with SIGKILL while the program that
+// it runs hangs.
+func killDuring(t *testing.T, act, world string, args ...string) {
+	t.Helper()
+	tmp := filepath.Join(world, "tmp")
+	check(t, os.MkdirAll(tmp, 0o755))
+	cmd := exec.Command(must(os.Executable()), append([]string{asVictim, act, world}, args...)...)
+	cmd.Env, cmd.WaitDelay = append(os.Environ(), "TMPDIR="+tmp), time.Second
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	check(t, err)
+	check(t, cmd.Start())
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if err != nil || line != "hanging\n" {
+		t.Fatalf("the victim printed %q, %q", line, &stderr)
+	}
+}
+
+// revive opens the state folder of a killed process and makes sure that all is
+// gone that it left.
+func revive(t *testing.T, world string) *buildkit.Builder {
+	t.Helper()
+	left := leftovers(t, world)
+	for _, kind := range []string{"container ", "mount ", "process "} {
+		if !slices.ContainsFunc(left, func(s string) bool { return strings.HasPrefix(s, kind) }) {
+			t.Errorf("the killed process left %q, without a %s: the test tests nothing", left, kind)
+		}
+	}
+	b := open(t, buildkit.Options{State: filepath.Join(world, "state")})
+	if left := leftovers(t, world); len(left) > 0 {
+		t.Errorf("after opening the state folder again, these are left: %q", left)
+	}
+	if left := names(t, filepath.Join(world, "state", "scratch")); len(left) > 0 {
+		t.Errorf("scratch folder: %q", left)
+	}
+	if found := holders(t, world, secret); len(found) > 0 {
+		t.Errorf("the secret is in %q", found)
+	}
+	return b
+}
+
+func TestAKilledBuildIsCleanedUp(t *testing.T) {
+	shut(t, openUnclosed(t, buildkit.Options{})) // skips where containers cannot run
+	world := t.TempDir()
+	src := source(t, "FROM program\nRUN --mount=type=secret,id=token [\"/program\", \"hang\"]\n", nil)
+	killDuring(t, "build", world, src.Context, src.Contexts["program"])
+	out := filepath.Join(world, "out")
+	if left := names(t, out); len(left) != 1 || !strings.HasPrefix(left[0], ".image.") {
+		t.Errorf("beside its output, the killed build left %q", left)
+	}
+
+	b := revive(t, world)
+	write(t, src.Context, files{"Dockerfile": "FROM program\nRUN [\"/program\", \"write\", \"/made\", \"1\"]\n"})
+	built := must(b.Build(t.Context(), hanging(src.Context, src.Contexts["program"]), filepath.Join(out, "image"), nil))
+	equal(t, "file of the next build", contents(t, built.Image)["made"], "1")
+	if left := names(t, out); !slices.Equal(left, []string{"image"}) {
+		t.Errorf("beside its output, the next build left %q", left)
+	}
+}
+
+func TestAKilledRunIsCleanedUp(t *testing.T) {
+	shut(t, openUnclosed(t, buildkit.Options{})) // skips where containers cannot run
+	world := t.TempDir()
+	killDuring(t, "run", world, reference(t, does(t, "hang")))
+	b := revive(t, world)
+	equal(t, "the next run", run(t, b, does(t, "print", "alive")).stdout, "alive\n")
+}
+
+// A live build beside the same output is not taken for a dead one.
+func TestAnUnfinishedBuildIsNotRemoved(t *testing.T) {
+	world, log := t.TempDir(), listenFor("hanging")
+	b := open(t, buildkit.Options{State: filepath.Join(world, "state")})
+	src := source(t, "FROM program\nRUN [\"/program\", \"hang\"]\n", nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Build(ctx, src, filepath.Join(world, "image"), log)
+		done <- err
+	}()
+	wait(t, "the step", log.come)
+	other := source(t, "FROM scratch\nCOPY file /\n", files{"file": "1"})
+	must(b.Build(t.Context(), other, filepath.Join(world, "image"), nil))
+	if found := names(t, world); len(found) != 3 {
+		t.Errorf("beside the output: %q, want the unfinished build there", found)
+	}
+	cancel()
+	wait(t, "the build's end", done)
+}

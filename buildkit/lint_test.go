@@ -1,0 +1,107 @@
+package buildkit_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mrelease/mrelease/buildkit"
+)
+
+// folder makes a folder with these files.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestLint(t *testing.T) {
+	for name, tt := range map[string]struct {
+		dockerfile string
+		want       []buildkit.Finding // Text and Cure are BuildKit's own
+	}{
+		"nothing":          {"FROM scratch\nENTRYPOINT [\"/a\"]\n", nil},
+		"casing":           {"FROM scratch as A\n", []buildkit.Finding{{Line: 1, Code: "StageNameCasing"}, {Line: 1, Code: "FromAsCasing"}}},
+		"an empty line":    {"FROM scratch\nRUN a && \\\n\n  b\n", []buildkit.Finding{{Line: 4, Code: "NoEmptyContinuation"}}},
+		"maintainer":       {"FROM scratch\nMAINTAINER a\n", []buildkit.Finding{{Line: 2, Code: "MaintainerDeprecated"}}},
+		"a rule silenced":  {"# check=skip=MaintainerDeprecated\nFROM scratch\nMAINTAINER a\n", nil},
+		"another frontend": {"# syntax=example.com/frontend\nFROM scratch\n", nil},
+	} {
+		src := buildkit.Source{Context: folder(t, map[string]string{"Dockerfile": tt.dockerfile})}
+		found, err := src.Lint()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for i, f := range found {
+			if f.Text == "" || !strings.Contains(f.Cure, "https://") {
+				t.Errorf("%s: finding without text or cure: %+v", name, f)
+			}
+			found[i] = buildkit.Finding{Line: f.Line, Code: f.Code}
+		}
+		if len(found) != len(tt.want) {
+			t.Errorf("%s: found %+v, want %+v", name, found, tt.want)
+			continue
+		}
+		for i := range found {
+			if found[i] != tt.want[i] {
+				t.Errorf("%s: found %+v, want %+v", name, found, tt.want)
+			}
+		}
+	}
+}
+
+func TestLintRefuses(t *testing.T) {
+	for name, tt := range map[string]struct {
+		dockerfile, target string
+		line               int
+		want               string
+	}{
+		"an unknown instruction": {"FROM scratch\nCOPPY a b\n", "", 2, "did you mean COPY?"},
+		"no FROM":                {"ARG A\n", "", 0, "no FROM"},
+		"empty":                  {"", "", 0, ""},
+		"an unknown stage":       {"FROM scratch AS a\nFROM scratch AS b\n", "c", 0, `no stage is called "c", only: a, b`},
+		"a bad check line":       {"# check=foo=bar\nFROM scratch\n", "", 0, "foo"},
+	} {
+		dir := folder(t, map[string]string{"Dockerfile": tt.dockerfile})
+		_, err := buildkit.Source{Context: dir, Target: tt.target}.Lint()
+		var be *buildkit.BuildError
+		if !errors.As(err, &be) || be.Line != tt.line || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want a BuildError at line %d about %q", name, err, tt.line, tt.want)
+		}
+	}
+}
+
+func TestSends(t *testing.T) {
+	dir := folder(t, map[string]string{"Dockerfile": "FROM scratch", ".dockerignore": "*\n!src\nsrc/*.key\n", "src/a": ""})
+	all := folder(t, map[string]string{"Dockerfile": "FROM scratch"})
+	for _, tt := range []struct {
+		context, path string
+		want          bool
+	}{
+		{dir, "src/a", true},
+		{dir, "src", true},
+		{dir, "src/my.key", false},
+		{dir, ".git", false},
+		{dir, "dist/record.json", false},
+		{dir, "../x", false},
+		{all, ".git", true},
+		{all, "dist/record.json", true},
+		{all, "..", false},
+	} {
+		got, err := buildkit.Source{Context: tt.context}.Sends(filepath.Join(tt.context, tt.path))
+		if err != nil || got != tt.want {
+			t.Errorf("%s: sent = %t, %v, want %t", tt.path, got, err, tt.want)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+// Command program is what the tests' containers run: one static file that
+// needs nothing else in its image.
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if err := run(os.Args[1], os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(verb string, args []string) error {
+	switch verb {
+	case "say": // STDOUT STDERR EXIT-CODE
+		return say(args[0], args[1], args[2])
+	case "hang":
+		fmt.Println("hanging")
+		time.Sleep(time.Hour)
+		return nil
+	case "print":
+		for _, arg := range args {
+			fmt.Println(arg)
+		}
+		return nil
+	case "write": // FILE TEXT
+		return os.WriteFile(args[0], []byte(args[1]), 0o644)
+	case "cat":
+		return cat(args)
+	case "sum":
+		return sum(args[0])
+	case "list": // FOLDER FILE: writes what lies below the folder to the file
+		return list(args[0], args[1])
+	case "environment":
+		for _, entry := range os.Environ() {
+			fmt.Println(entry)
+		}
+		return nil
+	case "whoami":
+		folder, err := os.Getwd()
+		fmt.Println(os.Getuid(), os.Getgid(), folder)
+		return err
+	case "interfaces":
+		return interfaces()
+	case "dial":
+		_, err := net.DialTimeout("tcp", args[0], time.Second)
+		return err
+	case "get":
+		return get(args[0])
+	}
+	return fmt.Errorf("no verb %q", verb)
+}
+
+func say(stdout, stderr, code string) error {
+	io.WriteString(os.Stdout, stdout)
+	io.WriteString(os.Stderr, stderr)
+	exit, err := strconv.Atoi(code)
+	if err == nil {
+		os.Exit(exit)
+	}
+	return err
+}
+
+func cat(files []string) error {
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		os.Stdout.Write(data)
+	}
+	return nil
+}
+
+func sum(file string) error {
+	data, err := os.ReadFile(file)
+	fmt.Printf("%x\n", sha256.Sum256(data))
+	return err
+}
+
+func list(folder, file string) error {
+	out, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	return filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || path == folder {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		stat := info.Sys().(*syscall.Stat_t)
+		_, err = fmt.Fprintln(out, path, info.Mode(), stat.Uid, stat.Gid, stat.Nlink, info.ModTime().Unix())
+		return err
+	})
+}
+
+func interfaces() error {
+	found, err := net.Interfaces()
+	for _, i := range found {
+		fmt.Println(i.Name)
+	}
+	return err
+}
+
+func get(url string) error {
+	response, err := http.Get(url)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("getting %s: %s", url, response.Status)
+	}
+	_, err = io.Copy(os.Stdout, response.Body)
+	return err
+}

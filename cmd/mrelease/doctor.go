@@ -1,0 +1,317 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/spf13/cobra"
+
+	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what this machine lacks for a release",
+		Long: `doctor looks at all that a release needs of this machine and of the services
+that the configuration names: the builder, the registry and its login, the keys,
+the chain, the wallet's coins, the market, git and the clock. It looks at
+everything, also when something fails, and says what mends it. The exit code is
+that of the first failure. Nothing is written.`,
+		Example: "  mrelease doctor\n  mrelease doctor --json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.doctor(c.Context())
+		},
+	}
+	a.addBuildFlags(c)
+	a.targetFlags(c)
+	return c
+}
+
+// doctorAnswer is the answer of mrelease doctor --json.
+type doctorAnswer struct {
+	Schema string      `json:"schema"`
+	OK     bool        `json:"ok"`
+	Checks []diagnosis `json:"checks"`
+}
+
+// diagnosis is what a check found. A skipped one waits for another to be mended.
+type diagnosis struct {
+	Name     string `json:"name"`
+	Status   string `json:"status"` // ok, failed or skipped
+	Evidence string `json:"evidence"`
+	Code     string `json:"code,omitempty"`
+	Exit     int    `json:"exit,omitempty"`
+	Remedy   string `json:"remedy,omitempty"`
+}
+
+// unhealthyError says which checks failed. Its cause is the first failure.
+type unhealthyError struct {
+	failed []string
+	first  error
+}
+
+func (e *unhealthyError) Error() string { return "not ready: " + strings.Join(e.failed, ", ") }
+func (e *unhealthyError) Unwrap() error { return e.first }
+
+// skippedError is the outcome of a check that could not be made.
+type skippedError string
+
+func (e skippedError) Error() string { return string(e) }
+
+// clockError says that this machine's clock is behind something that happened.
+type clockError struct {
+	now, event time.Time
+	what       string
+}
+
+func (e *clockError) Error() string {
+	return fmt.Sprintf("the clock says %s, which is before %s (%s)", e.now.UTC().Format(time.DateTime), e.what, e.event.UTC().Format(time.DateTime))
+}
+
+// patience bounds each check: the services answer within seconds or not at all.
+const patience = 20 * time.Second
+
+// doctor examines one part after the other. What a check finds, later ones use.
+type doctor struct {
+	*app
+	cfg    config
+	lines  story
+	commit commit
+	chain  *chain.Client
+	owner  common.Address
+
+	answer    doctorAnswer
+	unhealthy unhealthyError
+}
+
+func (a *app) doctor(ctx context.Context) error {
+	d := &doctor{app: a, lines: a.lines(), answer: doctorAnswer{Schema: "mrelease.doctor/v1"}}
+	for _, c := range []struct {
+		name string
+		look func(context.Context) (evidence string, err error)
+	}{
+		{"configuration", d.configuration}, {"git", d.git}, {"builder", d.builder}, {"registry", d.registry},
+		{"secrets", d.secrets}, {"signing key", d.signingKey}, {"wallet", d.wallet},
+		{"chain", d.connect}, {"coins", d.coins}, {"market", d.market}, {"clock", d.clock},
+	} {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		evidence, err := c.look(limited)
+		cancel()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		d.conclude(c.name, evidence, err)
+	}
+	d.answer.OK = d.unhealthy.first == nil
+	if a.json {
+		if err := printJSON(a.stdout, d.answer); err != nil {
+			return err
+		}
+	}
+	if d.answer.OK {
+		return nil
+	}
+	return toldError{&d.unhealthy}
+}
+
+func (d *doctor) conclude(name, evidence string, err error) {
+	found := diagnosis{Name: name, Status: "ok", Evidence: evidence}
+	mark := d.lines.paint(green, "✓")
+	var skipped skippedError
+	switch {
+	case errors.As(err, &skipped):
+		found.Status, found.Evidence, mark = "skipped", string(skipped), "-"
+	case err != nil:
+		f := explain(err)
+		found.Status, found.Evidence, mark = "failed", f.What, d.lines.paint(red, "✗")
+		found.Code, found.Exit, found.Remedy = f.Code, f.Exit, f.Remedy
+		d.unhealthy.failed = append(d.unhealthy.failed, name)
+		if d.unhealthy.first == nil {
+			d.unhealthy.first = err
+		}
+		found.specify(err)
+	}
+	d.answer.Checks = append(d.answer.Checks, found)
+	if d.json {
+		return
+	}
+	d.lines.note("%s %-14s %s", mark, name, found.Evidence)
+	if found.Remedy != "" {
+		d.lines.note("  %-14s mend: %s", "", found.Remedy)
+	}
+}
+
+// specify names the first problem of a configuration, and the command that shows
+// the rest.
+func (f *diagnosis) specify(err error) {
+	var c *configError
+	if !errors.As(err, &c) {
+		return
+	}
+	f.Evidence = c.Problems[0].String()
+	if more := len(c.Problems) - 1; more > 0 {
+		f.Evidence += fmt.Sprintf(" (and %d more)", more)
+	}
+	f.Remedy = "mrelease check"
+	if f.Name == "git" {
+		f.Remedy = "git commit, or mrelease … --source-date-epoch SECONDS"
+	}
+}
+
+func (d *doctor) configuration(context.Context) (string, error) {
+	c := read(sources{Files: d.configFiles(), Getenv: d.getenv, Flags: d.overrides()})
+	c.check(purpose{Build: true, Publish: true})
+	d.cfg = c.cfg // as far as it goes: the other checks use what there is
+	if len(c.files) == 0 {
+		return "no file, from the environment and flags only", c.err()
+	}
+	return strings.Join(c.files, ", "), c.err()
+}
+
+func (d *doctor) git(context.Context) (evidence string, err error) {
+	if d.commit, err = readCommit(string(d.cfg.Build.Context)); err != nil {
+		return "", err
+	}
+	epoch, err := d.epoch(d.commit)
+	if err != nil {
+		return "", err
+	}
+	version, err := d.releaseVersion(d.commit)
+	if err != nil {
+		return "", err
+	}
+	evidence = "no commit"
+	if d.commit.Hash != "" {
+		evidence = fmt.Sprintf("commit %.12s, %d changed files", d.commit.Hash, len(d.commit.Dirty))
+	}
+	return fmt.Sprintf("%s, time of the files %s, version %s", evidence, epoch.Format(time.DateTime), or(version, "not known: give --version")), nil
+}
+
+func (d *doctor) builder(ctx context.Context) (string, error) {
+	opts, err := d.builderOptions()
+	if err != nil {
+		return "", err
+	}
+	health, err := buildkit.Probe(ctx, opts)
+	if err != nil || health.Builder != buildkit.Embedded {
+		return health.Builder, err
+	}
+	return fmt.Sprintf("%s, runc %s, layers %s, %.0f GB free in %s", health.Builder, health.Runtime, health.Layers, float64(health.Free)/1e9, health.State), nil
+}
+
+func (d *doctor) registry(ctx context.Context) (string, error) {
+	if d.cfg.Image.Repository == (name.Repository{}) {
+		return "", skippedError("the configuration has no image")
+	}
+	who, err := registry.Client{Keychain: authn.DefaultKeychain}.CheckAccess(ctx, d.cfg.Image.Repository)
+	return fmt.Sprintf("%s answers, pushes as %s", d.cfg.Image.RegistryStr(), who), err
+}
+
+func (d *doctor) secrets(context.Context) (string, error) {
+	values, err := d.app.secrets(d.cfg)
+	return fmt.Sprintf("%d, each is there", len(values)), err
+}
+
+func (d *doctor) signingKey(context.Context) (string, error) {
+	if d.cfg.Sign.Key == "" {
+		return "", skippedError("the configuration has no sign.key")
+	}
+	key, err := d.openKey(d.cfg.Sign)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s, %s, hint %s", d.cfg.Sign.Key, key.GetKeyAlgorithm(), key.GetHint()), nil
+}
+
+// wallet also notes the address that the file states without its password, for
+// the checks that need no more.
+func (d *doctor) wallet(context.Context) (string, error) {
+	if d.cfg.Wallet.Keystore == "" && !d.cfg.Wallet.AllowRawKey {
+		return "", skippedError("the configuration has no wallet.keystore")
+	}
+	wallet, err := d.openWallet(d.cfg.Wallet)
+	if d.owner = wallet.Address; err == nil {
+		return wallet.Address.Hex(), nil
+	}
+	if owner, ownerErr := d.app.owner(d.cfg.Wallet); ownerErr == nil {
+		d.owner = owner
+	}
+	return "", err
+}
+
+func (d *doctor) connect(ctx context.Context) (evidence string, err error) {
+	profile, ok := d.cfg.profile(d.cfg.Chain)
+	if !ok {
+		return "", skippedError("the configuration has no chain that is known")
+	}
+	if d.chain, err = chain.Connect(ctx, profile); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s (%d), hub %s, app registry %s", profile.Name, profile.ID, profile.Hub, d.chain.AppRegistry), nil
+}
+
+// coins compares what the wallet has with what registering an app costs.
+func (d *doctor) coins(ctx context.Context) (string, error) {
+	if d.chain == nil || d.owner == (common.Address{}) {
+		return "", skippedError("needs the chain and the wallet")
+	}
+	if d.chain.Fees == poco.FeesLegacy {
+		return d.chain.Name + " charges nothing", nil
+	}
+	tag := d.cfg.Image.Tag("0.0.0")
+	app, err := chain.NewApp(d.owner, d.cfg.appName(), tag, tag.Digest("sha256:"+strings.Repeat("f", 64)), measure.Unmeasured(d.cfg.spec()))
+	if err != nil {
+		return "", err
+	}
+	cost, err := chain.EstimateCreate(ctx, d.chain, app)
+	if err != nil {
+		return "", err
+	}
+	balance, err := d.chain.CheckFunds(ctx, d.owner, cost)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s has %s; registering an app costs about %s", d.owner, chain.Coins(balance), chain.Coins(cost.Wei())), nil
+}
+
+func (d *doctor) market(ctx context.Context) (string, error) {
+	profile, ok := d.cfg.profile(d.cfg.Chain)
+	if !ok || profile.Market == "" {
+		return "", skippedError("the configuration has no chain that is known")
+	}
+	version, err := market.Client{URL: profile.Market, ChainID: profile.ID}.Version(ctx)
+	return "it answers, version " + version, err
+}
+
+// clock can only be seen to be behind: nothing known here is in the future.
+func (d *doctor) clock(ctx context.Context) (string, error) {
+	const tolerance = time.Minute
+	now := time.Now()
+	if now.Add(tolerance).Before(d.commit.Time) {
+		return "", &clockError{now, d.commit.Time, "the commit"}
+	}
+	if d.chain == nil {
+		return now.UTC().Format(time.DateTime) + " UTC", nil
+	}
+	last, err := d.chain.LastBlock(ctx)
+	if err != nil {
+		return "", err
+	}
+	if now.Add(tolerance).Before(last) {
+		return "", &clockError{now, last, "the chain's last block"}
+	}
+	return fmt.Sprintf("%s UTC, not behind the chain", now.UTC().Format(time.DateTime)), nil
+}

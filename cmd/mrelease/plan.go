@@ -1,0 +1,346 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/cobra"
+
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+func (a *app) planCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "plan",
+		Short: "Say what a release would do, without doing it",
+		Long: `plan looks up what is there of a version: its image, the image's signature, the
+app and the app's order. It says what a release would make of it, at what cost,
+and who can use the order. It builds nothing, writes nothing, and ends with the
+error that the release would end with, as far as that can be seen. The passwords
+of the keys are not needed; without them the signature may not be told.`,
+		Example: "  mrelease plan --version 1.2.0\n  mrelease plan --json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.plan(c.Context())
+		},
+	}
+	a.addBuildFlags(c)
+	a.targetFlags(c)
+	return c
+}
+
+// planAnswer is the answer of mrelease plan --json.
+type planAnswer struct {
+	Schema     string          `json:"schema"`
+	Version    string          `json:"version"`
+	Commit     string          `json:"commit,omitempty"`
+	Inputs     string          `json:"inputs"`
+	Image      string          `json:"image"`
+	Digest     string          `json:"digest,omitempty"`      // when the image is there
+	AppAddress string          `json:"app-address,omitempty"` // when the image is there
+	OrderHash  string          `json:"order-hash,omitempty"`  // when the image is there
+	Steps      []planStep      `json:"steps"`
+	Make       []string        `json:"make"` // the steps that a release would make; empty when all is there
+	Cost       *planCost       `json:"cost,omitempty"`
+	Obstacles  []poco.Obstacle `json:"obstacles,omitempty"` // who cannot use the order
+}
+
+// planStep is one thing that a release leaves behind.
+type planStep struct {
+	Name     string    `json:"name"`
+	State    planState `json:"state"`
+	Evidence string    `json:"evidence"`
+}
+
+type planState string
+
+const (
+	isThere  planState = "there"
+	toMake   planState = "make"
+	untold   planState = "unknown" // cannot be seen from here, or not yet
+	planNote planState = ""        // no step: more about the plan
+)
+
+// planCost is in wei, as text: the amounts do not fit into JSON's numbers.
+type planCost struct {
+	Gas     uint64 `json:"gas"`
+	Price   string `json:"price"`
+	Wei     string `json:"wei"`
+	Balance string `json:"balance"`
+}
+
+// planner is a plan on its way.
+type planner struct {
+	*app
+	cfg      config
+	source   source
+	tag      name.Tag
+	owner    common.Address
+	registry registry.Client
+	chain    *chain.Client
+	market   market.Client
+	lines    story
+
+	image   v1.Image // nil: not there
+	enclave measure.Enclave
+	known   bool // the enclave is that of the image; else it stands for one
+	planned poco.App
+	answer  planAnswer
+}
+
+func (a *app) plan(ctx context.Context) error {
+	p, err := a.openPlan(ctx)
+	if err != nil {
+		return err
+	}
+	for _, look := range []func(context.Context) error{
+		p.findImage, p.findSignature, p.readEnclave, p.findApp, p.compatibility, p.costs,
+	} {
+		if err := look(ctx); err != nil {
+			return err
+		}
+	}
+	if a.json {
+		return printJSON(a.stdout, p.answer)
+	}
+	p.lines.note("%s", p.answer.conclusion())
+	return nil
+}
+
+func (a *app) openPlan(ctx context.Context) (*planner, error) {
+	cfg, err := a.load(purpose{Build: true, Publish: true})
+	if err != nil {
+		return nil, err
+	}
+	p := &planner{app: a, cfg: cfg, registry: registry.Client{Keychain: authn.DefaultKeychain}, lines: a.lines()}
+	if p.source, err = a.readPlanned(cfg); err != nil {
+		return nil, err
+	}
+	if p.source.Version == "" {
+		return nil, &usageError{errors.New("no version: HEAD has no git tag, and --version is not given"), "mrelease plan"}
+	}
+	p.tag = cfg.Image.Tag(p.source.Version)
+	if p.owner, err = a.owner(cfg.Wallet); err != nil {
+		return nil, err
+	}
+	profile, _ := cfg.profile(cfg.Chain) // the configuration was checked
+	p.market = market.Client{URL: profile.Market, ChainID: profile.ID}
+	p.chain, err = chain.Connect(ctx, profile)
+	return p, err
+}
+
+// readPlanned reads the source without the values of its secrets, of which the
+// inputs digest covers the names only.
+func (a *app) readPlanned(cfg config) (source, error) {
+	secrets := map[string][]byte{}
+	for id := range cfg.Build.Secrets {
+		secrets[id] = nil
+	}
+	cfg.Build.Secrets = nil
+	src, err := a.readSource(cfg)
+	src.Secrets = secrets
+	return src, err
+}
+
+// step adds a line to the plan.
+func (p *planner) step(name string, state planState, format string, args ...any) {
+	evidence := fmt.Sprintf(format, args...)
+	if state != planNote {
+		p.answer.Steps = append(p.answer.Steps, planStep{name, state, evidence})
+	}
+	if state == toMake {
+		p.answer.Make = append(p.answer.Make, name)
+	}
+	if p.json {
+		return
+	}
+	mark := map[planState]string{
+		isThere: p.lines.paint(green, "✓"), toMake: p.lines.paint(yellow, "+"), untold: p.lines.paint(yellow, "?"), planNote: " ",
+	}[state]
+	p.lines.note("%s %-10s %s", mark, name, evidence)
+}
+
+func (p *planner) findImage(ctx context.Context) error {
+	inputs, err := p.source.Digest(ctx)
+	if err != nil {
+		return err
+	}
+	commit := (&release{source: p.source}).commit()
+	p.answer = planAnswer{Schema: "mrelease.plan/v1", Version: p.source.Version, Commit: commit, Inputs: inputs.String(), Image: p.tag.Name(), Make: []string{}}
+	p.step("inputs", planNote, "%s, %s", inputs, or(commit, "of no commit"))
+	if p.image, err = p.registry.Released(ctx, p.tag, inputs); err != nil {
+		return err
+	}
+	if p.image == nil {
+		p.step("image", toMake, "%s is free: it would be built and pushed", p.tag)
+		return nil
+	}
+	digest, err := p.image.Digest()
+	if err != nil {
+		return fmt.Errorf("reading digest: %w", err)
+	}
+	p.answer.Digest = digest.String()
+	p.step("image", isThere, "%s is %s, of the same inputs", p.tag, digest)
+	return nil
+}
+
+func (p *planner) findSignature(ctx context.Context) error {
+	if p.image == nil {
+		p.step("signature", toMake, "the image would be signed")
+		return nil
+	}
+	key, err := p.openKey(p.cfg.Sign)
+	if err != nil {
+		p.step("signature", untold, "whether the image is signed: the key cannot be opened (%v)", err)
+		return nil
+	}
+	var unsigned *registry.UnsignedError
+	err = p.registry.CheckSignature(ctx, p.tag.Digest(p.answer.Digest), key.Public())
+	if errors.As(err, &unsigned) {
+		p.step("signature", toMake, "the image would be signed with key %s", key.GetHint())
+		return nil
+	}
+	if err == nil {
+		p.step("signature", isThere, "the image is signed with key %s", key.GetHint())
+	}
+	return err
+}
+
+// readEnclave takes the measurement that the image states, as far as it does.
+// A release measures it.
+func (p *planner) readEnclave(context.Context) (err error) {
+	spec := p.cfg.spec()
+	p.enclave = measure.Unmeasured(spec)
+	digest := "sha256:" + strings.Repeat("f", 64)
+	if p.image != nil {
+		manifest, err := p.image.Manifest()
+		if err != nil {
+			return fmt.Errorf("reading manifest: %w", err)
+		}
+		spec.Claim = manifest.Annotations[registry.FingerprintAnnotation]
+		stated, known, err := measure.Stated(p.image, spec)
+		if err != nil {
+			return err
+		}
+		if p.known = known; known {
+			p.enclave, digest = stated, p.answer.Digest
+		}
+	}
+	p.planned, err = chain.NewApp(p.owner, p.cfg.appName(), p.tag, p.tag.Digest(digest), p.enclave)
+	return err
+}
+
+func (p *planner) findApp(ctx context.Context) error {
+	if !p.known {
+		state, why := toMake, "its address follows from the build"
+		if p.image != nil {
+			state, why = untold, "the image states no measurement: it is measured at the release"
+		}
+		p.step("app", state, "for %s on %s; %s", p.owner, p.chain.Name, why)
+		p.step("order", state, "%s; its hash follows from the app", p.cfg.Order)
+		return nil
+	}
+	if err := p.chain.CheckEnclave(p.enclave); err != nil {
+		return err
+	}
+	reg, err := chain.Lookup(ctx, p.chain, p.planned)
+	var missing *chain.NoAppError
+	if err != nil && !errors.As(err, &missing) {
+		return err
+	}
+	p.answer.AppAddress = reg.Address.Hex()
+	if missing != nil {
+		p.step("app", toMake, "%s would be registered for %s on %s", reg.Address, p.owner, p.chain.Name)
+	} else {
+		p.step("app", isThere, "%s of %s on %s, all fields equal", reg.Address, p.owner, p.chain.Name)
+	}
+	return p.findOrder(ctx, reg.Address)
+}
+
+func (p *planner) findOrder(ctx context.Context, app common.Address) error {
+	order := market.NewOrder(p.chain.Domain(), app, p.cfg.terms())
+	hash := order.Hash(p.chain.Domain())
+	p.answer.OrderHash = hash.Hex()
+	if err := chain.CheckOpen(ctx, p.chain, order); err != nil {
+		return err
+	}
+	there, err := market.FindOrder(ctx, p.chain, p.market, order)
+	var absent *market.NotOfferedError
+	if errors.As(err, &absent) {
+		p.step("order", toMake, "%s would be offered: %s", hash, p.cfg.Order)
+		return nil
+	}
+	if err == nil {
+		p.step("order", isThere, "%s is offered, %d runs remaining", hash, there.Remaining)
+	}
+	return err
+}
+
+func (p *planner) compatibility(context.Context) error {
+	p.answer.Obstacles = poco.Compatibility(p.cfg.Order.Tag, p.planned.MREnclave)
+	for _, o := range p.answer.Obstacles {
+		p.step("requesters", planNote, "%s cannot use the order: %s", o.Who, o.Why)
+	}
+	return nil
+}
+
+// costs come last: a wallet that cannot pay ends the plan as it would end the
+// release.
+func (p *planner) costs(ctx context.Context) error {
+	if p.answer.has("app", isThere) {
+		return nil
+	}
+	cost, err := chain.EstimateCreate(ctx, p.chain, p.planned)
+	if err != nil {
+		return err
+	}
+	balance, err := p.chain.CheckFunds(ctx, p.owner, cost)
+	if err != nil {
+		return err
+	}
+	p.answer.Cost = &planCost{cost.Gas, cost.Price.String(), cost.Wei().String(), balance.String()}
+	p.step("cost", planNote, "%d gas, %s coins; the wallet has %s", cost.Gas, chain.Coins(cost.Wei()), chain.Coins(balance))
+	return nil
+}
+
+func (a planAnswer) has(name string, state planState) bool {
+	for _, s := range a.Steps {
+		if s.Name == name {
+			return s.State == state
+		}
+	}
+	return false
+}
+
+func (a planAnswer) conclusion() string {
+	var untolds []string
+	for _, s := range a.Steps {
+		if s.State == untold {
+			untolds = append(untolds, s.Name)
+		}
+	}
+	switch {
+	case len(a.Make) > 0 && len(untolds) > 0:
+		return fmt.Sprintf("would make: %s; cannot tell: %s", strings.Join(a.Make, ", "), strings.Join(untolds, ", "))
+	case len(a.Make) > 0:
+		return "would make: " + strings.Join(a.Make, ", ")
+	case len(untolds) > 0:
+		return "would make nothing else; cannot tell: " + strings.Join(untolds, ", ")
+	}
+	return fmt.Sprintf("nothing would be made: image, signature, app and order of %s are there", a.Version)
+}
+
+// String writes the terms for people.
+func (o orderConfig) String() string {
+	return fmt.Sprintf("%d nRLC a run, %d runs, tag %s", o.Price, o.Volume, or(strings.Join(o.Tag.Names(), ","), "none"))
+}

@@ -1,0 +1,164 @@
+package enclave
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/mrelease/mrelease/measure/sgx"
+)
+
+// Kind is a kind of file.
+type Kind string
+
+// The kinds that Open tells apart.
+const (
+	KindSIGSTRUCT    Kind = "SIGSTRUCT"
+	KindSGXS         Kind = "SGXS stream"
+	KindIntel        Kind = "Intel SDK enclave"
+	KindOpenEnclave  Kind = "Open Enclave enclave"
+	KindSignedBinary Kind = "signed binary" // SIGSTRUCTs in a file of another kind
+)
+
+// File is what Open found.
+type File struct {
+	Kind Kind
+	// Enclaves has one element for each way in which the file can be loaded,
+	// at least one.
+	Enclaves []Enclave
+}
+
+// Enclave is one way to load a file, or one SIGSTRUCT in it.
+type Enclave struct {
+	Part      string         // which part of the file it is, and for which loader
+	Offset    int64          // of the SIGSTRUCT in the file, in bytes; -1: the kind of file has none
+	SIGSTRUCT *sgx.SIGSTRUCT // nil: none, or malformed
+	Computed  sgx.MRENCLAVE  // what the pages measure to, if Unmeasured is nil
+
+	// Unmeasured says why there is no Computed: *UnmeasurableError.
+	Unmeasured error
+	// Verdict is nil if nothing speaks against the enclave: the signature
+	// verifies, and its MRENCLAVE is Computed as far as that exists. Otherwise
+	// *sgx.FormatError, *sgx.SignatureError, *MismatchError or *UnsignedError.
+	// Whoever needs to know that the file is what was signed asks Proven.
+	Verdict error
+}
+
+// Proven reports whether the file's own pages measure to what is validly
+// signed.
+func (e *Enclave) Proven() bool { return e.SIGSTRUCT != nil && e.Unmeasured == nil && e.Verdict == nil }
+
+// judge compares what was computed with what is signed.
+func (e *Enclave) judge() {
+	if e.SIGSTRUCT == nil {
+		return
+	}
+	e.Verdict = e.SIGSTRUCT.Verify()
+	if signed := e.SIGSTRUCT.Body().MRENCLAVE; e.Verdict == nil && e.Unmeasured == nil && signed != e.Computed {
+		e.Verdict = &MismatchError{e.Part, e.Computed, signed}
+	}
+}
+
+// Verdict joins the verdicts on all enclaves; nil when nothing speaks against
+// any of them.
+func (f *File) Verdict() error {
+	var all []error
+	for _, e := range f.Enclaves {
+		if e.Verdict != nil {
+			all = append(all, fmt.Errorf("%s: %w", e.Part, e.Verdict))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Open finds out what a file is, measures it, and checks its signatures. What
+// is wrong with a signature is in the result; an error says that the file
+// cannot be read as what it is:
+//
+//   - *sgx.FormatError: it contradicts its own format, or no CPU could load it
+//   - *sgx.LimitError: it asks for more than the limits of this package
+//   - *UnsignedError: it is an enclave of Intel's SDK before signing
+//   - *NoSignatureError: it is nothing of SGX
+//   - the context's error, or the reader's
+func Open(ctx context.Context, r io.ReaderAt, size int64) (*File, error) {
+	start := make([]byte, min(max(size, 0), 8))
+	if _, err := r.ReadAt(start, 0); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("reading start of file: %w", err)
+	}
+	return open(ctx, r, size, string(start))
+}
+
+func open(ctx context.Context, r io.ReaderAt, size int64, start string) (*File, error) {
+	switch {
+	case start == "ECREATE\x00" || start == "UNSIZED\x00":
+		return openSGXS(ctx, r, size)
+	case strings.HasPrefix(start, "\x7fELF"):
+		return openELF(ctx, r, size)
+	case size == sgx.SIGSTRUCTSize:
+		return openOther(ctx, r, size, &UnmeasurableError{"file", "is a signature without its enclave"})
+	}
+	return openOther(ctx, r, size, otherRuntime())
+}
+
+func otherRuntime() *UnmeasurableError {
+	return &UnmeasurableError{"file", "is started by a runtime whose page layout is not known here"}
+}
+
+func openSGXS(ctx context.Context, r io.ReaderAt, size int64) (*File, error) {
+	computed, err := sgx.MeasureSGXS(ctx, io.NewSectionReader(r, 0, size))
+	return result(KindSGXS, []Enclave{{Part: "SGXS stream", Offset: -1, Computed: computed}}, err)
+}
+
+// result keeps what was found apart from an error.
+func result(kind Kind, all []Enclave, err error) (*File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &File{kind, all}, nil
+}
+
+// openELF looks for the two kinds of ELF file that can be measured. A
+// malformed one is an error, never a mere signed binary: else a changed byte in
+// its tables would spare it the measurement.
+func openELF(ctx context.Context, r io.ReaderAt, size int64) (*File, error) {
+	f, err := readELF(fileReader(ctx, r), uint64(size))
+	if err != nil {
+		return nil, err
+	}
+	notes, err := f.named(noteSection)
+	if err != nil {
+		return nil, err
+	}
+	if len(notes) > 0 {
+		all, err := openIntel(ctx, f, notes[0])
+		return result(KindIntel, all, err)
+	}
+	e, err := openOpenEnclave(ctx, f)
+	var other *UnmeasurableError
+	if errors.As(err, &other) {
+		return openOther(ctx, r, size, other)
+	}
+	return result(KindOpenEnclave, []Enclave{e}, err)
+}
+
+// openOther searches a file of any kind for SIGSTRUCTs.
+func openOther(ctx context.Context, r io.ReaderAt, size int64, why *UnmeasurableError) (*File, error) {
+	found, err := sgx.Find(ctx, r, size)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, &NoSignatureError{size}
+	}
+	file := &File{Kind: KindSignedBinary}
+	if size == sgx.SIGSTRUCTSize && found[0].Offset == 0 {
+		file.Kind = KindSIGSTRUCT
+	}
+	for _, s := range found {
+		part := fmt.Sprintf("SIGSTRUCT at %#x", s.Offset)
+		file.Enclaves = append(file.Enclaves, Enclave{Part: part, Offset: s.Offset, SIGSTRUCT: s.SIGSTRUCT, Unmeasured: why, Verdict: s.Err})
+	}
+	return file, nil
+}

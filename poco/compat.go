@@ -1,0 +1,102 @@
+package poco
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// Obstacle says who cannot use an app's order, and why. The contracts take all
+// the same: they do not look at an app's enclave value, and of a tag's bits only
+// at the first.
+type Obstacle struct {
+	Who string `json:"who"`
+	Why string `json:"why"`
+}
+
+// Compatibility returns who of today's users of the market cannot match an
+// app's order with this tag, for what the app stores about its enclave. One
+// reason each, the first that they run into.
+//
+// The rules are those of tagSchema and checkAppRequirements in iExec's SDK (8.24
+// and 9.0), of TeeUtils in iexec-commons-poco for the scheduler, and of
+// matchOrders in PoCo.
+func Compatibility(t Tag, mrenclave []byte) []Obstacle {
+	var found []Obstacle
+	for _, r := range rules() {
+		seen := slices.ContainsFunc(found, func(o Obstacle) bool { return o.Who == r.Who })
+		if !seen && r.applies(t, frameworkOf(mrenclave)) {
+			found = append(found, r.Obstacle)
+		}
+	}
+	return found
+}
+
+// rule is an obstacle and when it stands in the way. The framework is that of
+// the enclave value: unnamed for a value that names none (KEY|TAG|MRENCLAVE),
+// empty for an app without one.
+type rule struct {
+	Obstacle
+	applies func(t Tag, framework string) bool
+}
+
+const unnamed = "?"
+
+func rules() []rule {
+	const (
+		anybody   = "requesters of a TEE"
+		sdk8      = "iExec's SDK 8"
+		sdk9      = "iExec's SDK 9"
+		scheduler = "iExec's scheduler and secret service"
+	)
+	return []rule{
+		{Obstacle{anybody, "matchOrders reverts (iExecV5-matchOrders-0x07): the tag lacks tee"},
+			func(t Tag, framework string) bool { return framework != "" && !t.Has("tee") }},
+		{Obstacle{sdk8, "it refuses the tag: tee goes with exactly one of scone, gramine and tdx there"},
+			func(t Tag, _ string) bool { return t.Has("tee") != (len(frameworkBits(t)) == 1) || len(frameworkBits(t)) > 1 }},
+		{Obstacle{sdk8, "its preflight check compares the tag's framework with the one that the enclave value names, and they differ"},
+			func(t Tag, framework string) bool {
+				return !slices.Equal(frameworkBits(t), frameworks(framework)) && !(framework == "" && len(frameworkBits(t)) == 0)
+			}},
+		{Obstacle{sdk9, "it refuses any app with an enclave value: it runs TDX apps only, which have none"},
+			func(_ Tag, framework string) bool { return framework != "" }},
+		{Obstacle{sdk9, "it looks for orders with tee and tdx, and refuses scone and gramine"},
+			func(t Tag, _ string) bool { return !t.Has("tee") || !slices.Equal(frameworkBits(t), []string{"tdx"}) }},
+		{Obstacle{scheduler, "to them the tag names no TEE: they know 0x3 (scone), 0x5 (gramine) and 0x9 (tdx), and run anything else outside of an enclave"},
+			func(t Tag, framework string) bool {
+				return framework != "" && !slices.Contains([]byte{0x3, 0x5, 0x9}, t[31]&0xf)
+			}},
+	}
+}
+
+// frameworkBits returns the names of the frameworks in a tag.
+func frameworkBits(t Tag) []string {
+	return slices.DeleteFunc(t.Names(), func(name string) bool {
+		return !slices.Contains([]string{"scone", "gramine", "tdx"}, name)
+	})
+}
+
+// frameworks returns the bits that a tag must have for an enclave value; an app
+// without one counts as TDX since SDK 8.23.
+func frameworks(framework string) []string {
+	switch framework {
+	case unnamed:
+		return nil
+	case "":
+		return []string{"tdx"}
+	}
+	return []string{framework}
+}
+
+func frameworkOf(mrenclave []byte) string {
+	if len(mrenclave) == 0 {
+		return ""
+	}
+	var value struct {
+		Framework string `json:"framework"`
+	}
+	if json.Unmarshal(mrenclave, &value) != nil || value.Framework == "" {
+		return unnamed
+	}
+	return strings.ToLower(value.Framework)
+}

@@ -1,0 +1,51 @@
+package poco_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mrelease/mrelease/poco"
+)
+
+func TestCompatibility(t *testing.T) {
+	legacy := strings.Repeat("a", 64) + "|" + strings.Repeat("b", 32) + "|" + strings.Repeat("c", 64)
+	object := func(framework string) string { return `{"framework":"` + framework + `","version":"v5.9"}` }
+	const (
+		tee   = "requesters of a TEE"
+		sdk8  = "iExec's SDK 8"
+		sdk9  = "iExec's SDK 9"
+		sched = "iExec's scheduler and secret service"
+	)
+	for _, tt := range []struct {
+		name, tag, mrenclave string
+		want                 []string
+	}{
+		{"the default", "tee", legacy, []string{sdk8, sdk9, sched}},
+		{"a legacy value under a framework's tag", "tee,scone", legacy, []string{sdk8, sdk9}},
+		{"SCONE 5", "tee,scone", object("SCONE"), []string{sdk9}},
+		{"another framework's tag", "tee,gramine", object("SCONE"), []string{sdk8, sdk9}},
+		{"an object under the bare tag", "tee", object("SCONE"), []string{sdk8, sdk9, sched}},
+		{"TDX", "tee,tdx", "", nil},
+		{"TDX without its tag", "0x0", "", []string{sdk9}},
+		{"an enclave without a tag", "0x0", legacy, []string{tee, sdk9, sched}},
+		{"a framework without tee", "scone", object("SCONE"), []string{tee, sdk8, sdk9, sched}},
+		{"two frameworks", "tee,scone,tdx", object("SCONE"), []string{sdk8, sdk9, sched}},
+		{"a GPU beside", "tee,scone,gpu", object("SCONE"), []string{sdk9}},
+	} {
+		tag, err := poco.ParseTag(tt.tag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, o := range poco.Compatibility(tag, []byte(tt.mrenclave)) {
+			if o.Why == "" {
+				t.Errorf("%s: no reason for %s", tt.name, o.Who)
+			}
+			got = append(got, o.Who)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q cannot match, want %q", tt.name, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package chain
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/params"
+
+	"github.com/mrelease/mrelease/poco"
+)
+
+// Cost is what a transaction would cost at present.
+type Cost struct {
+	Gas     uint64
+	Price   *big.Int // wei for a unit of gas; 0 on a chain without fees
+	Reserve *big.Int // wei that the wallet must have for the node to take the transaction
+}
+
+// Wei returns what would be paid.
+func (c Cost) Wei() *big.Int { return new(big.Int).Mul(new(big.Int).SetUint64(c.Gas), c.Price) }
+
+// EstimateCreate returns what the transaction that registers an app would cost,
+// without making it. The fields of the app that are not known yet may be
+// anything of the same length.
+func EstimateCreate(ctx context.Context, c *Client, app poco.App) (Cost, error) {
+	abi := poco.RegistryABI()
+	data, err := abi.Pack("createApp", arguments(app)...)
+	if err != nil {
+		return Cost{}, fmt.Errorf("encoding createApp: %w", err)
+	}
+	gas, err := c.backend.EstimateGas(ctx, ethereum.CallMsg{From: app.Owner, To: &c.AppRegistry, Data: data})
+	if err != nil {
+		return Cost{}, c.rpcError("estimating createApp", err)
+	}
+	if c.Fees == poco.FeesLegacy {
+		return Cost{gas, new(big.Int), new(big.Int)}, nil
+	}
+	price, err := c.backend.SuggestGasPrice(ctx)
+	if err != nil {
+		return Cost{}, c.rpcError("asking for the gas price", err)
+	}
+	highest, err := c.feeCap(ctx)
+	return Cost{gas, price, highest.Mul(highest, new(big.Int).SetUint64(gas))}, err
+}
+
+// feeCap is what send offers for a unit of gas at most: twice the base fee, and
+// the tip.
+func (c *Client) feeCap(ctx context.Context) (*big.Int, error) {
+	limit := new(big.Int)
+	tip, err := c.backend.SuggestGasTipCap(ctx)
+	if err != nil {
+		return limit, c.rpcError("asking for the tip", err)
+	}
+	head, err := c.backend.HeaderByNumber(ctx, nil)
+	if err != nil {
+		return limit, c.rpcError("asking for the last block", err)
+	}
+	if head.BaseFee != nil {
+		limit.Lsh(head.BaseFee, 1)
+	}
+	return limit.Add(limit, tip), nil
+}
+
+// Balance returns an account's coins, in wei.
+func (c *Client) Balance(ctx context.Context, account common.Address) (*big.Int, error) {
+	balance, err := c.backend.BalanceAt(ctx, account, nil)
+	if err != nil {
+		return nil, c.rpcError("asking for the balance", err)
+	}
+	return balance, nil
+}
+
+// CheckFunds reports whether an account can pay for a transaction. Its error is
+// a *FundsError if not.
+func (c *Client) CheckFunds(ctx context.Context, account common.Address, cost Cost) (balance *big.Int, err error) {
+	if balance, err = c.Balance(ctx, account); err != nil {
+		return nil, err
+	}
+	if balance.Cmp(cost.Reserve) < 0 {
+		err = &FundsError{account, balance, c.Name, fmt.Errorf("createApp needs up to %s wei", cost.Reserve)}
+	}
+	return balance, err
+}
+
+// LastBlock returns the time of the chain's last block.
+func (c *Client) LastBlock(ctx context.Context) (time.Time, error) {
+	head, err := c.backend.HeaderByNumber(ctx, nil)
+	if err != nil {
+		return time.Time{}, c.rpcError("asking for the last block", err)
+	}
+	return time.Unix(int64(head.Time), 0).UTC(), nil
+}
+
+// Coins writes an amount of wei in whole coins, exactly.
+func Coins(wei *big.Int) string {
+	text := new(big.Rat).SetFrac(wei, big.NewInt(params.Ether)).FloatString(18)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+}

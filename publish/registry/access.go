@@ -1,0 +1,131 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// LoginError says that a registry wants credentials and does not take those
+// that there are.
+type LoginError struct {
+	Registry string
+	Problem  string
+	Err      error // the registry's answer; nil when nothing was sent
+}
+
+func (e *LoginError) Error() string {
+	return fmt.Sprintf("the registry %s cannot be pushed to: %s", e.Registry, e.Problem)
+}
+
+// Unwrap returns the registry's answer.
+func (e *LoginError) Unwrap() error { return e.Err }
+
+// Evidence returns which registry and why.
+func (e *LoginError) Evidence() [][2]string {
+	facts := [][2]string{{"registry", e.Registry}, {"problem", e.Problem}}
+	if e.Err != nil {
+		facts = append(facts, [2]string{"because", e.Err.Error()})
+	}
+	return facts
+}
+
+// SilentError says that a registry does not answer as one.
+type SilentError struct {
+	Registry string
+	Err      error
+}
+
+func (e *SilentError) Error() string {
+	return fmt.Sprintf("the registry %s does not answer: %v", e.Registry, e.Err)
+}
+
+// Unwrap returns what happened instead.
+func (e *SilentError) Unwrap() error { return e.Err }
+
+// Evidence returns which registry and what happened.
+func (e *SilentError) Evidence() [][2]string {
+	return [][2]string{{"registry", e.Registry}, {"because", e.Err.Error()}}
+}
+
+// CheckAccess asks a repository's registry whether it is there and takes the
+// keychain's credentials, and returns as whom. It writes nothing, so it cannot
+// see what a registry decides at the push only.
+//
+// Errors: *LoginError, *SilentError.
+func (c Client) CheckAccess(ctx context.Context, repo name.Repository) (who string, err error) {
+	challenge, err := transport.Ping(ctx, repo.Registry, c.transport())
+	if err != nil {
+		return "", &SilentError{repo.RegistryStr(), err}
+	}
+	if challenge.Scheme == "" {
+		return "anybody", nil
+	}
+	auth, err := c.credentials(ctx, repo)
+	if err != nil {
+		return "", err
+	}
+	who = "the bearer of a token"
+	if config, err := authn.Authorization(ctx, auth); err == nil && config.Username != "" {
+		who = config.Username
+	}
+	return who, c.login(ctx, repo, auth)
+}
+
+func (c Client) transport() http.RoundTripper {
+	if c.Transport != nil {
+		return c.Transport
+	}
+	return remote.DefaultTransport
+}
+
+// credentials never returns the anonymous ones.
+func (c Client) credentials(ctx context.Context, repo name.Repository) (authn.Authenticator, error) {
+	missing := &LoginError{Registry: repo.RegistryStr(), Problem: "there are no credentials for it"}
+	if c.Keychain == nil {
+		return nil, missing
+	}
+	auth, err := authn.Resolve(ctx, c.Keychain, repo)
+	if err != nil {
+		return nil, &LoginError{repo.RegistryStr(), "its credentials cannot be read", err}
+	}
+	if auth == authn.Anonymous {
+		return nil, missing
+	}
+	return auth, nil
+}
+
+// login gets a token for pushes, if the registry gives out any, and shows it, or
+// the password, to the registry.
+func (c Client) login(ctx context.Context, repo name.Repository, auth authn.Authenticator) error {
+	refused := func(err error) error {
+		var answer *transport.Error
+		if errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) {
+			return &LoginError{repo.RegistryStr(), "it refuses the credentials", err}
+		}
+		return &SilentError{repo.RegistryStr(), err}
+	}
+	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, c.transport(), []string{repo.Scope(transport.PushScope)})
+	if err != nil {
+		return refused(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, repo.Scheme()+"://"+repo.RegistryStr()+"/v2/", nil)
+	if err != nil {
+		return refused(err)
+	}
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return refused(err)
+	}
+	defer resp.Body.Close()
+	if err := transport.CheckError(resp, http.StatusOK); err != nil {
+		return refused(err)
+	}
+	return nil
+}

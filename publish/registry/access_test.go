@@ -1,0 +1,102 @@
+package registry_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	testregistry "github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+// keychain has one login for every registry.
+type keychain authn.AuthConfig
+
+func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) {
+	return authn.FromConfig(authn.AuthConfig(k)), nil
+}
+
+// guarded is a registry that wants the password "right", by Basic
+// authentication or for a token.
+func guarded(t *testing.T, bearer bool) name.Repository {
+	t.Helper()
+	inner := testregistry.New()
+	var s *httptest.Server
+	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, password, _ := r.BasicAuth()
+		switch {
+		case bearer && r.URL.Path == "/token" && password == "right":
+			w.Write([]byte(`{"token":"granted"}`))
+		case bearer && r.URL.Path != "/token" && r.Header.Get("Authorization") == "Bearer granted", !bearer && password == "right":
+			inner.ServeHTTP(w, r)
+		default:
+			challenge := `Basic realm="r"`
+			if bearer {
+				challenge = `Bearer realm="` + s.URL + `/token",service="s"`
+			}
+			w.Header().Set("WWW-Authenticate", challenge)
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return repository(t, s)
+}
+
+func repository(t *testing.T, s *httptest.Server) name.Repository {
+	t.Helper()
+	repo, err := name.NewRepository(strings.TrimPrefix(s.URL, "http://") + "/acme/hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return repo
+}
+
+func TestCheckAccess(t *testing.T) {
+	basic, token, open := guarded(t, false), guarded(t, true), start(t).Repository
+	right, wrong := keychain{Username: "acme", Password: "right"}, keychain{Username: "acme", Password: "wrong"}
+	for _, tt := range []struct {
+		name     string
+		repo     name.Repository
+		keychain authn.Keychain
+		who      string // empty: refused
+	}{
+		{"no login", open, nil, "anybody"},
+		{"password", basic, right, "acme"},
+		{"wrong password", basic, wrong, ""},
+		{"no password", basic, authn.NewMultiKeychain(), ""},
+		{"no keychain", basic, nil, ""},
+		{"password for a token", token, right, "acme"},
+		{"wrong password for a token", token, wrong, ""},
+		{"no password for a token", token, authn.NewMultiKeychain(), ""},
+	} {
+		who, err := registry.Client{Keychain: tt.keychain}.CheckAccess(t.Context(), tt.repo)
+		var refused *registry.LoginError
+		if tt.who == "" {
+			if !errors.As(err, &refused) {
+				t.Errorf("%s: %q, %v, want a LoginError", tt.name, who, err)
+			} else if strings.Contains(err.Error(), "wrong") {
+				t.Errorf("%s: the error shows the password: %v", tt.name, err)
+			}
+		} else if err != nil || who != tt.who {
+			t.Errorf("%s: %q, %v, want %q", tt.name, who, err, tt.who)
+		}
+	}
+}
+
+func TestCheckAccessOfNoRegistry(t *testing.T) {
+	site := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(site.Close)
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	for name, s := range map[string]*httptest.Server{"a web site": site, "nothing": gone} {
+		var silent *registry.SilentError
+		if who, err := client.CheckAccess(t.Context(), repository(t, s)); !errors.As(err, &silent) {
+			t.Errorf("%s: %q, %v, want a SilentError", name, who, err)
+		}
+	}
+}
