@@ -1,0 +1,182 @@
+// Package fault makes services fail on purpose. A service's handler is wrapped
+// under a name; a rule then says which of its next requests fail, and how. Tests
+// add rules in Go, scripts over HTTP:
+//
+//	POST   /fault  {"service": "market", "method": "POST", "path": "/apporders", "status": 429, "times": 2}
+//	GET    /fault  the rules that are left
+//	DELETE /fault  forgets all rules
+package fault
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// Rule says which requests fail, and how. Of Drop, Hang and Status the first
+// that is set counts.
+type Rule struct {
+	Service string `json:"service"`          // the name under which the handler was wrapped
+	Method  string `json:"method,omitempty"` // of HTTP; empty: any
+	Path    string `json:"path,omitempty"`   // what the path begins with; empty: any
+	Match   string `json:"match,omitempty"`  // what the body contains, such as a JSON-RPC method; empty: any
+
+	Status int    `json:"status,omitempty"` // answer this status
+	Body   string `json:"body,omitempty"`   // with this body
+	Hang   bool   `json:"hang,omitempty"`   // do not answer until the client gives up
+	Drop   bool   `json:"drop,omitempty"`   // close the connection without an answer
+	After  bool   `json:"after,omitempty"`  // do what was asked first: only the answer is lost
+	Times  int    `json:"times,omitempty"`  // how many requests; 0: one
+}
+
+func (r Rule) check() error {
+	if r.Service == "" {
+		return fmt.Errorf("reading rule: service is missing")
+	}
+	if !r.Drop && !r.Hang && (r.Status < 200 || r.Status > 599) {
+		return fmt.Errorf("reading rule: want drop, hang, or a status from 200 to 599, got status %d", r.Status)
+	}
+	return nil
+}
+
+func (r Rule) matches(service string, req *http.Request, body string) bool {
+	return r.Service == service && (r.Method == "" || r.Method == req.Method) &&
+		strings.HasPrefix(req.URL.Path, r.Path) && strings.Contains(body, r.Match)
+}
+
+// Injector holds the rules. Its zero value has none; it is the handler of the
+// requests that are shown above.
+type Injector struct {
+	mu    sync.Mutex
+	rules []Rule
+}
+
+// Add adds a rule; earlier ones are tried first.
+func (i *Injector) Add(r Rule) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	r.Times = max(r.Times, 1)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.rules = append(i.rules, r)
+	return nil
+}
+
+// Rules returns the rules that are left, with how often each will still apply.
+func (i *Injector) Rules() []Rule {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return append([]Rule{}, i.rules...)
+}
+
+// Clear forgets all rules.
+func (i *Injector) Clear() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.rules = nil
+}
+
+// Wrap returns a handler that is next, except for the requests that a rule for
+// the service says shall fail.
+func (i *Injector) Wrap(service string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rule, ok := i.take(service, r)
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if rule.After {
+			next.ServeHTTP(&discard{header: http.Header{}}, r)
+		}
+		rule.fail(w, r)
+	})
+}
+
+// take returns the rule for a request and counts it.
+func (i *Injector) take(service string, r *http.Request) (Rule, bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	body := ""
+	for n, rule := range i.rules {
+		if rule.Match != "" && rule.Service == service && body == "" {
+			body = peek(r)
+		}
+		if !rule.matches(service, r, body) {
+			continue
+		}
+		if i.rules[n].Times--; i.rules[n].Times == 0 {
+			i.rules = append(i.rules[:n:n], i.rules[n+1:]...)
+		}
+		return rule, true
+	}
+	return Rule{}, false
+}
+
+// peek reads a request's body and puts it back. One that cannot be read is left
+// to the handler, which meets the same error.
+func peek(r *http.Request) string {
+	data, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(data))
+	if err != nil {
+		return ""
+	}
+	return string(data)
+}
+
+func (r Rule) fail(w http.ResponseWriter, req *http.Request) {
+	switch {
+	case r.Drop:
+		panic(http.ErrAbortHandler) // the server's way to close a connection without a word
+	case r.Hang:
+		<-req.Context().Done()
+	default:
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.WriteHeader(r.Status)
+		io.WriteString(w, r.Body)
+	}
+}
+
+// discard is where the answer goes that the client does not get.
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discard) WriteHeader(int)             {}
+
+// ServeHTTP lets scripts add rules, see them, and forget them.
+func (i *Injector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path != "/fault":
+		http.NotFound(w, r)
+	case r.Method == http.MethodPost:
+		i.post(w, r)
+	case r.Method == http.MethodGet:
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(i.Rules())
+	case r.Method == http.MethodDelete:
+		i.Clear()
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		http.Error(w, "want GET, POST or DELETE", http.StatusMethodNotAllowed)
+	}
+}
+
+func (i *Injector) post(w http.ResponseWriter, r *http.Request) {
+	var rule Rule
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields() // a misspelt rule would let a test pass that tests nothing
+	err := d.Decode(&rule)
+	if err == nil {
+		err = i.Add(rule)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,124 @@
+package market
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/ethclient"
+)
+
+// Chain is a chain whose orders the market takes.
+type Chain struct {
+	ID     uint64
+	Hub    common.Address
+	Client *ethclient.Client
+}
+
+// version of iexec-market-api whose answers these are.
+const version = "7.1.2"
+
+// Server is the market's HTTP handler.
+type Server struct {
+	mux http.ServeMux
+
+	mu    sync.Mutex // requests are served one after the other
+	books map[string]*book
+}
+
+// book holds what the market knows of one chain.
+type book struct {
+	*hub
+	challenges map[common.Address]string
+	entries    map[string][]*entry // by the kind's name, oldest first
+}
+
+// New returns a market without orders.
+func New(chains ...Chain) *Server {
+	s := &Server{books: map[string]*book{}}
+	for _, c := range chains {
+		s.books[strconv.FormatUint(c.ID, 10)] = &book{newHub(c), map[common.Address]string{}, map[string][]*entry{}}
+	}
+	s.handle("GET /version", func(*http.Request) (object, error) { return object{{"version", version}}, nil })
+	s.handle("GET /challenge", s.challenge)
+	s.handle("GET /metrics", s.metrics)
+	s.handle("GET /categories", s.categories)
+	s.handle("GET /deals", s.deals)
+	for _, k := range kinds() {
+		s.handle("GET /"+k.name+"s", func(r *http.Request) (object, error) { return s.list(r, k) })
+		s.handle("GET /"+k.name+"s/{hash}", func(r *http.Request) (object, error) { return s.get(r, k) })
+		s.handle("POST /"+k.name+"s", func(r *http.Request) (object, error) { return s.publish(r, k) })
+		s.handle("PUT /"+k.name+"s", func(r *http.Request) (object, error) { return s.unpublish(r, k) })
+	}
+	return s
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+func (s *Server) handle(pattern string, h func(*http.Request) (object, error)) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		answer, err := h(r)
+		write(w, answer, err)
+	})
+}
+
+// refusal is an error that the client is told.
+type refusal struct {
+	status  int
+	message string
+}
+
+func (e *refusal) Error() string { return e.message }
+
+// invalid refuses a request that is not well formed.
+func invalid(format string, args ...any) error {
+	return &refusal{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+// forbidden refuses a request that breaks a rule of the market.
+func forbidden(format string, args ...any) error {
+	return &refusal{http.StatusForbidden, fmt.Sprintf(format, args...)}
+}
+
+func write(w http.ResponseWriter, answer object, err error) {
+	status := http.StatusOK
+	if err != nil {
+		var r *refusal
+		if !errors.As(err, &r) { // the chain did not answer; the client is not told why
+			r = &refusal{http.StatusInternalServerError, "Something went wrong, you should retry later."}
+		}
+		status, answer = r.status, object{{"error", r.message}}
+	}
+	body, err := encode(append(object{{"ok", err == nil && status == http.StatusOK}}, answer...))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Vary", "Origin")
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+// book returns the chain that a request is about.
+func (s *Server) book(q url.Values) (*book, error) {
+	id := q.Get("chainId")
+	if id == "" {
+		return nil, invalid("chainId is a required field")
+	}
+	b, ok := s.books[id]
+	if !ok {
+		return nil, invalid("chainId %s is not supported", id)
+	}
+	return b, nil
+}
+
+func now() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -1,0 +1,76 @@
+// Package registry is an OCI registry in memory, with the referrers API of OCI
+// 1.1 and what makes it usable by the clients of today.
+package registry
+
+import (
+	"crypto/subtle"
+	"io"
+	"net/http"
+
+	"cuelabs.dev/go/oci/ociregistry/ocimem"
+	"cuelabs.dev/go/oci/ociregistry/ociserver"
+)
+
+// Options are what registries differ in.
+type Options struct {
+	User, Password string // when there is a user, every request must log in
+	// NoReferrers leaves the referrers API out, as several registries do:
+	// clients then keep the list under a tag.
+	NoReferrers bool
+}
+
+// New returns an empty registry.
+func New(o Options) http.Handler {
+	h := ociserver.New(ocimem.New(), &ociserver.Options{DisableReferrersAPI: o.NoReferrers})
+	h = mountNothing(h)
+	if o.NoReferrers {
+		h = hideSubject(h)
+	}
+	if o.User != "" {
+		h = login(h, o)
+	}
+	return h
+}
+
+// mountNothing answers an attempt to mount a blob by starting an upload, which
+// the specification allows: ocimem answers 404 when it does not know the
+// repository to mount from, and BuildKit's push fails on that.
+func mountNothing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && r.URL.Query().Has("mount") {
+			r.URL.RawQuery = ""
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hideSubject removes the header by which a registry says that it knows the
+// referrers API: ociserver sends it even when told to do without.
+func hideSubject(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(subjectHider{w}, r)
+	})
+}
+
+type subjectHider struct{ http.ResponseWriter }
+
+func (w subjectHider) WriteHeader(status int) {
+	w.Header().Del("OCI-Subject")
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func login(next http.Handler, o Options) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		if equal(user, o.User) && equal(password, o.Password) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="sandbox"`)
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		io.WriteString(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`)
+	})
+}
+
+func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

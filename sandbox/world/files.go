@@ -1,0 +1,148 @@
+package world
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/accounts/keystore"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/uuid"
+	"github.com/sigstore/cosign/v2/pkg/cosign"
+)
+
+// Passwords of the keys that are written. The keys are worth nothing.
+const (
+	walletPassword = "sandbox-wallet"
+	cosignPassword = "sandbox-cosign"
+)
+
+// Write writes what a user of the world needs into a folder: mrelease.yaml,
+// the keys it names, and last of all the file env, whose presence says that the
+// world is up.
+func (w *World) Write(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("finding folder: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("making folder: %w", err)
+	}
+	if err := errors.Join(writeSigningKey(dir), w.writeWallet(dir), write(dir, "mrelease.yaml", w.config(dir))); err != nil {
+		return err
+	}
+	return write(dir, "env", w.env(dir))
+}
+
+// write makes a file appear whole, for those who wait for it.
+func write(dir, name, text string) error {
+	path := filepath.Join(dir, name)
+	err := os.WriteFile(path+".new", []byte(text), 0o600)
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return nil
+}
+
+// Environment returns what the commands of a script need to know, as
+// NAME=value.
+func (w *World) Environment(dir string) []string {
+	return []string{
+		"MRELEASE_SANDBOX=" + dir,
+		"MRELEASE_WALLET_PASSWORD=" + walletPassword,
+		"COSIGN_PASSWORD=" + cosignPassword,
+		"SANDBOX_REGISTRY=" + w.Registry,
+		"SANDBOX_RPC=" + w.V6.RPC,
+		"SANDBOX_RPC_V5=" + w.V5.RPC,
+		"SANDBOX_MARKET=" + w.Market,
+		"SANDBOX_SECRETS=" + w.Secrets,
+		"SANDBOX_ADMIN=" + w.Admin,
+	}
+}
+
+func (w *World) env(dir string) string {
+	var text strings.Builder
+	for _, line := range w.Environment(dir) {
+		text.WriteString("export " + line + "\n")
+	}
+	return text.String()
+}
+
+func writeSigningKey(dir string) error {
+	keys, err := cosign.GenerateKeyPair(func(bool) ([]byte, error) { return []byte(cosignPassword), nil })
+	if err != nil {
+		return fmt.Errorf("making signing key: %w", err)
+	}
+	return errors.Join(write(dir, "cosign.key", string(keys.PrivateBytes)), write(dir, "cosign.pub", string(keys.PublicBytes)))
+}
+
+// writeWallet encrypts the wallet with the lightest settings that keystores have.
+func (w *World) writeWallet(dir string) error {
+	key := w.Wallet()
+	file, err := keystore.EncryptKey(&keystore.Key{
+		Id: uuid.New(), Address: crypto.PubkeyToAddress(key.PublicKey), PrivateKey: key,
+	}, walletPassword, keystore.LightScryptN, keystore.LightScryptP)
+	if err != nil {
+		return fmt.Errorf("encrypting wallet: %w", err)
+	}
+	return write(dir, "wallet.json", string(file))
+}
+
+// config is a part of mrelease.yaml that names the world; an example's own file
+// is read before it.
+func (w *World) config(dir string) string {
+	var text strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
+	line("# Written by the sandbox; it holds as long as that runs.")
+	line("image: %s/hello-python", w.Registry)
+	line("chain: %s", w.V6.Name)
+	line("chains:")
+	for _, c := range []Chain{w.V6, w.V5} {
+		line("  %s:\n    id: %d\n    rpc: %s\n    hub: %q\n    market: %s\n    fees: %s\n    development: true", c.Name, c.ID, c.RPC, c.Hub, w.Market, c.Fees)
+	}
+	line("sign:\n  key: %q", filepath.Join(dir, "cosign.key"))
+	line("wallet:\n  keystore: %q", filepath.Join(dir, "wallet.json"))
+	if w.base != "" {
+		line("build:\n  contexts:")
+		for _, name := range baseNames() {
+			line("    %q: %q", name, w.base)
+		}
+		line("enclave:\n  toolchain: %q", w.base)
+	}
+	return text.String()
+}
+
+// baseReference names the stand-in base image, which holds the stand-in
+// toolchain too, as mrelease.yaml does; nothing without one.
+func baseReference(base string) (string, error) {
+	if base == "" {
+		return "", nil
+	}
+	path, err := filepath.Abs(base)
+	if err != nil {
+		return "", fmt.Errorf("finding base image: %w", err)
+	}
+	index, err := layout.ImageIndexFromPath(path)
+	if err != nil {
+		return "", fmt.Errorf("reading base image (make it with: baseimage --out %s): %w", base, err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return "", fmt.Errorf("reading base image: %w", err)
+	}
+	if len(manifest.Manifests) != 1 {
+		return "", fmt.Errorf("reading base image: want one manifest in %s, got %d", base, len(manifest.Manifests))
+	}
+	return "oci-layout://" + path + "@" + manifest.Manifests[0].Digest.String(), nil
+}
+
+// baseNames are the images that the examples are built from.
+func baseNames() []string {
+	return []string{"iexechub/python-scone"}
+}

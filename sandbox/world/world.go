@@ -1,0 +1,199 @@
+// Package world is all that mrelease reads and writes, on this machine only: a
+// container registry, two chains with iExec's real contracts, a market and a
+// secret service. Each part can be made to fail.
+package world
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/ethclient"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/sandbox/chain"
+	"github.com/mrelease/mrelease/sandbox/fault"
+	"github.com/mrelease/mrelease/sandbox/market"
+	"github.com/mrelease/mrelease/sandbox/protocol"
+	"github.com/mrelease/mrelease/sandbox/registry"
+	"github.com/mrelease/mrelease/sandbox/secrets"
+)
+
+// Options say what world to make.
+type Options struct {
+	Contracts protocol.Artifacts // the folder node_modules with the compiled contracts
+	Base      string             // OCI layout of the stand-in base image, which Write names; may be empty
+	Registry  registry.Options
+	Progress  func(what string) // is told what is up; nil: nobody is
+}
+
+// Chain is one of the world's chains, with the contracts deployed.
+type Chain struct {
+	Name string // in mrelease.yaml
+	ID   uint64
+	RPC  string // URL; its requests go through the faults of the service of this chain
+	Fees poco.Fees
+	protocol.Deployment
+	Client *ethclient.Client // without a network in between, and without faults
+}
+
+// World is a running world. For faults its services are called registry, market,
+// secrets, rpc (the chain sandbox) and rpc-v5 (the chain sandbox-v5).
+type World struct {
+	Registry string // host:port
+	Market   string // URL
+	Secrets  string // URL
+	Admin    string // URL of the faults
+	V6       Chain  // 65535: PoCo 6, a token, fees as on Arbitrum
+	V5       Chain  // 134: PoCo 5 native, no fees, as on Bellecour
+	Faults   *fault.Injector
+	Stored   *secrets.Server // what the secret service holds
+
+	base    string // reference of the stand-in base image; empty: none
+	closers []func() error
+}
+
+// Start brings a world up. Close ends it.
+func Start(ctx context.Context, o Options) (*World, error) {
+	w := &World{Faults: &fault.Injector{}}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	var err error
+	if w.base, err = baseReference(o.Base); err != nil {
+		return nil, err
+	}
+	if err = w.startChains(ctx, o); err == nil {
+		err = w.startServices(o)
+	}
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+// Close stops everything; the world's contents are gone then.
+func (w *World) Close() error {
+	var errs []error
+	for i := len(w.closers) - 1; i >= 0; i-- {
+		errs = append(errs, w.closers[i]())
+	}
+	w.closers = nil
+	return errors.Join(errs...)
+}
+
+// startChains starts both chains at the same time: they are what takes time.
+func (w *World) startChains(ctx context.Context, o Options) error {
+	w.V6 = Chain{Name: "sandbox", ID: 65535, Fees: poco.FeesEIP1559}
+	w.V5 = Chain{Name: "sandbox-v5", ID: 134, Fees: poco.FeesLegacy}
+	var nodes [2]*chain.Chain
+	var group errgroup.Group
+	for i, c := range []*Chain{&w.V6, &w.V5} {
+		group.Go(func() (err error) {
+			nodes[i], err = c.start(ctx, o)
+			return err
+		})
+	}
+	err := group.Wait()
+	for _, n := range nodes {
+		if n != nil {
+			w.closers = append(w.closers, n.Close)
+		}
+	}
+	return err
+}
+
+// start starts a chain and deploys the contracts; it may return a chain to be
+// closed beside an error.
+func (c *Chain) start(ctx context.Context, o Options) (*chain.Chain, error) {
+	free := c.Fees == poco.FeesLegacy
+	node, err := chain.Start(chain.Options{ID: c.ID, Alloc: balances(), Free: free})
+	if err != nil {
+		return nil, fmt.Errorf("starting chain %d: %w", c.ID, err)
+	}
+	c.RPC, c.Client = node.URL(), node.Client()
+	deploy, release := protocol.DeployV6, "6.1.0"
+	if free {
+		deploy, release = protocol.DeployV5, "5.5.0, native"
+	}
+	c.Deployment, err = deploy(ctx, c.Client, Key(0), o.Contracts)
+	if err != nil {
+		return node, fmt.Errorf("deploying PoCo %s: %w", release, err)
+	}
+	o.Progress(fmt.Sprintf("chain %-7d PoCo %s, hub %s", c.ID, release, c.Hub))
+	return node, nil
+}
+
+// startServices starts what stands before and beside the chains.
+func (w *World) startServices(o Options) error {
+	w.Stored = secrets.New(w.owner)
+	handlers := []struct {
+		service string
+		handler http.Handler
+		at      *string
+	}{
+		{"registry", registry.New(o.Registry), &w.Registry},
+		{"market", market.New(market.Chain{ID: w.V6.ID, Hub: w.V6.Hub, Client: w.V6.Client}, market.Chain{ID: w.V5.ID, Hub: w.V5.Hub, Client: w.V5.Client}), &w.Market},
+		{"secrets", w.Stored, &w.Secrets},
+		{"rpc", proxy(w.V6.RPC), &w.V6.RPC},
+		{"rpc-v5", proxy(w.V5.RPC), &w.V5.RPC},
+		{"admin", w.Faults, &w.Admin},
+	}
+	for _, h := range handlers {
+		address, err := w.serve(w.Faults.Wrap(h.service, h.handler))
+		if err != nil {
+			return fmt.Errorf("starting %s: %w", h.service, err)
+		}
+		*h.at = "http://" + address
+		o.Progress(fmt.Sprintf("%-13s %s", h.service, address))
+	}
+	w.Registry = w.Registry[len("http://"):] // image references have no scheme
+	return nil
+}
+
+// serve serves on a loopback port that the kernel picks.
+func (w *World) serve(h http.Handler) (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
+	go server.Serve(listener) // ends with Close
+	w.closers = append(w.closers, server.Close)
+	return listener.Addr().String(), nil
+}
+
+// proxy stands before a node, so that its answers can be made to fail. As at a
+// provider of nodes the path may be anything: it is where API keys stand.
+func proxy(node string) http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			if u, err := url.Parse(node); err == nil { // the node's own words
+				r.Out.URL.Path = ""
+				r.SetURL(u)
+			}
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+}
+
+// owner asks the chains who owns an app or a dataset.
+func (w *World) owner(ctx context.Context, contract common.Address) (common.Address, error) {
+	owner, err := market.Owner(ctx, w.V6.Client, contract)
+	if err != nil {
+		owner, err = market.Owner(ctx, w.V5.Client, contract)
+	}
+	return owner, err
+}
+
+// Wallet is the key of the account that releases.
+func (w *World) Wallet() *ecdsa.PrivateKey { return Key(1) }
