@@ -1,0 +1,80 @@
+# make demo   release the example app into a local world, twice, and verify it
+# make test   all tests
+# make lint   formatting, vet, staticcheck, tidy modules, workflows
+# make build  bin/mrelease
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+GO ?= go
+# The binary is static, so that the container image can be empty.
+export CGO_ENABLED := 0
+LDFLAGS := -s -w -buildid=
+
+PACKAGES := ./...
+TOOLS := act actionlint staticcheck
+
+.PHONY: build demo test test-go test-sandbox fuzz lint setup clean FORCE
+
+build: bin/mrelease
+
+bin/mrelease: FORCE
+	@echo "compiling $@ (minutes the first time)"
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/mrelease
+
+bin/sandbox: FORCE
+	@echo "compiling $@ (minutes the first time)"
+	@cd sandbox && $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o ../$@ .
+
+bin/baseimage: FORCE
+	@cd sandbox && $(GO) build -trimpath -o ../$@ ./cmd/baseimage
+
+# The stand-in toolchain, which goes into the base image: the same source must
+# make the same bytes.
+bin/scone: FORCE
+	@cd sandbox && $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o ../$@ ./cmd/scone
+
+$(addprefix bin/,$(TOOLS)): bin/%: tools/go.mod
+	@echo "compiling $@"
+	@cd tools && $(GO) build -trimpath -o ../$@ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' tool | grep '/$*$$')
+
+# setup installs what a fresh Debian machine lacks; asks sudo when not root.
+setup: sandbox/node_modules/.package-lock.json
+	@missing=; for p in runc mmdebstrap; do PATH="$$PATH:/usr/sbin" command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then echo "installing$$missing"; sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
+
+sandbox/node_modules/.package-lock.json: sandbox/package-lock.json
+	@echo "installing the PoCo contracts from npm"
+	@cd sandbox && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.package-lock.json
+
+# The stand-in base image; made once, and again when the toolchain changes.
+build/base: setup bin/baseimage bin/scone
+	@bin/baseimage --out $@
+
+demo: setup bin/mrelease bin/sandbox build/base
+	@bin/sandbox --base build/base -- examples/demo.sh
+
+test: setup bin/mrelease bin/act build/base test-go test-sandbox
+
+test-go:
+	$(GO) test -timeout 20m ./...
+
+test-sandbox: setup bin/mrelease bin/act build/base
+	cd sandbox && $(GO) test -timeout 20m ./...
+
+# fuzz gives each fuzz target some time; the corpora that it finds are kept by Go's cache.
+FUZZTIME ?= 20s
+fuzz:
+	@for p in $$($(GO) list ./...); do for t in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	$(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) $$p; done; done
+
+lint: bin/staticcheck bin/actionlint
+	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	@for m in . sandbox; do (cd $$m && $(GO) vet ./... && $(CURDIR)/bin/staticcheck ./...) || exit 1; done
+	@for m in . sandbox tools; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
+	@bin/actionlint -shellcheck= -pyflakes=
+
+clean:
+	rm -rf bin build dist
