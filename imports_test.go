@@ -131,7 +131,7 @@ func TestRuntimeNameStaysInItsFiles(t *testing.T) {
 			return fs.SkipDir
 		}
 		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") ||
-			file == "measure/scone.go" || strings.HasPrefix(file, "poco/") {
+			file == "measure/scone.go" || strings.HasPrefix(file, "buildkit/seal") || strings.HasPrefix(file, "poco/") {
 			return nil
 		}
 		text, err := os.ReadFile(file)

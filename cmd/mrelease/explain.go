@@ -10,6 +10,7 @@ import (
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/sgx"
+	"github.com/mrelease/mrelease/measure/sgx/enclave"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/record"
@@ -92,6 +93,11 @@ func rules() []rule {
 		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, say("correct the step above and run again; finished steps are cached")},
 
 		{is[*buildkit.NoProgramError], "E-MEASURE-ENTRYPOINT", exitMeasurement, say("give the Dockerfile an ENTRYPOINT that starts the enclave's own program")},
+		{is[*enclave.MismatchError], "E-ENCLAVE-CHANGED", exitMeasurement, say("the file was changed after it was signed, or carries the signature of another enclave: sign it again, or take it from its maker again")},
+		{is[*sgx.SignatureError], "E-ENCLAVE-SIGNATURE", exitSignature, say("the SIGSTRUCT was changed after signing: take the file from its maker again")},
+		{is[*enclave.UnsignedError], "E-ENCLAVE-UNSIGNED", exitMeasurement, say("sign the enclave with its SDK's tool first (sgx_sign, oesign)")},
+		{is[*enclave.NoSignatureError], "E-ENCLAVE-NONE", exitMeasurement, say("give a signed enclave, an SGXS stream or a SIGSTRUCT; for an image, its reference or the folder of its OCI layout")},
+		{is[*badEnclaveError], "E-ENCLAVE-FILE", exitMeasurement, say("the file is damaged or no enclave: take it from its maker again")},
 		{is[*measure.UnsignedError], "E-ENCLAVE-UNSIGNED", exitMeasurement, say("enclave.program must be the file that the seal signed: the program itself, not a link to it")},
 		{is[*sgx.PolicyError], "E-ENCLAVE-POLICY", exitPolicy, say("sign with a production key (enclave.key) that is in enclave.signers; enclave.allow-debug: true releases a debug enclave, whose memory is open")},
 		{is[*sgx.KeyError], "E-ENCLAVE-KEY", exitUsage, say("make a key that enclaves can be signed with: openssl genrsa -3 -out enclave-key.pem 3072")},
@@ -128,7 +134,7 @@ func rules() []rule {
 		{is[*market.Error], "E-MARKET", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{is[*chain.RPCError], "E-RPC", exitRPC, say("check the chain's rpc and run the same command again: what is done is found")},
 		{registryRefused, "E-REGISTRY-LOGIN", exitNetwork, say("log in to the registry (docker login) as a user who may push to the repository")},
-		{is[*transport.Error], "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
+		{func(err error) bool { return is[*registry.Error](err) || is[*transport.Error](err) }, "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{networkDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
 	}
 }

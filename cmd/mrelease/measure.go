@@ -23,13 +23,17 @@ var _ measure.Runner = (*buildkit.Builder)(nil)
 
 func (a *app) measureCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "measure [IMAGE]",
+		Use:   "measure [IMAGE | FILE]",
 		Short: "Measure the enclave of an image",
 		Long: `measure runs an image in the mode in which its enclave prints its measurement,
 compares the value with the fingerprint file in the image and with what the build
 printed, and prints the value that a chain stores. IMAGE is a reference in a
-registry or the folder of an OCI layout; without it the source is built.`,
-		Example: "  mrelease measure\n  mrelease measure dist/image\n  mrelease measure ghcr.io/acme/hello:1.0.0",
+registry or the folder of an OCI layout; without it the source is built.
+
+FILE is an enclave of Intel's SGX SDK or of Open Enclave, an SGXS stream, a
+SIGSTRUCT, or any file with SIGSTRUCTs in it. Its MRENCLAVE is computed from its
+pages, without running it, and compared with what was signed.`,
+		Example: "  mrelease measure\n  mrelease measure dist/image\n  mrelease measure ghcr.io/acme/hello:1.0.0\n  mrelease measure enclave.signed.so",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runMeasure(c.Context(), args)
@@ -51,6 +55,9 @@ type measureAnswer struct {
 }
 
 func (a *app) runMeasure(ctx context.Context, args []string) error {
+	if len(args) > 0 && isFile(args[0]) {
+		return a.measureFile(ctx, args[0])
+	}
 	cfg, err := a.load(purpose{Build: len(args) == 0})
 	if err != nil {
 		return err
@@ -80,6 +87,11 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 	return printJSON(a.stdout, measureAnswer{
 		"mrelease.measure/v1", digest, enclave.Format, enclave.MRENCLAVE, enclave.Value, enclave.IsSynthetic(), enclave.Readings,
 	})
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // imageToMeasure opens the image that is named, or builds the source.
