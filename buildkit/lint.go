@@ -24,7 +24,8 @@ type Finding struct {
 }
 
 // Lint parses the Dockerfile as a build does, but without a builder, and returns
-// what BuildKit's own linter finds. A line "# check=skip=CODE" in the Dockerfile
+// what BuildKit's own linter finds, and what goes wrong in images of enclaves. A
+// line "# check=skip=CODE" in the Dockerfile
 // silences it, as it does for other BuildKit clients.
 //
 // Its error is a *BuildError with the place when the Dockerfile cannot be
@@ -52,7 +53,11 @@ func (s Source) Lint() ([]Finding, error) {
 	if err != nil {
 		return nil, s.parseError(err)
 	}
-	return found, s.checkTarget(stages)
+	if err := s.checkTarget(stages); err != nil {
+		return found, err
+	}
+	s.lintSeal(rules, stages)
+	return found, nil
 }
 
 // newLinter appends what it finds to a list.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,11 +33,11 @@ func TestLint(t *testing.T) {
 		want       []buildkit.Finding // Text and Cure are BuildKit's own
 	}{
 		"nothing":          {"FROM scratch\nENTRYPOINT [\"/a\"]\n", nil},
-		"casing":           {"FROM scratch as A\n", []buildkit.Finding{{Line: 1, Code: "StageNameCasing"}, {Line: 1, Code: "FromAsCasing"}}},
-		"an empty line":    {"FROM scratch\nRUN a && \\\n\n  b\n", []buildkit.Finding{{Line: 4, Code: "NoEmptyContinuation"}}},
-		"maintainer":       {"FROM scratch\nMAINTAINER a\n", []buildkit.Finding{{Line: 2, Code: "MaintainerDeprecated"}}},
-		"a rule silenced":  {"# check=skip=MaintainerDeprecated\nFROM scratch\nMAINTAINER a\n", nil},
-		"another frontend": {"# syntax=example.com/frontend\nFROM scratch\n", nil},
+		"casing":           {"FROM scratch as A\nENTRYPOINT [\"/a\"]\n", []buildkit.Finding{{Line: 1, Code: "StageNameCasing"}, {Line: 1, Code: "FromAsCasing"}}},
+		"an empty line":    {"FROM scratch\nRUN a && \\\n\n  b\nENTRYPOINT [\"/a\"]\n", []buildkit.Finding{{Line: 4, Code: "NoEmptyContinuation"}}},
+		"maintainer":       {"FROM scratch\nMAINTAINER a\nENTRYPOINT [\"/a\"]\n", []buildkit.Finding{{Line: 2, Code: "MaintainerDeprecated"}}},
+		"a rule silenced":  {"# check=skip=MaintainerDeprecated\nFROM scratch\nMAINTAINER a\nENTRYPOINT [\"/a\"]\n", nil},
+		"another frontend": {"# syntax=example.com/frontend\nFROM scratch\nENTRYPOINT [\"/a\"]\n", nil},
 	} {
 		src := buildkit.Source{Context: folder(t, map[string]string{"Dockerfile": tt.dockerfile})}
 		found, err := src.Lint()
@@ -102,6 +103,49 @@ func TestSends(t *testing.T) {
 		got, err := buildkit.Source{Context: tt.context}.Sends(filepath.Join(tt.context, tt.path))
 		if err != nil || got != tt.want {
 			t.Errorf("%s: sent = %t, %v, want %t", tt.path, got, err, tt.want)
+		}
+	}
+}
+
+func TestLintOfEnclaves(t *testing.T) {
+	const head = "FROM scratch\nENTRYPOINT [\"/a\"]\n"
+	for name, tt := range map[string]struct {
+		dockerfile string
+		want       []string // codes
+	}{
+		"settings of the shell alone": {head + "RUN SCONE_MODE=sim SCONE_HEAP=1G && mkdir /conf\n", []string{"SettingNotExported"}},
+		"exported settings":           {head + "RUN export SCONE_HEAP=1G && mkdir /conf\n", nil},
+		"settings of one command":     {head + "RUN mkdir /a && SCONE_HASH=1 python3 > /conf/f\n", nil},
+		"printed only":                {head + "RUN echo \"MREnclave: $(SCONE_HASH=1 python3)\"\n", []string{"FingerprintOnlyPrinted"}},
+		"etc as a region":             {head + "RUN for d in /usr /etc /app; do scone fspf addr f $d; done\n", []string{"EtcRegion"}},
+		"part of etc":                 {head + "RUN for d in /usr /etc/ssl; do scone fspf addr f $d; done\n", nil},
+		"a key in a layer":            {head + "COPY enclave-key.pem /\nRUN openssl genrsa -3 -out /k 3072 && rm /k\n", []string{"KeyInLayer", "KeyInLayer"}},
+		"a floating base":             {"FROM python:3.12\nENTRYPOINT [\"/a\"]\n", []string{"FloatingBase"}},
+		"a base with digest":          {"FROM python@sha256:" + strings.Repeat("a", 64) + "\nENTRYPOINT [\"/a\"]\n", nil},
+		"a pinned base":               {"FROM pinned:1\nENTRYPOINT [\"/a\"]\n", nil},
+		"a stage as base":             {"FROM scratch AS a\nENTRYPOINT [\"/a\"]\nFROM a\n", nil},
+		"another platform":            {"FROM --platform=linux/arm64 scratch\nENTRYPOINT [\"/a\"]\n", []string{"PlatformNotAMD64"}},
+		"no entrypoint":               {"FROM scratch\nCOPY a /\n", []string{"NoEntrypoint"}},
+		"any library":                 {head + "ENV SCONE_ALLOW_DLOPEN=2\n", []string{"AnyLibrary"}},
+		"silenced":                    {"# check=skip=NoEntrypoint\nFROM scratch\n", nil},
+	} {
+		src := buildkit.Source{
+			Context: folder(t, map[string]string{"Dockerfile": tt.dockerfile}),
+			Bases:   map[string]string{"pinned:1": "sha256:" + strings.Repeat("b", 64)},
+		}
+		found, err := src.Lint()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		var codes []string
+		for _, f := range found {
+			codes = append(codes, f.Code)
+			if f.Line == 0 || f.Text == "" || f.Cure == "" {
+				t.Errorf("%s: finding without line, text or cure: %+v", name, f)
+			}
+		}
+		if !slices.Equal(codes, tt.want) {
+			t.Errorf("%s: found %v, want %v", name, codes, tt.want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,6 +86,7 @@ func (a *app) check() error {
 	i.part("source", i.source)
 	i.part("secrets", i.secrets)
 	i.part("signing key", i.signingKey)
+	i.part("enclave key", i.enclaveKey)
 	i.part("wallet", i.wallet)
 	if a.json {
 		if err := printJSON(a.stdout, i.answer()); err != nil {
@@ -154,7 +156,29 @@ func (i *inspection) source() string {
 		i.findings = append(i.findings, finding{at(src.Dockerfile, f.Line), f.Code, f.Text, f.Cure})
 	}
 	i.context(src)
+	i.bytecode(src)
+	if e := i.cfg.Enclave; e.Seal == buildkit.SealBinaryFS && e.Dlopen == 2 && e.Key != "" {
+		i.findings = append(i.findings, finding{i.places["enclave.dlopen"], "AnyLibrary", "the production enclave may load any library at run time: no measurement covers them", "set enclave.dlopen to 1"})
+	}
 	return src.Dockerfile
+}
+
+// bytecode finds compiled Python in the context: it holds the time of its
+// source, which each checkout sets anew.
+func (i *inspection) bytecode(src buildkit.Source) {
+	err := filepath.WalkDir(src.Context, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".pyc") {
+			return err
+		}
+		if sent, err := src.Sends(path); err != nil || !sent {
+			return err
+		}
+		i.findings = append(i.findings, finding{path, "Bytecode", "compiled Python is in the build context: it holds the time of its source, and a seal covers it", "add **/*.pyc and **/__pycache__ to .dockerignore"})
+		return fs.SkipAll
+	})
+	if err != nil {
+		i.complain("build.context", "%v", err)
+	}
 }
 
 // context finds what must not be in a build context: it would be in the image
@@ -169,6 +193,7 @@ func (i *inspection) context(src buildkit.Source) {
 		{filepath.Join("dist", "image"), "ContextOutput", "the build context holds what a release writes: the next one has other inputs"},
 		{string(i.cfg.Record), "ContextOutput", "the build context holds what a release writes: the next one has other inputs"},
 		{string(i.cfg.Sign.Key), "ContextKey", "the build context holds the signing key"},
+		{string(i.cfg.Enclave.Key), "ContextKey", "the build context holds the key that signs the enclave"},
 		{string(i.cfg.Wallet.Keystore), "ContextKey", "the build context holds the wallet"},
 	} {
 		if f.path == "" || strings.Contains(f.path, "://") {
@@ -212,6 +237,18 @@ func (i *inspection) signingKey() string {
 		return ""
 	}
 	return fmt.Sprintf("%s, decrypted, %s", where, key.GetKeyAlgorithm())
+}
+
+// enclaveKey looks at the key that signs the enclave, where mrelease does that.
+func (i *inspection) enclaveKey() string {
+	where := string(i.cfg.Enclave.Key)
+	if where == "" {
+		return ""
+	}
+	if _, err := i.app.enclaveKey(where); err != nil {
+		i.complain("enclave.key", "%s: %v", where, err)
+	}
+	return where
 }
 
 func (i *inspection) wallet() string {

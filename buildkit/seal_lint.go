@@ -1,0 +1,134 @@
+package buildkit
+
+import (
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+)
+
+// sealLinter looks for what goes wrong in Dockerfiles of enclaves: each rule was
+// met in published ones.
+type sealLinter struct {
+	rules  *linter.Linter
+	stages []instructions.Stage
+	pinned map[string]bool // references that the configuration pins
+}
+
+func (s Source) lintSeal(rules *linter.Linter, stages []instructions.Stage) {
+	l := sealLinter{rules, stages, map[string]bool{}}
+	for name := range shortened(s.Bases) {
+		l.pinned[name] = true
+	}
+	for name, value := range shortened(s.Contexts) {
+		l.pinned[name] = !strings.HasPrefix(value, schemeImage) || strings.Contains(value, "@")
+	}
+	for i, stage := range stages {
+		l.base(i, stage)
+		for _, command := range stage.Commands {
+			l.command(command)
+		}
+	}
+	l.entrypoint()
+}
+
+// report reports a finding, unless the Dockerfile silences its rule.
+func (l sealLinter) report(name, text, cure string, at []parser.Range) {
+	l.rules.Run(&linter.LinterRule[func() string]{Name: name, Description: cure}, at, text)
+}
+
+func (l sealLinter) base(i int, stage instructions.Stage) {
+	if p := stage.Platform; p != "" && p != platform && !strings.Contains(p, "$") {
+		l.report("PlatformNotAMD64", "SGX enclaves run on "+platform+", not on "+p, "Take the --platform out.", stage.Location)
+	}
+	if _, earlier := instructions.HasStage(l.stages[:i], stage.BaseName); earlier || stage.BaseName == "scratch" || strings.Contains(stage.BaseName, "@sha256:") || strings.Contains(stage.BaseName, "$") {
+		return
+	}
+	if name, err := contextName(stage.BaseName); err == nil && !l.pinned[name] {
+		l.report("FloatingBase", "the base image "+stage.BaseName+" can be another one tomorrow, and then the enclave measures to something else",
+			"Add its digest (@sha256:…) here, or in build.bases of mrelease.yaml.", stage.Location)
+	}
+}
+
+func (l sealLinter) command(command instructions.Command) {
+	switch c := command.(type) {
+	case *instructions.RunCommand:
+		l.run(c)
+	case *instructions.CopyCommand:
+		l.files(c.SourcePaths, c.Location())
+	case *instructions.AddCommand:
+		l.files(c.SourcePaths, c.Location())
+	case *instructions.EnvCommand:
+		l.env(c)
+	}
+}
+
+// assigned matches a shell command that is nothing but assignments, one of them
+// to a variable of the runtime: without export no program sees it.
+func assigned() *regexp.Regexp {
+	return regexp.MustCompile(`(?:^|&&|\|\||;|\n)\s*(?:\w+=\S*\s+)*(SCONE_\w+)=[^\s;&|]*(?:\s+\w+=[^\s;&|]*)*\s*(?:$|&&|\|\||;|\n)`)
+}
+
+func (l sealLinter) run(c *instructions.RunCommand) {
+	script := strings.ReplaceAll(strings.Join(c.CmdLine, " "), "\\\n", " ")
+	for _, file := range c.Files {
+		script += "\n" + file.Data
+	}
+	if match := assigned().FindStringSubmatch(script); match != nil && c.PrependShell {
+		l.report("SettingNotExported", match[1]+" is set for the shell alone: the program that is measured does not see it",
+			"Write export "+match[1]+"=…, or set it with ENV.", c.Location())
+	}
+	if strings.Contains(script, "fspf") && regexp.MustCompile(`\s/etc(?:\s|;|$)`).MatchString(script) {
+		l.report("EtcRegion", "/etc is protected as a whole: hosts, hostname and resolv.conf in it are other files in each container",
+			"Protect a folder of it, such as /etc/ssl.", c.Location())
+	}
+	if strings.Contains(script, "SCONE_HASH=1") && !strings.Contains(script, ">") && !strings.Contains(script, "tee ") {
+		l.report("FingerprintOnlyPrinted", "the fingerprint is printed and not kept: a build from the cache prints nothing",
+			"Write it to the file of enclave.fingerprint-file too.", c.Location())
+	}
+	if regexp.MustCompile(`openssl\s+gen(rsa|pkey)|ssh-keygen`).MatchString(script) {
+		l.report("KeyInLayer", "a private key is made in a layer: it stays in the image even if a later step removes it",
+			"Give the key with RUN --mount=type=secret, or let mrelease sign (enclave.key).", c.Location())
+	}
+}
+
+func (l sealLinter) files(paths []string, at []parser.Range) {
+	for _, p := range paths {
+		if base := path.Base(p); strings.HasSuffix(base, ".pem") || strings.HasSuffix(base, ".key") || strings.HasPrefix(base, "id_rsa") || strings.HasPrefix(base, "id_ed25519") {
+			l.report("KeyInLayer", p+" looks like a private key: it stays in the image even if a later step removes it",
+				"Give the key with RUN --mount=type=secret, or let mrelease sign (enclave.key).", at)
+		}
+	}
+}
+
+func (l sealLinter) env(c *instructions.EnvCommand) {
+	for _, pair := range c.Env {
+		if pair.Key == "SCONE_ALLOW_DLOPEN" && strings.Trim(pair.Value, `"'`) == "2" {
+			l.report("AnyLibrary", "the enclave may load any library at run time, unprotected ones too: no measurement covers them",
+				"Set it to 1 for production.", c.Location())
+		}
+	}
+}
+
+// entrypoint looks at the last stage and at those that it is made from.
+func (l sealLinter) entrypoint() {
+	last := l.stages[len(l.stages)-1]
+	stage, base := last, true
+	for base {
+		for _, command := range stage.Commands {
+			switch command.(type) {
+			case *instructions.EntrypointCommand, *instructions.CmdCommand:
+				return
+			}
+		}
+		var i int
+		if i, base = instructions.HasStage(l.stages, stage.BaseName); base {
+			stage = l.stages[i]
+		}
+	}
+	l.report("NoEntrypoint", "the image has no ENTRYPOINT of its own: what is measured is whatever program the base image starts",
+		`Add ENTRYPOINT ["PROGRAM", …] with the enclave's program.`, last.Location)
+}
