@@ -53,7 +53,9 @@ func rules() []rule {
 		{Obstacle{anybody, "matchOrders reverts (iExecV5-matchOrders-0x07): the tag lacks tee"},
 			func(t Tag, framework string) bool { return framework != "" && !t.Has("tee") }},
 		{Obstacle{sdk8, "it refuses the tag: tee goes with exactly one of scone, gramine and tdx there"},
-			func(t Tag, _ string) bool { return t.Has("tee") != (len(frameworkBits(t)) == 1) || len(frameworkBits(t)) > 1 }},
+			func(t Tag, _ string) bool {
+				return t.Has("tee") != (len(frameworkBits(t)) == 1) || len(frameworkBits(t)) > 1
+			}},
 		{Obstacle{sdk8, "its preflight check compares the tag's framework with the one that the enclave value names, and they differ"},
 			func(t Tag, framework string) bool {
 				return !slices.Equal(frameworkBits(t), frameworks(framework)) && !(framework == "" && len(frameworkBits(t)) == 0)

@@ -18,8 +18,8 @@ func (a *app) buildCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "build",
 		Short: "Build the image into an OCI layout",
-		Long: `build builds the Dockerfile into an OCI layout and prints the digest of the
-image's manifest. The same commit gives the same digest on every machine, as far
+		Long: `build builds the Dockerfile into an OCI layout, seals the image when enclave.seal
+asks for it, and prints the digest of the image's manifest. The same commit gives the same digest on every machine, as far
 as the Dockerfile's own steps do.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -37,6 +37,7 @@ type buildAnswer struct {
 	Digest    v1.Hash             `json:"digest"`
 	Config    v1.Hash             `json:"config"`
 	Inputs    v1.Hash             `json:"inputs"`
+	Unsealed  v1.Hash             `json:"unsealed"` // config digest before the seal; equals config when mrelease does not seal
 	Layout    string              `json:"layout"`
 	Materials []buildkit.Material `json:"materials,omitempty"`
 }
@@ -59,15 +60,18 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 		return err
 	}
 	defer a.closeBuilder(builder)
-	built, _, err := a.buildImage(ctx, builder, src, output)
+	made, err := a.makeImage(ctx, builder, src, cfg, output)
 	if err != nil {
 		return err
 	}
-	answer := buildAnswer{Schema: "mrelease.build/v1", Inputs: inputs, Layout: output, Materials: built.Materials}
-	if answer.Digest, err = built.Image.Digest(); err != nil {
+	answer := buildAnswer{Schema: "mrelease.build/v1", Inputs: inputs, Layout: output, Materials: made.Materials}
+	if answer.Digest, err = made.Image.Digest(); err != nil {
 		return fmt.Errorf("reading digest: %w", err)
 	}
-	if answer.Config, err = built.Image.ConfigName(); err != nil {
+	if answer.Config, err = made.Image.ConfigName(); err != nil {
+		return fmt.Errorf("reading config digest: %w", err)
+	}
+	if answer.Unsealed, err = made.Unsealed.ConfigName(); err != nil {
 		return fmt.Errorf("reading config digest: %w", err)
 	}
 	if a.json {

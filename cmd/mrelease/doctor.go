@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -40,47 +39,6 @@ that of the first failure. Nothing is written.`,
 	return c
 }
 
-// doctorAnswer is the answer of mrelease doctor --json.
-type doctorAnswer struct {
-	Schema string      `json:"schema"`
-	OK     bool        `json:"ok"`
-	Checks []diagnosis `json:"checks"`
-}
-
-// diagnosis is what a check found. A skipped one waits for another to be mended.
-type diagnosis struct {
-	Name     string `json:"name"`
-	Status   string `json:"status"` // ok, failed or skipped
-	Evidence string `json:"evidence"`
-	Code     string `json:"code,omitempty"`
-	Exit     int    `json:"exit,omitempty"`
-	Remedy   string `json:"remedy,omitempty"`
-}
-
-// unhealthyError says which checks failed. Its cause is the first failure.
-type unhealthyError struct {
-	failed []string
-	first  error
-}
-
-func (e *unhealthyError) Error() string { return "not ready: " + strings.Join(e.failed, ", ") }
-func (e *unhealthyError) Unwrap() error { return e.first }
-
-// skippedError is the outcome of a check that could not be made.
-type skippedError string
-
-func (e skippedError) Error() string { return string(e) }
-
-// clockError says that this machine's clock is behind something that happened.
-type clockError struct {
-	now, event time.Time
-	what       string
-}
-
-func (e *clockError) Error() string {
-	return fmt.Sprintf("the clock says %s, which is before %s (%s)", e.now.UTC().Format(time.DateTime), e.what, e.event.UTC().Format(time.DateTime))
-}
-
 // patience bounds each check: the services answer within seconds or not at all.
 const patience = 20 * time.Second
 
@@ -104,7 +62,7 @@ func (a *app) doctor(ctx context.Context) error {
 		look func(context.Context) (evidence string, err error)
 	}{
 		{"configuration", d.configuration}, {"git", d.git}, {"builder", d.builder}, {"registry", d.registry},
-		{"secrets", d.secrets}, {"signing key", d.signingKey}, {"wallet", d.wallet},
+		{"secrets", d.secrets}, {"keys", d.keys}, {"wallet", d.wallet},
 		{"chain", d.connect}, {"coins", d.coins}, {"market", d.market}, {"clock", d.clock},
 	} {
 		limited, cancel := context.WithTimeout(ctx, patience)
@@ -125,50 +83,6 @@ func (a *app) doctor(ctx context.Context) error {
 		return nil
 	}
 	return toldError{&d.unhealthy}
-}
-
-func (d *doctor) conclude(name, evidence string, err error) {
-	found := diagnosis{Name: name, Status: "ok", Evidence: evidence}
-	mark := d.lines.paint(green, "✓")
-	var skipped skippedError
-	switch {
-	case errors.As(err, &skipped):
-		found.Status, found.Evidence, mark = "skipped", string(skipped), "-"
-	case err != nil:
-		f := explain(err)
-		found.Status, found.Evidence, mark = "failed", f.What, d.lines.paint(red, "✗")
-		found.Code, found.Exit, found.Remedy = f.Code, f.Exit, f.Remedy
-		d.unhealthy.failed = append(d.unhealthy.failed, name)
-		if d.unhealthy.first == nil {
-			d.unhealthy.first = err
-		}
-		found.specify(err)
-	}
-	d.answer.Checks = append(d.answer.Checks, found)
-	if d.json {
-		return
-	}
-	d.lines.note("%s %-14s %s", mark, name, found.Evidence)
-	if found.Remedy != "" {
-		d.lines.note("  %-14s mend: %s", "", found.Remedy)
-	}
-}
-
-// specify names the first problem of a configuration, and the command that shows
-// the rest.
-func (f *diagnosis) specify(err error) {
-	var c *configError
-	if !errors.As(err, &c) {
-		return
-	}
-	f.Evidence = c.Problems[0].String()
-	if more := len(c.Problems) - 1; more > 0 {
-		f.Evidence += fmt.Sprintf(" (and %d more)", more)
-	}
-	f.Remedy = "mrelease check"
-	if f.Name == "git" {
-		f.Remedy = "git commit, or mrelease … --source-date-epoch SECONDS"
-	}
 }
 
 func (d *doctor) configuration(context.Context) (string, error) {
@@ -222,10 +136,15 @@ func (d *doctor) registry(ctx context.Context) (string, error) {
 
 func (d *doctor) secrets(context.Context) (string, error) {
 	values, err := d.app.secrets(d.cfg)
+	if len(d.cfg.Build.Secrets) == 0 {
+		return "the build needs none", nil
+	}
 	return fmt.Sprintf("%d, each is there", len(values)), err
 }
 
-func (d *doctor) signingKey(context.Context) (string, error) {
+// keys are the one that signs the image and, where mrelease seals the image, the
+// one that signs the enclave.
+func (d *doctor) keys(context.Context) (string, error) {
 	if d.cfg.Sign.Key == "" {
 		return "", skippedError("the configuration has no sign.key")
 	}
@@ -233,7 +152,12 @@ func (d *doctor) signingKey(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s, %s, hint %s", d.cfg.Sign.Key, key.GetKeyAlgorithm(), key.GetHint()), nil
+	evidence := fmt.Sprintf("%s, %s, hint %s", d.cfg.Sign.Key, key.GetKeyAlgorithm(), key.GetHint())
+	if d.cfg.Enclave.Key != "" {
+		evidence += fmt.Sprintf("; of the enclave %s", d.cfg.Enclave.Key)
+		_, err = d.enclaveKey(string(d.cfg.Enclave.Key))
+	}
+	return evidence, err
 }
 
 // wallet also notes the address that the file states without its password, for

@@ -65,6 +65,9 @@ type usageError struct {
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
+// Evidence returns which command it was.
+func (e *usageError) Evidence() [][2]string { return [][2]string{{"command", e.command}} }
+
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mrelease",

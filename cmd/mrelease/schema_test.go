@@ -92,7 +92,26 @@ build:
   bases: {"python:3.12": "sha256:0123456789012345678901234567890123456789012345678901234567890123"}
   secrets: {a: {env: A}, b: {file: b}}
   network: none
-enclave: {format: json, fingerprint-file: /f, timeout: 1h2m3.5s, framework: F, version: v5, entrypoint: /a b, heap: 1G}
+enclave:
+  format: json
+  fingerprint-file: /f
+  timeout: 1h2m3.5s
+  seal: binary-fs
+  toolchain: "docker-image://a@sha256:0123456789012345678901234567890123456789012345678901234567890123"
+  regions: [/app]
+  program: /app/a
+  stack: 1M
+  dlopen: 1
+  mprotect: true
+  key: k
+  isvprodid: 1
+  isvsvn: 1
+  allow-debug: true
+  signers: ["0123456789012345678901234567890123456789012345678901234567890123"]
+  framework: F
+  version: v5
+  entrypoint: /a b
+  heap: 1G
 sign: {key: "env://KEY"}
 chain: mine
 chains:
@@ -121,6 +140,12 @@ func TestTheSchemaAgreesWithTheDecoder(t *testing.T) {
 	}
 	if !decodes(everyKey) {
 		t.Error("the decoder refuses everyKey")
+	}
+	for _, row := range keyRows(configSchema(), reflect.TypeFor[config](), "") {
+		key := strings.Split(row, "`")[1]
+		if !strings.Contains(everyKey, key[strings.LastIndex(key, ".")+1:]+":") {
+			t.Errorf("everyKey lacks %s", key)
+		}
 	}
 	for _, text := range []string{
 		"order: {tag: tee}", "order: {tag: 0x1}", `order: {tag: "0x1"}`, `order: {tag: "tee, tdx"}`, "order: {tag: [tee]}", "order: {tag: [sgx]}", `order: {tag: "0xg"}`,

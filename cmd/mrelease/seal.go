@@ -61,7 +61,8 @@ func (e enclaveConfig) sealPurpose() map[string]string {
 		return nil
 	}
 	s := e.seal()
-	purpose := map[string]string{"seal.mode": s.Mode, "seal.toolchain": s.Toolchain, "seal.regions": strings.Join(s.Regions, ",")}
+	tools := s.Material()
+	purpose := map[string]string{"seal.mode": s.Mode, "seal.toolchain": tools.URI + "@" + tools.Digest.String(), "seal.regions": strings.Join(s.Regions, ",")}
 	if e.Seal == buildkit.SealBinaryFS {
 		p := s.Program
 		purpose["seal.program"] = fmt.Sprintf("%s heap %d stack %d dlopen %d mprotect %t isvprodid %d isvsvn %d production %t",

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -48,10 +47,12 @@ type verifyAnswer struct {
 type verifyCheck struct {
 	Name     string `json:"name"`
 	OK       bool   `json:"ok"`
+	Code     string `json:"code,omitempty"` // of the error, when it failed
 	Evidence string `json:"evidence"`
 }
 
-// unverifiedError says which checks of a record failed.
+// unverifiedError says that checks of a record failed. Its cause is the first
+// one's: the later checks depend on the earlier ones.
 type unverifiedError struct {
 	Failed, Total int
 	err           error
@@ -124,26 +125,34 @@ func (a *app) openWorld(ctx context.Context, cfg config, rec record.Record) (rec
 
 func (a *app) verify(ctx context.Context, world record.World, rec record.Record) error {
 	answer := verifyAnswer{Schema: "mrelease.verify/v1"}
-	failed := 0
+	var failed []error
 	err := record.Verify(ctx, world, rec, func(c record.Check) {
-		evidence := c.Evidence
+		check := verifyCheck{Name: c.Name, OK: c.Err == nil, Evidence: c.Evidence}
 		if c.Err != nil {
-			failed++
-			evidence = c.Err.Error()
+			failed = append(failed, c.Err)
+			check.Code, check.Evidence = explain(c.Err).Code, c.Err.Error()
 		}
-		answer.Checks = append(answer.Checks, verifyCheck{c.Name, c.Err == nil, evidence})
+		answer.Checks = append(answer.Checks, check)
 		a.story.check(c)
 	})
 	answer.OK = err == nil
-	if a.json {
-		err = errors.Join(err, printJSON(a.stdout, answer))
-	} else if err == nil {
-		fmt.Fprintln(a.stdout, "PASSED")
-	} else {
-		fmt.Fprintln(a.stdout, "FAILED")
+	if err := a.printVerdict(answer); err != nil {
+		return err
 	}
 	if err != nil {
-		return &unverifiedError{failed, len(answer.Checks), err}
+		return toldError{&unverifiedError{len(failed), len(answer.Checks), failed[0]}}
 	}
 	return nil
+}
+
+func (a *app) printVerdict(answer verifyAnswer) error {
+	if a.json {
+		return printJSON(a.stdout, answer)
+	}
+	verdict := "PASSED"
+	if !answer.OK {
+		verdict = "FAILED"
+	}
+	_, err := fmt.Fprintln(a.stdout, verdict)
+	return err
 }

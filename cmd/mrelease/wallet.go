@@ -107,7 +107,11 @@ func (a *app) openKey(cfg signConfig) (*registry.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := registry.LoadKey(pem, []byte(a.secret(cosignPassword)))
+	password := a.secret(cosignPassword)
+	key, err := registry.LoadKey(pem, []byte(password))
+	if err != nil && password == "" { // which may be right: cosign takes no password for one
+		err = errors.New(cosignPassword + " is not set")
+	}
 	if err != nil {
 		return nil, &keyError{string(cfg.Key), err}
 	}

@@ -2,17 +2,22 @@ package chain
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
 	"net/url"
+	"time"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/ethclient"
+	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/internal/patient"
 	"github.com/mrelease/mrelease/publish/internal/redact"
 )
 
@@ -22,6 +27,8 @@ type Backend interface {
 	bind.Backend
 	ChainID(ctx context.Context) (*big.Int, error)
 	BalanceAt(ctx context.Context, account common.Address, block *big.Int) (*big.Int, error)
+	NonceAt(ctx context.Context, account common.Address, block *big.Int) (uint64, error)
+	TransactionByHash(ctx context.Context, hash common.Hash) (tx *types.Transaction, pending bool, err error)
 }
 
 // Client is a connection to a deployment of the protocol that was found to be what its profile
@@ -92,10 +99,11 @@ func (e *NotPoCoError) Evidence() [][2]string {
 //
 // Errors: *RPCError, *WrongChainError, *NotPoCoError.
 func Connect(ctx context.Context, profile poco.Chain) (*Client, error) {
-	client, err := ethclient.DialContext(ctx, profile.RPC)
+	dialed, err := rpc.DialOptions(ctx, profile.RPC, rpc.WithHTTPClient(patient.Client(patience)))
 	if err != nil {
 		return nil, &RPCError{redact.URL(profile.RPC), "dialing", redact.Error(err)}
 	}
+	client := ethclient.NewClient(dialed)
 	c := &Client{Chain: profile, backend: client}
 	if err := c.check(ctx); err != nil {
 		client.Close()
@@ -103,6 +111,9 @@ func Connect(ctx context.Context, profile poco.Chain) (*Client, error) {
 	}
 	return c, nil
 }
+
+// patience is how long a request to a node may take, with all of its tries.
+const patience = 45 * time.Second
 
 func (c *Client) check(ctx context.Context) error {
 	id, err := c.backend.ChainID(ctx)
@@ -115,10 +126,11 @@ func (c *Client) check(ctx context.Context) error {
 	if err := c.checkDomain(ctx); err != nil {
 		return err
 	}
-	registry, err := call[common.Address](ctx, c, c.hub(), "appregistry")
+	out, err := c.askHub(ctx, "appregistry")
 	if err != nil {
-		return &NotPoCoError{c.Hub, redact.URL(c.RPC), err}
+		return err
 	}
+	registry := *abi.ConvertType(out[0], new(common.Address)).(*common.Address)
 	if c.AppRegistry != (common.Address{}) && registry != c.AppRegistry {
 		return &WrongChainError{"app registry", registry.Hex(), c.AppRegistry.Hex(), redact.URL(c.RPC)}
 	}
@@ -134,11 +146,9 @@ func (c *Client) checkDomain(ctx context.Context) error {
 		ChainId           *big.Int //nolint:revive // go-ethereum derives the name from the ABI
 		VerifyingContract common.Address
 	}
-	var out []any
-	if err := c.hub().Call(c.callOpts(ctx), &out, "domain"); unreachable(err) {
-		return c.rpcError("asking the hub for its domain", err)
-	} else if err != nil {
-		return &NotPoCoError{c.Hub, redact.URL(c.RPC), err}
+	out, err := c.askHub(ctx, "domain")
+	if err != nil {
+		return err
 	}
 	got := *abi.ConvertType(out[0], new(domain)).(*domain)
 	show := func(name, version string, id, hub any) string {
@@ -149,6 +159,19 @@ func (c *Client) checkDomain(ctx context.Context) error {
 		return &WrongChainError{"hub domain", actual, want, redact.URL(c.RPC)}
 	}
 	return nil
+}
+
+// askHub calls the contract at the hub's address, which may be anything. Errors:
+// *RPCError, *NotPoCoError.
+func (c *Client) askHub(ctx context.Context, method string) (out []any, err error) {
+	err = c.hub().Call(c.callOpts(ctx), &out, method)
+	if unreachable(err) {
+		return nil, c.rpcError("calling "+method, err)
+	}
+	if err != nil {
+		return nil, &NotPoCoError{c.Hub, redact.URL(c.RPC), err}
+	}
+	return out, nil
 }
 
 func (c *Client) hub() *bind.BoundContract      { return c.contract(c.Hub, poco.HubABI()) }
@@ -180,5 +203,7 @@ func (c *Client) rpcError(act string, err error) error {
 // answer that is an error.
 func unreachable(err error) bool {
 	var network *url.Error
-	return errors.As(err, &network) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	var status rpc.HTTPError
+	var garbage *json.SyntaxError
+	return errors.As(err, &network) || errors.As(err, &status) || errors.As(err, &garbage) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

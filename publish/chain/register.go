@@ -105,23 +105,48 @@ func Register(ctx context.Context, c *Client, w Wallet, app poco.App, enclave me
 	if err := c.CheckEnclave(enclave); err != nil {
 		return Registration{}, err
 	}
+	reg, err := lookupSettled(ctx, c, app)
+	for range maxSends {
+		var missing *NoAppError
+		if !errors.As(err, &missing) {
+			return reg, err
+		}
+		receipt, sendErr := c.send(ctx, w, c.registry(), "createApp", arguments(app)...)
+		if sendErr == nil {
+			reg, err = Lookup(ctx, c, app)
+			reg.Created, reg.Tx, reg.Block = true, receipt.TxHash, receipt.BlockNumber.Uint64()
+			return reg, err
+		}
+		// A parallel run of the same release may have made the same app first;
+		// then this transaction fails, and what counts is there. One of another
+		// release may have taken the nonce.
+		if reg, err = lookupSettled(ctx, c, app); err != nil && !nonceTaken(sendErr) {
+			return Registration{}, fmt.Errorf("creating app: %w", sendErr)
+		}
+	}
+	return reg, err
+}
+
+// maxSends bounds how often a transaction is sent whose nonce parallel runs
+// take.
+const maxSends = 5
+
+// lookupSettled is Lookup once the owner's transactions are in blocks: a run
+// that was killed, or one that runs in parallel, may have sent the app's.
+func lookupSettled(ctx context.Context, c *Client, app poco.App) (Registration, error) {
 	reg, err := Lookup(ctx, c, app)
 	var missing *NoAppError
 	if !errors.As(err, &missing) {
 		return reg, err
 	}
-	receipt, err := c.send(ctx, w, c.registry(), "createApp", arguments(app)...)
-	if err != nil {
-		// A parallel run of the same release makes the same app first; then
-		// this transaction fails, and what counts is there.
-		if reg, lookupErr := Lookup(ctx, c, app); lookupErr == nil {
-			return reg, nil
-		}
-		return Registration{}, fmt.Errorf("creating app: %w", err)
+	waited, settleErr := c.settle(ctx, app.Owner)
+	if settleErr != nil {
+		return Registration{}, settleErr
 	}
-	reg, err = Lookup(ctx, c, app)
-	reg.Created, reg.Tx, reg.Block = true, receipt.TxHash, receipt.BlockNumber.Uint64()
-	return reg, err
+	if !waited {
+		return reg, err
+	}
+	return Lookup(ctx, c, app)
 }
 
 // NoAppError says that an app is not registered.

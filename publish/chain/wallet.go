@@ -1,7 +1,6 @@
 package chain
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"encoding/hex"
 	"encoding/json"
@@ -11,15 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
 	"github.com/ethereum/go-ethereum/accounts/keystore"
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
-
-	"github.com/mrelease/mrelease/poco"
 )
 
 // Wallet is the key of an app's owner.
@@ -157,61 +151,4 @@ func (e *FundsError) Unwrap() error { return e.Err }
 // Evidence returns the balance and what the node asks for.
 func (e *FundsError) Evidence() [][2]string {
 	return [][2]string{{"wallet", e.Wallet.Hex()}, {"balance", e.Balance.String() + " wei"}, {"because", e.Err.Error()}}
-}
-
-// send makes a transaction and waits until it is in a block. A transaction that
-// reverts is an error.
-func (c *Client) send(ctx context.Context, w Wallet, contract *bind.BoundContract, method string, args ...any) (*types.Receipt, error) {
-	opts := bind.NewKeyedTransactor(w.key, new(big.Int).SetUint64(c.ID))
-	opts.Context = ctx
-	if c.Fees == poco.FeesLegacy {
-		opts.GasPrice = new(big.Int)
-	}
-	tx, err := contract.Transact(opts, method, args...)
-	if err != nil {
-		return nil, c.sendError(ctx, w, method, err)
-	}
-	receipt, err := c.wait(ctx, tx.Hash())
-	if err != nil {
-		return nil, err
-	}
-	if receipt.Status != types.ReceiptStatusSuccessful {
-		return receipt, c.rpcError(method, fmt.Errorf("transaction %s reverted in block %s", tx.Hash(), receipt.BlockNumber))
-	}
-	return receipt, nil
-}
-
-// sendError tells a wallet without funds from the rest. JSON-RPC has no code
-// for it: the words are those of every node's transaction pool.
-func (c *Client) sendError(ctx context.Context, w Wallet, method string, err error) error {
-	if !strings.Contains(err.Error(), "insufficient funds") && !strings.Contains(err.Error(), "gas required exceeds allowance (0)") {
-		return c.rpcError("sending "+method, err)
-	}
-	balance, balanceErr := c.backend.BalanceAt(ctx, w.Address, nil)
-	if balanceErr != nil {
-		return c.rpcError("sending "+method, errors.Join(err, balanceErr))
-	}
-	return &FundsError{w.Address, balance, c.Name, err}
-}
-
-// waitLimit bounds the wait for a block; Bellecour seals one in 5 s, Arbitrum
-// several in a second.
-const waitLimit = 5 * time.Minute
-
-// wait polls for a receipt: soon at first, for chains that seal at once, and
-// every two seconds later on. A node that fails to answer is asked again.
-func (c *Client) wait(ctx context.Context, tx common.Hash) (*types.Receipt, error) {
-	ctx, cancel := context.WithTimeout(ctx, waitLimit)
-	defer cancel()
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		receipt, err := c.backend.TransactionReceipt(ctx, tx)
-		if err == nil {
-			return receipt, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, c.rpcError("waiting for transaction "+tx.Hex(), errors.Join(ctx.Err(), err))
-		case <-time.After(pause):
-		}
-	}
 }

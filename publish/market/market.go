@@ -2,6 +2,7 @@ package market
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,10 +15,10 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/internal/patient"
 	"github.com/mrelease/mrelease/publish/internal/redact"
 )
 
@@ -25,7 +26,8 @@ import (
 type Client struct {
 	URL     string
 	ChainID uint64
-	HTTP    *http.Client // nil: http.DefaultClient's transport with a time limit
+	// Patience is how long a request may take, with all of its tries; 0: 45 s.
+	Patience time.Duration
 }
 
 // Order is an order as the market has it.
@@ -158,7 +160,7 @@ func (m Client) do(ctx context.Context, r request, answer any) error {
 	if err != nil {
 		return fail(0, err.Error())
 	}
-	resp, err := m.client().Do(req)
+	resp, err := patient.Client(cmp.Or(m.Patience, defaultPatience)).Do(req)
 	if err != nil {
 		return fail(0, redact.Error(err).Error())
 	}
@@ -183,6 +185,10 @@ func (m Client) do(ctx context.Context, r request, answer any) error {
 	return nil
 }
 
+// defaultPatience lets a release that meets a silent market end within two
+// minutes: it asks for the order, and at most once more to publish it.
+const defaultPatience = 45 * time.Second
+
 // maxAnswer bounds what is read of an answer; a page of 1,000 orders has 0.7 MB.
 const maxAnswer = 4 << 20
 
@@ -195,7 +201,7 @@ func describe(message string, body []byte) string {
 
 // request builds the URL as iExec's SDK does: a path in the market's address is
 // not kept.
-func (m Client) request(ctx context.Context, r request) (*retryablehttp.Request, error) {
+func (m Client) request(ctx context.Context, r request) (*http.Request, error) {
 	u, err := url.Parse(m.URL)
 	if err != nil {
 		return nil, fmt.Errorf("parsing market URL: %w", err)
@@ -205,11 +211,7 @@ func (m Client) request(ctx context.Context, r request) (*retryablehttp.Request,
 		query[k] = v
 	}
 	u.Path, u.RawQuery = r.path, query.Encode()
-	var body any
-	if r.body != nil {
-		body = r.body
-	}
-	req, err := retryablehttp.NewRequestWithContext(ctx, r.method, u.String(), body)
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
 	if err != nil {
 		return nil, err
 	}
@@ -221,17 +223,4 @@ func (m Client) request(ctx context.Context, r request) (*retryablehttp.Request,
 		req.Header.Set("Authorization", r.authorization)
 	}
 	return req, nil
-}
-
-// client retries as go-retryablehttp decides, and passes the last answer on.
-func (m Client) client() *retryablehttp.Client {
-	c := retryablehttp.NewClient()
-	c.Logger = nil
-	c.RetryMax, c.RetryWaitMin, c.RetryWaitMax = 3, 300*time.Millisecond, 3*time.Second
-	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
-	c.HTTPClient = &http.Client{Timeout: 30 * time.Second}
-	if m.HTTP != nil {
-		c.HTTPClient = m.HTTP
-	}
-	return c
 }

@@ -289,7 +289,8 @@ func (r Record) check() error {
 }
 
 // WriteFile writes a signed record so that a reader sees the old file or the
-// new one, never a part.
+// new one, never a part. The part has one name, so that a run that was killed
+// leaves nothing that the next one does not use up.
 func (r Record) WriteFile(path string) (err error) {
 	data, err := r.encode()
 	if err != nil {
@@ -298,20 +299,21 @@ func (r Record) WriteFile(path string) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("writing record: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	part := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".part")
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return fmt.Errorf("writing record: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("writing record: %w", errors.Join(err, os.Remove(f.Name())))
+			err = fmt.Errorf("writing record: %w", errors.Join(err, os.Remove(part)))
 		}
 	}()
 	_, err = f.Write(data)
 	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return os.Rename(part, path)
 }
 
 // ReadFile reads a record from a file with [Parse].

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/publish/chain"
@@ -187,13 +189,23 @@ func readLayer(layer v1.Layer) (int64, error) {
 	}
 	content, err := layer.Compressed()
 	if err != nil {
-		return 0, fmt.Errorf("pulling layer %s: %w", digest, err)
+		return 0, layerError(digest, err)
 	}
 	n, err := io.Copy(io.Discard, content)
 	if err := errors.Join(err, content.Close()); err != nil {
-		return n, &LayerError{digest, err}
+		return n, layerError(digest, err)
 	}
 	return n, nil
+}
+
+// layerError tells a registry that fails from one that serves other bytes.
+func layerError(layer v1.Hash, err error) error {
+	var answer *transport.Error
+	var network *url.Error
+	if errors.As(err, &answer) || errors.As(err, &network) {
+		return &registry.Error{Act: "pulling", Where: "layer " + layer.String(), Err: err}
+	}
+	return &LayerError{layer, err}
 }
 
 // LayerError says that a layer is not what its digest says, or cannot be read.

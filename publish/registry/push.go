@@ -80,11 +80,11 @@ func (c Client) Released(ctx context.Context, tag name.Tag, inputs v1.Hash) (v1.
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("looking for %s: %w", tag, err)
+		return nil, failed("looking for", tag, err)
 	}
 	manifest, err := image.Manifest()
 	if err != nil {
-		return nil, fmt.Errorf("reading manifest of %s: %w", tag, err)
+		return nil, failed("reading manifest of", tag, err)
 	}
 	if got := manifest.Annotations[InputsAnnotation]; got != inputs.String() {
 		digest, err := image.Digest()
@@ -107,11 +107,11 @@ func (c Client) Push(ctx context.Context, tag name.Tag, image v1.Image) (name.Di
 		return tag.Digest(digest.String()), err
 	}
 	if err := remote.Write(tag, image, c.options(ctx)...); err != nil {
-		return name.Digest{}, fmt.Errorf("pushing %s: %w", tag, err)
+		return name.Digest{}, failed("pushing", tag, err)
 	}
 	there, err := c.holds(ctx, tag, image)
 	if err == nil && !there {
-		err = fmt.Errorf("reading back %s: the registry took the image but does not have it", tag)
+		err = failed("reading back", tag, errors.New("the registry took the image but does not have it"))
 	}
 	return tag.Digest(digest.String()), err
 }
@@ -123,7 +123,7 @@ func (c Client) holds(ctx context.Context, tag name.Tag, image v1.Image) (bool, 
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("looking for %s: %w", tag, err)
+		return false, failed("looking for", tag, err)
 	}
 	digest, err := image.Digest()
 	if err != nil || there.Digest == digest {
@@ -141,7 +141,7 @@ func (c Client) holds(ctx context.Context, tag name.Tag, image v1.Image) (bool, 
 func (c Client) Pull(ctx context.Context, digest name.Digest) (v1.Image, error) {
 	image, err := remote.Image(digest, c.options(ctx)...)
 	if err != nil {
-		return nil, fmt.Errorf("pulling %s: %w", digest, err)
+		return nil, failed("pulling", digest, err)
 	}
 	return image, nil
 }
@@ -150,7 +150,7 @@ func (c Client) Pull(ctx context.Context, digest name.Digest) (v1.Image, error) 
 func (c Client) Resolve(ctx context.Context, tag name.Tag) (name.Digest, error) {
 	there, err := remote.Head(tag, c.options(ctx)...)
 	if err != nil {
-		return name.Digest{}, fmt.Errorf("resolving %s: %w", tag, err)
+		return name.Digest{}, failed("resolving", tag, err)
 	}
 	return tag.Digest(there.Digest.String()), nil
 }

@@ -49,7 +49,7 @@ func (c Client) Sign(ctx context.Context, image name.Digest, key *Key) (made boo
 	}
 	remoteOptions := ociremote.WithRemoteOptions(c.options(ctx)...)
 	if err := ociremote.WriteAttestationNewBundleFormat(image, encoded, cosigntypes.CosignSignPredicateType, remoteOptions); err != nil {
-		return false, fmt.Errorf("pushing signature of %s: %w", image, err)
+		return false, failed("pushing signature of", image, err)
 	}
 	if err := c.CheckSignature(ctx, image, key.Public()); err != nil {
 		return true, fmt.Errorf("reading back signature: %w", err)
@@ -155,17 +155,17 @@ func verifyBundle(raw []byte, image name.Digest, key PublicKey) (predicateType s
 func (c Client) bundles(ctx context.Context, image name.Digest) ([][]byte, error) {
 	index, err := remote.Referrers(image, c.options(ctx)...)
 	if err != nil {
-		return nil, fmt.Errorf("listing referrers of %s: %w", image, err)
+		return nil, failed("listing referrers of", image, err)
 	}
 	manifest, err := index.IndexManifest()
 	if err != nil {
-		return nil, fmt.Errorf("listing referrers of %s: %w", image, err)
+		return nil, failed("listing referrers of", image, err)
 	}
 	var bundles [][]byte
 	for _, referrer := range manifest.Manifests {
 		b, err := c.bundle(ctx, image.Digest(referrer.Digest.String()))
 		if err != nil {
-			return nil, fmt.Errorf("reading referrer %s: %w", referrer.Digest, err)
+			return nil, failed("reading referrer", referrer.Digest, err)
 		}
 		if b != nil {
 			bundles = append(bundles, b)

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/mrelease/mrelease/buildkit"
+)
+
+// finding is something that a release takes and that is likely to be a mistake.
+type finding struct {
+	Where string `json:"where"` // file:line
+	Code  string `json:"code"`
+	Text  string `json:"text"`
+	Cure  string `json:"cure"`
+}
+
+// source looks at what the image is built from. The epoch is any: which one a
+// release takes is git's affair.
+func (i *inspection) source() string {
+	if i.refused("build.context") || i.refused("build.dockerfile") {
+		return ""
+	}
+	src := i.cfg.source()
+	src.Epoch = time.Unix(0, 0)
+	for _, err := range split(src.Validate()) {
+		i.complain("build", "%v", err)
+	}
+	found, err := src.Lint()
+	var parse *buildkit.BuildError
+	if errors.As(err, &parse) {
+		i.problems = append(i.problems, problem{Where: at(src.Dockerfile, parse.Line), Text: parse.Err.Error()})
+	} else if err != nil {
+		i.complain("build.dockerfile", "%v", err)
+	}
+	for _, f := range found {
+		i.findings = append(i.findings, finding{at(src.Dockerfile, f.Line), f.Code, f.Text, f.Cure})
+	}
+	i.context(src)
+	i.bytecode(src)
+	if e := i.cfg.Enclave; e.Seal == buildkit.SealBinaryFS && e.Dlopen == 2 && e.Key != "" {
+		i.findings = append(i.findings, finding{i.places["enclave.dlopen"], "AnyLibrary", "the production enclave may load any library at run time: no measurement covers them", "set enclave.dlopen to 1"})
+	}
+	return src.Dockerfile
+}
+
+// bytecode finds compiled Python in the context: it holds the time of its
+// source, which each checkout sets anew.
+func (i *inspection) bytecode(src buildkit.Source) {
+	err := filepath.WalkDir(src.Context, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".pyc") {
+			return err
+		}
+		if sent, err := src.Sends(path); err != nil || !sent {
+			return err
+		}
+		i.findings = append(i.findings, finding{path, "Bytecode", "compiled Python is in the build context: it holds the time of its source, and a seal covers it", "add **/*.pyc and **/__pycache__ to .dockerignore"})
+		return fs.SkipAll
+	})
+	if err != nil {
+		i.complain("build.context", "%v", err)
+	}
+}
+
+// context finds what must not be in a build context: it would be in the image
+// if a COPY takes it, and what each run changes makes each run's inputs others.
+func (i *inspection) context(src buildkit.Source) {
+	git := filepath.Join(src.Context, ".git")
+	if _, err := os.Stat(git); err != nil {
+		git = ""
+	}
+	for _, f := range []struct{ path, code, text string }{
+		{git, "ContextGit", "the build context holds .git, which is another one in each clone: the same commit has other inputs there"},
+		{filepath.Join("dist", "image"), "ContextOutput", "the build context holds what a release writes: the next one has other inputs"},
+		{string(i.cfg.Record), "ContextOutput", "the build context holds what a release writes: the next one has other inputs"},
+		{string(i.cfg.Sign.Key), "ContextKey", "the build context holds the signing key"},
+		{string(i.cfg.Enclave.Key), "ContextKey", "the build context holds the key that signs the enclave"},
+		{string(i.cfg.Wallet.Keystore), "ContextKey", "the build context holds the wallet"},
+	} {
+		if f.path == "" || strings.Contains(f.path, "://") {
+			continue
+		}
+		if sent, err := src.Sends(f.path); err != nil {
+			i.complain("build.context", "%v", err)
+		} else if sent {
+			i.findings = append(i.findings, finding{f.path, f.code, f.text, "name it in " + filepath.Join(src.Context, ".dockerignore")})
+		}
+	}
+}

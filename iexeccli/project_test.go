@@ -1,0 +1,191 @@
+package iexeccli_test
+
+import (
+	"errors"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/iexeccli"
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/poco"
+)
+
+func read(t *testing.T, files map[string]string) iexeccli.Project {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := iexeccli.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const owner = "0x7bd4783FDCAD405A28052a0d1f11236A741da593"
+
+// One project of each generation, with the keys that the command line's own
+// templates of that version have.
+func TestRead(t *testing.T) {
+	pipe := strings.Repeat("3b", 32) + "|" + strings.Repeat("b8", 16) + "|" + strings.Repeat("b8", 32)
+	zero := `"0x0000000000000000000000000000000000000000"`
+	restricts := `"datasetrestrict":` + zero + `,"workerpoolrestrict":` + zero + `,"requesterrestrict":`
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		want  iexeccli.Project // without notes, and Order as below
+		order string           // price, volume, tag
+	}{
+		{
+			"3.x on a chain that is gone", map[string]string{
+				"iexec.json": `{"app":{"owner":"` + owner + `","name":"VanityEth","type":"DOCKER","multiaddr":"registry.hub.docker.com/iexechub/vanityeth:1.1.1","checksum":"0x00f5","mrenclave":"` + pipe + `"},
+					"order":{"apporder":{"app":` + zero + `,"appprice":0,"volume":1000000,"tag":"0x0000000000000000000000000000000000000000000000000000000000000001",` + restricts + zero + `}}}`,
+				"chain.json":    `{"default":"kovan","chains":{"kovan":{"host":"https://kovan.example/v3/key","id":"42","sms":"https://sms-kovan.iex.ec"}}}`,
+				"deployed.json": `{"app":{"42":"0x2000000000000000000000000000000000000002"}}`,
+			},
+			iexeccli.Project{Name: "VanityEth", Owner: common.HexToAddress(owner), Image: "docker.io/iexechub/vanityeth", Format: measure.Legacy},
+			"0 1000000 tee",
+		},
+		{
+			"6.x, with the provider's old name", map[string]string{
+				"iexec.json": `{"app":{"owner":` + zero + `,"name":"tee-python-hello-world","type":"DOCKER","multiaddr":"iexechub/python-hello-world:7.0.5-sconify-5.3.15-v8-production",
+					"mrenclave":{"provider":"SCONE","version":"v5","entrypoint":"python /app/app.py","heapSize":1073741824,"fingerprint":"9be0"}},
+					"order":{"apporder":{"appprice":"0","volume":"1000000","tag":[]}}}`,
+				"chain.json": `{"default":"bellecour","chains":{"bellecour":{},"viviani":{}}}`,
+			},
+			iexeccli.Project{
+				Name: "tee-python-hello-world", Image: "docker.io/iexechub/python-hello-world", Chain: poco.Chains()[0], Format: measure.JSON,
+				Enclave: measure.Object{Framework: "SCONE", Version: "v5", Entrypoint: "python /app/app.py", HeapSize: 1 << 30},
+			},
+			"0 1000000 ",
+		},
+		{
+			"8.x, the object as text, terms in units", map[string]string{
+				"iexec.json": `{"app":{"name":"hello","multiaddr":"ghcr.io/acme/hello:1",
+					"mrenclave":"{\"framework\":\"scone\",\"version\":\"v5.9\",\"entrypoint\":\"node /app/app.js\",\"heapSize\":\"1073741824\",\"fingerprint\":\"2d4b\"}"},
+					"order":{"apporder":{"appprice":"0.5 RLC","volume":10,"tag":["tee","scone"],` + restricts + `"` + owner + `"}}}`,
+				"chain.json": `{"default":"arbitrum-mainnet","chains":{"arbitrum-mainnet":{"host":"https://node.example","sms":{"scone":"https://sms.example"},"useGas":true}}}`,
+			},
+			iexeccli.Project{
+				Name: "hello", Image: "ghcr.io/acme/hello", Chain: changed(poco.Chains()[1], "https://node.example"), Format: measure.JSON,
+				Enclave: measure.Object{Framework: "SCONE", Version: "v5.9", Entrypoint: "node /app/app.js", HeapSize: 1 << 30},
+			},
+			"500000000 10 tee,scone",
+		},
+		{
+			"9.x: TDX, nothing stored, the order was signed", map[string]string{
+				"iexec.json":  `{"app":{"name":"hello","multiaddr":"docker.io/acme/hello:1"}}`,
+				"chain.json":  `{"default":"arbitrum-sepolia-testnet","chains":{"arbitrum-sepolia-testnet":{}}}`,
+				"orders.json": `{"421614":{"apporder":{"appprice":"3","volume":"7","tag":"0x0000000000000000000000000000000000000000000000000000000000000009"}}}`,
+			},
+			iexeccli.Project{Name: "hello", Image: "docker.io/acme/hello", Chain: poco.Chains()[2], Format: measure.None},
+			"3 7 tee,tdx",
+		},
+		{
+			"a chain of its own", map[string]string{
+				"iexec.json": `{"app":{"name":"hello","multiaddr":"localhost:5000/hello:1"}}`,
+				"chain.json": `{"default":"dev","chains":{"dev":{"id":"65535","host":"http://localhost:8545","hub":"0xC129e7917b7c7DeDfAa5Fff1FB18d5D7050fE8ca","iexecGateway":"http://localhost:3000","useGas":false}}}`,
+			},
+			iexeccli.Project{Name: "hello", Image: "localhost:5000/hello", Chain: poco.Chain{
+				Name: "dev", ID: 65535, RPC: "http://localhost:8545", Market: "http://localhost:3000",
+				Hub: common.HexToAddress("0xC129e7917b7c7DeDfAa5Fff1FB18d5D7050fE8ca"), Fees: poco.FeesLegacy,
+			}},
+			"",
+		},
+		{
+			"only where it was deployed is known", map[string]string{
+				"iexec.json": `{"app":{"name":"hello","mrenclave":""}}`, "deployed.json": `{"app":{"134":"0x2000000000000000000000000000000000000002"}}`,
+			},
+			iexeccli.Project{Name: "hello", Chain: poco.Chains()[0]}, "",
+		},
+		{
+			"a wallet in the folder", map[string]string{"iexec.json": `{"app":{"name":"hello"}}`, "encrypted-wallet.json": "{}"},
+			iexeccli.Project{Name: "hello", Wallet: "encrypted-wallet.json"}, "",
+		},
+	} {
+		got := read(t, tt.files)
+		if len(got.Took) == 0 {
+			t.Errorf("%s: no word about what was taken", tt.name)
+		}
+		if o := terms(got.Order); o != tt.order {
+			t.Errorf("%s: order %q, want %q", tt.name, o, tt.order)
+		}
+		got.Took, got.Left, got.Order = nil, nil, iexeccli.Terms{}
+		if !equal(got, tt.want) {
+			t.Errorf("%s:\n got %+v\nwant %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func changed(c poco.Chain, rpc string) poco.Chain {
+	c.RPC = rpc
+	return c
+}
+
+func equal(a, b iexeccli.Project) bool {
+	return a.Name == b.Name && a.Owner == b.Owner && a.Image == b.Image && a.Format == b.Format && a.Enclave == b.Enclave && a.Chain == b.Chain && a.Wallet == b.Wallet
+}
+
+func terms(o iexeccli.Terms) string {
+	if o.Price == nil || o.Volume == nil {
+		return ""
+	}
+	tag := ""
+	if o.Tag != nil {
+		tag = strings.Join(o.Tag.Names(), ",")
+	}
+	return strings.Join([]string{text(*o.Price), text(*o.Volume), tag}, " ")
+}
+
+func text(n uint64) string { return new(big.Int).SetUint64(n).String() }
+
+// Each value that cannot be taken is told, and none of them stops the rest.
+func TestReadLeaves(t *testing.T) {
+	p := read(t, map[string]string{
+		"iexec.json": `{"app":{"name":"hello","owner":"me.iexec.eth","type":"ZIP","multiaddr":"/ipfs/Qm?","mrenclave":"ab|cd|ef"},
+			"order":{"apporder":{"appprice":"1 ETH","volume":0.5,"tag":["tee","sgx"],"requesterrestrict":"friends.iexec.eth"}}}`,
+		"chain.json":  `{"default":"viviani","chains":{"viviani":{}}}`,
+		"wallet.json": `{"privateKey":"0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a"}`,
+	})
+	var left []string
+	for _, n := range p.Left {
+		if strings.Contains(n.Text, "5de4") {
+			t.Errorf("the key is shown: %+v", n)
+		}
+		left = append(left, n.From)
+	}
+	want := []string{
+		"iexec.json app.owner", "iexec.json app.type", "iexec.json app.multiaddr", "iexec.json app.mrenclave",
+		"chain.json default",
+		"iexec.json order.apporder.appprice", "iexec.json order.apporder.volume", "iexec.json order.apporder.tag", "iexec.json order.apporder.requesterrestrict",
+		"wallet.json",
+	}
+	if strings.Join(left, "\n") != strings.Join(want, "\n") {
+		t.Errorf("left out:\n%s\nwant:\n%s", strings.Join(left, "\n"), strings.Join(want, "\n"))
+	}
+	if p.Name != "hello" {
+		t.Errorf("the name was not taken: %+v", p)
+	}
+}
+
+func TestReadFails(t *testing.T) {
+	if _, err := iexeccli.Read(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no project: %v, want ErrNotExist", err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "iexec.json"), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := iexeccli.Read(dir); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no JSON: %v", err)
+	}
+}

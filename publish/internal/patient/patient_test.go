@@ -1,0 +1,96 @@
+package patient_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mrelease/mrelease/publish/internal/patient"
+)
+
+// serve answers the statuses in turn, the last one for ever, and counts.
+func serve(t *testing.T, statuses ...int) (url string, count *atomic.Int32) {
+	t.Helper()
+	count = new(atomic.Int32)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || string(body) != "question" {
+			t.Errorf("the request has the body %q, %v", body, err)
+		}
+		n := int(count.Add(1))
+		w.WriteHeader(statuses[min(n, len(statuses))-1])
+	}))
+	t.Cleanup(s.Close)
+	return s.URL, count
+}
+
+func TestClientAsksAgain(t *testing.T) {
+	for _, c := range []struct {
+		statuses   []int
+		want, asks int
+	}{
+		{[]int{200}, 200, 1},
+		{[]int{503, 200}, 200, 2},
+		{[]int{429, 200}, 200, 2},
+		{[]int{400}, 400, 1},
+		{[]int{403}, 403, 1},
+		{[]int{500}, 500, 4},
+	} {
+		url, count := serve(t, c.statuses...)
+		resp, err := patient.Client(time.Minute).Post(url, "text/plain", strings.NewReader("question"))
+		if err != nil {
+			t.Errorf("%v: %v", c.statuses, err)
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode != c.want || int(count.Load()) != c.asks {
+			t.Errorf("%v: got %d after %d requests, want %d after %d", c.statuses, resp.StatusCode, count.Load(), c.want, c.asks)
+		}
+	}
+}
+
+// A service that does not answer, or says to come back in an hour, is not waited
+// for beyond the limit.
+func TestClientIsPatientForALimitedTime(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"silence": func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body) // the end of a request is noticed once its body was read
+			<-r.Context().Done()
+		},
+		"an hour": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "3600")
+			w.WriteHeader(http.StatusTooManyRequests)
+		},
+	} {
+		s := httptest.NewServer(handler)
+		start := time.Now()
+		resp, err := patient.Client(600*time.Millisecond).Post(s.URL, "text/plain", strings.NewReader("question"))
+		if err == nil {
+			resp.Body.Close()
+		}
+		if took := time.Since(start); !os.IsTimeout(err) || took > 3*time.Second {
+			t.Errorf("%s: %v after %s, want a timeout", name, err, took)
+		}
+		s.Close()
+	}
+}
+
+func TestClientEndsWithItsContext(t *testing.T) {
+	url, _ := serve(t, 500)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("question"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := patient.Client(time.Minute).Do(req); err == nil {
+		resp.Body.Close()
+		t.Error("the request was made")
+	}
+}

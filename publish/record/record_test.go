@@ -1,0 +1,140 @@
+package record_test
+
+import (
+	"errors"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/record"
+)
+
+func wallet(t *testing.T, key string) chain.Wallet {
+	t.Helper()
+	w, err := chain.ParseKey(strings.Repeat(key, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// unsigned returns a record whose parts agree with each other.
+func unsigned(owner common.Address) record.Record {
+	digest := func(c string) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: strings.Repeat(c, 64)} }
+	app := common.HexToAddress("0x1111111111111111111111111111111111111111")
+	order := poco.SignedAppOrder{AppOrder: poco.AppOrder{App: app, AppPrice: new(big.Int), Volume: big.NewInt(1), Tag: poco.TEE()}, Sign: []byte{1, 2, 3}}
+	m := measure.MRENCLAVE{1, 2, 3}
+	r := record.Record{
+		Schema: record.Schema, Version: "1.0.0",
+		Source:  record.Source{Commit: strings.Repeat("c", 40), Epoch: 1_700_000_000, Inputs: digest("a")},
+		Image:   record.Image{Reference: "registry.example/app:1.0.0", Digest: digest("b"), Config: digest("d"), PublicKey: "-----BEGIN PUBLIC KEY-----\n"},
+		Enclave: record.Enclave{Format: measure.Legacy, MRENCLAVE: &m, Value: "key|tag|" + m.String(), File: "/conf/fingerprint.txt"},
+		App: record.App{
+			Chain: "bellecour", ChainID: 134, Hub: record.Address{19: 1}, Registry: record.Address{19: 2}, Address: record.Address(app),
+			Owner: record.Address(owner), Name: "app", Checksum: common.HexToHash(strings.Repeat("b", 64)),
+		},
+		Order: record.Order{Signed: order},
+	}
+	r.Order.Hash = order.Hash(r.Domain())
+	return r
+}
+
+// write signs a record and returns its bytes.
+func write(t *testing.T, r record.Record, w chain.Wallet) []byte {
+	t.Helper()
+	if err := r.Sign(w); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "dist", "record.json")
+	if err := r.WriteFile(path); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// Whatever byte of a record is changed, dropped, or put in: it does not parse.
+func TestEveryByteOfARecordCounts(t *testing.T) {
+	w := wallet(t, "01")
+	good := write(t, unsigned(w.Address), w)
+	if _, err := record.Parse(good); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(change string, at int, data []byte) {
+		var wrong *record.Error
+		if _, err := record.Parse(data); !errors.As(err, &wrong) {
+			t.Errorf("byte %d (%q) %s: got %v, want a *record.Error", at, good[max(0, at-10):min(len(good), at+10)], change, err)
+		}
+	}
+	for i, b := range good {
+		for _, other := range []byte{b ^ 1, b ^ 0x20, ' ', '0'} {
+			if other != b {
+				changed := append([]byte(nil), good...)
+				changed[i] = other
+				refused("changed", i, changed)
+			}
+		}
+		refused("dropped", i, append(append([]byte(nil), good[:i]...), good[i+1:]...))
+		refused("before a new one", i, append(append(append([]byte(nil), good[:i]...), ' '), good[i:]...))
+	}
+	refused("and one more", len(good), append(append([]byte(nil), good...), '\n'))
+}
+
+// A record that its owner signed must not contradict itself.
+func TestPartsOfARecordAgree(t *testing.T) {
+	w := wallet(t, "01")
+	for problem, change := range map[string]func(*record.Record){
+		"is of another schema":        func(r *record.Record) { r.Schema = "mrelease.record/v0" },
+		"is not signed by the app's":  func(r *record.Record) { r.App.Owner = record.Address(wallet(t, "02").Address) },
+		"has another checksum":        func(r *record.Record) { r.App.Checksum = common.Hash{1} },
+		"has an order of another app": func(r *record.Record) { r.App.Address = record.Address{1} },
+		"has another order than its":  func(r *record.Record) { r.Order.Hash = common.Hash{1} },
+		"hides that its measurement":  func(r *record.Record) { copy(r.Enclave.MRENCLAVE[:], measure.SyntheticPrefix) },
+	} {
+		r := unsigned(w.Address)
+		change(&r)
+		var wrong *record.Error
+		if _, err := record.Parse(write(t, r, w)); !errors.As(err, &wrong) || !strings.HasPrefix(wrong.Problem, problem) {
+			t.Errorf("got %v, want the problem %q", err, problem)
+		}
+	}
+}
+
+func TestWriteFileReplacesWhole(t *testing.T) {
+	w := wallet(t, "01")
+	r := unsigned(w.Address)
+	if err := r.Sign(w); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "record.json")
+	for range 2 {
+		if err := r.WriteFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read, err := record.ReadFile(path)
+	if err != nil || read.Order.Hash != r.Order.Hash {
+		t.Errorf("read back %v, %v", read.Order.Hash, err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("beside the record lie %v, %v", entries, err)
+	}
+	if err := r.WriteFile(dir); err == nil {
+		t.Error("a folder was replaced")
+	}
+	if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) != 1 {
+		t.Errorf("a failed write left %v, %v", entries, err)
+	}
+}
