@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/gofrs/flock"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -102,11 +103,12 @@ func makePartial(dir string) (partial string, remove func(), err error) {
 	if err := checkReplaceable(dir); err != nil {
 		return "", nil, err
 	}
+	dir = filepath.Clean(dir) // "out/" lies beside "out", not in it
 	parent, prefix := filepath.Dir(dir), "."+filepath.Base(dir)+"."
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return "", nil, fmt.Errorf("creating image folder: %w", err)
 	}
-	if err := removeStale(filepath.Join(parent, prefix+"*")); err != nil {
+	if err := removeStale(parent, prefix); err != nil {
 		return "", nil, err
 	}
 	if partial, err = os.MkdirTemp(parent, prefix+"*"); err != nil {
@@ -121,12 +123,16 @@ func makePartial(dir string) (partial string, remove func(), err error) {
 
 const lockFile = "lock"
 
-func removeStale(pattern string) error {
-	found, err := filepath.Glob(pattern)
+func removeStale(parent, prefix string) error {
+	found, err := os.ReadDir(parent)
 	if err != nil {
 		return fmt.Errorf("looking for unfinished builds: %w", err)
 	}
-	for _, partial := range found {
+	for _, entry := range found {
+		if !strings.HasPrefix(entry.Name(), prefix) {
+			continue
+		}
+		partial := filepath.Join(parent, entry.Name())
 		lock := flock.New(filepath.Join(partial, lockFile), flock.SetFlag(os.O_RDWR))
 		if held, err := lock.TryLock(); err != nil || !held {
 			continue // a live build, or no folder of a build

@@ -175,7 +175,7 @@ func (t treeFS) Open(path string) (io.ReadCloser, error) {
 		t.refuse(fmt.Errorf("sending %q: %w", path, err))
 		return nil, err
 	}
-	path = filepath.Clean(path)
+	path = filepath.Join(".", path)
 	return &treeFile{ReadCloser: file, hash: sha256.New(), path: path, want: t.entries[path].value, refuse: t.refuse}, nil
 }
 

@@ -95,7 +95,8 @@ func (r *registry) Resolve(target authn.Resource) (authn.Authenticator, error) {
 }
 
 func TestNamedContexts(t *testing.T) {
-	b := open(t, buildkit.Options{})
+	t.Parallel()
+	b := shared(t)
 	src := source(t, "FROM debian:12\nCOPY --from=docs page /\nCOPY --from=tools tool /\n", nil)
 	docs, hub := t.TempDir(), (&registry{}).serve(t)
 	write(t, docs, files{"page": "of a folder"})
@@ -113,7 +114,8 @@ func TestNamedContexts(t *testing.T) {
 
 // Docker takes many spellings for one reference, and so does a context's name.
 func TestNamedContextsAreFoundUnderEverySpelling(t *testing.T) {
-	b := open(t, buildkit.Options{})
+	t.Parallel()
+	b := shared(t)
 	base := reference(t, image(t, v1.Config{}, files{"release": "1"}))
 	for from, named := range map[string]string{
 		"debian":                           "docker.io/library/debian:latest",
@@ -132,7 +134,7 @@ func TestNamedContextsAreFoundUnderEverySpelling(t *testing.T) {
 }
 
 func TestAPinHoldsWhenTheTagMoves(t *testing.T) {
-	b, hub := open(t, buildkit.Options{}), (&registry{}).serve(t)
+	b, hub := shared(t), (&registry{}).serve(t)
 	old := hub.push(t, image(t, v1.Config{}, files{"version": "old"}))
 	hub.push(t, image(t, v1.Config{}, files{"version": "new"}))
 	src := source(t, "FROM "+hub.host+"/base:1\n", nil)
@@ -150,7 +152,7 @@ func TestAPinHoldsWhenTheTagMoves(t *testing.T) {
 }
 
 func TestRegistryCredentials(t *testing.T) {
-	b := open(t, buildkit.Options{})
+	b := shared(t)
 	hub := (&registry{password: "open sesame"}).serve(t)
 	hub.push(t, image(t, v1.Config{}, files{"version": "1"}))
 	src := source(t, "FROM "+hub.host+"/base:1\n", nil)
@@ -162,6 +164,7 @@ func TestRegistryCredentials(t *testing.T) {
 
 // What a base image costs is paid once.
 func TestBaseLayersArePulledOnce(t *testing.T) {
+	t.Parallel()
 	b, hub := open(t, buildkit.Options{}), (&registry{}).serve(t)
 	hub.push(t, programImage(t, v1.Config{}))
 	src := source(t, "FROM "+hub.host+"/base:1\nRUN [\"/program\", \"print\", \"ran\"]\n", nil)
@@ -174,7 +177,7 @@ func TestBaseLayersArePulledOnce(t *testing.T) {
 
 // A Dockerfile does not choose the program that builds it.
 func TestTheSyntaxLineFetchesNothing(t *testing.T) {
-	b, hub := open(t, buildkit.Options{}), (&registry{}).serve(t)
+	b, hub := shared(t), (&registry{}).serve(t)
 	src := source(t, "# syntax="+hub.host+"/frontend:1\nFROM scratch\nCOPY file /\n", files{"file": "1"})
 	equal(t, "file", contents(t, build(t, b, src).Image)["file"], "1")
 	equal(t, "requests to the registry", hub.count("", ""), 0)
@@ -197,7 +200,7 @@ func duringBuild(t *testing.T, more files, happens func(dir string)) buildkit.So
 }
 
 func TestAFileThatChangesDuringTheBuildIsRefused(t *testing.T) {
-	b := open(t, buildkit.Options{})
+	b := shared(t)
 	for name, change := range map[string]func(file string) error{
 		"other byte": func(file string) error { return os.WriteFile(file, []byte("2"), 0o644) },
 		"longer":     func(file string) error { return os.WriteFile(file, []byte("11"), 0o644) },
@@ -225,7 +228,8 @@ func TestAFileThatChangesDuringTheBuildIsRefused(t *testing.T) {
 // The image is that of the sources as they were hashed, whatever else happens
 // to their folder.
 func TestOtherChangesDuringTheBuildDoNotShow(t *testing.T) {
-	b := open(t, buildkit.Options{})
+	t.Parallel()
+	b := shared(t)
 	sources := files{"file": "1", "other": "2", "folder/file": "3"}
 	src := duringBuild(t, sources, func(dir string) {
 		at := func(name string) string { return filepath.Join(dir, name) }
@@ -249,7 +253,7 @@ func TestOtherChangesDuringTheBuildDoNotShow(t *testing.T) {
 
 // The output may lie in the context: then no build sees the files of its own.
 func TestTheOutputMayLieInTheContext(t *testing.T) {
-	b := open(t, buildkit.Options{})
+	b := shared(t)
 	src := source(t, "FROM scratch\nCOPY . /\n", files{"file": "1"})
 	built := must(b.Build(t.Context(), src, filepath.Join(src.Context, "dist", "image"), nil))
 	if found := contents(t, built.Image); len(found) != 2 {
@@ -258,7 +262,7 @@ func TestTheOutputMayLieInTheContext(t *testing.T) {
 }
 
 func TestTheDockerfileMayBeALink(t *testing.T) {
-	b := open(t, buildkit.Options{})
+	b := shared(t)
 	src := source(t, "", files{"docker/file": "FROM scratch\nCOPY file /\n", "file": "1"})
 	src.Dockerfile = filepath.Join(src.Context, "App")
 	check(t, os.Symlink("docker/file", src.Dockerfile))

@@ -96,6 +96,7 @@ func (c connections) Close() error { return nil }
 func (c connections) Addr() net.Addr { return &net.UnixAddr{} }
 
 func TestTheBuildKitOfADockerEngineMakesTheSameImage(t *testing.T) {
+	t.Parallel()
 	e := startEngine(t)
 	d := &dockerStandIn{grpc: make(connections), control: e.Client().ControlClient()}
 	go e.Serve(d.grpc)

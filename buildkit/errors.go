@@ -34,7 +34,7 @@ type BuildError struct {
 
 // Error implements error.
 func (e *BuildError) Error() string {
-	if e.ExitCode != 0 {
+	if e.ExitCode != 0 && e.Instruction != "" {
 		return fmt.Sprintf("building %s: %q: exit code %d", e.place(), e.Instruction, e.ExitCode)
 	}
 	return fmt.Sprintf("building %s: %s", e.place(), strings.TrimPrefix(e.Err.Error(), "failed to solve: "))
@@ -92,7 +92,8 @@ func instruction(src *errdefs.Source) (line int, text string) {
 	if len(src.Ranges) == 0 || src.Info == nil {
 		return 0, ""
 	}
-	first, last := src.Ranges[0].Start.Line, src.Ranges[0].End.Line
+	// BuildKit has a range for each line of an instruction.
+	first, last := src.Ranges[0].Start.Line, src.Ranges[len(src.Ranges)-1].End.Line
 	lines := strings.Split(string(src.Info.Data), "\n")
 	if first < 1 || int(first) > len(lines) {
 		return 0, ""

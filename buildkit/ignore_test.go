@@ -3,12 +3,11 @@ package buildkit_test
 import (
 	"path/filepath"
 	"testing"
-
-	"github.com/mrelease/mrelease/buildkit"
 )
 
 func TestIgnoredFilesAreNotInTheImage(t *testing.T) {
-	b := open(t, buildkit.Options{})
+	t.Parallel()
+	b := shared(t)
 	src := source(t, "FROM scratch\nCOPY . /\n", files{
 		".dockerignore": "# build products\n*.log\n/out\n!keep.log\n",
 		"file":          "1", "a.log": "x", "keep.log": "2", "out/big": "x", "folder/b.log": "3",
@@ -36,7 +35,8 @@ func TestIgnoredFilesAreNotInTheImage(t *testing.T) {
 // A Dockerfile's own ignore file takes the place of the context's, wherever
 // the Dockerfile is.
 func TestADockerfileHasItsOwnIgnoreFile(t *testing.T) {
-	b := open(t, buildkit.Options{})
+	t.Parallel()
+	b := shared(t)
 	for place, dir := range map[string]string{"in the context": "", "elsewhere": t.TempDir()} {
 		src := source(t, "", files{".dockerignore": "general\n", "general": "1", "special": "2"})
 		if dir == "" {
@@ -56,7 +56,7 @@ func TestADockerfileHasItsOwnIgnoreFile(t *testing.T) {
 
 // An ignore file can name the Dockerfile and itself, and the build still works.
 func TestAnIgnoreFileMayIgnoreEverything(t *testing.T) {
-	b := open(t, buildkit.Options{})
+	b := shared(t)
 	src := source(t, "FROM program\nCOPY . /app/\n", files{".dockerignore": "*\n", "file": "1"})
 	found := contents(t, build(t, b, src).Image)
 	if len(found) != 2 || found["app"] != "folder" {
@@ -65,7 +65,7 @@ func TestAnIgnoreFileMayIgnoreEverything(t *testing.T) {
 }
 
 func TestANamedFolderHasItsIgnoreFile(t *testing.T) {
-	b := open(t, buildkit.Options{})
+	b := shared(t)
 	src := source(t, "FROM scratch\nCOPY --from=docs . /\n", nil)
 	docs := t.TempDir()
 	write(t, docs, files{".dockerignore": "draft\n", "page": "1", "draft": "x"})

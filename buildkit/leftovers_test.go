@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,48 +12,44 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-// leftovers returns the containers, processes and mounts that belong to a
-// folder: what a build uses while it runs, and must not leave.
-func leftovers(t *testing.T, folder string) []string {
+// leftovers returns the containers and mounts that belong to a folder: what a
+// build uses while it runs, and must not leave.
+func leftovers(t *testing.T, folder string) (found []string) {
 	t.Helper()
-	return append(append(containers(t, folder), mounts(t, folder)...), processes(t, folder)...)
-}
-
-func containers(t *testing.T, folder string) (found []string) {
-	t.Helper()
-	command, err := exec.LookPath("runc")
-	if err != nil {
-		command = "/usr/sbin/runc"
+	for _, c := range containers(t, folder) {
+		found = append(found, "container "+c.ID)
 	}
-	all, err := (&runc.Runc{Command: command}).List(t.Context())
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(folder))
 	check(t, err)
-	for _, c := range all {
-		if strings.HasPrefix(c.Bundle, folder) {
-			found = append(found, fmt.Sprintf("container %s (%s)", c.ID, c.Status))
-			found = append(found, processes(t, c.ID)...)
-		}
-	}
-	return found
-}
-
-func mounts(t *testing.T, folder string) (found []string) {
-	t.Helper()
-	all, err := mountinfo.GetMounts(mountinfo.PrefixFilter(folder))
-	check(t, err)
-	for _, m := range all {
+	for _, m := range mounts {
 		found = append(found, "mount "+m.Mountpoint)
 	}
 	return found
 }
 
-// processes returns those that have a text in their command line.
-func processes(t *testing.T, text string) (found []string) {
+func containers(t *testing.T, folder string) (found []*runc.Container) {
 	t.Helper()
-	for _, file := range must(filepath.Glob("/proc/[0-9]*/cmdline")) {
-		line, err := os.ReadFile(file)
-		if err == nil && bytes.Contains(line, []byte(text)) {
-			found = append(found, "process "+string(bytes.ReplaceAll(line, []byte{0}, []byte{' '})))
+	all, err := (&runc.Runc{Command: runtime()}).List(t.Context())
+	check(t, err)
+	for _, c := range all {
+		if strings.HasPrefix(c.Bundle, folder) {
+			found = append(found, c)
 		}
 	}
 	return found
+}
+
+// runtime returns the path of runc, which Debian keeps where the search path of
+// a user may not lead.
+func runtime() string {
+	if path, err := exec.LookPath("runc"); err == nil {
+		return path
+	}
+	return "/usr/sbin/runc"
+}
+
+// runs reports whether a process exists and has not ended.
+func runs(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !bytes.Contains(stat, []byte(") Z "))
 }

@@ -183,6 +183,7 @@ func openDaemon(ctx context.Context, opts Options, address string) (*Builder, er
 }
 
 func newRemote(name string, c *client.Client, opts Options, closers ...io.Closer) (*Builder, error) {
+	engine.Quiet(nil)
 	scratch, err := os.MkdirTemp("", "mrelease-*")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making work folder: %w", err), c.Close())

@@ -1,12 +1,14 @@
 package buildkit_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 )
 
 func TestOneBuilderAtATimeUsesAStateFolder(t *testing.T) {
+	t.Parallel()
 	state := filepath.Join(t.TempDir(), "state")
 	first := openUnclosed(t, buildkit.Options{State: state})
 	waiting, opened := make(chan bool, 1), make(chan *buildkit.Builder, 1)
@@ -70,12 +73,8 @@ func serve(t *testing.T) string {
 
 func startEngine(t *testing.T) *engine.Engine {
 	t.Helper()
-	shut(t, openUnclosed(t, buildkit.Options{})) // skips where containers cannot run
-	runtime, err := exec.LookPath("runc")
-	if err != nil {
-		runtime = "/usr/sbin/runc"
-	}
-	e, err := engine.Start(t.Context(), engine.Options{Root: filepath.Join(t.TempDir(), "engine"), Runtime: runtime})
+	shared(t) // skips where containers cannot run
+	e, err := engine.Start(t.Context(), engine.Options{Root: filepath.Join(t.TempDir(), "engine"), Runtime: runtime()})
 	check(t, err)
 	return e
 }
@@ -94,14 +93,15 @@ func shortDir(t *testing.T) string {
 func sameAsEmbedded(t *testing.T, b *buildkit.Builder) {
 	t.Helper()
 	src := source(t, "FROM program\nCOPY file /\nRUN --mount=type=secret,id=token [\"/program\", \"sum\", \"/run/secrets/token\"]\nCMD [\"/program\", \"cat\", \"/file\"]\n", files{"file": "content"})
-	src.Secrets = map[string][]byte{"token": []byte(secret)}
-	got, want := build(t, b, src), build(t, open(t, buildkit.Options{}), src)
+	src.Secrets, src.NoCache = map[string][]byte{"token": []byte(secret)}, true
+	got, want := build(t, b, src), build(t, shared(t), src)
 	equal(t, "manifest", got.manifest(), want.manifest())
 	equal(t, "log", got.log, want.log)
 	equal(t, "run", run(t, b, got.Image), ended{stdout: "content"})
 }
 
 func TestADaemonMakesTheSameImage(t *testing.T) {
+	t.Parallel()
 	address := serve(t)
 	b := open(t, buildkit.Options{Builder: address})
 	equal(t, "name", b.Name(), address)
@@ -155,11 +155,37 @@ func TestANamedBuilderIsNotReplaced(t *testing.T) {
 
 // On a machine with nothing at all, the error names everything that was tried.
 func TestNoBuilderNamesWhatWasTried(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() == 0 {
-		t.Skip("as root, the embedded builder is there")
+		asNobody(t)
+		return
 	}
-	none := noBuilder(t, buildkit.Options{DockerHost: "unix://" + filepath.Join(t.TempDir(), "none.sock"), State: t.TempDir()})
-	equal(t, "attempts", len(none.Attempts), 2)
+	state := filepath.Join(t.TempDir(), "state")
+	none := noBuilder(t, buildkit.Options{DockerHost: "unix://" + filepath.Join(t.TempDir(), "none.sock"), State: state})
+	if len(none.Attempts) != 2 || none.Attempts[0].Builder != buildkit.Embedded || none.Attempts[1].Builder != buildkit.Docker {
+		t.Errorf("attempts: %+v, want the embedded builder and Docker", none.Attempts)
+	}
+	contains(t, "problem of the embedded builder", none.Attempts[0].Problem, "it needs r")
+	equal(t, "facts", len(none.Evidence()), 2)
+	if _, err := os.Stat(state); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("state folder: %v, want none", err)
+	}
+}
+
+// asNobody runs the test once more, without root's rights.
+func asNobody(t *testing.T) {
+	t.Helper()
+	dir := shortDir(t)
+	check(t, os.Chmod(dir, 0o777))
+	copied := filepath.Join(dir, "test")
+	check(t, os.WriteFile(copied, must(os.ReadFile(must(os.Executable()))), 0o755))
+	cmd := exec.Command(copied, "-test.v", "-test.run=^"+t.Name()+"$")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TMPDIR="+dir, "CI=true")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 func TestOpenEndsWithItsContext(t *testing.T) {

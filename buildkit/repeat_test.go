@@ -91,6 +91,7 @@ func (c checkout) finish(t *testing.T, dir string) {
 
 // Two machines have nothing in common but the commit.
 func TestTheSameSourceMakesTheSameImage(t *testing.T) {
+	t.Parallel()
 	one, other := usual.write(t), odd.write(t)
 	first := build(t, open(t, buildkit.Options{}), one)
 	second := build(t, open(t, buildkit.Options{}), other)
@@ -103,6 +104,7 @@ func TestTheSameSourceMakesTheSameImage(t *testing.T) {
 // A builder that has the files of one checkout must not mix them into the
 // image of another.
 func TestTheSameBuilderMakesTheSameImageOfBothCheckouts(t *testing.T) {
+	t.Parallel()
 	b := open(t, buildkit.Options{})
 	first, second := build(t, b, usual.write(t)), build(t, b, odd.write(t))
 	equal(t, "manifest", second.manifest(), first.manifest())
@@ -110,6 +112,7 @@ func TestTheSameBuilderMakesTheSameImageOfBothCheckouts(t *testing.T) {
 }
 
 func TestCacheDoesNotShow(t *testing.T) {
+	t.Parallel()
 	b := open(t, buildkit.Options{})
 	src := source(t, "FROM program\nCOPY file /\nRUN [\"/program\", \"print\", \"ran\"]\nRUN [\"/program\", \"write\", \"/made\", \"1\"]\n", files{"file": "1"})
 	cold, warm := build(t, b, src), build(t, b, src)
@@ -123,7 +126,8 @@ func TestCacheDoesNotShow(t *testing.T) {
 }
 
 func TestAnotherEpochIsAnotherImage(t *testing.T) {
-	b := open(t, buildkit.Options{})
+	t.Parallel()
+	b := shared(t)
 	src := source(t, "FROM scratch\nCOPY file /\n", files{"file": "1"})
 	first := build(t, b, src)
 	src.Epoch = epoch.Add(time.Hour)
@@ -135,9 +139,10 @@ func TestAnotherEpochIsAnotherImage(t *testing.T) {
 }
 
 func TestTheLayoutIsOfOneImageAndNothingElse(t *testing.T) {
+	t.Parallel()
 	src := source(t, "FROM program\nRUN [\"/program\", \"write\", \"/made\", \"\"]\n", nil)
 	src.Annotations = map[string]string{"org.example.note": "a, \"b\" = c"}
-	got := build(t, open(t, buildkit.Options{}), src)
+	got := build(t, shared(t), src)
 	manifest := must(got.Image.Manifest())
 	equal(t, "annotation", manifest.Annotations["org.example.note"], `a, "b" = c`)
 	want := []string{got.manifest().Hex, got.config().Hex}

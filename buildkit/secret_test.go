@@ -46,7 +46,7 @@ func unzip(data []byte) string {
 
 // The search itself must find what it is for.
 func TestHoldersFindsWhatIsThere(t *testing.T) {
-	b := open(t, buildkit.Options{})
+	b := shared(t)
 	got := build(t, b, source(t, "FROM scratch\nCOPY file /\n", files{"file": secret}))
 	if found := holders(t, got.dir, secret); len(found) != 1 {
 		t.Errorf("found %q, want the layer", found)
@@ -54,6 +54,7 @@ func TestHoldersFindsWhatIsThere(t *testing.T) {
 }
 
 func TestSecretsReachTheStepAndNothingElse(t *testing.T) {
+	t.Parallel()
 	state := filepath.Join(t.TempDir(), "state")
 	var progress bytes.Buffer
 	b := openUnclosed(t, buildkit.Options{State: state, Progress: buildkit.Progress{Writer: &progress, Mode: "plain"}})
@@ -81,6 +82,7 @@ RUN ["/program", "write", "/made", "by a step"]
 }
 
 func TestSecretsAreMaskedInErrors(t *testing.T) {
+	t.Parallel()
 	state := filepath.Join(t.TempDir(), "state")
 	b := openUnclosed(t, buildkit.Options{State: state})
 	src := source(t, `FROM program
@@ -107,6 +109,6 @@ RUN --mount=type=secret,id=token ["/program", "cat", "/run/secrets/token", "/mis
 
 func TestAMissingSecretFailsTheBuild(t *testing.T) {
 	src := source(t, "FROM program\nRUN --mount=type=secret,id=token,required ["+`"/program", "print"]`+"\n", nil)
-	err, _ := fail(t, open(t, buildkit.Options{}), src)
+	err, _ := fail(t, shared(t), src)
 	contains(t, "error", err.Error(), "token")
 }

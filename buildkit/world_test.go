@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -48,8 +49,38 @@ var compile = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(file)
 })
 
+// common is the builder of the tests that do not care what it built before.
+// TestMain closes it.
+var common commonBuilder
+
+type commonBuilder struct {
+	once    sync.Once
+	dir     string
+	builder *buildkit.Builder
+	err     error
+}
+
+func (c *commonBuilder) open() {
+	if c.dir, c.err = os.MkdirTemp("", ""); c.err == nil {
+		c.builder, c.err = buildkit.Open(context.Background(), buildkit.Options{Builder: buildkit.Embedded, State: filepath.Join(c.dir, "state")})
+	}
+}
+
+func (c *commonBuilder) close() error {
+	if c.builder == nil {
+		return os.RemoveAll(c.dir)
+	}
+	return errors.Join(c.builder.Close(), os.RemoveAll(c.dir)) // which fails if a mount is left
+}
+
+// shared returns the builder that tests share.
+func shared(t *testing.T) *buildkit.Builder {
+	t.Helper()
+	common.once.Do(common.open)
+	return opened(t, common.builder, common.err)
+}
+
 // open brings up a builder in a state folder of its own, unless one is named.
-// A machine that cannot run containers skips the test; in CI that is a failure.
 func open(t *testing.T, opts buildkit.Options) *buildkit.Builder {
 	t.Helper()
 	b := openUnclosed(t, opts)
@@ -62,8 +93,15 @@ func openUnclosed(t *testing.T, opts buildkit.Options) *buildkit.Builder {
 	opts.Builder = cmp.Or(opts.Builder, buildkit.Embedded)
 	opts.State = cmp.Or(opts.State, filepath.Join(t.TempDir(), "state"))
 	b, err := buildkit.Open(t.Context(), opts)
+	return opened(t, b, err)
+}
+
+// opened skips the test on a machine that cannot run containers. In CI that is
+// a failure.
+func opened(t *testing.T, b *buildkit.Builder, err error) *buildkit.Builder {
+	t.Helper()
 	var none *buildkit.NoBuilderError
-	if errors.As(err, &none) && opts.Builder == buildkit.Embedded && os.Getenv("CI") != "true" {
+	if errors.As(err, &none) && none.Attempts[0].Builder == buildkit.Embedded && os.Getenv("CI") != "true" {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -158,30 +196,56 @@ func names(t *testing.T, dir string) []string {
 	return all
 }
 
+// programLayer is the layer that all images of the program share.
+var programLayer = sync.OnceValues(func() (v1.Layer, error) {
+	program, err := compile()
+	if err != nil {
+		return nil, err
+	}
+	return layer(files{"program": string(program)})
+})
+
 // programImage makes an image of the program.
 func programImage(t *testing.T, config v1.Config) v1.Image {
 	t.Helper()
-	program, err := compile()
+	l, err := programLayer()
 	check(t, err)
-	return image(t, config, files{"program": string(program)})
+	return assemble(config, l)
 }
 
-// image makes an image of one layer, in which everybody may do everything.
+// image makes an image of some files.
 func image(t *testing.T, config v1.Config, content files) v1.Image {
 	t.Helper()
-	var buf bytes.Buffer
-	w := tar.NewWriter(&buf)
-	for _, name := range slices.Sorted(maps.Keys(content)) {
-		check(t, w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o777, Size: int64(len(content[name]))}))
-		must(io.WriteString(w, content[name]))
-	}
-	check(t, w.Close())
-	opener := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(buf.Bytes())), nil }
-	layer := must(tarball.LayerFromOpener(opener, tarball.WithCompressionLevel(1)))
-	made := must(mutate.AppendLayers(empty.Image, layer))
+	l, err := layer(content)
+	check(t, err)
+	return assemble(config, l)
+}
+
+func assemble(config v1.Config, l v1.Layer) v1.Image {
+	made := must(mutate.AppendLayers(empty.Image, l))
 	file := must(made.ConfigFile()).DeepCopy()
 	file.OS, file.Architecture, file.Config = "linux", "amd64", config
 	return must(mutate.ConfigFile(made, file))
+}
+
+// layer makes a layer of files that everybody may do everything with.
+func layer(content files) (v1.Layer, error) {
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for _, name := range slices.Sorted(maps.Keys(content)) {
+		header := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o777, Size: int64(len(content[name]))}
+		if err := w.WriteHeader(header); err != nil {
+			return nil, err
+		}
+		if _, err := io.WriteString(w, content[name]); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	opener := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(buf.Bytes())), nil }
+	return tarball.LayerFromOpener(opener, tarball.WithCompressionLevel(1), tarball.WithCompressedCaching)
 }
 
 // reference writes an image to a layout and returns its name for a build.

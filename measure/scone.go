@@ -109,3 +109,27 @@ func printedSignature(log []byte) string {
 // maxLine bounds a line of the build's output that is looked at; longer ones
 // end the search, which no announcement follows in practice.
 const maxLine = 1 << 20
+
+// Settings returns, of an image's environment, what the runtime measures or what
+// decides which libraries it loads and measures (SCONE documentation, pages
+// SCONE_ENV and MrEnclave), by short names. Sizes are written as 64M or 1G.
+func Settings(env []string) map[string]string {
+	short := map[string]string{
+		"SCONE_HEAP": "heap", "SCONE_MIN_HEAP": "min-heap", "SCONE_STACK": "stack", "SCONE_ALLOW_DLOPEN": "dlopen", "SCONE_TCS": "tcs",
+		"SCONE_MPROTECT": "mprotect", "SCONE_FORK": "fork", "SCONE_SYSLIBS": "syslibs", "SCONE_EXTENSIONS_PATH": "extensions",
+		"LD_LIBRARY_PATH": "library-path", "LD_PRELOAD": "preload",
+	}
+	found := map[string]string{}
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		if key, ok := short[name]; ok {
+			found[key] = FormatSize(value)
+		}
+	}
+	return found
+}
+
+// SealFiles returns the names of the files in which a seal of 2019 (FSPF) leaves
+// its random key, or what follows from it: the protection file, and what build
+// scripts keep of the tools' output.
+func SealFiles() []string { return []string{"fspf.pb", "keytag"} }

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"context"
 	"errors"
 	"slices"
 
@@ -12,15 +13,21 @@ import (
 // and worth no more than their word. The second result is false when they do
 // not state all that a chain stores.
 //
-// Errors: *FormatError (wrapped, with its source) and *MismatchError, as Image.
-func Stated(image v1.Image, spec Spec) (Enclave, bool, error) {
+// Errors: *FormatError (wrapped, with its source), *MismatchError and
+// *UnsignedError, as Image.
+func Stated(ctx context.Context, image v1.Image, spec Spec) (Enclave, bool, error) {
 	if spec.Format == None {
 		return Enclave{Format: None, Portable: true}, true, nil
 	}
 	stated, err := statements(image, spec)
-	if err != nil || len(stated) == 0 {
+	if err != nil {
 		return Enclave{}, false, err
 	}
+	signature, signed, err := signatureOf(ctx, image, spec.Program)
+	if err != nil {
+		return Enclave{}, false, err
+	}
+	stated = append(stated, signed...)
 	var readings []Reading
 	for _, s := range stated {
 		readings = append(readings, Reading{s.source, s.text})
@@ -38,7 +45,7 @@ func Stated(image v1.Image, spec Spec) (Enclave, bool, error) {
 	if errors.As(err, &none) {
 		return Enclave{}, false, nil
 	}
-	return Enclave{Format: spec.Format, MRENCLAVE: m, Value: value, Readings: readings, Portable: portable(stated, spec)}, err == nil, err
+	return Enclave{Format: spec.Format, MRENCLAVE: m, Value: value, Readings: readings, Signature: signature, Portable: portable(stated, spec)}, err == nil, err
 }
 
 // Unmeasured returns what stands for the measurement of an image that is not

@@ -32,7 +32,7 @@ func TestStated(t *testing.T) {
 		if tt.file != "" {
 			files["conf/fingerprint.txt"] = tt.file
 		}
-		enclave, known, err := measure.Stated(image(t, files), tt.spec)
+		enclave, known, err := measure.Stated(t.Context(), image(t, files), tt.spec)
 		if err != nil || known != tt.known || enclave.Value != tt.want {
 			t.Errorf("%s: %q, %t, %v, want %q, %t", name, enclave.Value, known, err, tt.want, tt.known)
 		}
@@ -44,12 +44,12 @@ func TestStatedRefuses(t *testing.T) {
 	contradicted.Claim = key + "|" + tag + "|" + other
 	var mismatch *measure.MismatchError
 	files := map[string]string{"conf/fingerprint.txt": key + "|" + tag + "|" + hash}
-	if _, _, err := measure.Stated(image(t, files), contradicted); !errors.As(err, &mismatch) {
+	if _, _, err := measure.Stated(t.Context(), image(t, files), contradicted); !errors.As(err, &mismatch) {
 		t.Errorf("two values: %v, want a MismatchError", err)
 	}
 	var malformed *measure.FormatError
 	files = map[string]string{"conf/fingerprint.txt": key[1:] + "|" + tag + "|" + hash}
-	if _, _, err := measure.Stated(image(t, files), legacy()); !errors.As(err, &malformed) || malformed.Part != "KEY" {
+	if _, _, err := measure.Stated(t.Context(), image(t, files), legacy()); !errors.As(err, &malformed) || malformed.Part != "KEY" {
 		t.Errorf("a key of 63 digits: %v, want a FormatError about the KEY", err)
 	}
 }

@@ -21,9 +21,12 @@ import (
 // the bundles they were made from. Whoever holds the lock of root is the only
 // user of these, so none of them can belong to a live build.
 func clean(ctx context.Context, root, runtime string) error {
-	bundles, err := filepath.Glob(filepath.Join(root, "runc-*", "executor", "*"))
+	bundles, err := fs.Glob(os.DirFS(root), "runc-*/executor/*")
 	if err != nil {
 		return fmt.Errorf("listing bundles: %w", err)
+	}
+	for i, bundle := range bundles {
+		bundles[i] = filepath.Join(root, bundle)
 	}
 	sources, err := mountSources(bundles)
 	if err != nil {

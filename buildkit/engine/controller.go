@@ -29,12 +29,14 @@ import (
 	"github.com/moby/buildkit/util/db/boltutil"
 	"github.com/moby/buildkit/util/grpcerrors"
 	_ "github.com/moby/buildkit/util/grpcutil/encoding/proto" // the codec of BuildKit's messages
+	"github.com/moby/buildkit/util/network/cniprovider"
 	"github.com/moby/buildkit/util/network/netproviders"
 	"github.com/moby/buildkit/util/resolver"
 	resolverconfig "github.com/moby/buildkit/util/resolver/config"
 	"github.com/moby/buildkit/worker"
 	"github.com/moby/buildkit/worker/base"
 	"github.com/moby/buildkit/worker/runc"
+	"github.com/moby/sys/userns"
 	bolt "go.etcd.io/bbolt"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -78,9 +80,13 @@ func (e *Engine) newController(ctx context.Context, root string, opts Options) (
 }
 
 func (e *Engine) newWorker(ctx context.Context, root, runtime string, hosts docker.RegistryHosts) (*base.Worker, error) {
-	// The mode is named because "auto" would read files and the environment.
-	network := netproviders.Opt{Mode: "host"}
-	opt, err := runc.NewWorkerOpt(root, snapshotter(root), false, oci.ProcessSandbox, nil, nil, network,
+	// The mode is named because "auto" would read files and the environment, and
+	// the root because the proxy of a recorded network would use, and clean, the
+	// working directory.
+	network := netproviders.Opt{Mode: "host", CNI: cniprovider.Opt{Root: root}}
+	// In a user namespace (rootlesskit) there are no control groups to be had.
+	rootless := userns.RunningInUserNS()
+	opt, err := runc.NewWorkerOpt(root, e.kept(snapshotter(root)), rootless, oci.ProcessSandbox, nil, nil, network,
 		nil, runtime, "", false, nil, "", "", nil)
 	if err != nil {
 		return nil, fmt.Errorf("configuring worker: %w", err)
@@ -108,6 +114,18 @@ func snapshotter(root string) runc.SnapshotterFactory {
 	return runc.SnapshotterFactory{Name: "overlayfs", New: func(dir string) (snapshots.Snapshotter, error) {
 		return overlay.NewSnapshotter(dir, overlay.AsynchronousRemove)
 	}}
+}
+
+// kept notes the snapshotter that a factory makes: BuildKit does not close it,
+// and its database would keep the state folder locked within this process.
+func (e *Engine) kept(factory runc.SnapshotterFactory) runc.SnapshotterFactory {
+	create := factory.New
+	factory.New = func(dir string) (s snapshots.Snapshotter, err error) {
+		s, err = create(dir)
+		e.layers = s
+		return s, err
+	}
+	return factory
 }
 
 // insecureRegistries only names the exceptions: BuildKit speaks plain HTTP to

@@ -3,11 +3,12 @@
 //
 // BuildKit is a program first and a library second, so some of its state is
 // global to the process. [Start] sets it: the output and level of the standard
-// logrus logger, and apicaps.ExportedProduct, the name of the program in
-// capability errors. OpenTelemetry is left at its default, off. Two goroutines
+// logrus logger, apicaps.ExportedProduct, the name of the program in capability
+// errors, and the umask, 022, since BuildKit makes the folders of containers
+// with the one there is. OpenTelemetry is left at its default, off. Two goroutines
 // of BuildKit's build history sleep until the process ends.
 //
-// The engine needs Linux, root and runc. A step that runs uses the network of
+// The engine needs Linux, runc, and root or a user namespace in which it is root. A step that runs uses the network of
 // the host and gets no extra entitlement.
 package engine
 
@@ -21,6 +22,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -35,6 +37,9 @@ import (
 const (
 	buildkitModule = "github.com/moby/buildkit"
 	pipeBuffer     = 1 << 20
+	// umask is the one that images are made with. Under another one, the root
+	// folder of a container would be closed to its user.
+	umask = 0o022
 	// stopTimeout bounds how long Close waits for calls that are under way.
 	stopTimeout = 3 * time.Second
 )
@@ -66,6 +71,7 @@ type Engine struct {
 	client     *client.Client
 	server     *grpc.Server
 	controller *control.Controller
+	layers     io.Closer
 	lock       *flock.Flock
 	policy     []client.PruneInfo
 	stopping   chan struct{}
@@ -80,7 +86,9 @@ type Engine struct {
 // with a wrapped error when Root is not absolute, the folder cannot be locked
 // or cleaned, or BuildKit refuses the runtime.
 func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
-	setGlobals(opts.Log)
+	Quiet(opts.Log)
+	apicaps.ExportedProduct = "buildkit"
+	syscall.Umask(umask)
 	root, err := prepareRoot(opts.Root)
 	if err != nil {
 		return nil, err
@@ -135,13 +143,14 @@ func Version() string {
 	return "(unknown)"
 }
 
-func setGlobals(log io.Writer) {
+// Quiet sends the warnings of BuildKit and containerd, whose client parts write
+// them too, to log; nil discards them.
+func Quiet(log io.Writer) {
 	if log == nil {
 		log = io.Discard
 	}
 	logrus.SetOutput(log)
 	logrus.SetLevel(logrus.WarnLevel)
-	apicaps.ExportedProduct = "buildkit"
 }
 
 // prepareRoot creates the state folder and resolves symbolic links in its
@@ -179,7 +188,7 @@ func (e *Engine) assemble(ctx context.Context, root string, opts Options) error 
 		func(ctx context.Context, _ string) (net.Conn, error) { return pipe.DialContext(ctx) }))
 	if err != nil {
 		e.server.Stop()
-		return errors.Join(err, <-e.served, e.controller.Close())
+		return errors.Join(err, <-e.served, e.controller.Close(), e.layers.Close())
 	}
 	return nil
 }
@@ -189,7 +198,7 @@ func (e *Engine) shutDown() error {
 	close(e.stopping)
 	disconnected := e.client.Close()
 	e.stopServer()
-	return errors.Join(collected, disconnected, <-e.served, e.controller.Close(), e.lock.Close())
+	return errors.Join(collected, disconnected, <-e.served, e.controller.Close(), e.layers.Close(), e.lock.Close())
 }
 
 // stopServer lets calls under way finish, but not for ever.

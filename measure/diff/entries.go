@@ -20,6 +20,7 @@ const (
 // compare reports all that differs between two entries of the same path.
 func (w *walk) compare(a, b *item) {
 	f := facts{base: w.base, a: &a.Entry, b: &b.Entry}
+	same := true // but for what follows from other differences: the header's format
 	for _, c := range []struct {
 		kind Kind
 		show func(rootfs.Entry) string
@@ -31,14 +32,16 @@ func (w *walk) compare(a, b *item) {
 		{Xattrs, func(e rootfs.Entry) string { return records(e.Header, true) }},
 		{Device, func(e rootfs.Entry) string { return fmt.Sprintf("%d:%d", e.Devmajor, e.Devminor) }},
 		{Mtime, func(e rootfs.Entry) string { return e.ModTime.UTC().Format(time.RFC3339Nano) }},
-		{Header, header},
 	} {
 		if x, y := c.show(a.Entry), c.show(b.Entry); x != y {
+			same = false
 			w.report.add(Change{Path: a.Path, Kind: c.kind, A: x, B: y}, f)
 		}
 	}
 	if a.Sum != b.Sum {
 		w.compareContent(a.Entry, b.Entry)
+	} else if x, y := header(a.Entry), header(b.Entry); same && x != y {
+		w.report.add(Change{Path: a.Path, Kind: Header, A: x, B: y}, f)
 	}
 }
 

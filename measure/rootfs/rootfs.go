@@ -34,14 +34,10 @@ type File struct {
 	needs *needs
 }
 
-// Read reads an image's file system. A layer hides what is below by an entry of
+// Read reads the file system of layers, the lowest first. A layer hides what is below by an entry of
 // the same path, a file in the place of a folder, or a whiteout (OCI image
 // specification, "Whiteouts").
-func Read(ctx context.Context, image v1.Image) (_ *FS, err error) {
-	layers, err := image.Layers()
-	if err != nil {
-		return nil, fmt.Errorf("listing layers: %w", err)
-	}
+func Read(ctx context.Context, layers []v1.Layer) (_ *FS, err error) {
 	spool, err := os.CreateTemp("", "mrelease-*")
 	if err != nil {
 		return nil, fmt.Errorf("making work file: %w", err)

@@ -8,7 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -119,15 +119,24 @@ func interfaces() error {
 	return err
 }
 
-func get(url string) error {
-	response, err := http.Get(url)
+// get speaks just enough HTTP to ask a proxy, or the server itself.
+func get(address string) error {
+	target, err := url.Parse(address)
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("getting %s: %s", url, response.Status)
+	to := target
+	if proxy := os.Getenv("http_proxy"); proxy != "" {
+		if to, err = url.Parse(proxy); err != nil {
+			return err
+		}
 	}
-	_, err = io.Copy(os.Stdout, response.Body)
+	conn, err := net.Dial("tcp", to.Host)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n", address, target.Host)
+	_, err = io.Copy(os.Stdout, conn)
 	return err
 }

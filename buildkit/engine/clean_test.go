@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/moby/sys/mountinfo"
+)
+
+func TestOnlyStaleMountsAreTaken(t *testing.T) {
+	const root = "/var/state"
+	sources := []string{"/tmp/buildkit-secrets1/token", "/tmp/buildkit-mount2", "/home/user/data", "proc"}
+	for name, c := range map[string]struct {
+		mount mountinfo.Info
+		stale bool
+	}{
+		"below the root":            {mountinfo.Info{Mountpoint: "/var/state/runc-overlayfs/executor/1/rootfs"}, true},
+		"the root itself":           {mountinfo.Info{Mountpoint: "/var/state"}, false},
+		"a longer name":             {mountinfo.Info{Mountpoint: "/var/state2/rootfs"}, false},
+		"above the root":            {mountinfo.Info{Mountpoint: "/var"}, false},
+		"a secret's memory":         {mountinfo.Info{Mountpoint: "/tmp/buildkit-secrets1", FSType: "tmpfs"}, true},
+		"a mount of a container":    {mountinfo.Info{Mountpoint: "/tmp/buildkit-mount2"}, true},
+		"another builder's secret":  {mountinfo.Info{Mountpoint: "/tmp/buildkit-secrets9", FSType: "tmpfs"}, false},
+		"a user's mount":            {mountinfo.Info{Mountpoint: "/home/user/data"}, false},
+		"an overlay of our layers":  {mountinfo.Info{Mountpoint: "/tmp/buildkit-mount3", FSType: "overlay", VFSOptions: "rw,lowerdir=/var/state/a:/other,upperdir=/u,workdir=/w"}, true},
+		"an overlay of others":      {mountinfo.Info{Mountpoint: "/tmp/buildkit-mount3", FSType: "overlay", VFSOptions: "rw,lowerdir=/var/state2/a:/other"}, false},
+		"a disk with such options":  {mountinfo.Info{Mountpoint: "/mnt", FSType: "ext4", VFSOptions: "lowerdir=/var/state/a"}, false},
+		"the system's own":          {mountinfo.Info{Mountpoint: "/proc", FSType: "proc"}, false},
+		"a folder named by a file":  {mountinfo.Info{Mountpoint: "/tmp/buildkit-secrets1/token"}, false},
+		"the root of the machine":   {mountinfo.Info{Mountpoint: "/", FSType: "ext4"}, false},
+		"a temporary file's folder": {mountinfo.Info{Mountpoint: "/tmp", FSType: "tmpfs"}, false},
+	} {
+		if got := isStale(&c.mount, root, sources); got != c.stale {
+			t.Errorf("%s: %v, want %v", name, got, c.stale)
+		}
+	}
+}
+
+func TestMountSourcesAreReadFromBundles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, config string) string {
+		bundle := filepath.Join(dir, name)
+		if err := os.Mkdir(bundle, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(bundle, "config.json"), []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return bundle
+	}
+	file := filepath.Join(dir, "hosts")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	found, err := mountSources([]string{
+		write("whole", `{"mounts": [{"destination": "/run/secrets/a", "source": "/tmp/buildkit-secrets1/a"}]}`),
+		write("cut off", `{"mounts": [{"destina`),
+		filepath.Join(dir, "none"),
+		file,
+	})
+	if err != nil || len(found) != 1 || found[0] != "/tmp/buildkit-secrets1/a" {
+		t.Errorf("sources: %q, %v", found, err)
+	}
+}

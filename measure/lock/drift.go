@@ -1,0 +1,185 @@
+package lock
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Change is a difference between two locks.
+type Change struct {
+	What     string `json:"what"` // a sentence, such as "heap 1G -> 2G"
+	Old      string `json:"old"`  // empty: it was not there
+	New      string `json:"new"`  // empty: it is not there any more
+	Why      string `json:"why,omitempty"`
+	Measured bool   `json:"measured"` // it is an input of the measurement, or the measurement
+}
+
+// String returns a line for people.
+func (c Change) String() string {
+	text := c.What
+	if !strings.Contains(text, "->") {
+		text += fmt.Sprintf(": %s -> %s", cmp.Or(c.Old, "none"), cmp.Or(c.New, "none"))
+	}
+	if c.Why != "" {
+		text += " (" + c.Why + ")"
+	}
+	return text
+}
+
+// Drift returns what changed from one lock to another, causes before effects.
+// What a lock does not know (an image from elsewhere does not say which bases it
+// was made from) is not compared.
+func Drift(older, newer Lock) []Change {
+	var all []Change
+	if len(older.Bases) > 0 && len(newer.Bases) > 0 {
+		all = append(all, diff(older.Bases, newer.Bases, baseChange)...)
+	}
+	if len(older.Toolchains) > 0 && len(newer.Toolchains) > 0 {
+		all = append(all, diff(older.Toolchains, newer.Toolchains, toolchainChange)...)
+	}
+	all = append(all, diff(older.Settings, newer.Settings, settingChange)...)
+	all = append(all, diff(older.Packages, newer.Packages, packageChange)...)
+	all = append(all, diff(older.Program, newer.Program, fileChange)...)
+	folders := diff(older.Folders, newer.Folders, fileChange)
+	for i := range folders {
+		folders[i].Why = folderReason(folders[i], all)
+	}
+	all = append(all, folders...)
+	return append(all, results(older, newer, len(all) > 0)...)
+}
+
+// Measured returns the changes of a measurement or its inputs.
+func Measured(changes []Change) []Change {
+	return slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return !c.Measured })
+}
+
+// diff calls describe for each key whose values differ, in the order of keys.
+func diff(older, newer map[string]string, describe func(key, old, now string) Change) []Change {
+	keys := map[string]bool{}
+	for _, m := range []map[string]string{older, newer} {
+		for key := range m {
+			keys[key] = true
+		}
+	}
+	var changes []Change
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if old, now := older[key], newer[key]; old != now {
+			c := describe(key, old, now)
+			c.Old, c.New, c.Measured = old, now, true
+			changes = append(changes, c)
+		}
+	}
+	return changes
+}
+
+func baseChange(name, old, now string) Change {
+	switch {
+	case old == "":
+		return Change{What: "base image " + name + " is new"}
+	case now == "":
+		return Change{What: "base image " + name + " is not used any more"}
+	}
+	return Change{What: "base image moved: " + name, Why: "the reference names another image now; build.bases in mrelease.yaml pins it"}
+}
+
+func toolchainChange(name, old, now string) Change {
+	if old == "" || now == "" {
+		return Change{What: "toolchain " + name, Why: "another toolchain seals"}
+	}
+	return Change{What: "toolchain moved: " + name, Why: "enclave.toolchain has another digest"}
+}
+
+func settingChange(name, old, now string) Change {
+	return Change{What: fmt.Sprintf("%s %s -> %s", name, cmp.Or(old, "not set"), cmp.Or(now, "not set"))}
+}
+
+func packageChange(name, old, now string) Change {
+	_, short, _ := strings.Cut(name, " ")
+	return Change{What: fmt.Sprintf("package %s %s -> %s", cmp.Or(short, name), cmp.Or(old, "none"), cmp.Or(now, "none"))}
+}
+
+func fileChange(path, old, now string) Change {
+	switch {
+	case old == "":
+		return Change{What: path + " is new"}
+	case now == "":
+		return Change{What: path + " is gone"}
+	}
+	return Change{What: path + " changed"}
+}
+
+// folderReason names what is known of the reasons for a folder's change.
+func folderReason(folder Change, before []Change) string {
+	path, _, _ := strings.Cut(folder.What, " ")
+	var reasons []string
+	for _, c := range before {
+		file, _, _ := strings.Cut(c.What, " ")
+		if strings.HasPrefix(c.What, "package ") || strings.HasPrefix(c.What, "base image ") || within(file, path) {
+			reasons = append(reasons, c.What)
+		}
+	}
+	switch n := len(reasons); {
+	case n == 0:
+		return "a file that the lock does not list"
+	case n > 3:
+		return fmt.Sprintf("%s, and %d more of the above", strings.Join(reasons[:3], ", "), n-3)
+	}
+	return strings.Join(reasons, ", ")
+}
+
+// results compares what follows from the inputs.
+func results(older, newer Lock, explained bool) []Change {
+	var all []Change
+	if older.MRENCLAVE != nil && newer.MRENCLAVE != nil && *older.MRENCLAVE != *newer.MRENCLAVE {
+		why := "it follows from the changes above"
+		if !explained {
+			why = "nothing else that is locked changed: the app's own files are measured, or a tool does not give the same result twice"
+		}
+		all = append(all, Change{"MRENCLAVE changed", older.MRENCLAVE.String(), newer.MRENCLAVE.String(), why, true})
+	}
+	if older.Unsealed != nil && newer.Unsealed != nil && *older.Unsealed != *newer.Unsealed {
+		all = append(all, Change{"unsealed image changed", older.Unsealed.String(), newer.Unsealed.String(), "it changes with every commit", false})
+	}
+	return all
+}
+
+// DriftError says that what a release is measured from is not what was accepted.
+type DriftError struct {
+	File    string // of the lock
+	Changes []Change
+}
+
+func (e *DriftError) Error() string {
+	if len(e.Changes) == 1 {
+		return fmt.Sprintf("the enclave is not the accepted one: %s", e.Changes[0].What)
+	}
+	return fmt.Sprintf("the enclave is not the accepted one: %s, and %d more changes", e.Changes[0].What, len(e.Changes)-1)
+}
+
+// maxEvidence bounds the changes that are shown; enclave.lock has them all.
+const maxEvidence = 20
+
+// Evidence returns each change with both values and why.
+func (e *DriftError) Evidence() [][2]string {
+	facts := [][2]string{{"where", e.File}}
+	for i, c := range e.Changes {
+		if i == maxEvidence {
+			facts = append(facts, [2]string{"more", fmt.Sprintf("%d changes", len(e.Changes)-i)})
+			break
+		}
+		facts = append(facts, [2]string{"changed", c.String()})
+	}
+	return facts
+}
+
+// Check compares a release with the lock that was read from a file. Its error is
+// a *DriftError.
+func Check(file string, accepted, now Lock) error {
+	if changes := Measured(Drift(accepted, now)); len(changes) > 0 {
+		return &DriftError{file, changes}
+	}
+	return nil
+}

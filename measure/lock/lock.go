@@ -1,0 +1,186 @@
+package lock
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/measure"
+)
+
+const (
+	// Name is the file's name. It lies beside the configuration.
+	Name = "enclave.lock"
+	// Schema names the layout of a lock.
+	Schema = "mrelease.lock/v1"
+	// maxSize bounds a file that is read; a large image's lock has 100 KB.
+	maxSize = 16 << 20
+)
+
+// Lock is what a release was measured from.
+type Lock struct {
+	Schema string `json:"schema"`
+	// MRENCLAVE is absent where the image's digest is the measurement.
+	MRENCLAVE *measure.MRENCLAVE `json:"mrenclave,omitempty"`
+	// Unsealed is the config digest of the image before it was sealed; absent
+	// when the Dockerfile makes a seal that is random. It changes with every
+	// commit, so it is told and not compared.
+	Unsealed *v1.Hash `json:"unsealed,omitempty"`
+	// Image is the released image, "repository:tag@digest", when it was.
+	Image string `json:"image,omitempty"`
+	// Settings are the enclave's: "format", "heap", "entrypoint", ...
+	Settings map[string]string `json:"settings"`
+	// Bases and Toolchains are the digests of the images that were used, by name.
+	Bases      map[string]string `json:"bases"`
+	Toolchains map[string]string `json:"toolchains"`
+	// Program holds the SHA-256 of each file that the enclave starts with.
+	Program map[string]string `json:"program"`
+	// Folders holds a digest over the paths, types, modes and content below each.
+	Folders map[string]string `json:"folders"`
+	// Packages are the versions of what is installed: "deb libc6".
+	Packages map[string]string `json:"packages"`
+}
+
+// Encode writes a lock in its one form: indented JSON, keys sorted, a line feed
+// at the end.
+func (l Lock) Encode() ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(l); err != nil {
+		return nil, fmt.Errorf("encoding lock: %w", err)
+	}
+	return buf.Bytes(), nil
+}
+
+// Error says what is wrong with a lock, and where.
+type Error struct {
+	File    string // empty when the lock was not read from a file
+	Line    int    // from 1; 0: the whole file
+	Problem string
+}
+
+func (e *Error) Error() string { return "enclave.lock " + e.Problem }
+
+// Evidence returns the place.
+func (e *Error) Evidence() [][2]string {
+	where := e.File
+	if where == "" {
+		where = Name
+	}
+	if e.Line > 0 {
+		where = fmt.Sprintf("%s:%d", where, e.Line)
+	}
+	return [][2]string{{"where", where}, {"problem", e.Problem}}
+}
+
+// Parse reads a lock. It takes what Encode writes, byte for byte: a file that a
+// merge has left in another form is a *Error with its line.
+func Parse(data []byte) (Lock, error) {
+	var l Lock
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&l); err != nil {
+		return Lock{}, &Error{Line: place(data, err), Problem: "cannot be read: " + strings.TrimPrefix(err.Error(), "json: ")}
+	}
+	if l.Schema != Schema {
+		return Lock{}, &Error{Line: lineOf(data, `"schema"`), Problem: fmt.Sprintf("has schema %q, want %s", l.Schema, Schema)}
+	}
+	encoded, err := l.Encode()
+	if err != nil {
+		return Lock{}, err
+	}
+	if !bytes.Equal(encoded, data) {
+		return Lock{}, &Error{Line: firstDifference(encoded, data), Problem: "is not as mrelease writes it from this line on"}
+	}
+	return l, nil
+}
+
+// place finds the line of a decoder's error, which tells it of some only.
+func place(data []byte, err error) int {
+	var syntax *json.SyntaxError
+	var wrongType *json.UnmarshalTypeError
+	var value *measure.FormatError
+	_, unknown, _ := strings.Cut(err.Error(), "unknown field ")
+	switch {
+	case errors.As(err, &syntax):
+		return lineAt(data, syntax.Offset)
+	case errors.As(err, &wrongType):
+		return lineAt(data, wrongType.Offset)
+	case errors.As(err, &value):
+		return lineOf(data, `"mrenclave"`)
+	case unknown != "":
+		return lineOf(data, unknown)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return lineAt(data, int64(len(data)))
+	}
+	return lineOf(data, `"unsealed"`)
+}
+
+func lineOf(data []byte, word string) int {
+	return lineAt(data, int64(max(0, bytes.Index(data, []byte(word)))))
+}
+
+func lineAt(data []byte, offset int64) int {
+	return 1 + bytes.Count(data[:min(int(offset), len(data))], []byte("\n"))
+}
+
+func firstDifference(a, b []byte) int {
+	same := 0
+	for same < min(len(a), len(b)) && a[same] == b[same] {
+		same++
+	}
+	return lineAt(b, int64(same))
+}
+
+// ReadFile reads a lock. A file that is not there is an fs.ErrNotExist; one that
+// cannot be understood is a *Error.
+func ReadFile(path string) (Lock, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Lock{}, fmt.Errorf("reading lock: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return Lock{}, fmt.Errorf("reading lock: %w", err)
+	}
+	if len(data) > maxSize {
+		return Lock{}, &Error{File: path, Problem: fmt.Sprintf("has more than %d bytes", maxSize)}
+	}
+	l, err := Parse(data)
+	var malformed *Error
+	if errors.As(err, &malformed) {
+		malformed.File = path
+	}
+	return l, err
+}
+
+// WriteFile writes a lock so that a reader sees the old file or the new one.
+func (l Lock) WriteFile(path string) (err error) {
+	data, err := l.Encode()
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("writing lock: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing lock: %w", errors.Join(err, os.Remove(f.Name())))
+		}
+	}()
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
