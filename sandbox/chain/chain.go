@@ -20,6 +20,7 @@ import (
 	"github.com/ethereum/go-ethereum/eth/filters"
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/log"
+	"github.com/ethereum/go-ethereum/miner"
 	"github.com/ethereum/go-ethereum/node"
 	"github.com/ethereum/go-ethereum/p2p"
 	"github.com/ethereum/go-ethereum/params"
@@ -46,10 +47,20 @@ func (o Options) gasLimit() uint64 {
 	return 30_000_000
 }
 
+// tip is the least that a transaction must offer for a unit of gas.
+func (o Options) tip() *big.Int {
+	if o.Free {
+		return new(big.Int)
+	}
+	return big.NewInt(1)
+}
+
 // Chain is a running chain.
 type Chain struct {
-	ID   uint64
-	node *node.Node
+	ID    uint64
+	node  *node.Node
+	miner *miner.Miner
+	tip   *big.Int // the least that a transaction must offer
 }
 
 // Start brings a chain up. go-ethereum's log, which is one per process, is
@@ -60,13 +71,14 @@ func Start(o Options) (*Chain, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making node: %w", err)
 	}
-	if err := assemble(stack, o); err != nil {
+	backend, err := assemble(stack, o)
+	if err != nil {
 		return nil, errors.Join(err, stack.Close())
 	}
 	if err := stack.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting node: %w", err), stack.Close())
 	}
-	return &Chain{ID: o.ID, node: stack}, nil
+	return &Chain{o.ID, stack, backend.Miner(), o.tip()}, nil
 }
 
 // URL returns the address of the JSON-RPC endpoint.
@@ -77,6 +89,13 @@ func (c *Chain) Client() *ethclient.Client { return ethclient.NewClient(c.node.A
 
 // Close stops the chain; it is gone then.
 func (c *Chain) Close() error { return c.node.Close() }
+
+// Hold lets transactions wait, as on a busy chain: blocks are sealed, as fast as
+// the machine can, without them.
+func (c *Chain) Hold() error { return c.miner.SetGasTip(new(big.Int).Lsh(big.NewInt(1), 255)) }
+
+// Release ends Hold.
+func (c *Chain) Release() error { return c.miner.SetGasTip(c.tip) }
 
 func nodeConfig() *node.Config {
 	c := node.DefaultConfig
@@ -90,26 +109,26 @@ func nodeConfig() *node.Config {
 }
 
 // assemble adds Ethereum, its log filters and the beacon that seals blocks.
-func assemble(stack *node.Node, o Options) error {
+func assemble(stack *node.Node, o Options) (*eth.Ethereum, error) {
 	backend, err := eth.New(stack, ethConfig(o))
 	if err != nil {
-		return fmt.Errorf("making chain: %w", err)
+		return nil, fmt.Errorf("making chain: %w", err)
 	}
 	if o.Free {
-		backend.TxPool().SetGasTip(new(big.Int))
-		if err := backend.Miner().SetGasTip(new(big.Int)); err != nil {
-			return fmt.Errorf("setting least tip: %w", err)
+		backend.TxPool().SetGasTip(o.tip())
+		if err := backend.Miner().SetGasTip(o.tip()); err != nil {
+			return nil, fmt.Errorf("setting least tip: %w", err)
 		}
 	}
 	system := filters.NewFilterSystem(backend.APIBackend, filters.Config{})
 	stack.RegisterAPIs([]rpc.API{{Namespace: "eth", Service: filters.NewFilterAPI(system)}})
 	beacon, err := catalyst.NewSimulatedBeacon(0, common.Address{}, backend)
 	if err != nil {
-		return fmt.Errorf("making beacon: %w", err)
+		return nil, fmt.Errorf("making beacon: %w", err)
 	}
 	catalyst.RegisterSimulatedBeaconAPIs(stack, beacon) // seals as soon as a transaction waits
 	stack.RegisterLifecycle(beacon)
-	return nil
+	return backend, nil
 }
 
 func ethConfig(o Options) *ethconfig.Config {
@@ -125,7 +144,7 @@ func ethConfig(o Options) *ethconfig.Config {
 	c.SyncMode = ethconfig.FullSync
 	c.LogNoHistory = true
 	c.Miner.GasCeil = o.gasLimit()
-	c.Miner.GasPrice = big.NewInt(1)
+	c.Miner.GasPrice = big.NewInt(1) // zero is not taken here
 	c.TxPool.NoLocals = true
 	c.TxPool.PriceLimit = 1
 	c.Genesis = &core.Genesis{Config: &forks, GasLimit: o.gasLimit(), Alloc: alloc, Difficulty: new(big.Int)}

@@ -1,0 +1,227 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mrelease/mrelease/sandbox/fault"
+)
+
+// commands are what scripts can say besides testscript's own commands.
+func commands() map[string]func(*testscript.TestScript, bool, []string) {
+	all := map[string]func(*testscript.TestScript, bool, []string){}
+	for name, run := range map[string]func(*testscript.TestScript, *script, []string){
+		"exits": exits, "fault": addFault, "read-only": readOnly, "holds": holds, "owner": owner, "edit": edit, "get": get, "serve": serve,
+		"retag": retag, "layer": layer, "edit-key": editKey, "git": gitCommand,
+	} {
+		all[name] = func(ts *testscript.TestScript, neg bool, args []string) {
+			if neg {
+				ts.Fatalf("unsupported: ! %s", name)
+			}
+			run(ts, ts.Value(scriptKey{}).(*script), args)
+		}
+	}
+	return all
+}
+
+// exits runs a program that must end with an exit code:
+//
+//	exits CODE PROGRAM [ARGUMENT...]
+//
+// What mrelease prints must not hold secrets, nor a stack trace, and a failure
+// must have its four parts.
+func exits(ts *testscript.TestScript, s *script, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM [ARGUMENT...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	stdout, stderr := ts.ReadFile("stdout"), ts.ReadFile("stderr")
+	checkPrinted(ts, s, stdout, stderr)
+	if got != 0 && got != 130 {
+		checkFailure(ts, stdout, stderr)
+	}
+}
+
+// masked is how GitHub is told what a secret is.
+var masked = regexp.MustCompile(`(?m)^::add-mask::.*$`)
+
+func checkPrinted(ts *testscript.TestScript, s *script, stdout, stderr string) {
+	if ts.Getenv("GITHUB_ACTIONS") == "true" {
+		stderr = masked.ReplaceAllString(stderr, "")
+	}
+	for _, secret := range s.secrets() {
+		if strings.Contains(stdout+stderr, secret) {
+			ts.Fatalf("the secret %s was printed", secret)
+		}
+	}
+	if strings.Contains(stderr, "goroutine ") || strings.Contains(stderr, "panic:") {
+		ts.Fatalf("a stack trace was printed")
+	}
+}
+
+// failureShape is how an error ends the story: code and what happened, evidence
+// in indented lines, and the remedy.
+var failureShape = regexp.MustCompile(`(?m)^(E-[A-Z-]+): \S.*(?:\n.*)*?\n(?:  +\S.*\n)+  remedy +\S.*\n`)
+
+func checkFailure(ts *testscript.TestScript, stdout, stderr string) {
+	var document struct {
+		Schema, Code, What, Remedy string
+		Evidence                   []struct{ Name, Value string }
+		Exit                       int
+	}
+	if strings.Contains(stdout, "mrelease.error/v1") {
+		// After the answer of verify stands the error: take the last document.
+		d := json.NewDecoder(strings.NewReader(stdout))
+		for d.More() {
+			ts.Check(d.Decode(&document))
+		}
+		if document.Code == "" || document.What == "" || document.Remedy == "" || len(document.Evidence) == 0 || document.Exit == 0 {
+			ts.Fatalf("the error lacks a part: %+v", document)
+		}
+	}
+	if !failureShape.MatchString(stderr) {
+		ts.Fatalf("the error does not consist of code, what, evidence and remedy")
+	}
+}
+
+// addFault makes a service of the world fail, see package fault:
+//
+//	fault SERVICE KEY=VALUE...
+//	fault used       all faults have happened
+//	fault unused N   N faults have not happened; there are none any more
+//	fault clear      there are none any more
+//
+// A script must not end with faults that never happened.
+func addFault(ts *testscript.TestScript, s *script, args []string) {
+	switch {
+	case len(args) == 0:
+		ts.Fatalf("usage: fault SERVICE KEY=VALUE..., fault used, or fault clear")
+	case args[0] == "used":
+		if left := s.world.Faults.Rules(); len(left) > 0 {
+			ts.Fatalf("faults that did not happen: %+v", left)
+		}
+	case args[0] == "unused" && len(args) == 2:
+		if left := s.world.Faults.Rules(); strconv.Itoa(len(left)) != args[1] {
+			ts.Fatalf("of the faults are left: %+v", left)
+		}
+		s.world.Faults.Clear()
+	case args[0] == "clear":
+		s.world.Faults.Clear()
+	default:
+		rule, err := parseFault(args[0], args[1:])
+		ts.Check(err)
+		ts.Check(s.world.Faults.Add(rule))
+	}
+}
+
+func parseFault(service string, settings []string) (fault.Rule, error) {
+	document := map[string]any{"service": service}
+	for _, setting := range settings {
+		key, value, ok := strings.Cut(setting, "=")
+		if !ok {
+			return fault.Rule{}, fmt.Errorf("reading fault: want KEY=VALUE, got %q", setting)
+		}
+		document[key] = value
+		if n, err := strconv.Atoi(value); err == nil {
+			document[key] = n
+		}
+		if b, err := strconv.ParseBool(value); err == nil && key != "times" && key != "status" {
+			document[key] = b
+		}
+	}
+	data, err := json.Marshal(document)
+	if err != nil {
+		return fault.Rule{}, err
+	}
+	var rule fault.Rule
+	d := json.NewDecoder(strings.NewReader(string(data)))
+	d.DisallowUnknownFields()
+	return rule, d.Decode(&rule)
+}
+
+// serve answers requests with a file until the faults are cleared:
+//
+//	serve SERVICE METHOD PATH FILE
+func serve(ts *testscript.TestScript, s *script, args []string) {
+	if len(args) != 4 {
+		ts.Fatalf("usage: serve SERVICE METHOD PATH FILE")
+	}
+	ts.Check(s.world.Faults.Add(fault.Rule{Service: args[0], Method: args[1], Path: args[2], Status: 200, Body: ts.ReadFile(args[3]), Times: 1000}))
+}
+
+// readOnly makes every write to the world fail:
+//
+//	read-only on
+//	read-only off    and none was tried since
+func readOnly(ts *testscript.TestScript, s *script, args []string) {
+	rules := []fault.Rule{{Service: "market", Method: "POST"}, {Service: "market", Method: "PUT"}, {Service: "rpc", Match: "eth_sendRawTransaction"}, {Service: "rpc-v5", Match: "eth_sendRawTransaction"}}
+	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
+		rules = append(rules, fault.Rule{Service: "registry", Method: method})
+	}
+	switch strings.Join(args, " ") {
+	case "on":
+		for _, r := range rules {
+			r.Status = 500
+			ts.Check(s.world.Faults.Add(r))
+		}
+	case "off":
+		if left := s.world.Faults.Rules(); len(left) != len(rules) {
+			ts.Fatalf("a write was tried; of the guards are left: %+v", left)
+		}
+		s.world.Faults.Clear()
+	default:
+		ts.Fatalf("usage: read-only on, or read-only off")
+	}
+}
+
+// edit replaces a text in a file, once:
+//
+//	edit FILE OLD NEW
+func edit(ts *testscript.TestScript, _ *script, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: edit FILE OLD NEW")
+	}
+	text := ts.ReadFile(args[0])
+	if !strings.Contains(text, args[1]) {
+		ts.Fatalf("%s does not hold %q", args[0], args[1])
+	}
+	ts.Check(writeFile(ts.MkAbs(args[0]), strings.Replace(text, args[1], args[2], 1)))
+}
+
+// get puts a value of a JSON document into a variable:
+//
+//	get VARIABLE FILE KEY.KEY...
+func get(ts *testscript.TestScript, _ *script, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: get VARIABLE FILE KEY.KEY...")
+	}
+	var value any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &value))
+	for key := range strings.SplitSeq(args[2], ".") {
+		object, _ := value.(map[string]any)
+		value = object[key]
+	}
+	if value == nil {
+		ts.Fatalf("%s has no %s", args[1], args[2])
+	}
+	ts.Setenv(args[0], fmt.Sprint(value))
+}

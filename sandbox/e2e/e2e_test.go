@@ -1,0 +1,179 @@
+package e2e
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mrelease/mrelease/sandbox/registry"
+	"github.com/mrelease/mrelease/sandbox/world"
+)
+
+// slots is how many scripts run at the same time. Several spend most of their
+// time in waiting, so it is more than a small machine has processors.
+const slots = 3
+
+// slot is what a script has to itself while it runs. Faults are a world's, and
+// BuildKit's state folder is used by one process at a time.
+type slot struct {
+	world   *world.World
+	private string // host and port of a registry that wants a login
+	state   string // folder
+	unused  []string
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(slots)); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+func TestScripts(t *testing.T) {
+	needBuilder(t)
+	tools, free := prepare(t), make(chan *slot, slots)
+	var all []*slot
+	for range slots {
+		s := &slot{world: startWorld(t), private: startPrivateRegistry(t), state: t.TempDir()}
+		all = append(all, s)
+		free <- s
+	}
+	t.Run("run", func(t *testing.T) { // ends when all scripts have
+		testscript.Run(t, testscript.Params{
+			Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, Cmds: commands(),
+			Setup: func(env *testscript.Env) error {
+				s := <-free
+				env.Defer(func() {
+					s.tidy(filepath.Base(env.WorkDir))
+					free <- s
+				})
+				return setUp(env, tools, s)
+			},
+		})
+	})
+	for _, s := range all {
+		for _, rule := range s.unused {
+			t.Errorf("a fault that never happened: %s", rule)
+		}
+		searchState(t, s.state)
+		searchRegistry(t, s.world.Registry)
+	}
+}
+
+// tidy takes away the faults that a script left, which shows that it did not test
+// what it says.
+func (s *slot) tidy(script string) {
+	for _, rule := range s.world.Faults.Rules() {
+		s.unused = append(s.unused, fmt.Sprintf("%s: %+v", script, rule))
+	}
+	s.world.Faults.Clear()
+}
+
+// needBuilder skips where the embedded builder cannot run; in CI that is a
+// failure.
+func needBuilder(t *testing.T) {
+	t.Helper()
+	_, err := exec.LookPath("runc")
+	switch {
+	case err == nil && os.Getuid() == 0:
+	case os.Getenv("CI") == "true":
+		t.Fatal("these tests need root and runc")
+	default:
+		t.Skip("these tests need root and runc")
+	}
+}
+
+func startWorld(t *testing.T) *world.World {
+	t.Helper()
+	w, err := world.Start(t.Context(), world.Options{Contracts: "../node_modules"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+func startPrivateRegistry(t *testing.T) string {
+	server := httptest.NewServer(registry.New(registry.Options{User: "user", Password: registryPassword}))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// tools are the files that all scripts share.
+type tools struct {
+	dir string // of the program mrelease
+	app string // the enclave program of the scripts' images, its bytes
+	key signingKeys
+
+	examples string // folder
+	base     string // the stand-in base image, as a named context
+}
+
+// prepare finds mrelease, which the Makefile builds, and builds the rest.
+func prepare(t *testing.T) tools {
+	t.Helper()
+	binary, err := filepath.Abs(cmp.Or(os.Getenv("MRELEASE_TEST_BINARY"), "../../bin/mrelease"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(binary); err != nil {
+		t.Fatalf("%v; build it with: make bin/mrelease", err)
+	}
+	keys, err := makeSigningKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tools{filepath.Dir(binary), buildApp(t), keys, examples, baseContext(t)}
+}
+
+// baseContext names the image that `make build/base` makes.
+func baseContext(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../../build/base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		t.Fatalf("%v; make it with: make build/base", err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil || len(manifest.Manifests) != 1 {
+		t.Fatalf("reading base image: %v", err)
+	}
+	return "oci-layout://" + dir + "@" + manifest.Manifests[0].Digest.String()
+}
+
+func buildApp(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "app")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", file, "./testdata/app")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatal(fmt.Errorf("%w\n%s", err, out))
+	}
+	app, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(app)
+}

@@ -1,0 +1,181 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net/http"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/accounts/abi"
+	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/sandbox/world"
+)
+
+// owner does with the script's wallet what mrelease does not:
+//
+//	owner close RECORD        closes the record's order on chain
+//	owner unpublish RECORD    takes the order out of the market
+//	owner transfer RECORD     gives the app to another owner
+//	owner reclaim RECORD      gets the app back
+//	owner sign RECORD         signs an edited record
+//	owner fund                gets a coin
+func owner(ts *testscript.TestScript, s *script, args []string) {
+	ctx := context.Background()
+	if strings.Join(args, " ") == "fund" {
+		ts.Check(fund(s.world, s.key))
+		return
+	}
+	if len(args) != 2 {
+		ts.Fatalf("usage: owner close|unpublish|transfer|reclaim|sign RECORD, or owner fund")
+	}
+	var r record.Record
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &r))
+	w := owned{s.world.V6, s.world.Market, s.key}
+	if r.App.ChainID == s.world.V5.ID {
+		w.chain = s.world.V5
+	}
+	switch args[0] {
+	case "close":
+		ts.Check(w.close(ctx, r.Order.Signed))
+	case "unpublish":
+		ts.Check(w.unpublish(ctx, r.Order.Hash))
+	case "transfer":
+		ts.Check(w.transfer(ctx, common.Address(r.App.Address)))
+	case "reclaim":
+		ts.Check(w.reclaim(ctx, common.Address(r.App.Address)))
+	case "sign":
+		wallet, err := chain.ParseKey(fmt.Sprintf("%064x", s.key.D))
+		ts.Check(err)
+		ts.Check(r.Sign(wallet))
+		ts.Check(r.WriteFile(ts.MkAbs(args[1])))
+	default:
+		ts.Fatalf("unknown: owner %s", args[0])
+	}
+}
+
+// owned is a wallet on a chain and its market.
+type owned struct {
+	chain  world.Chain
+	market string
+	key    *ecdsa.PrivateKey
+}
+
+func (o owned) address() common.Address { return crypto.PubkeyToAddress(o.key.PublicKey) }
+
+const ownersABI = `[
+  {"type": "function", "name": "transferFrom", "inputs": [{"type": "address"}, {"type": "address"}, {"type": "uint256"}]},
+  {"type": "function", "name": "manageAppOrder", "inputs": [{"type": "tuple", "components": [
+    {"name": "order", "type": "tuple", "components": [
+      {"name": "app", "type": "address"}, {"name": "appprice", "type": "uint256"}, {"name": "volume", "type": "uint256"}, {"name": "tag", "type": "bytes32"},
+      {"name": "datasetrestrict", "type": "address"}, {"name": "workerpoolrestrict", "type": "address"}, {"name": "requesterrestrict", "type": "address"},
+      {"name": "salt", "type": "bytes32"}, {"name": "sign", "type": "bytes"}]},
+    {"name": "operation", "type": "uint8"}, {"name": "sign", "type": "bytes"}]}]}
+]`
+
+type operation struct {
+	Order struct {
+		App                                                    common.Address
+		Appprice, Volume                                       *big.Int
+		Tag                                                    [32]byte
+		Datasetrestrict, Workerpoolrestrict, Requesterrestrict common.Address
+		Salt                                                   [32]byte
+		Sign                                                   []byte
+	}
+	Operation uint8
+	Sign      []byte
+}
+
+// closing is the hub's operation of that name.
+const closing = 1
+
+func (o owned) close(ctx context.Context, order poco.SignedAppOrder) error {
+	op := operation{Operation: closing}
+	op.Order.App, op.Order.Appprice, op.Order.Volume, op.Order.Tag = order.App, order.AppPrice, order.Volume, order.Tag
+	op.Order.Datasetrestrict, op.Order.Workerpoolrestrict, op.Order.Requesterrestrict = order.DatasetRestrict, order.WorkerpoolRestrict, order.RequesterRestrict
+	op.Order.Salt, op.Order.Sign = order.Salt, order.Sign
+	return o.transact(ctx, o.chain.Hub, "manageAppOrder", op)
+}
+
+// transfer gives an app, which is a token of the registry, to whoever deployed
+// the contracts.
+func (o owned) transfer(ctx context.Context, app common.Address) error {
+	to := crypto.PubkeyToAddress(world.Key(0).PublicKey)
+	return o.transact(ctx, o.chain.AppRegistry, "transferFrom", o.address(), to, app.Big())
+}
+
+func (o owned) reclaim(ctx context.Context, app common.Address) error {
+	holder := owned{o.chain, o.market, world.Key(0)}
+	return holder.transact(ctx, o.chain.AppRegistry, "transferFrom", holder.address(), o.address(), app.Big())
+}
+
+func (o owned) transact(ctx context.Context, contract common.Address, method string, args ...any) error {
+	parsed, err := abi.JSON(strings.NewReader(ownersABI))
+	if err != nil {
+		return err
+	}
+	opts := bind.NewKeyedTransactor(o.key, new(big.Int).SetUint64(o.chain.ID))
+	opts.Context = ctx
+	if o.chain.Fees == poco.FeesLegacy {
+		opts.GasPrice = new(big.Int)
+	}
+	client := o.chain.Client
+	tx, err := bind.NewBoundContract(contract, parsed, client, client, client).Transact(opts, method, args...)
+	if err != nil {
+		return err
+	}
+	receipt, err := bind.WaitMined(ctx, client, tx.Hash())
+	if err == nil && receipt.Status != 1 {
+		err = fmt.Errorf("%s reverted", method)
+	}
+	return err
+}
+
+func (o owned) unpublish(ctx context.Context, hash common.Hash) error {
+	var challenge struct {
+		Data struct{ Message struct{ Challenge string } }
+	}
+	path := fmt.Sprintf("/challenge?chainId=%d&address=%s", o.chain.ID, o.address())
+	if err := o.ask(ctx, http.MethodGet, path, "", "", &challenge); err != nil {
+		return err
+	}
+	digest := poco.ChallengeHash(o.chain.ID, challenge.Data.Message.Challenge)
+	wallet, err := chain.ParseKey(fmt.Sprintf("%064x", o.key.D))
+	if err != nil {
+		return err
+	}
+	sig, err := wallet.SignHash(digest)
+	if err != nil {
+		return err
+	}
+	authorization := fmt.Sprintf("%s_0x%x_%s", digest, sig, o.address())
+	return o.ask(ctx, http.MethodPut, fmt.Sprintf("/apporders?chainId=%d", o.chain.ID), authorization, fmt.Sprintf(`{"target":"unpublish_orderHash","orderHash":%q}`, hash), &struct{}{})
+}
+
+func (o owned) ask(ctx context.Context, method, path, authorization, body string, answer any) error {
+	req, err := http.NewRequestWithContext(ctx, method, o.market+path, bytes.NewReader([]byte(body)))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", authorization)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: %s", method, path, resp.Status)
+	}
+	return json.NewDecoder(resp.Body).Decode(answer)
+}
