@@ -1,7 +1,10 @@
-# make demo   release the example app into a local world, twice, and verify it
-# make test   all tests
-# make lint   formatting, vet, staticcheck, tidy modules, workflows
-# make build  bin/mrelease
+# make demo     release the example apps into a local world, twice, and verify them
+# make test     all tests
+# make lint     formatting, vet, staticcheck, tidy modules, workflows
+# make build    bin/mrelease
+# make kill     kill a release at every step and at random, and finish it by running it again
+# make rebuild  build an example twenty times, on five hosts and with four builders
+# make fuzz     each fuzz target for FUZZTIME
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -15,7 +18,7 @@ LDFLAGS := -s -w -buildid=
 PACKAGES := ./...
 TOOLS := act actionlint staticcheck
 
-.PHONY: build demo test test-go test-sandbox fuzz lint setup clean FORCE
+.PHONY: rebuild build demo test test-go test-sandbox fuzz lint setup clean FORCE
 
 build: bin/mrelease
 
@@ -38,6 +41,12 @@ bin/scone: FORCE
 $(addprefix bin/,$(TOOLS)): bin/%: tools/go.mod
 	@echo "compiling $@"
 	@cd tools && $(GO) build -trimpath -o ../$@ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' tool | grep '/$*$$')
+
+CLIENTS := buildctl buildkitd cosign rootlesskit
+
+$(addprefix bin/,$(CLIENTS)): bin/%: tools/clients/go.mod
+	@echo "compiling $@ (minutes the first time)"
+	@cd tools/clients && $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o ../../$@ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' tool | grep '/$*$$')
 
 # setup installs what a fresh Debian machine lacks; asks sudo when not root.
 setup: sandbox/node_modules/.package-lock.json
@@ -64,6 +73,10 @@ test-go:
 test-sandbox: setup bin/mrelease bin/act build/base
 	cd sandbox && $(GO) test -timeout 20m ./...
 
+rebuild: setup bin/mrelease build/base bin/buildkitd bin/rootlesskit
+	@command -v newuidmap >/dev/null || { echo "installing uidmap"; apt-get install -y -qq --no-install-recommends uidmap; }
+	cd sandbox && $(GO) test -tags rebuild -timeout 20m -count=1 ./rebuild
+
 # fuzz gives each fuzz target some time; the corpora that it finds are kept by Go's cache.
 FUZZTIME ?= 20s
 fuzz:
@@ -73,7 +86,7 @@ fuzz:
 lint: bin/staticcheck bin/actionlint
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	@for m in . sandbox; do (cd $$m && $(GO) vet ./... && $(CURDIR)/bin/staticcheck ./...) || exit 1; done
-	@for m in . sandbox tools; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
+	@for m in . sandbox tools tools/clients; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
 	@bin/actionlint -shellcheck= -pyflakes=
 
 clean:
