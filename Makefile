@@ -16,7 +16,7 @@ export CGO_ENABLED := 0
 LDFLAGS := -s -w -buildid=
 
 PACKAGES := ./...
-TOOLS := act actionlint staticcheck
+TOOLS := act actionlint gotestsum staticcheck
 
 .PHONY: rebuild build demo test test-go test-sandbox fuzz lint setup clean FORCE
 
@@ -62,26 +62,30 @@ sandbox/node_modules/.package-lock.json: sandbox/package-lock.json
 build/base: setup bin/baseimage bin/scone
 	@bin/baseimage --out $@
 
-demo: setup bin/mrelease bin/sandbox build/base
+# The root file system of the base image is made while the compiler runs.
+demo: setup
+	@$(MAKE) --no-print-directory -j3 bin/mrelease bin/sandbox build/base
 	@bin/sandbox --base build/base -- examples/demo.sh
 
-test: setup bin/mrelease bin/act build/base test-go test-sandbox
+GOTEST = $(CURDIR)/bin/gotestsum --format pkgname-and-test-fails --
 
-test-go:
-	$(GO) test -timeout 20m ./...
+test: test-go test-sandbox
 
-test-sandbox: setup bin/mrelease bin/act build/base
-	cd sandbox && $(GO) test -timeout 20m ./...
+test-go: setup bin/gotestsum
+	$(GOTEST) -timeout 20m ./...
 
-rebuild: setup bin/mrelease build/base bin/buildkitd bin/rootlesskit
+test-sandbox: setup bin/gotestsum bin/mrelease bin/act build/base
+	cd sandbox && $(GOTEST) -timeout 30m ./...
+
+rebuild: setup bin/gotestsum bin/mrelease build/base bin/buildkitd bin/rootlesskit
 	@command -v newuidmap >/dev/null || { echo "installing uidmap"; apt-get install -y -qq --no-install-recommends uidmap; }
-	cd sandbox && $(GO) test -tags rebuild -timeout 20m -count=1 ./rebuild
+	cd sandbox && $(GOTEST) -tags rebuild -timeout 20m -count=1 ./rebuild
 
 # fuzz gives each fuzz target some time; the corpora that it finds are kept by Go's cache.
 FUZZTIME ?= 20s
 fuzz:
 	@for p in $$($(GO) list ./...); do for t in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-	$(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) $$p; done; done
+	$(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$p || exit 1; done; done
 
 lint: bin/staticcheck bin/actionlint
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }

@@ -37,7 +37,7 @@ func (s Source) Copy(ctx context.Context, dir string, shift Shift) (Source, erro
 	c := copier{shift: shift, source: s}
 	twin := s
 	twin.Context, twin.Contexts = filepath.Join(dir, "context"), map[string]string{}
-	if err := c.tree(ctx, s.Context, s.ignoreFile(), twin.Context); err != nil {
+	if err := c.tree(ctx, s.Context, twin.Context, s.ignoreFile()); err != nil {
 		return Source{}, err
 	}
 	twin.Dockerfile = filepath.Join(dir, "dockerfile", filepath.Base(s.path()))
@@ -50,7 +50,7 @@ func (s Source) Copy(ctx context.Context, dir string, shift Shift) (Source, erro
 			continue
 		}
 		twin.Contexts[name] = filepath.Join(dir, "context"+strconv.Itoa(len(twin.Contexts)))
-		if err := c.tree(ctx, value, filepath.Join(value, ".dockerignore"), twin.Contexts[name]); err != nil {
+		if err := c.tree(ctx, value, twin.Contexts[name], filepath.Join(value, ".dockerignore")); err != nil {
 			return Source{}, err
 		}
 	}
@@ -85,7 +85,7 @@ type found struct {
 
 // tree copies what the ignore file leaves of a folder, and the ignore file: the
 // builder asks for it although it may name itself.
-func (c copier) tree(ctx context.Context, from, ignore, to string) error {
+func (c copier) tree(ctx context.Context, from, to, ignore string) error {
 	all, err := c.list(ctx, from, ignore)
 	if err != nil {
 		return fmt.Errorf("reading %q: %w", from, err)

@@ -61,7 +61,7 @@ func (s Source) read(ctx context.Context) (in inputs, err error) {
 	if in.frontend, err = s.readFrontend(in.dockerfile); err != nil {
 		return inputs{}, err
 	}
-	if in.context, err = s.readTree(ctx, s.Context, s.ignoreFile()); err != nil {
+	if in.context, err = s.readTree(ctx, s.Context, s.ignoreFile(), s.Ignore...); err != nil {
 		return inputs{}, err
 	}
 	in.contexts = make(map[string]namedContext, len(s.Contexts))
@@ -142,11 +142,12 @@ func readIgnore(path string) ([]string, error) {
 
 // readTree walks a folder with the filter that BuildKit's file transfer puts
 // over it, so that it sees what will be sent.
-func (s Source) readTree(ctx context.Context, root, ignore string) (tree, error) {
+func (s Source) readTree(ctx context.Context, root, ignore string, more ...string) (tree, error) {
 	excludes, err := readIgnore(ignore)
 	if err != nil {
 		return tree{}, err
 	}
+	excludes = append(excludes, more...)
 	normal, err := newNormalFS(root, s.Epoch)
 	if err != nil {
 		return tree{}, err

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	runc "github.com/containerd/go-runc"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
@@ -48,8 +49,7 @@ func victim(ctx context.Context, act, world string, args []string) error {
 		return err
 	}
 	if act == "run" {
-		folder, digest, _ := strings.Cut(strings.TrimPrefix(args[0], "oci-layout://"), "@")
-		image, err := layout.Path(folder).Image(must(v1.NewHash(digest)))
+		image, err := layout.Path(args[0]).Image(must(v1.NewHash(args[1])))
 		if err != nil {
 			return err
 		}
@@ -94,6 +94,11 @@ func killDuring(t *testing.T, act, world string, args ...string) {
 func revive(t *testing.T, world string) *buildkit.Builder {
 	t.Helper()
 	alive := containers(t, world)
+	t.Cleanup(func() {
+		for _, c := range alive { // gone, unless this test fails
+			_ = (&runc.Runc{Command: runtime()}).Delete(context.Background(), c.ID, &runc.DeleteOpts{Force: true})
+		}
+	})
 	if mounts := len(leftovers(t, world)) - len(alive); len(alive) != 1 || mounts < 2 {
 		t.Errorf("the killed process left %d containers and %d mounts: this tests too little", len(alive), mounts)
 	}
@@ -142,7 +147,8 @@ func TestAKilledRunIsCleanedUp(t *testing.T) {
 	t.Parallel()
 	shared(t) // skips where containers cannot run
 	world := t.TempDir()
-	killDuring(t, "run", world, reference(t, does(t, "hang")))
+	folder, digest, _ := strings.Cut(strings.TrimPrefix(reference(t, does(t, "hang")), "oci-layout://"), "@")
+	killDuring(t, "run", world, folder, digest)
 	b := revive(t, world)
 	equal(t, "the next run", run(t, b, does(t, "print", "alive")).stdout, "alive\n")
 }

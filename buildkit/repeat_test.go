@@ -125,6 +125,28 @@ func TestCacheDoesNotShow(t *testing.T) {
 	equal(t, "manifest without the cache", anew.manifest(), cold.manifest())
 }
 
+// In a container, the temporary folder often lies on an overlay, on which no
+// other overlay can be mounted.
+func TestAFileSystemWithoutOverlayMakesTheSameImage(t *testing.T) {
+	t.Parallel()
+	common := shared(t)
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for _, name := range []string{"lower", "upper", "work", "merged"} {
+		check(t, os.Mkdir(at(name), 0o755))
+	}
+	check(t, unix.Mount("overlay", at("merged"), "overlay", 0, "lowerdir="+at("lower")+",upperdir="+at("upper")+",workdir="+at("work")))
+	// Detached, as containerd leaves a deleted file open until it is collected.
+	t.Cleanup(func() { check(t, unix.Unmount(at("merged"), unix.MNT_DETACH)) })
+	opts := buildkit.Options{Builder: buildkit.Embedded, State: at("merged/state")}
+	equal(t, "how layers are kept", must(buildkit.Probe(t.Context(), opts)).Layers, "native")
+
+	b := open(t, opts)
+	src := source(t, "FROM program\nCOPY . /app\nRUN [\"/program\", \"write\", \"/app/made\", \"1\"]\n", files{"folder/file": "1"})
+	equal(t, "manifest", build(t, b, src).manifest(), build(t, common, src).manifest())
+	equal(t, "run", run(t, b, does(t, "print", "alive")).stdout, "alive\n")
+}
+
 func TestAnotherEpochIsAnotherImage(t *testing.T) {
 	t.Parallel()
 	b := shared(t)

@@ -96,10 +96,10 @@ func CheckToolchain(ref string) error {
 
 // Material returns the toolchain as what the sealed image was made with.
 func (s Seal) Material() Material {
-	uri, d, _ := strings.Cut(s.Toolchain, "@")
-	if strings.HasPrefix(uri, schemeLayout) {
-		uri = "toolchain" // the folder is this machine's own affair
+	if _, d, err := parseLayout(s.Toolchain); err == nil {
+		return Material{"toolchain", d} // the folder is this machine's own affair
 	}
+	uri, d, _ := strings.Cut(s.Toolchain, "@")
 	return Material{uri, digest.Digest(d)}
 }
 
@@ -213,8 +213,8 @@ func (s Seal) tools() llb.State {
 	if ref, ok := strings.CutPrefix(s.Toolchain, schemeImage); ok {
 		tools = llb.Image(ref, llb.WithCustomName("load toolchain"))
 	} else {
-		_, digest, _ := strings.Cut(s.Toolchain, "@")
-		tools = llb.OCILayout("local/toolchain@"+digest, llb.OCIStore("", toolStore), llb.WithCustomName("load toolchain"))
+		_, digest, _ := parseLayout(s.Toolchain) // checked by Validate
+		tools = llb.OCILayout("local/toolchain@"+digest.String(), llb.OCIStore("", toolStore), llb.WithCustomName("load toolchain"))
 	}
 	// The tools need no device in this mode, and a container under construction
 	// has none.

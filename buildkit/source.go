@@ -39,6 +39,8 @@ const (
 type Source struct {
 	// Context is the folder that COPY and ADD read. Its .dockerignore holds.
 	Context string
+	// Ignore are more patterns, as in .dockerignore, of what Context is without.
+	Ignore []string
 	// Dockerfile is a path; empty means the file "Dockerfile" in Context. A
 	// file of the same name with ".dockerignore" appended takes the place of
 	// the context's .dockerignore.
@@ -171,11 +173,12 @@ func checkContext(key, value string) error {
 
 // parseLayout splits "oci-layout:///FOLDER@DIGEST".
 func parseLayout(value string) (folder string, d digest.Digest, err error) {
-	folder, hex, _ := strings.Cut(strings.TrimPrefix(value, schemeLayout), "@")
-	if d, err = digest.Parse(hex); err != nil {
+	rest := strings.TrimPrefix(value, schemeLayout)
+	at := strings.LastIndexByte(rest, '@') // a folder may have one in its name
+	if d, err = digest.Parse(rest[at+1:]); err != nil {
 		return "", "", fmt.Errorf("parsing %q: %w", value, err)
 	}
-	if !filepath.IsAbs(folder) {
+	if folder = rest[:max(at, 0)]; !filepath.IsAbs(folder) {
 		return "", "", fmt.Errorf("parsing %q: %q is not an absolute path", value, folder)
 	}
 	return folder, d, nil

@@ -1,31 +1,47 @@
 #!/bin/bash
 # The demo: run by `make demo` inside the sandbox, whose folder is in
-# MRELEASE_SANDBOX. It releases the example app, releases it again from an empty
-# build state, and verifies the record.
+# MRELEASE_SANDBOX. It releases an app, releases it again from an empty build
+# state, and verifies the record; then an app that mrelease seals itself; and it
+# builds both twice to show that they can be reproduced.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/bin:$PATH"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-config=(--config examples/hello-python/mrelease.yaml --config "$MRELEASE_SANDBOX/mrelease.yaml")
 # A fixed time, so that the demo also runs in a source archive without git.
-release=(mrelease release "${config[@]}" --version 1.0.0 --source-date-epoch 1700000000)
+export SOURCE_DATE_EPOCH=1700000000
+
+# run APP STATE COMMAND... runs mrelease for an example.
+run() {
+	local app=$1 state=$2
+	shift 2
+	MRELEASE_STATE="$work/$state" mrelease "$@" --config "examples/$app/mrelease.yaml" --config "$MRELEASE_SANDBOX/mrelease.yaml"
+}
 
 title() { printf '\n== %s\n$ mrelease %s\n' "$1" "$2" >&2; }
 started=$SECONDS
-
 rm -rf dist
-title "1. Release the app" "release --version 1.0.0"
-MRELEASE_STATE="$work/first" "${release[@]}"
+
+title "1. Release an app" "release --version 1.0.0"
+run hello-python first release --version 1.0.0
 cp dist/record.json "$work/first.json"
 
 title "2. Release it again, from an empty build state" "release --version 1.0.0"
-MRELEASE_STATE="$work/second" "${release[@]}"
+run hello-python second release --version 1.0.0
 cmp "$work/first.json" dist/record.json
 echo "both runs wrote the same record" >&2
 
 title "3. Verify the record" "verify dist/record.json"
-MRELEASE_STATE="$work/second" mrelease verify "${config[@]}" dist/record.json
+run hello-python second verify dist/record.json
+
+title "4. Release an app that mrelease seals" "release --version 1.0.0"
+MRELEASE_RECORD=dist/hello-binaryfs.json run hello-binaryfs first release --version 1.0.0 --image "$SANDBOX_REGISTRY/hello-binaryfs"
+
+title "5. Reproduce the first: its seal is random, what it measures is not" "reproduce"
+run hello-python third reproduce --version 1.0.0 --progress quiet
+
+title "6. Reproduce the second: all of it" "reproduce"
+run hello-binaryfs third reproduce --version 1.0.0 --progress quiet
 
 printf '\ndone in %d s; the record is dist/record.json\n' "$((SECONDS - started))" >&2

@@ -58,7 +58,7 @@ type enclaveConfig struct {
 	Seal       sealMode       `yaml:"seal" doc:"who seals the image: dockerfile (its own steps), or mrelease with fspf or binary-fs"`
 	Toolchain  string         `yaml:"toolchain" doc:"image with the tools for sealing: docker-image://NAME@sha256:DIGEST or oci-layout:///FOLDER@sha256:DIGEST"`
 	Regions    list           `yaml:"regions" doc:"folders that the seal protects; with fspf /usr, /bin, /lib, /sbin and /app when not set, with binary-fs /app"`
-	Program    string         `yaml:"program" doc:"with seal binary-fs: path of the enclave's program in the image, the file itself and no link"`
+	Program    string         `yaml:"program" doc:"with seal binary-fs: path of the enclave's program in the image"`
 	Stack      size           `yaml:"stack" doc:"with seal binary-fs: stack of a thread"`
 	Dlopen     uint64         `yaml:"dlopen" doc:"with seal binary-fs: 0 loads no libraries at run time, 1 protected ones, 2 any"`
 	Mprotect   bool           `yaml:"mprotect" doc:"with seal binary-fs: the program may change the protection of its pages"`

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
 	"github.com/mrelease/mrelease/publish/chain"
@@ -21,6 +22,7 @@ import (
 const (
 	exitUnexpected  = 1
 	exitUsage       = 2  // command line or configuration
+	exitDiffers     = 10 // the build is not reproducible
 	exitMeasurement = 11 // the image does not measure, or measures to something else
 	exitSignature   = 12 // of an image or a record
 	exitChain       = 13 // the chain holds, or is, something else
@@ -91,6 +93,14 @@ func rules() []rule {
 			return n.Command
 		}},
 		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, say("correct the step above and run again; finished steps are cached")},
+
+		{is[*irreproducibleError], "E-NOT-REPRODUCIBLE", exitDiffers, func(err error) string {
+			var i *irreproducibleError
+			errors.As(err, &i)
+			return i.remedy()
+		}},
+		{is[*lock.DriftError], "E-ENCLAVE-DRIFT", exitMeasurement, say("mrelease accept (when the changes above are meant; then commit " + lock.Name + ")")},
+		{is[*lock.Error], "E-LOCK", exitUsage, say("take " + lock.Name + " from git again, or delete it and run mrelease accept")},
 
 		{is[*buildkit.NoProgramError], "E-MEASURE-ENTRYPOINT", exitMeasurement, say("give the Dockerfile an ENTRYPOINT that starts the enclave's own program")},
 		{is[*enclave.MismatchError], "E-ENCLAVE-CHANGED", exitMeasurement, say("the file was changed after it was signed, or carries the signature of another enclave: sign it again, or take it from its maker again")},

@@ -179,6 +179,9 @@ func (r *release) measure(ctx context.Context) error {
 	if err := r.checkSignature(); err != nil {
 		return err
 	}
+	if err := r.checkDrift(ctx, r.cfg, r.image, r.enclave.MRENCLAVE); err != nil {
+		return err
+	}
 	if r.enclave.Portable || r.found {
 		return nil
 	}

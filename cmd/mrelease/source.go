@@ -91,6 +91,7 @@ func (a *app) readSource(cfg config) (source, error) {
 		return source{}, err
 	}
 	s.Source = cfg.source()
+	s.Ignore = a.ignoredLock(s.Context)
 	s.Secrets, s.Epoch = secrets, epoch
 	s.NoCache, s.Keychain = a.build.noCache, authn.DefaultKeychain
 	s.Purpose = cfg.purpose(s.Version)

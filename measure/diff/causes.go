@@ -22,13 +22,14 @@ type rule struct {
 	matches    func(Change, facts) bool
 }
 
-const randomSeal = "random seal"
+// RandomSeal is the cause of what differs by design.
+const RandomSeal = "random seal"
 
 // rules are the known causes, the gravest first. The cures for what package
 // managers leave behind were tried: with them two builds are equal.
 func rules(epochs [2]int64) []rule {
 	return []rule{
-		{randomSeal, "none is needed: the seal's key is a new one each time; compare the unsealed digest and the MRENCLAVE",
+		{RandomSeal, "none is needed: the seal's key is a new one each time; compare the unsealed digest and the MRENCLAVE",
 			func(c Change, _ facts) bool { return c.Random }},
 		{"base image moved", "pin the base image by its digest: build.bases in mrelease.yaml, or FROM name@sha256:…",
 			func(_ Change, f facts) bool { return f.base }},

@@ -15,6 +15,15 @@ func (r Report) WriteText(w io.Writer, limit int) error {
 	var b strings.Builder
 	r.Config.write(&b, "config")
 	r.Manifest.write(&b, "manifest")
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	return r.WriteDetails(w, limit)
+}
+
+// WriteDetails writes the text without the verdicts.
+func (r Report) WriteDetails(w io.Writer, limit int) error {
+	var b strings.Builder
 	writeFields(&b, "setting", r.Settings, limit)
 	writeFields(&b, "annotation", r.Annotations, limit)
 	for _, l := range r.Layers {

@@ -40,7 +40,7 @@ func Drift(older, newer Lock) []Change {
 	if len(older.Toolchains) > 0 && len(newer.Toolchains) > 0 {
 		all = append(all, diff(older.Toolchains, newer.Toolchains, toolchainChange)...)
 	}
-	all = append(all, diff(older.Settings, newer.Settings, settingChange)...)
+	all = append(all, diff(known(older, newer), known(newer, older), settingChange)...)
 	all = append(all, diff(older.Packages, newer.Packages, packageChange)...)
 	all = append(all, diff(older.Program, newer.Program, fileChange)...)
 	folders := diff(older.Folders, newer.Folders, fileChange)
@@ -49,6 +49,19 @@ func Drift(older, newer Lock) []Change {
 	}
 	all = append(all, folders...)
 	return append(all, results(older, newer, len(all) > 0)...)
+}
+
+// known returns the settings of a lock that another one would state too.
+func known(l, other Lock) map[string]string {
+	if l.Partial == other.Partial {
+		return l.Settings
+	}
+	both := maps.Clone(l.Settings)
+	maps.DeleteFunc(both, func(key, _ string) bool {
+		_, there := other.Settings[key]
+		return !there
+	})
+	return both
 }
 
 // Measured returns the changes of a measurement or its inputs.

@@ -46,6 +46,10 @@ type Lock struct {
 	Folders map[string]string `json:"folders"`
 	// Packages are the versions of what is installed: "deb libc6".
 	Packages map[string]string `json:"packages"`
+
+	// Partial says that the lock was made of an image alone: the settings that
+	// only a configuration has are not known. It is not written.
+	Partial bool `json:"-"`
 }
 
 // Encode writes a lock in its one form: indented JSON, keys sorted, a line feed
@@ -183,4 +187,16 @@ func (l Lock) WriteFile(path string) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// Keep returns the lock with what it does not know and an older one of the same
+// release does: an image alone does not tell what it was made from.
+func (l Lock) Keep(older Lock) Lock {
+	if len(l.Bases) == 0 {
+		l.Bases = older.Bases
+	}
+	if len(l.Toolchains) == 0 && l.Settings["seal"] == older.Settings["seal"] {
+		l.Toolchains = older.Toolchains
+	}
+	return l
 }

@@ -92,8 +92,8 @@ func (m Client) Order(ctx context.Context, hash common.Hash) (*Order, error) {
 
 // Publish puts a signed order into the book. Its owner logs in by signing a
 // challenge, which the market hands out to every caller for an address and
-// takes once: with another job of the same wallet the answer may be 403, and a
-// second challenge is tried.
+// takes once: with other jobs of the same wallet the answer may be 403, and
+// another challenge is tried.
 func (m Client) Publish(ctx context.Context, w chain.Wallet, order poco.SignedAppOrder) error {
 	body, err := json.Marshal(struct {
 		Order poco.SignedAppOrder `json:"order"`
@@ -101,12 +101,17 @@ func (m Client) Publish(ctx context.Context, w chain.Wallet, order poco.SignedAp
 	if err != nil {
 		return fmt.Errorf("encoding order: %w", err)
 	}
-	err = m.publish(ctx, w, body)
-	if answered(err, http.StatusForbidden) && strings.Contains(err.Error(), "invalid authorization") {
+	for range maxLogins {
 		err = m.publish(ctx, w, body)
+		if !answered(err, http.StatusForbidden) || !strings.Contains(err.Error(), "invalid authorization") {
+			return err
+		}
 	}
 	return err
 }
+
+// maxLogins is how many jobs of a wallet may publish at the same time.
+const maxLogins = 8
 
 func (m Client) publish(ctx context.Context, w chain.Wallet, body []byte) error {
 	authorization, err := m.login(ctx, w)

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/cobra"
+
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/measure/lock"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+func (a *app) acceptCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "accept [RECORD|IMAGE]",
+		Short: "Accept what the enclave is measured from, for the releases to come",
+		Long: `accept writes ` + lock.Name + ` beside the configuration: the measured inputs and
+the measurement that releases must have from now on. Commit the file: a change of
+it is what a review of a release looks at. Without argument the source is built
+and measured; with the record of a release, or an image in a registry or the
+folder of an OCI layout, that is accepted.`,
+		Example: "  mrelease accept\n  mrelease accept dist/record.json",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.accept(c.Context(), args)
+		},
+	}
+	a.addBuildFlags(c)
+	return c
+}
+
+// acceptAnswer is the answer of mrelease accept --json.
+type acceptAnswer struct {
+	Schema  string        `json:"schema"`
+	Lock    string        `json:"lock"` // path
+	Created bool          `json:"created"`
+	Changes []lock.Change `json:"changes"`
+}
+
+func (a *app) accept(ctx context.Context, args []string) error {
+	cfg, err := a.load(purpose{Build: len(args) == 0})
+	if err != nil {
+		return err
+	}
+	before, err := a.readLock()
+	if err != nil {
+		return err
+	}
+	now, err := a.describeAccepted(ctx, cfg, args)
+	if err != nil {
+		return err
+	}
+	answer := acceptAnswer{Schema: "mrelease.accept/v1", Lock: a.lockPath(), Created: before == nil, Changes: []lock.Change{}}
+	if before != nil {
+		answer.Changes = append(answer.Changes, lock.Drift(*before, now)...)
+		now = now.Keep(*before)
+	}
+	if err := now.WriteFile(answer.Lock); err != nil {
+		return err
+	}
+	if a.json {
+		return printJSON(a.stdout, answer)
+	}
+	for _, c := range answer.Changes {
+		a.story.note("%s", c)
+	}
+	if !answer.Created && len(answer.Changes) == 0 {
+		a.story.note("nothing changed")
+	}
+	_, err = fmt.Fprintln(a.stdout, answer.Lock)
+	return err
+}
+
+// describeAccepted makes the lock of what is accepted.
+func (a *app) describeAccepted(ctx context.Context, cfg config, args []string) (lock.Lock, error) {
+	if len(args) == 1 && isFile(args[0]) {
+		return a.describeRecord(ctx, cfg, args[0])
+	}
+	builder, err := a.openBuilder(ctx)
+	if err != nil {
+		return lock.Lock{}, err
+	}
+	defer a.closeBuilder(builder)
+	spec := cfg.spec()
+	image, err := a.imageToMeasure(ctx, builder, cfg, &spec, args)
+	if err != nil {
+		return lock.Lock{}, err
+	}
+	enclave, err := a.measureImage(ctx, builder, image, spec)
+	if err != nil {
+		return lock.Lock{}, err
+	}
+	return a.describe(ctx, cfg, image, enclave.MRENCLAVE)
+}
+
+func (a *app) describe(ctx context.Context, cfg config, image v1.Image, m measure.MRENCLAVE) (l lock.Lock, err error) {
+	facts, err := cfg.lockFacts(image, m)
+	if err != nil {
+		return lock.Lock{}, err
+	}
+	err = a.story.step("describe", func() (string, error) {
+		l, err = lock.Describe(ctx, image, facts)
+		return fmt.Sprintf("%d programs and libraries, %d packages", len(l.Program), len(l.Packages)), err
+	})
+	return l, err
+}
+
+// describeRecord takes the measurement from the record, which the app's owner
+// signed, and the rest from the image that it names.
+func (a *app) describeRecord(ctx context.Context, cfg config, path string) (lock.Lock, error) {
+	rec, err := record.ReadFile(path)
+	if err != nil {
+		return lock.Lock{}, err
+	}
+	image, digest, err := pullRecorded(ctx, rec)
+	if err != nil {
+		return lock.Lock{}, err
+	}
+	var m measure.MRENCLAVE
+	if rec.Enclave.MRENCLAVE != nil {
+		m = *rec.Enclave.MRENCLAVE
+	}
+	l, err := a.describe(ctx, cfg, image, m)
+	l.Image = rec.Image.Reference + "@" + digest.DigestStr()
+	return l, err
+}
+
+// pullRecorded opens the image of a record, by its digest.
+func pullRecorded(ctx context.Context, rec record.Record) (v1.Image, name.Digest, error) {
+	tag, err := name.NewTag(rec.Image.Reference)
+	if err != nil {
+		return nil, name.Digest{}, fmt.Errorf("parsing reference: %w", err)
+	}
+	digest := tag.Digest(rec.Image.Digest.String())
+	image, err := registry.Client{Keychain: authn.DefaultKeychain}.Pull(ctx, digest)
+	return image, digest, err
+}

@@ -1,0 +1,163 @@
+package publishtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
+
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/sandbox/world"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// What a node and a market are asked by a first and a second release, line by
+// line: a change of the protocol is a change of testdata.
+func TestRequests(t *testing.T) {
+	w := startWorld(t)
+	for _, c := range []world.Chain{w.V6, w.V5} {
+		var log transcript
+		p := profile(w, c)
+		p.RPC, p.Market = log.record(t, "rpc", c.RPC), log.record(t, "market", w.Market)
+		client, owner := connect(t, p), wallet(t, 1)
+		var names []string
+		for _, act := range []string{"first", "second"} {
+			log.note(act + " release")
+			reg, err := chain.Register(t.Context(), client, owner, newApp(owner, "golden"), enclave)
+			if err != nil {
+				t.Fatal(err)
+			}
+			order := market.NewOrder(client.Domain(), reg.Address, market.Terms{Price: 7, Volume: 10, Tag: poco.TEE()})
+			offering, err := market.Offer(t.Context(), client, market.Client{URL: p.Market, ChainID: c.ID}, owner, order)
+			if err != nil {
+				t.Fatal(err)
+			}
+			names = []string{reg.Address.Hex(), "<app>", owner.Address.Hex(), "<owner>", c.Hub.Hex(), "<hub>", c.AppRegistry.Hex(), "<registry>", offering.Hash.Hex(), "<order>"}
+		}
+		compare(t, filepath.Join("testdata", "requests-"+c.Name+".golden"), log.text(names))
+	}
+}
+
+func compare(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got == string(want) {
+		return
+	}
+	gotLines, wantLines := strings.Split(got, "\n"), strings.Split(string(want), "\n")
+	for i := range max(len(gotLines), len(wantLines)) {
+		var g, w string
+		if i < len(gotLines) {
+			g = gotLines[i]
+		}
+		if i < len(wantLines) {
+			w = wantLines[i]
+		}
+		if g != w {
+			t.Fatalf("%s:%d (go test -update writes it anew)\n got %s\nwant %s", file, i+1, g, w)
+		}
+	}
+}
+
+// transcript is what services were asked, in order. The client of this test
+// makes one request after the other.
+type transcript struct{ lines []string }
+
+func (l *transcript) note(text string) { l.lines = append(l.lines, "# "+text) }
+
+// record stands before a service and writes down what it is asked.
+func (l *transcript) record(t *testing.T, service, backend string) (at string) {
+	t.Helper()
+	target, err := url.Parse(backend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		line := service + " " + r.Method + " " + r.URL.String() + " " + string(body)
+		if service == "rpc" {
+			line = service + " " + call(body)
+		}
+		if a := r.Header.Get("Authorization"); a != "" {
+			line += " authorization " + secrets.ReplaceAllString(a, "<hash>_<signature>_")
+		}
+		if n := len(l.lines); n == 0 || l.lines[n-1] != line { // a poll counts once
+			l.lines = append(l.lines, line)
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+var secrets = regexp.MustCompile(`^0x[0-9a-f]{64}_0x[0-9a-f]{130}_`)
+
+// call writes a JSON-RPC request without its number. Of a transaction the fees
+// are left out, which are the chain's at the time.
+func call(body []byte) string {
+	var request struct {
+		Method string
+		Params json.RawMessage
+	}
+	if err := json.Unmarshal(body, &request); err != nil {
+		return err.Error()
+	}
+	if request.Method != "eth_sendRawTransaction" {
+		return request.Method + " " + fees.ReplaceAllString(string(request.Params), "")
+	}
+	var raw []hexutil.Bytes
+	var tx types.Transaction
+	if err := json.Unmarshal(request.Params, &raw); err != nil || len(raw) != 1 {
+		return fmt.Sprintf("%s of %d transactions, %v", request.Method, len(raw), err)
+	}
+	if err := tx.UnmarshalBinary(raw[0]); err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%s type %d chain %s nonce %d to %s value %s data 0x%x", request.Method, tx.Type(), tx.ChainId(), tx.Nonce(), tx.To(), tx.Value(), tx.Data())
+}
+
+var fees = regexp.MustCompile(`"max(PriorityFee|Fee)PerGas":"0x[0-9a-f]+",?`)
+
+// text names the addresses and hashes, given as pairs, in any letter case and in
+// encoded arguments.
+func (l *transcript) text(names []string) string {
+	text := strings.Join(l.lines, "\n") + "\n"
+	for i := 0; i < len(names); i += 2 {
+		hex := strings.TrimPrefix(names[i], "0x")
+		text = regexp.MustCompile("(?i)0x"+hex).ReplaceAllString(text, names[i+1])
+		text = regexp.MustCompile("(?i)"+hex).ReplaceAllString(text, names[i+1])
+	}
+	return receipts.ReplaceAllString(text, `$1 ["<transaction>"]`)
+}
+
+// receipts matches the hash that a receipt is asked for by.
+var receipts = regexp.MustCompile(`(eth_getTransactionReceipt) \["0x[0-9a-f]{64}"\]`)

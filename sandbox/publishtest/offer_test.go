@@ -1,0 +1,122 @@
+package publishtest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/sandbox/fault"
+	"github.com/mrelease/mrelease/sandbox/world"
+)
+
+// seller is the owner of an app on a chain, and its market.
+type seller struct {
+	client *chain.Client
+	market market.Client
+	wallet chain.Wallet
+	app    chain.Registration
+}
+
+func sell(t *testing.T, w *world.World, c world.Chain) seller {
+	t.Helper()
+	s := seller{connect(t, profile(w, c)), market.Client{URL: w.Market, ChainID: c.ID}, wallet(t, 1), chain.Registration{}}
+	var err error
+	if s.app, err = chain.Register(t.Context(), s.client, s.wallet, newApp(s.wallet, "sold"), enclave); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// order is another one for each price.
+func (s seller) order(price uint64) poco.AppOrder {
+	return market.NewOrder(s.client.Domain(), s.app.Address, market.Terms{Price: price, Volume: 10, Tag: poco.TEE()})
+}
+
+// Parallel runs of one release publish one order.
+func TestOfferInParallel(t *testing.T) {
+	w := startWorld(t)
+	for _, c := range []world.Chain{w.V6, w.V5} {
+		s := sell(t, w, c)
+		var made [4]market.Offering
+		var errs [4]error
+		together(len(made), func(i int) {
+			made[i], errs[i] = market.Offer(t.Context(), s.client, s.market, s.wallet, s.order(1))
+		})
+		if err := errors.Join(errs[:]...); err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+		published := 0
+		for _, m := range made {
+			if m.Published {
+				published++
+			}
+			if m.Hash != made[0].Hash || m.Remaining != 10 {
+				t.Errorf("%s: offered %+v and %+v", c.Name, made[0], m)
+			}
+		}
+		if published != 1 {
+			t.Errorf("%s: published %d times, want once", c.Name, published)
+		}
+	}
+}
+
+// Orders of several releases with one wallet, whose jobs take each other's
+// challenges.
+func TestOfferOtherOrdersInParallel(t *testing.T) {
+	w := startWorld(t)
+	s := sell(t, w, w.V6)
+	var errs [4]error
+	together(len(errs), func(i int) {
+		_, errs[i] = market.Offer(t.Context(), s.client, s.market, s.wallet, s.order(uint64(i)))
+	})
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Error(err)
+	}
+}
+
+// A market that fails now and then is asked again; one that refuses is not.
+func TestOfferWithAFailingMarket(t *testing.T) {
+	w := startWorld(t)
+	s := sell(t, w, w.V6)
+	s.market.Patience = 3 * time.Second
+	for price, c := range []struct {
+		rule fault.Rule
+		want int // status of the error; -1: none, 0: no answer
+	}{
+		{fault.Rule{Method: "GET", Status: 500}, -1},
+		{fault.Rule{Method: "GET", Status: 429}, -1},
+		{fault.Rule{Method: "POST", Status: 503}, -1},
+		{fault.Rule{Method: "POST", Drop: true}, -1},
+		{fault.Rule{Method: "POST", Drop: true, After: true}, -1},
+		{fault.Rule{Method: "GET", Path: "/challenge", Hang: true}, -1},
+		{fault.Rule{Method: "POST", Status: 403, Body: `{"ok":false,"error":"invalid authorization"}`}, -1},
+		{fault.Rule{Method: "POST", Status: 403, Body: `{"ok":false,"error":"invalid authorization"}`, Times: 99}, 403},
+		{fault.Rule{Method: "POST", Status: 400, Body: `{"ok":false,"error":"no"}`}, 400},
+		{fault.Rule{Method: "GET", Status: 500, Times: 4}, 500},
+		{fault.Rule{Method: "GET", Hang: true, Times: 9}, 0},
+	} {
+		c.rule.Service = "market"
+		if err := w.Faults.Add(c.rule); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		offering, err := market.Offer(t.Context(), s.client, s.market, s.wallet, s.order(uint64(price)))
+		if took := time.Since(start); took > 2*s.market.Patience+time.Second {
+			t.Errorf("%+v: it took %s", c.rule, took)
+		}
+		w.Faults.Clear()
+		if c.want >= 0 {
+			var refused *market.Error
+			if !errors.As(err, &refused) || refused.Status != c.want {
+				t.Errorf("%+v: %v, want a *market.Error of status %d", c.rule, err, c.want)
+			}
+			offering, err = market.Offer(t.Context(), s.client, s.market, s.wallet, s.order(uint64(price)))
+		}
+		if err != nil || !offering.Published && !c.rule.After {
+			t.Errorf("%+v: %+v, %v", c.rule, offering, err)
+		}
+	}
+}
