@@ -45,7 +45,7 @@ func TestAFileThatChangesDuringTheBuildIsRefused(t *testing.T) {
 				}
 			})
 			start := time.Now()
-			err, _ := fail(t, b, src)
+			_, err := fail(t, b, src)
 			contains(t, "error", err.Error(), `sending "file"`)
 			if took := time.Since(start); took > 10*time.Second {
 				t.Errorf("it took %s to say so", took)

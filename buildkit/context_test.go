@@ -155,7 +155,7 @@ func TestRegistryCredentials(t *testing.T) {
 	hub := (&registry{password: "open sesame"}).serve(t)
 	hub.push(t, image(t, v1.Config{}, files{"version": "1"}))
 	src := source(t, "FROM "+hub.host+"/base:1\n", nil)
-	err, _ := fail(t, b, src)
+	_, err := fail(t, b, src)
 	contains(t, "error without credentials", err.Error(), "401")
 	src.Keychain = hub
 	equal(t, "base", contents(t, build(t, b, src).Image)["version"], "1")

@@ -32,7 +32,7 @@ RUN ["/program", "say", "one\ntwo\n", \
      "three\n", "7"]
 RUN ["/program", "print", "never"]
 `, nil)
-	err, log := fail(t, shared(t), src)
+	log, err := fail(t, shared(t), src)
 	got := failed(t, err)
 	equal(t, "Dockerfile", got.Dockerfile, filepath.Join(src.Context, "Dockerfile"))
 	equal(t, "line", got.Line, 4)
@@ -54,7 +54,7 @@ RUN ["/program", "print", "never"]
 
 func TestTheOutputOfAnErrorIsItsLastLines(t *testing.T) {
 	src := source(t, "FROM program\nRUN [\"/program\", \"say\", \""+strings.Repeat(`line\n`, 30)+"the last\", \"\", \"1\"]\n", nil)
-	err, log := fail(t, shared(t), src)
+	log, err := fail(t, shared(t), src)
 	got := failed(t, err)
 	equal(t, "number of lines", len(got.Output), 20)
 	equal(t, "last line", got.Output[19], "the last")
@@ -78,7 +78,7 @@ func TestWhatCannotBeBuilt(t *testing.T) {
 		"no registry":         {"FROM 127.0.0.1:1/base:1\n", 1, "FROM 127.0.0.1:1/base:1", "refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err, _ := fail(t, b, source(t, c.dockerfile, nil))
+			_, err := fail(t, b, source(t, c.dockerfile, nil))
 			got := failed(t, err)
 			equal(t, "line", got.Line, c.line)
 			equal(t, "instruction", got.Instruction, c.instruction)
@@ -90,7 +90,7 @@ func TestWhatCannotBeBuilt(t *testing.T) {
 func TestAMissingTargetFails(t *testing.T) {
 	src := source(t, "FROM scratch AS app\n", nil)
 	src.Target = "other"
-	err, _ := fail(t, shared(t), src)
+	_, err := fail(t, shared(t), src)
 	contains(t, "text", failed(t, err).Error(), "other")
 }
 
@@ -115,7 +115,7 @@ func TestAnInvalidSourceIsRefusedAsAWhole(t *testing.T) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Error("a missing file is no fs.ErrNotExist")
 	}
-	failure, _ := fail(t, shared(t), src)
+	_, failure := fail(t, shared(t), src)
 	equal(t, "error of the build", failure.Error(), err.Error())
 	_, digestErr := src.Digest(t.Context())
 	equal(t, "error of the digest", digestErr.Error(), err.Error())

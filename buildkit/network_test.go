@@ -20,7 +20,7 @@ func TestANetworkOfNoneIsNone(t *testing.T) {
 	build(t, b, src)
 
 	src.Network = buildkit.NetworkNone
-	err, _ = fail(t, b, src)
+	_, err = fail(t, b, src)
 	contains(t, "output", fmt.Sprint(failed(t, err).Output), "connection refused")
 	src = source(t, "FROM program\nRUN [\"/program\", \"interfaces\"]\n", nil)
 	src.Network, src.NoCache = buildkit.NetworkNone, true

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
 	"github.com/mrelease/mrelease/buildkit"
@@ -145,6 +146,17 @@ func TestAFileSystemWithoutOverlayMakesTheSameImage(t *testing.T) {
 	src := source(t, "FROM program\nCOPY . /app\nRUN [\"/program\", \"write\", \"/app/made\", \"1\"]\n", files{"folder/file": "1"})
 	equal(t, "manifest", build(t, b, src).manifest(), build(t, common, src).manifest())
 	equal(t, "run", run(t, b, does(t, "print", "alive")).stdout, "alive\n")
+}
+
+// The umask is this process's: that of the user's shell must not get into an
+// image, nor keep a program that is not root's from its own root.
+func TestTheUmaskDoesNotShow(t *testing.T) {
+	common, before := shared(t), unix.Umask(0o077)
+	t.Cleanup(func() { unix.Umask(before) })
+	src, b := usual.write(t), open(t, buildkit.Options{})
+	equal(t, "manifest", build(t, b, src).manifest(), build(t, common, src).manifest())
+	config := v1.Config{Entrypoint: []string{"/program", "whoami"}, User: "1234"}
+	equal(t, "run", run(t, b, programImage(t, config)), ended{stdout: "1234 0 /\n"})
 }
 
 func TestAnotherEpochIsAnotherImage(t *testing.T) {

@@ -90,7 +90,7 @@ RUN --mount=type=secret,id=token,env=TOKEN ["/program", "environment"]
 RUN --mount=type=secret,id=token ["/program", "cat", "/run/secrets/token", "/missing"]
 `, nil)
 	src.Secrets = map[string][]byte{"token": []byte(secret)}
-	err, log := fail(t, b, src)
+	log, err := fail(t, b, src)
 	shut(t, b)
 	contains(t, "log", log, "TOKEN=***\n", "open /missing", "\n***\n")
 	var failed *buildkit.BuildError
@@ -109,6 +109,6 @@ RUN --mount=type=secret,id=token ["/program", "cat", "/run/secrets/token", "/mis
 
 func TestAMissingSecretFailsTheBuild(t *testing.T) {
 	src := source(t, "FROM program\nRUN --mount=type=secret,id=token,required ["+`"/program", "print"]`+"\n", nil)
-	err, _ := fail(t, shared(t), src)
+	_, err := fail(t, shared(t), src)
 	contains(t, "error", err.Error(), "token")
 }

@@ -171,18 +171,18 @@ func build(t *testing.T, b *buildkit.Builder, src buildkit.Source) made {
 }
 
 // fail builds what cannot be built and makes sure that nothing is left of it.
-func fail(t *testing.T, b *buildkit.Builder, src buildkit.Source) (error, string) {
+func fail(t *testing.T, b *buildkit.Builder, src buildkit.Source) (log string, err error) {
 	t.Helper()
 	parent := t.TempDir()
-	var log bytes.Buffer
-	_, err := b.Build(t.Context(), src, filepath.Join(parent, "image"), &log)
+	var printed bytes.Buffer
+	_, err = b.Build(t.Context(), src, filepath.Join(parent, "image"), &printed)
 	if err == nil {
-		t.Fatalf("the build succeeded and printed %q", &log)
+		t.Fatalf("the build succeeded and printed %q", &printed)
 	}
 	if left := names(t, parent); len(left) > 0 {
 		t.Errorf("the failed build left %q beside its output", left)
 	}
-	return err, log.String()
+	return printed.String(), err
 }
 
 func names(t *testing.T, dir string) []string {

@@ -87,7 +87,9 @@ type Engine struct {
 // or cleaned, or BuildKit refuses the runtime.
 func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 	Quiet(opts.Log)
-	apicaps.ExportedProduct = "buildkit"
+	if apicaps.ExportedProduct == "" { // builds of another engine may read it now
+		apicaps.ExportedProduct = "buildkit"
+	}
 	syscall.Umask(umask)
 	root, err := prepareRoot(opts.Root)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/big"
@@ -55,7 +56,7 @@ func owner(ts *testscript.TestScript, s *script, args []string) {
 	case "reclaim":
 		ts.Check(w.reclaim(ctx, common.Address(r.App.Address)))
 	case "sign":
-		wallet, err := chain.ParseKey(fmt.Sprintf("%064x", s.key.D))
+		wallet, err := chain.ParseKey(hex.EncodeToString(crypto.FromECDSA(s.key)))
 		ts.Check(err)
 		ts.Check(r.Sign(wallet))
 		ts.Check(r.WriteFile(ts.MkAbs(args[1])))
@@ -150,7 +151,7 @@ func (o owned) unpublish(ctx context.Context, hash common.Hash) error {
 		return err
 	}
 	digest := poco.ChallengeHash(o.chain.ID, challenge.Data.Message.Challenge)
-	wallet, err := chain.ParseKey(fmt.Sprintf("%064x", o.key.D))
+	wallet, err := chain.ParseKey(hex.EncodeToString(crypto.FromECDSA(o.key)))
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ type script struct {
 }
 
 func (s *script) secrets() []string {
-	return []string{walletPassword, cosignPassword, buildSecret, apiKey, registryPassword, fmt.Sprintf("%064x", s.key.D)}
+	return []string{walletPassword, cosignPassword, buildSecret, apiKey, registryPassword, hex.EncodeToString(crypto.FromECDSA(s.key))}
 }
 
 // setUp fills a script's folder: a Dockerfile and the program of its image, a
@@ -66,7 +66,7 @@ func setUp(env *testscript.Env, t tools, of *slot) error {
 		"MRELEASE_STATE": of.state, "MRELEASE_WALLET_PASSWORD": walletPassword, "COSIGN_PASSWORD": cosignPassword,
 		"SOURCE_DATE_EPOCH": "1700000000", "LICENSE": buildSecret,
 		"NAME": s.name, "REPOSITORY": s.repository, "REGISTRY": of.world.Registry, "PRIVATE": of.private, "EXAMPLES": t.examples, "BASE": t.base,
-		"OWNER": address.Hex(), "ADDRESS": hex.EncodeToString(address[:]), "RAW_KEY": fmt.Sprintf("%064x", key.D),
+		"OWNER": address.Hex(), "ADDRESS": hex.EncodeToString(address[:]), "RAW_KEY": hex.EncodeToString(crypto.FromECDSA(key)),
 		"WALLET_PASSWORD": walletPassword, "SIGN_PASSWORD": cosignPassword, "REGISTRY_PASSWORD": registryPassword,
 		"HUB": of.world.V6.Hub.Hex(), "APPS": of.world.V6.AppRegistry.Hex(), "RPC_HOST": strings.TrimPrefix(of.world.V6.RPC, "http://"),
 		"NO_REFERRERS": `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`,

@@ -168,7 +168,7 @@ func TestRegisterWaitsForAnEarlierRun(t *testing.T) {
 // startChain starts a chain with fees whose transactions can be held.
 func startChain(t *testing.T, rich common.Address) (*sandboxchain.Chain, world.Chain, poco.Chain) {
 	t.Helper()
-	coins := types.Account{Balance: big.NewInt(1e18)}
+	coins := types.Account{Balance: new(big.Int).Lsh(big.NewInt(1), 80)}
 	deployer := world.Key(0)
 	node, err := sandboxchain.Start(sandboxchain.Options{ID: 65535, Alloc: types.GenesisAlloc{rich: coins, crypto.PubkeyToAddress(deployer.PublicKey): coins}})
 	if err != nil {
