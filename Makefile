@@ -2,6 +2,7 @@
 # make test     all tests
 # make lint     formatting, vet, staticcheck, tidy modules, workflows
 # make build    bin/mrelease
+# make interop  cosign's and iexec's own programs judge what mrelease does
 # make kill     kill a release at every step and at random, and finish it by running it again
 # make rebuild  build an example twenty times, on five hosts and with four builders
 # make fuzz     each fuzz target for FUZZTIME
@@ -18,7 +19,7 @@ LDFLAGS := -s -w -buildid=
 PACKAGES := ./...
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: rebuild build demo test test-go test-sandbox fuzz lint setup clean FORCE
+.PHONY: interop rebuild build demo test test-go test-sandbox kill fuzz lint setup clean FORCE
 
 build: bin/mrelease
 
@@ -74,8 +75,20 @@ test: test-go test-sandbox
 test-go: setup bin/gotestsum
 	$(GOTEST) -timeout 20m ./...
 
+# Go's cache of test results does not see that bin/mrelease changed: -count=1.
 test-sandbox: setup bin/gotestsum bin/mrelease bin/act build/base
-	cd sandbox && $(GOTEST) -timeout 30m ./...
+	cd sandbox && $(GOTEST) -count=1 -timeout 30m ./...
+
+KILLS ?= 12
+kill: setup bin/gotestsum bin/mrelease build/base
+	cd sandbox && $(CURDIR)/bin/gotestsum --format testname -- -count=1 -timeout 30m -run '^TestKill$$' ./e2e -kills $(KILLS)
+
+sandbox/clients/node_modules/.package-lock.json: sandbox/clients/package-lock.json
+	@echo "installing iexec's command line, three versions, from npm"
+	@cd sandbox/clients && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.package-lock.json
+
+interop: setup bin/gotestsum bin/mrelease bin/cosign sandbox/clients/node_modules/.package-lock.json
+	cd sandbox && $(GOTEST) -tags interop -timeout 20m -count=1 ./interop
 
 rebuild: setup bin/gotestsum bin/mrelease build/base bin/buildkitd bin/rootlesskit
 	@command -v newuidmap >/dev/null || { echo "installing uidmap"; apt-get install -y -qq --no-install-recommends uidmap; }
@@ -89,7 +102,7 @@ fuzz:
 
 lint: bin/staticcheck bin/actionlint
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
-	@for m in . sandbox; do (cd $$m && $(GO) vet ./... && $(CURDIR)/bin/staticcheck ./...) || exit 1; done
+	@for m in . sandbox; do (cd $$m && $(GO) vet -tags interop,rebuild ./... && $(CURDIR)/bin/staticcheck -tags interop,rebuild ./...) || exit 1; done
 	@for m in . sandbox tools tools/clients; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
 	@bin/actionlint -shellcheck= -pyflakes=
 

@@ -1,0 +1,4 @@
+// Package interop holds tests, run by "make interop", in which programs written
+// by others are the judges of what mrelease does: cosign's own command line and
+// three versions of iExec's.
+package interop
