@@ -7,58 +7,81 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-func (s *stage) cosign(t *testing.T, fails bool, args ...string) string {
-	t.Helper()
-	stdout, stderr := s.run(t, program{
-		name: filepath.Join(s.bin, "cosign"), args: args, fails: fails,
-		env: []string{"COSIGN_PASSWORD=" + cosignPassword},
-	})
-	return stdout + stderr
+// Without these two files cosign would ask the public instance for its own.
+var nowhere = map[string]string{
+	"root.json":    `{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}`,
+	"signing.json": `{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json"}`,
 }
 
 // cosign's own program verifies what mrelease signed, and the other way round.
 func TestCosign(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
-	// Without these two files cosign would ask for the public instance's.
-	must(t, os.WriteFile(filepath.Join(s.dir, "root.json"), []byte(`{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}`), 0o644))
-	must(t, os.WriteFile(filepath.Join(s.dir, "config.json"), []byte(`{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json"}`), 0o644))
-	verify := []string{"verify", "--insecure-ignore-tlog", "--trusted-root", "root.json", "--new-bundle-format", "--key"}
-	iexec := newCLI(t, s, 9, s.V6)
+	for file, text := range nowhere {
+		must(t, os.WriteFile(filepath.Join(s.dir, file), []byte(text), 0o644))
+	}
+	ours := release{"ours", s.V6, legacyEnclave, "tee", 1, t.TempDir()}
+	writeWallet(t, ours.dir, ours.owner)
+	t.Run("verifies ours", func(t *testing.T) { s.cosignVerifies(t, ours) })
+	t.Run("signs for ours", func(t *testing.T) {
+		theirs := ours
+		theirs.name = "theirs"
+		s.cosignSigns(t, theirs)
+	})
+}
 
-	ours := release{name: "ours", chain: s.V6, enclave: "format: legacy", tag: "tee", keystore: iexec.dir}
-	rec := s.release(t, ours)
-	image := strings.TrimSuffix(rec.Image.Reference, ":1.0.0") + "@" + rec.Image.Digest.String()
-	if out := s.cosign(t, false, append(verify, "cosign.pub", image)...); !strings.Contains(out, rec.Image.Digest.String()) {
-		t.Errorf("cosign verified something else: %s", out)
+func (s *stage) cosignVerifies(t *testing.T, r release) {
+	rec := s.release(t, r)
+	tag, err := name.NewTag(rec.Image.Reference)
+	must(t, err)
+	verify := []string{"verify", "--insecure-ignore-tlog", "--trusted-root", "root.json", "--new-bundle-format", tag.Digest(rec.Image.Digest.String()).Name(), "--key"}
+	if said := s.cosign(t, append(verify, "cosign.pub")...); !strings.Contains(said, rec.Image.Digest.String()) {
+		t.Errorf("cosign verified something else: %s", said)
 	}
 	public, err := os.ReadFile(filepath.Join(s.dir, "cosign.pub"))
 	must(t, err)
 	if rec.Image.PublicKey != string(public) {
 		t.Errorf("the record's key is\n%s, cosign's is\n%s", rec.Image.PublicKey, public)
 	}
-	s.cosign(t, false, "generate-key-pair", "--output-key-prefix", "other")
-	s.cosign(t, true, append(verify, "other.pub", image)...)
-
-	// An image that cosign signed is signed: mrelease adds nothing.
-	theirs := ours
-	theirs.name = "theirs"
-	theirs.enclave = "format: legacy, timeout: 59s"
-	s.mrelease(t, theirs, "release", "--version", "1.0.0", "--progress", "quiet", "--dry-run")
-	pushed := s.push(t, theirs)
-	s.cosign(t, false, "sign", "--yes", "--key", "cosign.key", "--new-bundle-format", "--signing-config", "config.json", "--trusted-root", "root.json", pushed)
-	_, story := s.mrelease(t, theirs, "release", "--version", "1.0.0", "--progress", "quiet")
-	if !strings.Contains(story, "sign ") || !strings.Contains(line(story, "✓ sign"), "was there already") {
-		t.Errorf("mrelease did not find cosign's signature:\n%s", story)
-	}
+	s.cosign(t, "generate-key-pair", "--output-key-prefix", "other")
+	other := s.cosignRun(append(verify, "other.pub"))
+	other.fails = true
+	other.run(t)
 }
 
-func line(text, prefix string) string {
-	for l := range strings.Lines(text) {
-		if strings.HasPrefix(l, prefix) {
-			return l
+// cosignSigns lets cosign sign an image that is pushed already, as if a release
+// had been interrupted there: mrelease must find the signature and add nothing.
+func (s *stage) cosignSigns(t *testing.T, r release) {
+	s.mrelease(t, r, "release", "--version", "1.0.0", "--progress", "quiet", "--dry-run")
+	index, err := layout.ImageIndexFromPath(filepath.Join(r.dir, "dist", "image"))
+	must(t, err)
+	manifest, err := index.IndexManifest()
+	must(t, err)
+	image, err := index.Image(manifest.Manifests[0].Digest)
+	must(t, err)
+	tag, err := name.NewTag(s.Registry + "/" + r.name + ":1.0.0")
+	must(t, err)
+	must(t, remote.Write(tag, image))
+	digest := tag.Digest(manifest.Manifests[0].Digest.String())
+	s.cosign(t, "sign", "--yes", "--key", "cosign.key", "--new-bundle-format", "--signing-config", "signing.json", "--trusted-root", "root.json", digest.Name())
+
+	_, story := s.mrelease(t, r, "release", "--version", "1.0.0", "--progress", "quiet")
+	for line := range strings.Lines(story) {
+		if strings.HasPrefix(line, "✓ sign") && !strings.Contains(line, "was there already") {
+			t.Errorf("mrelease did not find cosign's signature:\n%s", story)
 		}
 	}
-	return ""
+	referrers, err := remote.Referrers(digest)
+	must(t, err)
+	list, err := referrers.IndexManifest()
+	must(t, err)
+	if len(list.Manifests) != 1 {
+		t.Errorf("the image has %d referrers, want cosign's signature only", len(list.Manifests))
+	}
 }

@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -17,24 +18,18 @@ import (
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
-// What the wallets and the signing key are locked with.
+// What the wallets and the signing keys are locked with.
 const (
 	walletPassword = "wallet"
 	cosignPassword = "cosign"
-)
-
-// The roles of a deal, by the account that plays them.
-const (
-	owner     = 1
-	pool      = 2
-	requester = 3
 )
 
 func address(account int) string {
 	return crypto.PubkeyToAddress(world.Key(account).PublicKey).Hex()
 }
 
-// stage is a world with a folder to work in.
+// stage is a world, and a folder with the source of an image and the key pair
+// that cosign made.
 type stage struct {
 	*world.World
 	dir string
@@ -49,21 +44,19 @@ func newStage(t *testing.T) *stage {
 	bin, err := filepath.Abs("../../bin")
 	must(t, err)
 	s := &stage{w, t.TempDir(), bin}
-	s.writeImage(t)
-	s.run(t, program{name: filepath.Join(bin, "cosign"), args: []string{"generate-key-pair"}, env: []string{"COSIGN_PASSWORD=" + cosignPassword}})
+	s.writeSource(t)
+	s.cosign(t, "generate-key-pair")
 	return s
 }
 
-// writeImage makes the source of a small image: one static program.
-func (s *stage) writeImage(t *testing.T) {
+// writeSource makes the source of a small image: one static program.
+func (s *stage) writeSource(t *testing.T) {
 	t.Helper()
-	must(t, os.MkdirAll(filepath.Join(s.dir, "context"), 0o755))
-	s.run(t, program{
-		name: "go", args: []string{"build", "-o", filepath.Join(s.dir, "context", "app"), "../e2e/testdata/app"},
-		env: []string{"CGO_ENABLED=0"}, dir: ".",
-	})
+	context := filepath.Join(s.dir, "context")
+	must(t, os.Mkdir(context, 0o755))
+	program{name: "go", args: []string{"build", "-o", filepath.Join(context, "app"), "../e2e/testdata/app"}, env: []string{"CGO_ENABLED=0"}, dir: "."}.run(t)
 	dockerfile := "FROM scratch\nENV MODE=hash SCONE_HEAP=1073741824\nCOPY app /app\nARG SEAL=fixed\nRUN [\"/app\", \"seal\"]\nENTRYPOINT [\"/app\"]\n"
-	must(t, os.WriteFile(filepath.Join(s.dir, "context", "Dockerfile"), []byte(dockerfile), 0o644))
+	must(t, os.WriteFile(filepath.Join(context, "Dockerfile"), []byte(dockerfile), 0o644))
 }
 
 // program is a run of a program.
@@ -71,71 +64,80 @@ type program struct {
 	name  string
 	args  []string
 	env   []string
-	dir   string // the stage's when empty
-	fails bool   // it must end with an error, whatever its exit code
+	dir   string
+	fails bool // it must end with an error
 }
 
-// run returns what a program printed on both outputs.
-func (s *stage) run(t *testing.T, p program) (stdout, stderr string) {
+// run returns what the program printed on both outputs.
+func (p program) run(t *testing.T) (stdout, stderr string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), p.name, p.args...)
-	cmd.Dir = p.dir
-	if cmd.Dir == "" {
-		cmd.Dir = s.dir
-	}
-	cmd.Env = append(os.Environ(), p.env...)
-	var out, errs strings.Builder
+	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), p.env...)
+	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); (err != nil) != p.fails {
-		t.Fatalf("%s %s: %v\n%s%s", filepath.Base(p.name), strings.Join(p.args, " "), err, out.String(), errs.String())
+		t.Fatalf("%s %s: %v\n%s%s", filepath.Base(p.name), strings.Join(p.args, " "), err, &out, &errs)
 	}
 	return out.String(), errs.String()
 }
 
-// release is what mrelease is asked to release.
+// release is what mrelease is asked to release, and where it runs.
 type release struct {
-	name     string // of the app and its repository
-	chain    world.Chain
-	enclave  string // the keys below enclave
-	tag      string
-	keystore string // folder
+	name         string // of the app and its repository
+	chain        world.Chain
+	enclave, tag string // of the configuration
+	owner        int
+	dir          string // the owner's wallet is in it
 }
 
 func (s *stage) config(r release) string {
 	c := r.chain
 	return fmt.Sprintf(`image: %s/%s
-build: {context: context}
+build: {context: %q}
 enclave: {%s}
 order: {tag: %q}
-sign: {key: cosign.key}
+sign: {key: %q}
 wallet: {keystore: %q, address: %q}
 chain: %s
 chains:
   %s: {id: %d, rpc: %q, hub: %q, market: %q, fees: %s, development: true}
-`, s.Registry, r.name, r.enclave, r.tag, r.keystore, address(owner), c.Name, c.Name, c.ID, c.RPC, c.Hub, s.Market, c.Fees)
+record: %s.json
+`, s.Registry, r.name, filepath.Join(s.dir, "context"), r.enclave, r.tag, filepath.Join(s.dir, "cosign.key"), r.dir, address(r.owner),
+		c.Name, c.Name, c.ID, c.RPC, c.Hub, s.Market, c.Fees, r.name)
 }
 
 // mrelease runs it with the configuration of a release.
 func (s *stage) mrelease(t *testing.T, r release, args ...string) (stdout, stderr string) {
 	t.Helper()
 	file := r.name + ".yaml"
-	must(t, os.WriteFile(filepath.Join(s.dir, file), []byte(s.config(r)), 0o600))
-	return s.run(t, program{
-		name: filepath.Join(s.bin, "mrelease"), args: append(args, "--config", file),
+	must(t, os.WriteFile(filepath.Join(r.dir, file), []byte(s.config(r)), 0o600))
+	return program{
+		name: filepath.Join(s.bin, "mrelease"), args: append(args, "--config", file), dir: r.dir,
 		env: []string{
-			"SOURCE_DATE_EPOCH=1700000000", "MRELEASE_STATE=" + filepath.Join(s.dir, "state"), "MRELEASE_RECORD=" + r.name + ".json",
+			"SOURCE_DATE_EPOCH=1700000000", "MRELEASE_STATE=" + filepath.Join(r.dir, "state"),
 			"MRELEASE_WALLET_PASSWORD=" + walletPassword, "COSIGN_PASSWORD=" + cosignPassword,
 		},
-	})
+	}.run(t)
 }
 
 // release releases, and returns the record.
 func (s *stage) release(t *testing.T, r release) record.Record {
 	t.Helper()
 	s.mrelease(t, r, "release", "--version", "1.0.0", "--progress", "quiet")
-	rec, err := record.ReadFile(filepath.Join(s.dir, r.name+".json"))
+	rec, err := record.ReadFile(filepath.Join(r.dir, r.name+".json"))
 	must(t, err)
 	return rec
+}
+
+// cosign runs cosign's own command line beside its key pair.
+func (s *stage) cosign(t *testing.T, args ...string) string {
+	t.Helper()
+	stdout, stderr := s.cosignRun(args).run(t)
+	return stdout + stderr
+}
+
+func (s *stage) cosignRun(args []string) program {
+	return program{name: filepath.Join(s.bin, "cosign"), args: args, dir: s.dir, env: []string{"COSIGN_PASSWORD=" + cosignPassword}}
 }
 
 func must(t *testing.T, err error) {
