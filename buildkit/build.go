@@ -8,9 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
-	"github.com/gofrs/flock"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/moby/buildkit/client"
@@ -97,51 +95,15 @@ func (b *Builder) solve(ctx context.Context, src Source, opt client.SolveOpt, t 
 }
 
 // makePartial creates the folder a build writes to, beside dir so that the
-// layout can be moved there in one step, and removes those of killed builds. A
-// lock, which the kernel gives free, tells them from those of live ones.
+// layout can be moved there in one step, and removes those of killed builds.
 func makePartial(dir string) (partial string, remove func(), err error) {
 	if err := checkReplaceable(dir); err != nil {
 		return "", nil, err
 	}
 	dir = filepath.Clean(dir) // "out/" lies beside "out", not in it
 	parent, prefix := filepath.Dir(dir), "."+filepath.Base(dir)+"."
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", nil, fmt.Errorf("creating image folder: %w", err)
-	}
-	if err := removeStale(parent, prefix); err != nil {
-		return "", nil, err
-	}
-	if partial, err = os.MkdirTemp(parent, prefix+"*"); err != nil {
-		return "", nil, fmt.Errorf("creating image folder: %w", err)
-	}
-	lock := flock.New(filepath.Join(partial, lockFile))
-	if err := lock.Lock(); err != nil {
-		return "", nil, fmt.Errorf("locking image folder: %w", errors.Join(err, os.RemoveAll(partial)))
-	}
-	return partial, func() { _ = errors.Join(os.RemoveAll(partial), lock.Close()) }, nil
-}
-
-const lockFile = "lock"
-
-func removeStale(parent, prefix string) error {
-	found, err := os.ReadDir(parent)
-	if err != nil {
-		return fmt.Errorf("looking for unfinished builds: %w", err)
-	}
-	for _, entry := range found {
-		if !strings.HasPrefix(entry.Name(), prefix) {
-			continue
-		}
-		partial := filepath.Join(parent, entry.Name())
-		lock := flock.New(filepath.Join(partial, lockFile), flock.SetFlag(os.O_RDWR))
-		if held, err := lock.TryLock(); err != nil || !held {
-			continue // a live build, or no folder of a build
-		}
-		if err := errors.Join(os.RemoveAll(partial), lock.Close()); err != nil {
-			return fmt.Errorf("removing unfinished build: %w", err)
-		}
-	}
-	return nil
+	partial, unlock, err := makeLocked(parent, prefix, func(string) error { return nil })
+	return partial, func() { _ = errors.Join(os.RemoveAll(partial), unlock()) }, err
 }
 
 // checkReplaceable refuses a folder that holds something else than a layout.

@@ -39,6 +39,10 @@ type Options struct {
 	// State is the absolute path of the folder that the embedded builder keeps
 	// its cache in.
 	State string
+	// Exclusive says that this process uses no other builder: the temporary
+	// files of all of it then lie in State, where the next run removes what a
+	// kill left of them.
+	Exclusive bool
 	// Progress is how builds are shown.
 	Progress Progress
 	// Waiting, when set, is called if another process uses State, before Open
@@ -124,7 +128,7 @@ func openEmbedded(ctx context.Context, opts Options) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.Start(ctx, engine.Options{Root: opts.State, Runtime: runtime, Waiting: opts.Waiting})
+	e, err := engine.Start(ctx, engine.Options{Root: opts.State, Runtime: runtime, Exclusive: opts.Exclusive, Waiting: opts.Waiting})
 	if err != nil {
 		return nil, err
 	}

@@ -12,10 +12,26 @@ import (
 	"strings"
 
 	runc "github.com/containerd/go-runc"
+	"github.com/gofrs/flock"
 	"github.com/moby/sys/mountinfo"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
+
+// Clean removes from a state folder what a killed run left of containers and
+// mounts, so that the folder itself can be removed. It fails when another process
+// uses the folder.
+func Clean(ctx context.Context, root, runtime string) (err error) {
+	if root, err = prepareRoot(root); err != nil {
+		return err
+	}
+	lock := flock.New(filepath.Join(root, lockFile))
+	held, err := lock.TryLock()
+	if err != nil || !held {
+		return fmt.Errorf("locking builder state %q: in use, or %w", root, errors.Join(err, lock.Close()))
+	}
+	return errors.Join(clean(ctx, root, runtime), lock.Close())
+}
 
 // clean removes what a killed run left: containers that still run, mounts, and
 // the bundles they were made from. Whoever holds the lock of root is the only
@@ -38,10 +54,24 @@ func clean(ctx context.Context, root, runtime string) error {
 	if err := detachMounts(root, sources); err != nil {
 		return err
 	}
-	for _, bundle := range bundles {
-		if err := os.RemoveAll(bundle); err != nil {
-			return fmt.Errorf("removing bundle: %w", err)
+	for _, folder := range append(bundles, temporaries(root)) {
+		if err := os.RemoveAll(folder); err != nil {
+			return fmt.Errorf("removing what a killed run left: %w", err)
 		}
+	}
+	return nil
+}
+
+func temporaries(root string) string { return filepath.Join(root, "tmp") }
+
+// keepTemporaries puts this process's temporary files below root.
+func keepTemporaries(root string) error {
+	err := os.MkdirAll(temporaries(root), 0o700)
+	if err == nil {
+		err = os.Setenv("TMPDIR", temporaries(root))
+	}
+	if err != nil {
+		return fmt.Errorf("preparing builder state: %w", err)
 	}
 	return nil
 }

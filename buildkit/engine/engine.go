@@ -57,6 +57,10 @@ type Options struct {
 	// MaxCache is the number of bytes the build cache may hold after Close.
 	// Zero takes BuildKit's default for the disk that holds Root.
 	MaxCache int64
+	// Exclusive says that this process has no other engine. Its temporary files
+	// (TMPDIR) are then kept below Root, where the next Start finds what a kill
+	// left of them.
+	Exclusive bool
 	// Log receives BuildKit's warnings; nil discards them. Errors of builds
 	// reach the client of the build either way.
 	Log io.Writer
@@ -106,6 +110,11 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 	}()
 	if err := clean(ctx, root, opts.Runtime); err != nil {
 		return nil, fmt.Errorf("cleaning builder state %q: %w", root, err)
+	}
+	if opts.Exclusive {
+		if err := keepTemporaries(root); err != nil {
+			return nil, err
+		}
 	}
 	e := &Engine{lock: lock, stopping: make(chan struct{}), served: make(chan error, 1)}
 	e.close = sync.OnceValue(e.shutDown)

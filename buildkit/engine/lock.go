@@ -13,10 +13,13 @@ import (
 // waiter of flock(2) only in a blocking call, which no context can end.
 const lockRetry = 200 * time.Millisecond
 
+// lockFile has the name that buildkitd gives it: it would wait too.
+const lockFile = "buildkitd.lock"
+
 // acquire takes the state folder for this process. The kernel gives the lock
 // free when the process ends, however it ends.
 func acquire(ctx context.Context, root string, waiting func()) (*flock.Flock, error) {
-	lock := flock.New(filepath.Join(root, "buildkitd.lock"))
+	lock := flock.New(filepath.Join(root, lockFile))
 	held, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("locking builder state %q: %w", root, err)

@@ -124,6 +124,7 @@ func (a *app) builderOptions() (buildkit.Options, error) {
 		DockerHost:   a.getenv("DOCKER_HOST"),
 		Path:         a.getenv("PATH"),
 		State:        state,
+		Exclusive:    true,
 		Progress:     progress,
 		Waiting:      func() { a.story.note("waiting for another build that uses %s", state) },
 	}, nil

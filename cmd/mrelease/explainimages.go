@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
@@ -114,11 +115,11 @@ func openSubject(ctx context.Context, cfg config, where string) (s subject, err 
 	if err != nil {
 		return s, err
 	}
-	switch schema {
-	case lock.Schema:
+	switch {
+	case schema == lock.Schema || filepath.Ext(where) == filepath.Ext(lock.Name): // one that a merge broke says where
 		s.lock, err = lock.ReadFile(where)
 		return s, err
-	case record.Schema:
+	case schema == record.Schema:
 		return openRecorded(ctx, cfg, where)
 	}
 	return s, &usageError{fmt.Errorf("%q is neither a record nor a lock", where), "mrelease explain"}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/measure/diff"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/publish/record"
 )
@@ -133,15 +134,43 @@ func (a *app) checkDrift(ctx context.Context, cfg config, image v1.Image, mrencl
 		if err != nil {
 			return "", err
 		}
-		return "the enclave is the accepted one (" + a.lockPath() + ")", lock.Check(a.lockPath(), *accepted, now)
+		err = lock.Check(a.lockPath(), *accepted, now)
+		var drift *lock.DriftError
+		if errors.As(err, &drift) {
+			drift.Files = changedFiles(ctx, cfg, accepted.Image, image)
+		}
+		return "the enclave is the accepted one (" + a.lockPath() + ")", err
 	})
 }
 
-// noteNoLock says once that nothing holds the expected measurement.
-func (a *app) noteNoLock() error {
-	accepted, err := a.readLock()
-	if err == nil && accepted == nil {
-		a.story.note("no %s: a release takes whatever the build measures to; mrelease accept writes one", lock.Name)
+// changedFiles compares with the accepted image itself, which names what a lock
+// holds digests of folders of. Where it cannot be had, the folders must do.
+func changedFiles(ctx context.Context, cfg config, accepted string, image v1.Image) []string {
+	if accepted == "" {
+		return nil
 	}
-	return err
+	older, err := openImage(ctx, accepted)
+	if err != nil {
+		return nil
+	}
+	report, err := diff.Compare(ctx, older, image, cfg.random())
+	if err != nil {
+		return nil
+	}
+	return report.Worst(maxChangedFiles)
 }
+
+const maxChangedFiles = 10
+
+// checkMeasured is checkDrift for a measurement that is no release: the inputs
+// are looked at when the measurement is another one.
+func (a *app) checkMeasured(ctx context.Context, cfg config, image v1.Image, mrenclave measure.MRENCLAVE) error {
+	accepted, err := a.readLock()
+	if err != nil || accepted == nil || accepted.MRENCLAVE == nil || *accepted.MRENCLAVE == mrenclave {
+		return err
+	}
+	return a.checkDrift(ctx, cfg, image, mrenclave)
+}
+
+// noLock says that nothing holds the expected measurement.
+const noLock = "no " + lock.Name + ": a release takes whatever the build measures to; mrelease accept writes one"

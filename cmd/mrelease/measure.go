@@ -76,6 +76,11 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if len(args) == 0 {
+		if err := a.checkMeasured(ctx, cfg, image, enclave.MRENCLAVE); err != nil {
+			return err
+		}
+	}
 	if !a.json {
 		_, err = fmt.Fprintln(a.stdout, enclave.Value)
 		return err

@@ -64,7 +64,7 @@ func (a *app) plan(ctx context.Context) error {
 		return err
 	}
 	for _, look := range []func(context.Context) error{
-		p.findImage, p.findSignature, p.readEnclave, p.findApp, p.compatibility, p.costs,
+		p.findImage, p.findSignature, p.readEnclave, p.expected, p.findApp, p.compatibility, p.costs,
 	} {
 		if err := look(ctx); err != nil {
 			return err
@@ -180,6 +180,22 @@ func (p *planner) readEnclave(ctx context.Context) (err error) {
 	}
 	p.planned, err = chain.NewApp(p.owner, p.cfg.appName(), p.tag, p.tag.Digest(digest), p.enclave)
 	return err
+}
+
+// expected says what the release must measure to.
+func (p *planner) expected(context.Context) error {
+	accepted, err := p.readLock()
+	switch {
+	case err != nil:
+		return err
+	case accepted == nil:
+		p.step("lock", planNote, "%s", noLock)
+	case accepted.MRENCLAVE == nil:
+		p.step("lock", planNote, "%s holds what the image must be made from", p.lockPath())
+	default:
+		p.step("lock", planNote, "%s expects MRENCLAVE %s", p.lockPath(), accepted.MRENCLAVE)
+	}
+	return nil
 }
 
 func (p *planner) findApp(ctx context.Context) error {

@@ -218,6 +218,10 @@ func (r *release) sign(ctx context.Context) error {
 
 func (r *release) register(ctx context.Context) error {
 	return r.story.step("register", func() (evidence string, err error) {
+		// The app names the tag, for good, and others may push too.
+		if _, err := r.registry.Push(ctx, r.tag, r.image); err != nil {
+			return "", err
+		}
 		app, err := chain.NewApp(r.wallet.Address, r.cfg.appName(), r.tag, r.digest, r.enclave)
 		if err != nil {
 			return "", err

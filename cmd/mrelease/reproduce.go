@@ -31,7 +31,8 @@ says of a difference which file it is in, and for known causes what to do. The
 machine's clock is not moved: what a step makes of the date of the day is seen
 with --against only, which builds once and compares with a published image.
 
-Each part is equal, random by design (the key of an fspf seal), or different.`,
+Each part is equal, random by design (the key of an fspf seal), or different.
+An image that comes out the same bit for bit is measured once.`,
 		Example: "  mrelease reproduce\n  mrelease reproduce --version 1.0.0 --against ghcr.io/acme/hello@sha256:…",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -90,10 +91,16 @@ func (r reproducer) run(ctx context.Context) (err error) {
 	if r.source, err = r.readSource(r.cfg); err != nil {
 		return err
 	}
-	if r.work, err = r.workFolder(); err != nil {
+	opts, err := r.builderOptions()
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(r.work)) }()
+	work, remove, err := buildkit.ColdFolder(ctx, opts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	r.work = work
 	a, b, err := r.both(ctx)
 	if err != nil {
 		return err
@@ -124,23 +131,6 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// workFolder lies beside the builder's own state: there are disks that a builder
-// cannot keep layers on.
-func (r reproducer) workFolder() (string, error) {
-	state, err := r.stateFolder()
-	if err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(filepath.Dir(state), 0o755); err != nil {
-		return "", fmt.Errorf("making work folder: %w", err)
-	}
-	work, err := os.MkdirTemp(filepath.Dir(state), "reproduce-*")
-	if err != nil {
-		return "", fmt.Errorf("making work folder: %w", err)
-	}
-	return work, nil
-}
-
 // rebuild says how one build is made differently.
 type rebuild struct {
 	name  string
@@ -166,7 +156,7 @@ func (r reproducer) both(ctx context.Context) (a, b built, err error) {
 		return r.rebuildAgainst(ctx)
 	}
 	plans := rebuilds()
-	if a, err = r.rebuild(ctx, plans[0], nil); err != nil {
+	if a, err = r.rebuild(ctx, plans[0], r.measured); err != nil {
 		return a, b, err
 	}
 	select {
@@ -174,8 +164,19 @@ func (r reproducer) both(ctx context.Context) (a, b built, err error) {
 	case <-ctx.Done():
 		return a, b, ctx.Err()
 	}
-	b, err = r.rebuild(ctx, plans[1], nil)
+	b, err = r.rebuild(ctx, plans[1], func(ctx context.Context, builder *buildkit.Builder, image v1.Image, spec measure.Spec) (built, error) {
+		if sameImage(a.image, image) {
+			return a, nil // measuring takes a tenth of a build, and here it would measure the same bits
+		}
+		return r.measured(ctx, builder, image, spec)
+	})
 	return a, b, err
+}
+
+func sameImage(a, b v1.Image) bool {
+	x, errX := a.Digest()
+	y, errY := b.Digest()
+	return errX == nil && errY == nil && x == y
 }
 
 // rebuildAgainst builds once and measures the published image beside it.
@@ -184,16 +185,20 @@ func (r reproducer) rebuildAgainst(ctx context.Context) (a, b built, err error) 
 	if err != nil {
 		return a, b, err
 	}
-	a, err = r.rebuild(ctx, rebuilds()[1], func(builder *buildkit.Builder) error {
-		b, err = r.published(ctx, builder, published)
-		return err
+	a, err = r.rebuild(ctx, rebuilds()[1], func(ctx context.Context, builder *buildkit.Builder, image v1.Image, spec measure.Spec) (built, error) {
+		if b, err = r.published(ctx, builder, published); err != nil {
+			return built{}, err
+		}
+		return r.measured(ctx, builder, image, spec)
 	})
 	return a, b, err
 }
 
-// rebuild copies the source, builds it from nothing and measures the result.
-// More is done with the builder when after is set.
-func (r reproducer) rebuild(ctx context.Context, plan rebuild, after func(*buildkit.Builder) error) (out built, err error) {
+// measurer measures an image with the builder that built it.
+type measurer func(context.Context, *buildkit.Builder, v1.Image, measure.Spec) (built, error)
+
+// rebuild copies the source, builds it from nothing and has the result measured.
+func (r reproducer) rebuild(ctx context.Context, plan rebuild, measured measurer) (out built, err error) {
 	dir := filepath.Join(r.work, filepath.FromSlash(plan.path))
 	src := r.source
 	if src.Source, err = r.source.Copy(ctx, filepath.Join(dir, "source"), plan.shift); err != nil {
@@ -201,7 +206,7 @@ func (r reproducer) rebuild(ctx context.Context, plan rebuild, after func(*build
 	}
 	src.NoCache = true
 	r.story.note("%s build: files of %s, umask %03o, owner %d", plan.name, plan.shift.Time.Format(time.DateOnly), plan.shift.Umask, plan.shift.Owner)
-	builder, err := r.openCold(ctx, filepath.Join(dir, "state"))
+	builder, err := r.openCold(ctx, filepath.Join(r.work, "state-"+plan.name))
 	if err != nil {
 		return out, err
 	}
@@ -212,10 +217,7 @@ func (r reproducer) rebuild(ctx context.Context, plan rebuild, after func(*build
 	}
 	spec := r.cfg.spec()
 	spec.Log = m.Log
-	if out, err = r.measured(ctx, builder, m.Image, spec); err != nil || after == nil {
-		return out, err
-	}
-	return out, after(builder)
+	return measured(ctx, builder, m.Image, spec)
 }
 
 // openCold starts a builder that has built nothing before. BUILDKIT_HOST does
@@ -226,6 +228,7 @@ func (r reproducer) openCold(ctx context.Context, state string) (*buildkit.Build
 		return nil, err
 	}
 	opts.State, opts.Builder = state, or(opts.Builder, buildkit.Embedded)
+	opts.Exclusive = false // there are two, one after the other
 	return buildkit.Open(ctx, opts)
 }
 
@@ -262,7 +265,8 @@ func (r reproducer) noteAccepted(b built) error {
 		return err
 	}
 	if accepted == nil {
-		return r.noteNoLock()
+		r.story.note("%s", noLock)
+		return nil
 	}
 	if accepted.MRENCLAVE != nil && *accepted.MRENCLAVE != b.mrenclave {
 		r.story.note("%s has MRENCLAVE %s: a release would be refused; mrelease accept says what changed", r.lockPath(), accepted.MRENCLAVE)

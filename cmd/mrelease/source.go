@@ -78,6 +78,9 @@ func (a *app) readSource(cfg config) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
+	if _, err := a.readLock(); err != nil {
+		return source{}, err // found broken before the build rather than after it
+	}
 	s := source{Commit: c}
 	if s.Version, err = a.releaseVersion(c); err != nil {
 		return source{}, err

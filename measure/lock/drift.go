@@ -163,6 +163,7 @@ func results(older, newer Lock, explained bool) []Change {
 type DriftError struct {
 	File    string // of the lock
 	Changes []Change
+	Files   []string // what differs from the accepted image, when that could be had
 }
 
 func (e *DriftError) Error() string {
@@ -185,6 +186,9 @@ func (e *DriftError) Evidence() [][2]string {
 		}
 		facts = append(facts, [2]string{"changed", c.String()})
 	}
+	for _, line := range e.Files {
+		facts = append(facts, [2]string{"in the image", line})
+	}
 	return facts
 }
 
@@ -192,7 +196,7 @@ func (e *DriftError) Evidence() [][2]string {
 // a *DriftError.
 func Check(file string, accepted, now Lock) error {
 	if changes := Measured(Drift(accepted, now)); len(changes) > 0 {
-		return &DriftError{file, changes}
+		return &DriftError{File: file, Changes: changes}
 	}
 	return nil
 }

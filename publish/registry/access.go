@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -82,8 +84,16 @@ func (c Client) transport() http.RoundTripper {
 	if c.Transport != nil {
 		return c.Transport
 	}
-	return remote.DefaultTransport
+	return defaultTransport()
 }
+
+// defaultTransport is go-containerregistry's, which waits for ever for a
+// registry that takes a request and does not answer.
+var defaultTransport = sync.OnceValue(func() http.RoundTripper {
+	t := remote.DefaultTransport.(*http.Transport).Clone()
+	t.ResponseHeaderTimeout = 2 * time.Minute // some take long to put a large layer in its place
+	return t
+})
 
 // credentials never returns the anonymous ones.
 func (c Client) credentials(ctx context.Context, repo name.Repository) (authn.Authenticator, error) {

@@ -37,7 +37,7 @@ const (
 // Client is access to container registries.
 type Client struct {
 	Keychain  authn.Keychain    // nil: anonymous
-	Transport http.RoundTripper // nil: go-containerregistry's default
+	Transport http.RoundTripper // nil: go-containerregistry's default, with a time limit
 }
 
 func (c Client) options(ctx context.Context) []remote.Option {
@@ -45,10 +45,7 @@ func (c Client) options(ctx context.Context) []remote.Option {
 	if c.Keychain != nil {
 		opts = append(opts, remote.WithAuthFromKeychain(c.Keychain))
 	}
-	if c.Transport != nil {
-		opts = append(opts, remote.WithTransport(c.Transport))
-	}
-	return opts
+	return append(opts, remote.WithTransport(c.transport()))
 }
 
 // TakenError says that a tag, which is never written twice, holds another
@@ -97,7 +94,12 @@ func (c Client) Released(ctx context.Context, tag name.Tag, inputs v1.Hash) (v1.
 // and returns the digest under which it can be pulled, read back from the
 // registry. The image carries [InputsAnnotation].
 //
-// Its error is a *TakenError when the tag holds, or came to hold, another image.
+// The tag is looked at once more when all is uploaded, and written last: of two
+// parallel runs of a release whose images differ in their seals the slower one
+// must not take the tag away.
+//
+// Errors: *TakenError when the tag holds, or came to hold, another release,
+// *OvertakenError when it holds another run's image of the same release, *Error.
 func (c Client) Push(ctx context.Context, tag name.Tag, image v1.Image) (name.Digest, error) {
 	digest, err := image.Digest()
 	if err != nil {
@@ -106,14 +108,37 @@ func (c Client) Push(ctx context.Context, tag name.Tag, image v1.Image) (name.Di
 	if there, err := c.holds(ctx, tag, image); err != nil || there {
 		return tag.Digest(digest.String()), err
 	}
-	if err := remote.Write(tag, image, c.options(ctx)...); err != nil {
-		return name.Digest{}, failed("pushing", tag, err)
+	pushed := tag.Digest(digest.String())
+	if err := remote.Write(pushed, image, c.options(ctx)...); err != nil {
+		return name.Digest{}, failed("pushing", pushed, err)
+	}
+	if there, err := c.holds(ctx, tag, image); err != nil || there {
+		return pushed, err
+	}
+	if err := remote.Tag(tag, image, c.options(ctx)...); err != nil {
+		return name.Digest{}, failed("tagging", tag, err)
 	}
 	there, err := c.holds(ctx, tag, image)
 	if err == nil && !there {
 		err = failed("reading back", tag, errors.New("the registry took the image but does not have it"))
 	}
-	return tag.Digest(digest.String()), err
+	return pushed, err
+}
+
+// OvertakenError says that another run of the same release pushed its image
+// first. The image is as good as this run's, but has another seal.
+type OvertakenError struct {
+	Tag       name.Tag
+	Got, Want v1.Hash // digests: of the image that is there, and of this run's
+}
+
+func (e *OvertakenError) Error() string {
+	return fmt.Sprintf("another run of the same release pushed %s first", e.Tag)
+}
+
+// Evidence returns both digests.
+func (e *OvertakenError) Evidence() [][2]string {
+	return [][2]string{{"expected", e.Want.String()}, {"actual", e.Got.String()}, {"where", e.Tag.Name()}}
 }
 
 // holds reports whether the tag names the image; another image is an error.
@@ -133,7 +158,19 @@ func (c Client) holds(ctx context.Context, tag name.Tag, image v1.Image) (bool, 
 	if err != nil {
 		return false, fmt.Errorf("reading manifest: %w", err)
 	}
-	return false, &TakenError{Tag: tag, Digest: there.Digest, Got: "those of another image", Want: manifest.Annotations[InputsAnnotation]}
+	other, err := remote.Image(tag.Digest(there.Digest.String()), c.options(ctx)...)
+	if err != nil {
+		return false, failed("looking for", tag, err)
+	}
+	others, err := other.Manifest()
+	if err != nil {
+		return false, failed("reading manifest of", tag, err)
+	}
+	got, want := others.Annotations[InputsAnnotation], manifest.Annotations[InputsAnnotation]
+	if got == want && got != "" {
+		return false, &OvertakenError{tag, there.Digest, digest}
+	}
+	return false, &TakenError{Tag: tag, Digest: there.Digest, Got: got, Want: want}
 }
 
 // Pull returns the image that a digest names. Its layers are fetched when they

@@ -34,13 +34,14 @@ type slot struct {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", strconv.Itoa(slots)); err != nil {
+	if err := flag.Set("test.parallel", strconv.Itoa(slots+1)); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
 }
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	needBuilder(t)
 	tools, free := prepare(t), make(chan *slot, slots)
 	var all []*slot

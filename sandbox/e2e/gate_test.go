@@ -22,16 +22,10 @@ type gate struct {
 
 	mu    sync.Mutex
 	world *world.World
-	// write is called before a write is passed on, and after it was done but
-	// not yet answered. An answer of false loses the connection.
-	write func(moment, what string) (goOn bool)
+	// done is called after a write was done and before it is answered. When it
+	// says no, the answer is lost.
+	done func(write string) (answer bool)
 }
-
-// The moments of a write.
-const (
-	before = "before"
-	after  = "after"
-)
 
 func newGate(t *testing.T) *gate {
 	g := &gate{}
@@ -51,10 +45,10 @@ func changes(r *http.Request, _ string) bool {
 }
 
 // open lets the gate lead to another world.
-func (g *gate) open(w *world.World, write func(moment, what string) bool) {
+func (g *gate) open(w *world.World, done func(write string) bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.world, g.write = w, write
+	g.world, g.done = w, done
 }
 
 func (g *gate) handler(backend func(*world.World) string, isWrite func(*http.Request, string) bool) http.Handler {
@@ -65,7 +59,7 @@ func (g *gate) handler(backend func(*world.World) string, isWrite func(*http.Req
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		g.mu.Lock()
-		to, write := backend(g.world), g.write
+		to, done := backend(g.world), g.done
 		g.mu.Unlock()
 		target, err := url.Parse(to)
 		if err != nil {
@@ -76,21 +70,14 @@ func (g *gate) handler(backend func(*world.World) string, isWrite func(*http.Req
 			p.Out.Host = p.In.Host // registries answer with their own address
 		}}
 		if isWrite(r, string(body)) {
-			what := r.Method + " " + r.URL.Path
-			proxy.ModifyResponse = func(*http.Response) error { return goOn(write(after, what)) }
-			if goOn(write(before, what)) != nil {
-				panic(http.ErrAbortHandler)
+			proxy.ModifyResponse = func(*http.Response) error {
+				if done(r.Method + " " + r.URL.Path) {
+					return nil
+				}
+				return http.ErrAbortHandler
 			}
 		}
 		proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
 		proxy.ServeHTTP(rw, r)
 	})
-}
-
-// goOn makes the error by which a proxy does not answer.
-func goOn(yes bool) error {
-	if yes {
-		return nil
-	}
-	return http.ErrAbortHandler
 }

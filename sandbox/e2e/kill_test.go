@@ -1,24 +1,33 @@
 package e2e
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
 var (
-	kills = flag.Int("kills", 0, "how many releases TestKill kills at random moments; with 0 it is short, else it also kills one after each step, and one before and after each write")
+	kills = flag.Int("kills", 0, "how many releases TestKill kills at random moments; with 0 it is short, else it also kills one after each step and each write")
 	seed  = flag.Uint64("seed", 1, "chooses the random moments of TestKill")
 )
 
 // TestKill kills releases, runs them again, and compares with a release that
 // nobody disturbed: one image, one signature, one app, one order, and the same
-// record, byte for byte. Each release happens in a world and with a builder's
-// state of its own.
+// record, byte for byte. Each release happens in a world of its own; those that
+// are killed behind the build take over the builder's state, which saves time
+// and shows that it withstands many kills.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	needBuilder(t)
@@ -29,6 +38,9 @@ func TestKill(t *testing.T) {
 	for _, d := range deaths(undisturbed) {
 		t.Run(d.name, func(t *testing.T) {
 			r := newRun(t, tools, gate)
+			if d.write > 0 {
+				r.state = undisturbed.state
+			}
 			err := r.release(t, d)
 			t.Logf("after %d writes and the line %q: %v", len(r.writes), r.last, err)
 			r.finish(t)
@@ -39,13 +51,84 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// A seal is random, so a rebuild would be another image: a release that was
+// killed behind its push goes on with the image that it pushed.
+func TestKillWithARandomSeal(t *testing.T) {
+	t.Parallel()
+	needBuilder(t)
+	r := newRun(t, prepare(t), newGate(t))
+	r.configure(t, "build: {args: {SEAL: random}}\n")
+	err := r.release(t, death{step: "push"})
+	t.Logf("after the line %q: %v", r.last, err)
+	r.state = t.TempDir() // as on another machine
+	r.finish(t)
+	want := r.record(t)
+	r.finish(t)
+	if got := r.record(t); got != want {
+		t.Errorf("a further run wrote another record:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// SIGTERM, which runners send, and SIGINT end a release in good order.
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	needBuilder(t)
+	tools, gate := prepare(t), newGate(t)
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		r := newRun(t, tools, gate)
+		err := r.release(t, death{step: "inputs", signal: signal})
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.Contains(r.last, "remedy") {
+			t.Errorf("%s: %v; the last line: %s", signal, err, r.last)
+		}
+		r.checkLeftovers(t)
+		r.finish(t)
+	}
+}
+
+// Somebody who may push moves the tag when the image was signed: no app is
+// registered that names the tag.
+func TestTagMovedDuringARelease(t *testing.T) {
+	t.Parallel()
+	needBuilder(t)
+	r := newRun(t, prepare(t), newGate(t))
+	repo, err := name.NewRepository(r.world.Registry + "/killed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := random.Image(64, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests := 0
+	r.onWrite = func(what string) {
+		if !strings.Contains(what, "/manifests/") {
+			return
+		}
+		if manifests++; manifests == 3 { // by digest, by tag, and the signature's
+			if err := remote.Write(repo.Tag("1.0.0"), other); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	var exit *exec.ExitError
+	if err := r.release(t, death{}); !errors.As(err, &exit) || exit.ExitCode() != 40 || manifests != 3 {
+		t.Errorf("%v after %d manifests; the last line: %s", err, manifests, r.last)
+	}
+	got, err := look(t.Context(), r.world, repo.Name(), crypto.PubkeyToAddress(r.script.key.PublicKey))
+	if err != nil || got.apps != 0 || got.transactions != 0 {
+		t.Errorf("the world holds %s, %v; want no app", got, err)
+	}
+}
+
 // death is when a run is killed. The zero death is none.
 type death struct {
-	name   string
-	step   string        // after the line of this step
-	moment string        // before or after ...
-	write  int           // ... the write of this number, from 1
-	delay  time.Duration // after this time
+	name  string
+	step  string        // after the line of this step
+	write int           // after the write of this number, from 1, before its answer
+	delay time.Duration // after this time
+
+	signal syscall.Signal // zero: SIGKILL
 }
 
 // deaths says when to kill, from what an undisturbed release did.
@@ -55,9 +138,7 @@ func deaths(undisturbed *run) []death {
 		all = append(all, death{name: "after step " + step, step: step})
 	}
 	for i, what := range undisturbed.writes {
-		for _, moment := range []string{before, after} {
-			all = append(all, death{name: fmt.Sprintf("%s write %d %s", moment, i+1, label(what)), moment: moment, write: i + 1})
-		}
+		all = append(all, death{name: fmt.Sprintf("after write %d %s", i+1, label(what)), write: i + 1})
 	}
 	if *kills == 0 {
 		return slices.DeleteFunc(all, func(d death) bool { return !d.isSharp() })
@@ -83,6 +164,6 @@ func label(what string) string {
 // isSharp chooses the moments at which most is at stake: something was written,
 // and the run does not know it.
 func (d death) isSharp() bool {
-	written := d.moment == after && !strings.HasSuffix(d.name, "uploads")
+	written := d.write > 0 && !strings.HasSuffix(d.name, "uploads")
 	return written || slices.Contains([]string{"build", "push", "offer"}, d.step)
 }

@@ -3,6 +3,9 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,6 +28,9 @@ type run struct {
 	gate    *gate
 	script  *script
 	program string
+	state   string // folder of the builder
+
+	onWrite func(what string) // may be nil
 
 	steps  []string // that were done, of the last process
 	writes []string // likewise
@@ -41,29 +48,24 @@ func newRun(t *testing.T, tools tools, g *gate) *run {
 	if err := s.writeFiles(tools); err != nil {
 		t.Fatal(err)
 	}
-	r := &run{world: w, gate: g, script: s, program: filepath.Join(tools.dir, "mrelease")}
-	r.leadThroughGate(t)
+	r := &run{world: w, gate: g, script: s, program: filepath.Join(tools.dir, "mrelease"), state: filepath.Join(s.dir, "state")}
+	r.configure(t, "")
 	if err := os.Mkdir(r.temporary(), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-func (r *run) leadThroughGate(t *testing.T) {
+// configure writes mrelease.yaml, in which the world is behind the gate.
+func (r *run) configure(t *testing.T, more string) {
 	t.Helper()
-	path := filepath.Join(r.script.dir, "mrelease.yaml")
-	config, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	host := func(url string) string { return strings.TrimPrefix(url, "http://") }
-	text := strings.NewReplacer(host(r.world.V6.RPC), host(r.gate.rpc), host(r.world.Market), host(r.gate.market)).Replace(string(config))
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	gate := strings.NewReplacer(host(r.world.V6.RPC), host(r.gate.rpc), host(r.world.Market), host(r.gate.market))
+	if err := writeFile(filepath.Join(r.script.dir, "mrelease.yaml"), more+gate.Replace(r.script.config())); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (r *run) state() string     { return filepath.Join(r.script.dir, "state") }
 func (r *run) temporary() string { return filepath.Join(r.script.dir, "tmp") }
 
 // stepDone matches the line of a step.
@@ -74,13 +76,13 @@ func (r *run) release(t *testing.T, d death) error {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), r.program, "release", "--version", "1.0.0")
 	c.Dir = r.script.dir
-	c.Env = append(os.Environ(), "HOME="+r.script.dir, "MRELEASE_STATE="+r.state(), "TMPDIR="+r.temporary(),
+	c.Env = append(os.Environ(), "HOME="+r.script.dir, "MRELEASE_STATE="+r.state, "TMPDIR="+r.temporary(),
 		"SOURCE_DATE_EPOCH=1700000000", "MRELEASE_WALLET_PASSWORD="+walletPassword, "COSIGN_PASSWORD="+cosignPassword)
 	stderr, err := c.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	kill := func() { _ = c.Process.Kill() } // fails only when it has ended
+	kill := func() { _ = c.Process.Signal(cmp.Or(d.signal, syscall.SIGKILL)) } // fails only when it has ended
 	r.steps, r.writes = nil, nil
 	r.gate.open(r.world, r.watch(d, kill))
 	start := time.Now()
@@ -105,17 +107,16 @@ func (r *run) release(t *testing.T, d death) error {
 }
 
 // watch notes writes and kills at the one that the death names.
-func (r *run) watch(d death, kill func()) func(moment, what string) bool {
+func (r *run) watch(d death, kill func()) func(what string) bool {
 	var mu sync.Mutex
-	count := map[string]int{}
-	return func(moment, what string) bool {
+	return func(what string) bool {
 		mu.Lock()
 		defer mu.Unlock()
-		count[moment]++
-		if moment == before {
-			r.writes = append(r.writes, what)
+		r.writes = append(r.writes, what)
+		if r.onWrite != nil {
+			r.onWrite(what)
 		}
-		if moment != d.moment || count[moment] != d.write {
+		if len(r.writes) != d.write {
 			return true
 		}
 		kill()
@@ -134,17 +135,23 @@ func (r *run) finish(t *testing.T) {
 	if want := (holdings{1, 1, 1, 1, 1}); err != nil || got != want {
 		t.Errorf("the world holds %s, %v; want %s", got, err, want)
 	}
+	r.checkLeftovers(t)
+}
+
+// checkLeftovers looks for what a run may leave beside the image and the record.
+func (r *run) checkLeftovers(t *testing.T) {
+	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil || bytes.Contains(mounts, []byte(r.script.dir)) {
+	if err != nil || bytes.Contains(mounts, []byte(r.script.dir)) || bytes.Contains(mounts, []byte(r.state)) {
 		t.Errorf("mounts are left: %v\n%s", err, mounts)
 	}
 	containers, err := exec.CommandContext(t.Context(), "runc", "list", "-f", "json").Output()
-	if err != nil || bytes.Contains(containers, []byte(r.script.dir)) {
+	if err != nil || bytes.Contains(containers, []byte(r.state)) {
 		t.Errorf("containers are left: %v\n%s", err, containers)
 	}
 	for dir, allowed := range map[string][]string{"dist": {"image", "record.json"}, "tmp": {}} {
 		entries, err := os.ReadDir(filepath.Join(r.script.dir, dir))
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)
 		}
 		for _, e := range entries {

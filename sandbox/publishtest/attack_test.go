@@ -16,17 +16,18 @@ import (
 	"github.com/mrelease/mrelease/publish/registry"
 )
 
-// mover is a registry's user who moves a tag to another image as soon as it was
-// written.
+// mover is a registry's user who moves a tag to another image as soon as a
+// manifest was written: by its tag, or already by its digest.
 type mover struct {
-	t     *testing.T
-	tag   name.Tag
-	other v1.Image
+	t      *testing.T
+	tag    name.Tag
+	other  v1.Image
+	behind string // what the manifest's path ends with
 }
 
 func (m mover) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := http.DefaultTransport.RoundTrip(r)
-	if err == nil && r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/"+m.tag.TagStr()) {
+	if err == nil && r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/"+m.behind) {
 		if err := remote.Write(m.tag, m.other); err != nil {
 			m.t.Error(err)
 		}
@@ -64,11 +65,35 @@ func TestTagMovedAtThePush(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := registry.Client{Transport: mover{t, tag, image(t, "other")}}
+	client := registry.Client{Transport: mover{t, tag, image(t, "other"), tag.TagStr()}}
 	_, err = client.Push(t.Context(), tag, image(t, "ours"))
 	var taken *registry.TakenError
-	if !errors.As(err, &taken) {
+	if !errors.As(err, &taken) || taken.Got != "other" || taken.Want != "ours" {
 		t.Errorf("got %v, want a *registry.TakenError", err)
+	}
+}
+
+// Of two runs of a release that push at the same time, whose images differ in
+// their seals, the slower one does not take the tag away.
+func TestPushOvertaken(t *testing.T) {
+	w := startWorld(t)
+	tag, err := name.NewTag(w.Registry + "/overtaken:1.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	faster := image(t, "ours")
+	client := registry.Client{Transport: mover{t, tag, faster, "sha256:"}}
+	_, err = client.Push(t.Context(), tag, image(t, "ours"))
+	var overtaken *registry.OvertakenError
+	if !errors.As(err, &overtaken) {
+		t.Errorf("got %v, want a *registry.OvertakenError", err)
+	}
+	digest, err := faster.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if there, err := client.Resolve(t.Context(), tag); err != nil || there.DigestStr() != digest.String() {
+		t.Errorf("the tag names %s, %v; want the faster run's %s", there, err, digest)
 	}
 }
 

@@ -1,0 +1,85 @@
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gofrs/flock"
+
+	"github.com/mrelease/mrelease/buildkit/engine"
+)
+
+const lockFile = "lock"
+
+// makeLocked makes a folder with a prefix for this run, and removes those of
+// killed runs after clean has seen them. A lock, which the kernel gives free,
+// tells them from those of live ones.
+func makeLocked(parent, prefix string, clean func(dir string) error) (dir string, unlock func() error, err error) {
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", nil, fmt.Errorf("creating work folder: %w", err)
+	}
+	if err := removeStale(parent, prefix, clean); err != nil {
+		return "", nil, err
+	}
+	if dir, err = os.MkdirTemp(parent, prefix+"*"); err != nil {
+		return "", nil, fmt.Errorf("creating work folder: %w", err)
+	}
+	lock := flock.New(filepath.Join(dir, lockFile))
+	if err := lock.Lock(); err != nil {
+		return "", nil, fmt.Errorf("locking work folder: %w", errors.Join(err, os.RemoveAll(dir)))
+	}
+	return dir, lock.Close, nil
+}
+
+func removeStale(parent, prefix string, clean func(dir string) error) error {
+	found, err := os.ReadDir(parent)
+	if err != nil {
+		return fmt.Errorf("looking for unfinished builds: %w", err)
+	}
+	for _, entry := range found {
+		if !strings.HasPrefix(entry.Name(), prefix) {
+			continue
+		}
+		dir := filepath.Join(parent, entry.Name())
+		lock := flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_RDWR))
+		if held, err := lock.TryLock(); err != nil || !held {
+			continue // a live build, or no folder of a build
+		}
+		err := clean(dir)
+		if err == nil {
+			err = os.RemoveAll(dir)
+		}
+		if err := errors.Join(err, lock.Close()); err != nil {
+			return fmt.Errorf("removing unfinished build: %w", err)
+		}
+	}
+	return nil
+}
+
+// ColdFolder makes a folder beside the builder's state for states that are used
+// once and thrown away: the folders state-* in it. It first removes those of
+// killed runs, with the containers and mounts that they left.
+func ColdFolder(ctx context.Context, opts Options) (dir string, remove func() error, err error) {
+	runtime := findRuntime(opts.Path)
+	dir, unlock, err := makeLocked(filepath.Dir(opts.State), ".cold-", func(dir string) error { return cleanStates(ctx, dir, runtime) })
+	return dir, func() error { return errors.Join(os.RemoveAll(dir), unlock()) }, err
+}
+
+func cleanStates(ctx context.Context, dir, runtime string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), "state-") {
+			if err := engine.Clean(ctx, filepath.Join(dir, entry.Name()), runtime); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
