@@ -212,9 +212,9 @@ func (b *bench) request(method, path, body, authorization string) answer {
 }
 
 // challenge returns the text that a wallet has to sign.
-func (b *bench) challenge(w chain.Wallet) string {
+func (b *bench) challenge(address common.Address) string {
 	b.Helper()
-	a := b.request(http.MethodGet, "/challenge?address="+w.Address.Hex(), "", "")
+	a := b.request(http.MethodGet, "/challenge?address="+address.Hex(), "", "")
 	_, text, ok := strings.Cut(a.body, `"challenge":"Sign`)
 	if !ok {
 		b.Fatalf("no challenge in %s", a)
@@ -225,12 +225,18 @@ func (b *bench) challenge(w chain.Wallet) string {
 // authorization logs a wallet in.
 func (b *bench) authorization(w chain.Wallet) string {
 	b.Helper()
-	hash := poco.ChallengeHash(b.chain.ID, b.challenge(w))
+	return b.authorizationBy(w.Address, w)
+}
+
+// authorizationBy answers the challenge of an address with a wallet's signature.
+func (b *bench) authorizationBy(address common.Address, w chain.Wallet) string {
+	b.Helper()
+	hash := poco.ChallengeHash(b.chain.ID, b.challenge(address))
 	sig, err := w.SignHash(hash)
 	if err != nil {
 		b.Fatal(err)
 	}
-	return fmt.Sprintf("%s_%s_%s", hash.Hex(), hexutil.Encode(sig), w.Address.Hex())
+	return fmt.Sprintf("%s_%s_%s", hash.Hex(), hexutil.Encode(sig), address.Hex())
 }
 
 // publish publishes an order and wants it to be taken.

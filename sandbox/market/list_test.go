@@ -146,3 +146,27 @@ func TestDeal(t *testing.T) {
 		t.Errorf("categories: %s", a)
 	}
 }
+
+// A request is taken only when there is an order that it could be matched with.
+func TestRequestNeedsAnOfferThatFits(t *testing.T) {
+	b := start(t)
+	buyer := wallet(t, 4)
+	for _, tt := range []struct {
+		offer map[string]any
+		want  string
+	}{
+		{map[string]any{"tag": tag(0)}, "403 No tee enabled apporder published for app APP"},
+		{map[string]any{"tag": tag(1), "requesterrestrict": b.owner.Address.Hex()}, "403 No tee enabled apporder published for app APP"},
+		{map[string]any{"tag": tag(1), "appprice": "5"}, "403 appmaxprice for app APP is too low, actual best price is 5 nRLC"},
+		{map[string]any{"tag": tag(1)}, "200"},
+	} {
+		c := *b
+		c.app = b.register(fmt.Sprint(tt.offer))
+		c.publish(c.signed(c.order(tt.offer), b.owner), b.owner)
+		request := c.signed(newOrder(requestOrder, map[string]any{"app": c.app.Hex(), "requester": buyer.Address.Hex(), "beneficiary": buyer.Address.Hex(), "tag": tag(1)}), buyer)
+		answer := b.request(http.MethodPost, "/requestorders", request.body(), b.authorization(buyer))
+		c.wantAnswer(answer, strings.ReplaceAll(tt.want, "APP", c.app.Hex()))
+	}
+	poor := b.signed(newOrder(requestOrder, map[string]any{"app": b.app.Hex(), "appmaxprice": "7", "volume": "3", "requester": buyer.Address.Hex()}), buyer)
+	b.wantAnswer(b.request(http.MethodPost, "/requestorders", poor.body(), b.authorization(buyer)), "403 requester stake is too low to cover requestorder payment, minimum stake required is 21 nRLC")
+}

@@ -13,7 +13,9 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 
+	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
 )
 
@@ -25,11 +27,12 @@ type exchange struct {
 	Authorization                 string
 }
 
-// The recorded traffic is played again, with our app and its signatures in place
-// of the recorded ones; apart from those, from the challenge and from the time
-// every answer must be the same to the byte.
+// The recorded traffic is played again: the app is the recorded one at the
+// recorded address, and apart from challenges and times every answer must be the
+// same to the byte.
 func TestAnswersAreThoseOfTheRecordedMarket(t *testing.T) {
 	b := start(t)
+	b.registerRecordedApp()
 	var recorded []exchange
 	data, err := os.ReadFile("testdata/wire-sdk9.0.1.json")
 	if err != nil {
@@ -38,16 +41,15 @@ func TestAnswersAreThoseOfTheRecordedMarket(t *testing.T) {
 	if err := json.Unmarshal(data, &recorded); err != nil {
 		t.Fatal(err)
 	}
-	ours := strings.NewReplacer(b.substitutions(recorded)...)
 	changing := regexp.MustCompile(`(Gateway: )\w{32}|("publicationTimestamp":")\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
 	for i, x := range recorded {
 		authorization := ""
 		if x.Authorization != "" {
 			authorization = b.authorization(b.owner)
 		}
-		got := b.request(x.Method, ours.Replace(x.URL), ours.Replace(x.ReqBody), authorization)
-		want := changing.ReplaceAllString(ours.Replace(x.ResBody), "$1$2")
-		if body := changing.ReplaceAllString(got.body, "$1$2"); got.status != x.Status || body != want {
+		got := b.request(x.Method, x.URL, x.ReqBody, authorization)
+		body, want := changing.ReplaceAllString(got.body, "$1$2"), changing.ReplaceAllString(x.ResBody, "$1$2")
+		if got.status != x.Status || body != want {
 			t.Errorf("exchange %d, %s %s:\n got %d %s\nwant %d %s", i, x.Method, x.URL, got.status, body, x.Status, want)
 		}
 		for name, value := range x.ResHeaders {
@@ -58,30 +60,20 @@ func TestAnswersAreThoseOfTheRecordedMarket(t *testing.T) {
 	}
 }
 
-// substitutions returns pairs of what was recorded and what stands for it here.
-func (b *bench) substitutions(recorded []exchange) []string {
+// registerRecordedApp registers what iExec's CLI 9.0.1 deploys when nothing in
+// its iexec.json was changed; that is the app of the recorded traffic.
+func (b *bench) registerRecordedApp() {
 	b.Helper()
-	var pairs []string
-	for _, x := range recorded {
-		var given struct {
-			Order *poco.SignedAppOrder `json:"order"`
-		}
-		if x.Method != http.MethodPost {
-			continue
-		}
-		if err := json.Unmarshal([]byte(x.ReqBody), &given); err != nil {
-			b.Fatal(err)
-		}
-		theirs, domain := *given.Order, b.profile().Domain()
-		mine := theirs
-		mine.App = b.app
-		mine, err := market.Sign(domain, b.owner, mine.AppOrder)
-		if err != nil {
-			b.Fatal(err)
-		}
-		pairs = append(pairs, theirs.App.Hex(), mine.App.Hex(), theirs.Hash(domain).Hex(), mine.Hash(domain).Hex(), hexutil.Encode(theirs.Sign), hexutil.Encode(mine.Sign))
+	r, err := chain.Register(b.Context(), b.connect(), b.owner, poco.App{
+		Owner: b.owner.Address, Name: "hello-world", Type: poco.TypeDocker, Multiaddr: []byte("iexechub/python-hello-world:8.0.4"),
+		Checksum: common.HexToHash("0xb0b664b7a6d249f81c067a9262b1763144eeb3ca63e553567f71673442ce9e84"),
+	}, measure.Enclave{})
+	if err != nil {
+		b.Fatal(err)
 	}
-	return pairs
+	if want := common.HexToAddress("0x1A22c87811fD64718987FD77a1b678F5B8B256f3"); r.Address != want {
+		b.Fatalf("the app is at %s, want %s as recorded", r.Address, want)
+	}
 }
 
 func TestRulesOfPublication(t *testing.T) {
@@ -161,12 +153,16 @@ func TestRulesOfRequests(t *testing.T) {
 	used := b.authorization(b.owner)
 	b.wantAnswer(b.request(http.MethodPost, "/apporders", b.signed(b.order(nil), b.owner).body(), used), "200")
 	forged := strings.Replace(b.authorization(b.stranger), b.stranger.Address.Hex(), b.owner.Address.Hex(), 1)
+	parts, stolen := strings.Split(b.authorization(b.owner), "_"), b.authorizationBy(b.owner.Address, b.stranger)
+	otherHash := strings.Join([]string{b.hash(o).Hex(), parts[1], parts[2]}, "_")
 	otherChain := &bench{t, b.w, b.w.V5, b.owner, b.stranger, b.app}
 	for name, tt := range map[string]struct{ method, path, body, authorization, want string }{
 		"no authorization":     {"POST", "/apporders", o.body(), "", "403 invalid authorization"},
 		"no such thing":        {"POST", "/apporders", o.body(), "0x1_0x2_0x3", "403 invalid authorization"},
 		"used":                 {"POST", "/apporders", o.body(), used, "403 invalid authorization"},
 		"of somebody else":     {"POST", "/apporders", o.body(), forged, "403 invalid authorization"},
+		"signed by a stranger": {"POST", "/apporders", o.body(), stolen, "403 invalid authorization"},
+		"other hash":           {"POST", "/apporders", o.body(), otherHash, "403 invalid authorization"},
 		"of another chain":     {"POST", "/apporders", o.body(), otherChain.authorization(b.owner), "403 invalid authorization"},
 		"stranger publishes":   {"POST", "/apporders", o.body(), b.authorization(b.stranger), "403 only order signer " + b.owner.Address.Hex() + " can publish an order"},
 		"not JSON":             {"POST", "/apporders", "{", "", "500 Internal error"},
@@ -207,15 +203,15 @@ func TestUnpublish(t *testing.T) {
 
 func TestChallengeIsSharedUntilItIsUsed(t *testing.T) {
 	b := start(t)
-	first := b.challenge(b.owner)
-	if again := b.challenge(b.owner); again != first {
+	first := b.challenge(b.owner.Address)
+	if again := b.challenge(b.owner.Address); again != first {
 		t.Errorf("two callers got %q and %q", first, again)
 	}
-	if other := b.challenge(b.stranger); other == first {
+	if other := b.challenge(b.stranger.Address); other == first {
 		t.Error("two addresses got the same challenge")
 	}
 	b.publish(b.signed(b.order(nil), b.owner), b.owner)
-	if next := b.challenge(b.owner); next == first {
+	if next := b.challenge(b.owner.Address); next == first {
 		t.Error("a used challenge was handed out again")
 	}
 }
