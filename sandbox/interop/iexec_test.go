@@ -25,6 +25,7 @@ type edition struct {
 	enclave, tag string
 	owner        int
 	init         []string // options of app init for an app that it can publish
+	unchecked    []string // options that leave out a check which only the hosted services can pass
 	refused      []refusal
 }
 
@@ -33,7 +34,7 @@ type refusal struct {
 	name         string
 	enclave, tag string
 	publish      string // its words for an order of such an app
-	fill         string // its words for our order; empty: it does not look
+	fill         string // its words for our order
 }
 
 func (e edition) pool() int      { return e.owner + 1 }
@@ -42,7 +43,7 @@ func (e edition) requester() int { return e.owner + 2 }
 func editions(s *stage) []edition {
 	const bare = "'tee' tag must be used with a tee framework"
 	return []edition{
-		{name: "5.3.1", version: 5, chain: s.V5, enclave: legacyEnclave, tag: "tee", owner: 1},
+		{name: "5.3.1", version: 5, chain: s.V5, enclave: legacyEnclave, tag: "tee", owner: 1, unchecked: []string{"--skip-request-check"}},
 		{
 			name: "8.24.0", version: 8, chain: s.V5, enclave: jsonEnclave, tag: "tee,scone", owner: 4, init: []string{"--tee-framework", "scone"},
 			refused: []refusal{{"tag 0x1", legacyEnclave, "tee", bare, bare}},
@@ -51,7 +52,7 @@ func editions(s *stage) []edition {
 			name: "9.0.1", version: 9, chain: s.V6, enclave: noEnclave, tag: "tee,tdx", owner: 7,
 			refused: []refusal{
 				{"tag 0x1", noEnclave, "tee", bare, bare},
-				{"legacy enclave", legacyEnclave, "tee,tdx", "no longer supported", ""},
+				{"legacy enclave", legacyEnclave, "tee,tdx", "no longer supported", "no longer supported"},
 				{"JSON enclave", jsonEnclave, "tee,scone", "Unsupported legacy TEE framework tag", "Unsupported legacy TEE framework tag"},
 			},
 		},
@@ -79,5 +80,5 @@ func TestIExec(t *testing.T) {
 
 // ours is a release by the project's owner.
 func (c *cli) ours(name, enclave, tag string) release {
-	return release{fmt.Sprintf("%s-%d", name, c.version), c.chain, enclave, tag, c.owner, c.dir}
+	return release{fmt.Sprintf("%s-%d", name, c.version), c.chain, enclave, tag, c.owner, c.Dir}
 }

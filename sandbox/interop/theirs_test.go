@@ -18,9 +18,9 @@ import (
 // made.
 func (c *cli) isRead(t *testing.T) {
 	c.call(t, append(append([]string{"app", "init"}, c.init...), c.local(c.owner)...)...)
-	app := common.HexToAddress(c.as(t, c.owner, "app", "deploy").text(t, "address"))
+	app := common.HexToAddress(text(t, c.as(t, c.owner, "app", "deploy"), "address"))
 	published := c.as(t, c.owner, "app", "publish", app.Hex(), "--price", "1", "--volume", "7", "--tag", c.tag, "--force")
-	hash := common.HexToHash(published.text(t, "orderHash"))
+	hash := common.HexToHash(text(t, published, "orderHash"))
 
 	client, err := chain.Connect(t.Context(), poco.Chain{Name: c.chain.Name, ID: c.chain.ID, RPC: c.chain.RPC, Hub: c.chain.Hub})
 	must(t, err)
@@ -34,7 +34,7 @@ func (c *cli) isRead(t *testing.T) {
 		t.Errorf("order reads as %+v", order)
 	}
 	must(t, chain.CheckOrder(t.Context(), client, order.Order, there.Owner))
-	file, err := chain.FindKeystore(c.dir, there.Owner)
+	file, err := chain.FindKeystore(c.Dir, there.Owner)
 	must(t, err)
 	wallet, err := chain.OpenKeystore(file, []byte(walletPassword))
 	if err != nil || wallet.Address != there.Owner {

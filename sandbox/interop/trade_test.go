@@ -29,11 +29,8 @@ func (c *cli) trades(t *testing.T) {
 	c.showsApp(t, rec)
 	c.findsOrder(t, rec)
 	c.makesOrders(t, rec)
-	deal := c.as(t, c.requester(), "order", "fill", "--app", rec.Order.Hash.Hex(), "--force")
-	if id := deal.text(t, "dealid"); common.HexToHash(id) == (common.Hash{}) {
-		t.Errorf("the deal is %s", id)
-	}
-	c.dealIsOnChain(t, rec, common.HexToHash(deal.text(t, "dealid")))
+	deal := c.as(t, c.requester(), append([]string{"order", "fill", "--app", rec.Order.Hash.Hex(), "--force"}, c.unchecked...)...)
+	c.dealIsOnChain(t, rec, common.HexToHash(text(t, deal, "dealid")))
 	there, err := market.Client{URL: c.Market, ChainID: c.chain.ID}.Order(t.Context(), rec.Order.Hash)
 	if err != nil || there.Remaining != 999_999 {
 		t.Errorf("the market says %+v, %v; want 999999 remaining", there, err)
@@ -51,7 +48,7 @@ func (c *cli) showsApp(t *testing.T, rec record.Record) {
 		AppMREnclave                                       string
 	}
 	answer := c.call(t, "app", "show", common.Address(rec.App.Address).Hex(), "--chain", "local")
-	answer.part(t, "app", &shown)
+	part(t, answer, "app", &shown)
 	got := poco.App{
 		Owner: common.HexToAddress(shown.Owner), Name: shown.AppName, Type: shown.AppType, Multiaddr: []byte(shown.AppMultiaddr),
 		Checksum: common.HexToHash(shown.AppChecksum), MREnclave: []byte(shown.AppMREnclave),
@@ -71,7 +68,7 @@ func (c *cli) findsOrder(t *testing.T, rec record.Record) {
 	}
 	answer := c.call(t, "order", "show", "--app", hash, "--chain", "local")
 	var shown struct{ Order poco.SignedAppOrder }
-	answer.part(t, "apporder", &shown)
+	part(t, answer, "apporder", &shown)
 	if shown.Order.AppPrice == nil || !shown.Order.Equal(rec.Order.Signed) {
 		t.Errorf("iexec %d shows another order than %s:\n%s", c.version, hash, encode(t, answer))
 	}
@@ -83,18 +80,18 @@ func (c *cli) makesOrders(t *testing.T, rec record.Record) {
 	t.Helper()
 	tag := strings.Split(c.tag, ",")
 	c.call(t, append([]string{"workerpool", "init"}, c.local(c.pool())...)...)
-	c.edit(t, map[string]any{"description": "pool of " + rec.App.Name}, "workerpool")
+	must(t, c.Edit(map[string]any{"description": "pool of " + rec.App.Name}, "workerpool"))
 	c.as(t, c.pool(), "workerpool", "deploy")
 	c.as(t, c.pool(), "order", "init", "--workerpool")
-	c.edit(t, map[string]any{"tag": tag, "workerpoolprice": "0", "volume": "5", "category": "0", "trust": "0"}, "order", "workerpoolorder")
+	must(t, c.Edit(map[string]any{"tag": tag, "workerpoolprice": "0", "volume": "5", "category": "0", "trust": "0"}, "order", "workerpoolorder"))
 	c.as(t, c.pool(), "order", "sign", "--workerpool")
 	c.as(t, c.requester(), "order", "init", "--request")
-	c.edit(t, map[string]any{
+	must(t, c.Edit(map[string]any{
 		"app": common.Address(rec.App.Address).Hex(), "appmaxprice": "0", "workerpoolmaxprice": "0", "volume": "1", "tag": tag, "category": "0", "trust": "0",
 		"params":    map[string]any{"iexec_args": "x", "iexec_result_storage_provider": "ipfs"},
 		"requester": address(c.requester()), "beneficiary": address(c.requester()),
-	}, "order", "requestorder")
-	c.as(t, c.requester(), "order", "sign", "--request")
+	}, "order", "requestorder"))
+	c.as(t, c.requester(), append([]string{"order", "sign", "--request"}, c.unchecked...)...)
 }
 
 // dealIsOnChain asks the hub for the deal and how much of the order it took.
@@ -140,8 +137,6 @@ func (c *cli) refusesRelease(t *testing.T, refused refusal) {
 	}
 	publish := []string{"app", "publish", common.Address(rec.App.Address).Hex(), "--tag", refused.tag, "--force"}
 	c.refuses(t, refused.publish, append(publish, c.wallet(c.owner)...)...)
-	if refused.fill != "" {
-		fill := []string{"order", "fill", "--app", rec.Order.Hash.Hex(), "--force"}
-		c.refuses(t, refused.fill, append(fill, c.wallet(c.requester())...)...)
-	}
+	fill := []string{"order", "fill", "--app", rec.Order.Hash.Hex(), "--force"}
+	c.refuses(t, refused.fill, append(fill, c.wallet(c.requester())...)...)
 }
