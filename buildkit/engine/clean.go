@@ -48,7 +48,7 @@ func clean(ctx context.Context, root, runtime string) error {
 	if err != nil {
 		return err
 	}
-	if err := deleteContainers(ctx, root, runtime); err != nil {
+	if err := deleteContainers(ctx, bundles, runtime); err != nil {
 		return err
 	}
 	if err := detachMounts(root, sources); err != nil {
@@ -101,18 +101,17 @@ func mountSources(bundles []string) ([]string, error) {
 	return sources, nil
 }
 
-func deleteContainers(ctx context.Context, root, runtime string) error {
+// deleteContainers ends the containers of the bundles. BuildKit names a bundle's
+// folder as its container, and removes the container first, so runc's list, which
+// is the whole machine's and fails when others change it, is not needed.
+func deleteContainers(ctx context.Context, bundles []string, runtime string) error {
 	r := &runc.Runc{Command: runtime}
-	containers, err := r.List(ctx)
-	if err != nil {
-		return fmt.Errorf("listing containers with %q: %w", runtime, err)
-	}
-	for _, c := range containers {
-		if !below(c.Bundle, root) {
-			continue
+	for _, bundle := range bundles {
+		if _, err := os.Stat(filepath.Join(bundle, "config.json")); err != nil {
+			continue // other files lie there too
 		}
-		if err := r.Delete(ctx, c.ID, &runc.DeleteOpts{Force: true}); err != nil {
-			return fmt.Errorf("deleting container %q: %w", c.ID, err)
+		if err := r.Delete(ctx, filepath.Base(bundle), &runc.DeleteOpts{Force: true}); err != nil {
+			return fmt.Errorf("deleting container %q: %w", filepath.Base(bundle), err)
 		}
 	}
 	return nil
