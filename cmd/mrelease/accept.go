@@ -9,7 +9,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
-	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
@@ -57,6 +56,9 @@ func (a *app) accept(ctx context.Context, args []string) error {
 	}
 	answer := acceptAnswer{Schema: "mrelease.accept/v1", Lock: a.lockPath(), Created: before == nil, Changes: []lock.Change{}}
 	if before != nil {
+		if err := now.CheckSecurityVersion(*before); err != nil {
+			return err
+		}
 		answer.Changes = append(answer.Changes, lock.Drift(*before, now)...)
 		now = now.Keep(*before)
 	}
@@ -95,11 +97,11 @@ func (a *app) describeAccepted(ctx context.Context, cfg config, args []string) (
 	if err != nil {
 		return lock.Lock{}, err
 	}
-	return a.describe(ctx, cfg, image, enclave.MRENCLAVE)
+	return a.describe(ctx, cfg, image, record.NewEnclave(enclave, spec))
 }
 
-func (a *app) describe(ctx context.Context, cfg config, image v1.Image, m measure.MRENCLAVE) (l lock.Lock, err error) {
-	facts, err := cfg.lockFacts(image, m)
+func (a *app) describe(ctx context.Context, cfg config, image v1.Image, enclave record.Enclave) (l lock.Lock, err error) {
+	facts, err := cfg.lockFacts(image, enclave)
 	if err != nil {
 		return lock.Lock{}, err
 	}
@@ -121,11 +123,7 @@ func (a *app) describeRecord(ctx context.Context, cfg config, path string) (lock
 	if err != nil {
 		return lock.Lock{}, err
 	}
-	var m measure.MRENCLAVE
-	if rec.Enclave.MRENCLAVE != nil {
-		m = *rec.Enclave.MRENCLAVE
-	}
-	l, err := a.describe(ctx, cfg, image, m)
+	l, err := a.describe(ctx, cfg, image, rec.Enclave)
 	l.Image = rec.Image.Reference + "@" + digest.DigestStr()
 	return l, err
 }

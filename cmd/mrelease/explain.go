@@ -109,7 +109,7 @@ func rules() []rule {
 		{is[*enclave.NoSignatureError], "E-ENCLAVE-NONE", exitMeasurement, say("give a signed enclave, an SGXS stream or a SIGSTRUCT; for an image, its reference or the folder of its OCI layout")},
 		{is[*badEnclaveError], "E-ENCLAVE-FILE", exitMeasurement, say("the file is damaged or no enclave: take it from its maker again")},
 		{is[*measure.UnsignedError], "E-ENCLAVE-UNSIGNED", exitMeasurement, say("enclave.program must be the file that the seal signed: the program itself, not a link to it")},
-		{is[*sgx.PolicyError], "E-ENCLAVE-POLICY", exitPolicy, say("sign with a production key (enclave.key) that is in enclave.signers; enclave.allow-debug: true releases a debug enclave, whose memory is open")},
+		{is[*sgx.PolicyError], "E-ENCLAVE-POLICY", exitPolicy, say("sign with a production key (enclave.key) that is in enclave.signers, and with an enclave.isvsvn that is no lower than the accepted one; enclave.allow-debug: true releases a debug enclave, whose memory is open")},
 		{is[*sgx.KeyError], "E-ENCLAVE-KEY", exitUsage, say("make a key that enclaves can be signed with: openssl genrsa -3 -out enclave-key.pem 3072")},
 		{is[*measure.MismatchError], "E-MEASURE-MISMATCH", exitMeasurement, say("build with --no-cache; if the values still differ, the fingerprint was written before the last change of what is measured: move that step to the end of the Dockerfile")},
 		{is[*measure.OutputError], "E-MEASURE-OUTPUT", exitMeasurement, say("the image's ENTRYPOINT must start the enclave's own program, which prints 64 hex digits in hash mode and nothing else on standard output")},

@@ -52,14 +52,14 @@ func (a *app) ignoredLock(context string) []string {
 }
 
 // lockFacts are what a lock says besides what is in the image.
-func (c config) lockFacts(image v1.Image, mrenclave measure.MRENCLAVE) (lock.Facts, error) {
+func (c config) lockFacts(image v1.Image, enclave record.Enclave) (lock.Facts, error) {
 	f, err := imageFacts(image)
 	if err != nil {
 		return f, err
 	}
-	f.Settings = c.lockSettings()
-	if c.Enclave.Format != measure.None {
-		f.MRENCLAVE = &mrenclave
+	f.Settings, f.MRENCLAVE = c.lockSettings(), enclave.MRENCLAVE
+	if s := enclave.Signature; s != nil { // what was signed counts, not what was asked for
+		maps.Copy(f.Settings, map[string]string{"isvprodid": fmt.Sprint(s.ProductID), lock.SVN: fmt.Sprint(s.SVN)})
 	}
 	if c.Enclave.Seal == buildkit.SealBinaryFS {
 		f.Folders = c.Enclave.regions()
@@ -108,7 +108,7 @@ func (c config) lockSettings() map[string]string {
 		p := e.seal().Program
 		maps.Copy(s, map[string]string{
 			"program": p.Path, "heap": size(p.Heap).String(), "stack": size(p.Stack).String(), "dlopen": fmt.Sprint(p.Dlopen),
-			"mprotect": fmt.Sprint(p.Mprotect), "isvprodid": fmt.Sprint(p.ProductID), "isvsvn": fmt.Sprint(p.SecurityVersion),
+			"mprotect": fmt.Sprint(p.Mprotect), "isvprodid": fmt.Sprint(p.ProductID), lock.SVN: fmt.Sprint(p.SecurityVersion),
 			"production": fmt.Sprint(e.Key != ""),
 		})
 	}
@@ -120,13 +120,13 @@ func (s size) String() string { return measure.FormatSize(fmt.Sprint(uint64(s)))
 
 // checkDrift compares an image with the lock, if there is one. Its error is a
 // *lock.DriftError.
-func (a *app) checkDrift(ctx context.Context, cfg config, image v1.Image, mrenclave measure.MRENCLAVE) error {
+func (a *app) checkDrift(ctx context.Context, cfg config, image v1.Image, enclave record.Enclave) error {
 	accepted, err := a.readLock()
 	if err != nil || accepted == nil {
 		return err
 	}
 	return a.story.step("lock", func() (string, error) {
-		facts, err := cfg.lockFacts(image, mrenclave)
+		facts, err := cfg.lockFacts(image, enclave)
 		if err != nil {
 			return "", err
 		}
@@ -164,12 +164,12 @@ const maxChangedFiles = 10
 
 // checkMeasured is checkDrift for a measurement that is no release: the inputs
 // are looked at when the measurement is another one.
-func (a *app) checkMeasured(ctx context.Context, cfg config, image v1.Image, mrenclave measure.MRENCLAVE) error {
+func (a *app) checkMeasured(ctx context.Context, cfg config, image v1.Image, enclave measure.Enclave) error {
 	accepted, err := a.readLock()
-	if err != nil || accepted == nil || accepted.MRENCLAVE == nil || *accepted.MRENCLAVE == mrenclave {
+	if err != nil || accepted == nil || accepted.MRENCLAVE == nil || *accepted.MRENCLAVE == enclave.MRENCLAVE {
 		return err
 	}
-	return a.checkDrift(ctx, cfg, image, mrenclave)
+	return a.checkDrift(ctx, cfg, image, record.NewEnclave(enclave, cfg.spec()))
 }
 
 // noLock says that nothing holds the expected measurement.

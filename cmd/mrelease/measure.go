@@ -77,7 +77,7 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(args) == 0 {
-		if err := a.checkMeasured(ctx, cfg, image, enclave.MRENCLAVE); err != nil {
+		if err := a.checkMeasured(ctx, cfg, image, enclave); err != nil {
 			return err
 		}
 	}

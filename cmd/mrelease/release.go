@@ -179,7 +179,7 @@ func (r *release) measure(ctx context.Context) error {
 	if err := r.checkSignature(); err != nil {
 		return err
 	}
-	if err := r.checkDrift(ctx, r.cfg, r.image, r.enclave.MRENCLAVE); err != nil {
+	if err := r.checkDrift(ctx, r.cfg, r.image, record.NewEnclave(r.enclave, spec)); err != nil {
 		return err
 	}
 	if r.enclave.Portable || r.found {
@@ -198,6 +198,15 @@ func (r *release) checkSignature() error {
 	policy, err := r.cfg.Enclave.policy()
 	if err != nil {
 		return err
+	}
+	accepted, err := r.readLock()
+	if err != nil {
+		return err
+	}
+	if accepted != nil {
+		if policy.MinISVSVN, err = accepted.SecurityVersion(); err != nil {
+			return err
+		}
 	}
 	return policy.Check(r.enclave.Signature)
 }

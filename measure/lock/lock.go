@@ -8,11 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/measure/sgx"
 )
 
 const (
@@ -187,6 +189,38 @@ func (l Lock) WriteFile(path string) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// SVN is the setting that holds a signed enclave's security version (ISVSVN).
+const SVN = "isvsvn"
+
+// SecurityVersion returns the ISVSVN of the accepted enclave; 0 when it is not
+// signed.
+func (l Lock) SecurityVersion() (uint16, error) {
+	text, signed := l.Settings[SVN]
+	if !signed {
+		return 0, nil
+	}
+	version, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return 0, &Error{Problem: fmt.Sprintf("has %s %q, want a number of 16 bits", SVN, text)}
+	}
+	return uint16(version), nil
+}
+
+// CheckSecurityVersion refuses an ISVSVN that is lower than that of an older
+// lock: those who ask for the older one would take the enclave for one whose
+// holes are known. The error is a *sgx.PolicyError.
+func (l Lock) CheckSecurityVersion(older Lock) error {
+	least, err := older.SecurityVersion()
+	if err != nil {
+		return err
+	}
+	now, err := l.SecurityVersion()
+	if err != nil || now >= least {
+		return err
+	}
+	return &sgx.PolicyError{Violations: []sgx.Violation{sgx.LowSVN(now, least)}}
 }
 
 // Keep returns the lock with what it does not know and an older one of the same

@@ -20,6 +20,7 @@ import (
 
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/lock"
+	"github.com/mrelease/mrelease/measure/sgx"
 )
 
 const status = "Package: libfoo\nStatus: install ok installed\nVersion: 1.2-3\n"
@@ -253,4 +254,30 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q is written as %q, %v", data, again, err)
 		}
 	})
+}
+
+// Who asks for a security version must not get an older enclave.
+func TestSecurityVersion(t *testing.T) {
+	with := func(version string) lock.Lock {
+		return lock.Lock{Settings: map[string]string{lock.SVN: version}}
+	}
+	var violated *sgx.PolicyError
+	var malformed *lock.Error
+	for _, tt := range []struct {
+		older, now lock.Lock
+		want       any
+	}{
+		{with("3"), with("3"), nil},
+		{with("3"), with("10"), nil},
+		{lock.Lock{}, with("0"), nil},
+		{with("10"), with("9"), &violated},
+		{with("1"), lock.Lock{}, &violated},
+		{with("65536"), with("1"), &malformed},
+		{with("1"), with("-1"), &malformed},
+	} {
+		err := tt.now.CheckSecurityVersion(tt.older)
+		if tt.want == nil && err != nil || tt.want != nil && !errors.As(err, tt.want) {
+			t.Errorf("%v after %v: got %v, want %T", tt.now.Settings, tt.older.Settings, err, tt.want)
+		}
+	}
 }

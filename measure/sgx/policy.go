@@ -32,10 +32,15 @@ func (p Policy) Check(s *SIGSTRUCT) error {
 		broken = append(broken, Violation{"signer", s.MRSIGNER().String(), fmt.Sprintf("one of %v", p.Signers)})
 	}
 	if b.SecurityVersion < p.MinISVSVN {
-		broken = append(broken, Violation{"ISVSVN", fmt.Sprint(b.SecurityVersion), fmt.Sprintf("at least %d", p.MinISVSVN)})
+		broken = append(broken, LowSVN(b.SecurityVersion, p.MinISVSVN))
 	}
 	if broken != nil {
 		return &PolicyError{broken}
 	}
 	return nil
+}
+
+// LowSVN is the violation of a security version that is lower than the least.
+func LowSVN(got, least uint16) Violation {
+	return Violation{"ISVSVN", fmt.Sprint(got), fmt.Sprintf("at least %d", least)}
 }
