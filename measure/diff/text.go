@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"slices"
 	"strings"
 )
 
@@ -53,7 +52,7 @@ func writeFields(b *strings.Builder, what string, fields []Field, limit int) {
 			fmt.Fprintf(b, "and %d %ss more\n", len(fields)-limit, what)
 			return
 		}
-		fmt.Fprintf(b, "%s %s: %s -> %s%s\n", what, f.Name, excerpt(cmp.Or(f.A, absent)), excerpt(cmp.Or(f.B, absent)), random(f.Random))
+		fmt.Fprintf(b, "%s %s\n", what, f)
 	}
 }
 
@@ -130,12 +129,7 @@ func excerpt(s string) string {
 
 // Worst returns the lines of the gravest differences, at most n.
 func (r Report) Worst(n int) []string {
-	var lines []string
-	for _, f := range slices.Concat(r.Settings, r.Annotations) {
-		if !f.Random {
-			lines = append(lines, fmt.Sprintf("%s: %s -> %s", f.Name, excerpt(cmp.Or(f.A, absent)), excerpt(cmp.Or(f.B, absent))))
-		}
-	}
+	lines := fixedLines(r.Settings)
 	for _, l := range r.Layers {
 		for _, c := range l.Changes {
 			if !c.Random {
@@ -143,5 +137,21 @@ func (r Report) Worst(n int) []string {
 			}
 		}
 	}
+	lines = append(lines, fixedLines(r.Annotations)...)
 	return lines[:min(n, len(lines))]
+}
+
+func fixedLines(fields []Field) []string {
+	var lines []string
+	for _, f := range fields {
+		if !f.Random {
+			lines = append(lines, f.String())
+		}
+	}
+	return lines
+}
+
+// String returns a line for people.
+func (f Field) String() string {
+	return fmt.Sprintf("%s: %s -> %s%s", f.Name, excerpt(cmp.Or(f.A, absent)), excerpt(cmp.Or(f.B, absent)), random(f.Random))
 }

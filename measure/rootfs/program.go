@@ -13,15 +13,16 @@ import (
 // Program returns the sorted paths of what an image starts with: its program,
 // that program's interpreter, and the libraries that are loaded with them.
 //
-// Each program of the name on the search path counts, not the first alone: an
-// enclave's starter stands before the program that it measures and runs.
+// Each program of the name counts, wherever it is, and not only the first on the
+// search path: an enclave's starter takes the place of the program that it
+// measures and runs, which it keeps elsewhere.
 func (f *FS) Program(config v1.Config) []string {
 	args := append(append([]string(nil), config.Entrypoint...), config.Cmd...)
 	if len(args) == 0 {
 		return nil
 	}
 	l := linker{fs: f, folders: variable(config.Env, "LD_LIBRARY_PATH"), loaded: map[string]bool{}}
-	for _, file := range f.onPath(args[0], config) {
+	for _, file := range f.named(f.onPath(args[0], config)) {
 		l.load(file)
 	}
 	for _, preloaded := range variable(config.Env, "LD_PRELOAD") {
@@ -52,6 +53,24 @@ func (f *FS) onPath(name string, config v1.Config) []string {
 		found = append(found, path.Join("/", dir, name))
 	}
 	return found
+}
+
+// named returns the programs that have the name of one of the files, or of a
+// link on the way to it.
+func (f *FS) named(files []string) []string {
+	names := map[string]bool{}
+	for _, file := range files {
+		if f.resolve(file) == "" {
+			continue
+		}
+		for linked, hops := true, 0; linked && hops <= maxLinks; hops++ {
+			names[path.Base(file)] = true
+			file, linked = f.follow(file)
+		}
+	}
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(f.Files)), func(file string) bool {
+		return !names[path.Base(file)] || f.Files[file].Mode&0o111 == 0
+	})
 }
 
 // linker follows what is loaded with a program.

@@ -121,7 +121,7 @@ func TestPackages(t *testing.T) {
 func TestProgram(t *testing.T) {
 	fs := read(t, image(t, [][2]string{
 		{"bin", "->usr/bin"}, {"lib", "->usr/lib"}, {"lib64", "->usr/lib"},
-		{"opt/starter/python3", "starter"},
+		{"opt/starter/python3", "starter"}, {"opt/starter/real/python3.11", "real"},
 		{"usr/bin/python3", "->python3.11"},
 		{"usr/bin/python3.11", string(program("/lib64/ld.so", "", "libm.so.6", "libapp.so"))},
 		{"usr/lib/ld.so", "linker"},
@@ -136,7 +136,7 @@ func TestProgram(t *testing.T) {
 		{"loop", "->loop"},
 	}))
 	env := []string{"PATH=/opt/starter:/usr/bin:/bin"}
-	python := "/opt/starter/python3 /srv/libapp.so.1 /usr/bin/python3.11 /usr/lib/ld.so /usr/lib/libm-2.36.so /usr/lib/own/libc.so.6"
+	python := "/opt/starter/python3 /opt/starter/real/python3.11 /srv/libapp.so.1 /usr/bin/python3.11 /usr/lib/ld.so /usr/lib/libm-2.36.so /usr/lib/own/libc.so.6"
 	for name, tt := range map[string]struct {
 		config v1.Config
 		want   string
