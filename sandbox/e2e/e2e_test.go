@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"cmp"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -29,7 +31,8 @@ type slot struct {
 	world   *world.World
 	private string // host and port of a registry that wants a login
 	state   string // folder
-	unused  []string
+
+	findings []string // what scripts left that they must not
 }
 
 func TestMain(m *testing.M) {
@@ -56,7 +59,7 @@ func TestScripts(t *testing.T) {
 			Setup: func(env *testscript.Env) error {
 				s := <-free
 				env.Defer(func() {
-					s.tidy(filepath.Base(env.WorkDir))
+					s.tidy(env.WorkDir)
 					free <- s
 				})
 				return setUp(env, tools, s)
@@ -64,21 +67,29 @@ func TestScripts(t *testing.T) {
 		})
 	})
 	for _, s := range all {
-		for _, rule := range s.unused {
-			t.Errorf("a fault that never happened: %s", rule)
+		for _, finding := range s.findings {
+			t.Error(finding)
 		}
-		searchState(t, s.state)
+		searchFolder(t, s.state)
 		searchRegistry(t, s.world.Registry)
 	}
 }
 
 // tidy takes away the faults that a script left, which shows that it did not test
-// what it says.
-func (s *slot) tidy(script string) {
+// what it says, and looks for secrets in what mrelease wrote into its folder.
+func (s *slot) tidy(workDir string) {
+	script := filepath.Base(workDir)
 	for _, rule := range s.world.Faults.Rules() {
-		s.unused = append(s.unused, fmt.Sprintf("%s: %+v", script, rule))
+		s.findings = append(s.findings, fmt.Sprintf("%s: a fault that never happened: %+v", script, rule))
 	}
 	s.world.Faults.Clear()
+	_, leaks, err := findInFolder(filepath.Join(workDir, "dist"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		leaks = append(leaks, err.Error())
+	}
+	for _, leak := range leaks {
+		s.findings = append(s.findings, script+": "+leak)
+	}
 }
 
 // needBuilder skips where the embedded builder cannot run; in CI that is a

@@ -69,21 +69,18 @@ func TestKillWithARandomSeal(t *testing.T) {
 	}
 }
 
-// SIGTERM, which runners send, and SIGINT end a release in good order.
+// SIGTERM, which runners send, ends a release in good order.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	needBuilder(t)
-	tools, gate := prepare(t), newGate(t)
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		r := newRun(t, tools, gate)
-		err := r.release(t, death{step: "inputs", signal: signal})
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.Contains(r.last, "remedy") {
-			t.Errorf("%s: %v; the last line: %s", signal, err, r.last)
-		}
-		r.checkLeftovers(t)
-		r.finish(t)
+	r := newRun(t, prepare(t), newGate(t))
+	err := r.release(t, death{step: "inputs", signal: syscall.SIGTERM})
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.Contains(r.last, "remedy") {
+		t.Errorf("%v; the last line: %s", err, r.last)
 	}
+	r.checkLeftovers(t)
+	r.finish(t)
 }
 
 // Somebody who may push moves the tag when the image was signed: no app is
@@ -165,5 +162,5 @@ func label(what string) string {
 // and the run does not know it.
 func (d death) isSharp() bool {
 	written := d.write > 0 && !strings.HasSuffix(d.name, "uploads")
-	return written || slices.Contains([]string{"build", "push", "offer"}, d.step)
+	return written || d.step == "build"
 }

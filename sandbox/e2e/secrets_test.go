@@ -26,22 +26,30 @@ func secretsOfAll() []string {
 	return []string{walletPassword, cosignPassword, buildSecret, apiKey, registryPassword}
 }
 
-// searchState looks for secrets in what the builder keeps on disk.
-func searchState(t *testing.T, dir string) {
+// searchFolder looks for secrets in what the builder keeps on disk.
+func searchFolder(t *testing.T, dir string) {
 	t.Helper()
-	files := 0
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+	files, leaks, err := findInFolder(dir)
+	for _, leak := range leaks {
+		t.Error(leak)
+	}
+	if err != nil || files == 0 {
+		t.Errorf("searching %s: %d files, %v", dir, files, err)
+	}
+}
+
+// findInFolder returns how many files it looked into, and where it found secrets.
+func findInFolder(dir string) (files int, leaks []string, err error) {
+	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
 		files++
 		content, err := os.ReadFile(path)
-		search(t, path, content)
+		leaks = append(leaks, find(path, content)...)
 		return err
 	})
-	if err != nil || files == 0 {
-		t.Errorf("searching %s: %d files, %v", dir, files, err)
-	}
+	return files, leaks, err
 }
 
 // searchRegistry looks for secrets in all that was pushed.
@@ -126,9 +134,16 @@ func searchBlobs(t *testing.T, what string, image v1.Image) {
 
 func search(t *testing.T, where string, content []byte) {
 	t.Helper()
+	for _, leak := range find(where, content) {
+		t.Error(leak)
+	}
+}
+
+func find(where string, content []byte) (leaks []string) {
 	for _, secret := range secretsOfAll() {
 		if bytes.Contains(content, []byte(secret)) {
-			t.Errorf("%s holds the secret %s", where, secret)
+			leaks = append(leaks, where+" holds the secret "+secret)
 		}
 	}
+	return leaks
 }
