@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -41,7 +42,9 @@ func (a *app) openWallet(cfg walletConfig) (chain.Wallet, error) {
 	if password == "" {
 		return chain.Wallet{}, &chain.WalletError{Where: path, Problem: walletPassword + " is not set"}
 	}
-	return chain.OpenKeystore(path, []byte(password))
+	wallet, err := chain.OpenKeystore(path, []byte(password))
+	debug.FreeOSMemory() // of scrypt, as with the signing key: the build needs its own
+	return wallet, err
 }
 
 // keystore returns the file of the configuration's wallet; none when the wallet
@@ -109,6 +112,9 @@ func (a *app) openKey(cfg signConfig) (*registry.Key, error) {
 	}
 	password := a.secret(cosignPassword)
 	key, err := registry.LoadKey(pem, []byte(password))
+	// What scrypt used is given back: the wallet's takes twice as much, and the
+	// peak would hold both.
+	debug.FreeOSMemory()
 	if err != nil && password == "" { // which may be right: cosign takes no password for one
 		err = errors.New(cosignPassword + " is not set")
 	}
