@@ -18,7 +18,11 @@ type commit struct {
 	Hash  string
 	Time  time.Time // the committer's
 	Tags  []string  // at the commit, sorted
-	Dirty []string  // files of the context that differ from the commit
+	Dirty []string  // files of the context that differ from the commit; see readDirty
+
+	// compare finds the dirty files; nil outside a repository. A field for the
+	// repository itself would link all of its methods: half a megabyte.
+	compare func() ([]string, error)
 }
 
 // readCommit returns the zero commit for a folder outside any repository, and
@@ -43,11 +47,18 @@ func readCommit(dir string) (commit, error) {
 		return commit{}, fmt.Errorf("reading commit %s: %w", head.Hash(), err)
 	}
 	found := commit{Hash: c.Hash.String(), Time: c.Committer.When.UTC()}
-	if found.Tags, err = tagsAt(repo, c.Hash); err != nil {
-		return commit{}, err
-	}
-	found.Dirty, err = dirtyFiles(repo, dir)
+	found.compare = func() ([]string, error) { return dirtyFiles(repo, dir) }
+	found.Tags, err = tagsAt(repo, c.Hash)
 	return found, err
+}
+
+// readDirty fills Dirty. It takes seconds in a large work tree, so it is left to
+// those who must know.
+func (c *commit) readDirty() (err error) {
+	if c.compare != nil {
+		c.Dirty, err = c.compare()
+	}
+	return err
 }
 
 // tagsAt returns the tags that name a commit, lightweight and annotated.
