@@ -99,9 +99,6 @@ func (d *doctor) git(context.Context) (evidence string, err error) {
 	if d.commit, err = readCommit(string(d.cfg.Build.Context)); err != nil {
 		return "", err
 	}
-	if err := d.commit.readDirty(); err != nil {
-		return "", err
-	}
 	epoch, err := d.epoch(d.commit)
 	if err != nil {
 		return "", err

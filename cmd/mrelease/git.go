@@ -3,10 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5"
@@ -18,11 +15,7 @@ type commit struct {
 	Hash  string
 	Time  time.Time // the committer's
 	Tags  []string  // at the commit, sorted
-	Dirty []string  // files of the context that differ from the commit; see readDirty
-
-	// compare finds the dirty files; nil outside a repository. A field for the
-	// repository itself would link all of its methods: half a megabyte.
-	compare func() ([]string, error)
+	Dirty []string  // files of the context that differ from the commit
 }
 
 // readCommit returns the zero commit for a folder outside any repository, and
@@ -47,18 +40,11 @@ func readCommit(dir string) (commit, error) {
 		return commit{}, fmt.Errorf("reading commit %s: %w", head.Hash(), err)
 	}
 	found := commit{Hash: c.Hash.String(), Time: c.Committer.When.UTC()}
-	found.compare = func() ([]string, error) { return dirtyFiles(repo, dir) }
-	found.Tags, err = tagsAt(repo, c.Hash)
-	return found, err
-}
-
-// readDirty fills Dirty. It takes seconds in a large work tree, so it is left to
-// those who must know.
-func (c *commit) readDirty() (err error) {
-	if c.compare != nil {
-		c.Dirty, err = c.compare()
+	if found.Tags, err = tagsAt(repo, c.Hash); err != nil {
+		return commit{}, err
 	}
-	return err
+	found.Dirty, err = dirtyFiles(repo, c, dir)
+	return found, err
 }
 
 // tagsAt returns the tags that name a commit, lightweight and annotated.
@@ -86,49 +72,4 @@ func tagsAt(repo *git.Repository, hash plumbing.Hash) ([]string, error) {
 	}
 	slices.Sort(tags)
 	return tags, nil
-}
-
-// dirtyFiles returns the files below dir that are not as in the last commit.
-func dirtyFiles(repo *git.Repository, dir string) ([]string, error) {
-	tree, err := repo.Worktree()
-	if errors.Is(err, git.ErrIsBareRepository) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("opening work tree: %w", err)
-	}
-	status, err := tree.Status()
-	if err != nil {
-		return nil, fmt.Errorf("comparing work tree with commit: %w", err)
-	}
-	prefix, err := below(tree.Filesystem.Root(), dir)
-	if err != nil {
-		return nil, err
-	}
-	var dirty []string
-	for file, s := range status {
-		changed := s.Worktree != git.Unmodified || s.Staging != git.Unmodified
-		if changed && (prefix == "." || file == prefix || strings.HasPrefix(file, prefix+"/")) {
-			dirty = append(dirty, file)
-		}
-	}
-	slices.Sort(dirty)
-	return dirty, nil
-}
-
-// below returns dir relative to root, with links resolved on both sides.
-func below(root, dir string) (string, error) {
-	realRoot, err := filepath.EvalSymlinks(root)
-	if err != nil {
-		return "", fmt.Errorf("resolving work tree: %w", err)
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("resolving %s: %w", dir, err)
-	}
-	if abs, err = filepath.EvalSymlinks(abs); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("resolving %s: %w", dir, err)
-	}
-	rel, err := filepath.Rel(realRoot, abs)
-	return filepath.ToSlash(rel), err
 }

@@ -86,9 +86,6 @@ func (a *app) openPlan(ctx context.Context) (*planner, error) {
 	if p.source, err = a.readPlanned(cfg); err != nil {
 		return nil, err
 	}
-	if err := p.source.Commit.readDirty(); err != nil {
-		return nil, err
-	}
 	if p.source.Version == "" {
 		return nil, &usageError{errors.New("no version: HEAD has no git tag, and --version is not given"), "mrelease plan"}
 	}

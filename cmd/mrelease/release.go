@@ -113,9 +113,6 @@ func (a *app) openRelease(ctx context.Context) (*release, error) {
 	if r.source, err = a.readSource(cfg); err != nil {
 		return nil, err
 	}
-	if err := r.source.Commit.readDirty(); err != nil {
-		return nil, err
-	}
 	if r.source.Version == "" {
 		return nil, &usageError{errors.New("no version: HEAD has no git tag, and --version is not given"), "mrelease release"}
 	}

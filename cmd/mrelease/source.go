@@ -163,9 +163,6 @@ func (a *app) releaseVersion(c commit) (string, error) {
 		if len(c.Tags) > 1 {
 			return "", &usageError{fmt.Errorf("several tags at HEAD (%s): choose one with --version", strings.Join(c.Tags, ", ")), "mrelease"}
 		}
-		if err := c.readDirty(); err != nil {
-			return "", err
-		}
 		if len(c.Dirty) > 0 {
 			return "", &dirtyError{c, c.Tags[0]}
 		}
