@@ -59,6 +59,9 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 	if err := r.measure(ctx); err != nil {
 		return err
 	}
+	if err := r.openKeys(); err != nil {
+		return err
+	}
 	if dryRun {
 		return r.preview(ctx)
 	}
@@ -85,12 +88,12 @@ type release struct {
 	source   source
 	tag      name.Tag
 	registry registry.Client
-	key      *registry.Key
-	wallet   chain.Wallet
-	chain    *chain.Client
-	market   market.Client
-	builder  *buildkit.Builder
-	inputs   v1.Hash
+	unlock   func() (keyring, error)
+	keyring
+	chain   *chain.Client
+	market  market.Client
+	builder *buildkit.Builder
+	inputs  v1.Hash
 
 	found        bool // the image was pushed by an earlier run
 	image        v1.Image
@@ -102,8 +105,8 @@ type release struct {
 	offering     market.Offering
 }
 
-// openRelease reads the configuration, opens the keys and the chain, and starts
-// the builder: all that can fail before minutes are spent on a build.
+// openRelease reads the configuration, begins to open the keys, opens the chain
+// and starts the builder.
 func (a *app) openRelease(ctx context.Context) (*release, error) {
 	cfg, err := a.load(purpose{Build: true, Publish: true})
 	if err != nil {
@@ -117,10 +120,7 @@ func (a *app) openRelease(ctx context.Context) (*release, error) {
 		return nil, &usageError{errors.New("no version: HEAD has no git tag, and --version is not given"), "mrelease release"}
 	}
 	r.tag = cfg.Image.Tag(r.source.Version)
-	if r.key, err = a.openKey(cfg.Sign); err != nil {
-		return nil, err
-	}
-	if r.wallet, err = a.openWallet(cfg.Wallet); err != nil {
+	if r.unlock, err = a.unlock(cfg); err != nil {
 		return nil, err
 	}
 	if err := r.connect(ctx); err != nil {
@@ -137,7 +137,20 @@ func (r *release) connect(ctx context.Context) error {
 			return "", err
 		}
 		r.market = market.Client{URL: profile.Market, ChainID: profile.ID}
-		return fmt.Sprintf("%s (%d), hub %s, wallet %s", profile.Name, profile.ID, profile.Hub, r.wallet.Address), nil
+		return fmt.Sprintf("%s (%d), hub %s", profile.Name, profile.ID, profile.Hub), nil
+	})
+}
+
+// openKeys waits for the keys.
+func (r *release) openKeys() error {
+	if r.key != nil {
+		return nil
+	}
+	return r.story.step("keys", func() (evidence string, err error) {
+		if r.keyring, err = r.unlock(); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("wallet %s, signing key %s", r.wallet.Address, r.key.GetHint()), nil
 	})
 }
 
@@ -158,6 +171,10 @@ func (r *release) findOrBuild(ctx context.Context) error {
 		return digest.String() + ", not released yet", err
 	})
 	if err != nil || r.found {
+		return err
+	}
+	// A password that is wrong is told before minutes are spent on a build.
+	if err := r.openKeys(); err != nil {
 		return err
 	}
 	made, err := r.makeImage(ctx, r.builder, r.source, r.cfg, filepath.Join("dist", "image"))

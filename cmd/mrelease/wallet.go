@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -28,23 +29,67 @@ func (a *app) secret(variable string) string {
 	return value
 }
 
+// keyring is what a release signs with.
+type keyring struct {
+	key    *registry.Key
+	wallet chain.Wallet
+}
+
+// unlock opens both keys while other work goes on: the passwords are slow to
+// check, on purpose. One after the other, as each takes a hundred megabytes
+// meanwhile. What can be seen without that is an error at once.
+func (a *app) unlock(cfg config) (opened func() (keyring, error), err error) {
+	openKey, err := a.lockedKey(cfg.Sign)
+	if err != nil {
+		return nil, err
+	}
+	openWallet, err := a.lockedWallet(cfg.Wallet)
+	if err != nil {
+		return nil, err
+	}
+	opened = sync.OnceValues(func() (k keyring, err error) {
+		if k.key, err = openKey(); err != nil {
+			return k, err
+		}
+		k.wallet, err = openWallet()
+		return k, err
+	})
+	go opened()
+	return opened, nil
+}
+
 // openWallet decrypts the wallet of the configuration, or takes a raw key from
 // the environment where that is allowed.
 func (a *app) openWallet(cfg walletConfig) (chain.Wallet, error) {
-	path, err := a.keystore(cfg)
+	open, err := a.lockedWallet(cfg)
 	if err != nil {
 		return chain.Wallet{}, err
 	}
+	return open()
+}
+
+// lockedWallet finds the wallet; what it returns takes as long as the password.
+func (a *app) lockedWallet(cfg walletConfig) (open func() (chain.Wallet, error), err error) {
+	path, err := a.keystore(cfg)
+	if err != nil {
+		return nil, err
+	}
 	if path == "" {
-		return chain.ParseKey(a.secret(walletKey))
+		wallet, err := chain.ParseKey(a.secret(walletKey))
+		return func() (chain.Wallet, error) { return wallet, nil }, err
+	}
+	if _, err := chain.KeystoreAddress(path); err != nil {
+		return nil, err
 	}
 	password := a.secret(walletPassword)
 	if password == "" {
-		return chain.Wallet{}, &chain.WalletError{Where: path, Problem: walletPassword + " is not set"}
+		return nil, &chain.WalletError{Where: path, Problem: walletPassword + " is not set"}
 	}
-	wallet, err := chain.OpenKeystore(path, []byte(password))
-	debug.FreeOSMemory() // of scrypt, as with the signing key: the build needs its own
-	return wallet, err
+	return func() (chain.Wallet, error) {
+		wallet, err := chain.OpenKeystore(path, []byte(password))
+		debug.FreeOSMemory() // of scrypt, as with the signing key: the build needs its own
+		return wallet, err
+	}, nil
 }
 
 // keystore returns the file of the configuration's wallet; none when the wallet
@@ -106,22 +151,33 @@ func (e *keyError) Evidence() [][2]string {
 
 // openKey decrypts the cosign key of the configuration: a file, or env://NAME.
 func (a *app) openKey(cfg signConfig) (*registry.Key, error) {
+	open, err := a.lockedKey(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return open()
+}
+
+// lockedKey finds the key; what it returns takes as long as the password.
+func (a *app) lockedKey(cfg signConfig) (open func() (*registry.Key, error), err error) {
 	pem, err := a.readKey(cfg)
 	if err != nil {
 		return nil, err
 	}
 	password := a.secret(cosignPassword)
-	key, err := registry.LoadKey(pem, []byte(password))
-	// What scrypt used is given back: the wallet's takes twice as much, and the
-	// peak would hold both.
-	debug.FreeOSMemory()
-	if err != nil && password == "" { // which may be right: cosign takes no password for one
-		err = errors.New(cosignPassword + " is not set")
-	}
-	if err != nil {
-		return nil, &keyError{string(cfg.Key), err}
-	}
-	return key, nil
+	return func() (*registry.Key, error) {
+		key, err := registry.LoadKey(pem, []byte(password))
+		// What scrypt used is given back: the wallet's takes twice as much, and the
+		// peak would hold both.
+		debug.FreeOSMemory()
+		if err != nil && password == "" { // which may be right: cosign takes no password for one
+			err = errors.New(cosignPassword + " is not set")
+		}
+		if err != nil {
+			return nil, &keyError{string(cfg.Key), err}
+		}
+		return key, nil
+	}, nil
 }
 
 // readKey returns the cosign key as it is written, encrypted.
