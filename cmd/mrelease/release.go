@@ -173,11 +173,26 @@ func (r *release) findOrBuild(ctx context.Context) error {
 	if err != nil || r.found {
 		return err
 	}
-	// A password that is wrong is told before minutes are spent on a build.
+	return r.build(ctx)
+}
+
+// build builds while the keys are opened. A password that is wrong ends it:
+// minutes would be spent for nothing.
+func (r *release) build(ctx context.Context) error {
+	building, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		if _, err := r.unlock(); err != nil {
+			stop()
+		}
+	}()
+	made, err := r.makeImage(building, r.builder, r.source, r.cfg, filepath.Join("dist", "image"))
+	if ctx.Err() != nil {
+		return err
+	}
 	if err := r.openKeys(); err != nil {
 		return err
 	}
-	made, err := r.makeImage(ctx, r.builder, r.source, r.cfg, filepath.Join("dist", "image"))
 	r.image, r.log = made.Image, made.Log
 	return err
 }

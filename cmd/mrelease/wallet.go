@@ -36,8 +36,8 @@ type keyring struct {
 }
 
 // unlock opens both keys while other work goes on: the passwords are slow to
-// check, on purpose. One after the other, as each takes a hundred megabytes
-// meanwhile. What can be seen without that is an error at once.
+// check, on purpose. One after the other, the larger first, as each takes a
+// hundred megabytes meanwhile. What can be seen without that is an error at once.
 func (a *app) unlock(cfg config) (opened func() (keyring, error), err error) {
 	openKey, err := a.lockedKey(cfg.Sign)
 	if err != nil {
@@ -48,10 +48,10 @@ func (a *app) unlock(cfg config) (opened func() (keyring, error), err error) {
 		return nil, err
 	}
 	opened = sync.OnceValues(func() (k keyring, err error) {
-		if k.key, err = openKey(); err != nil {
+		if k.wallet, err = openWallet(); err != nil {
 			return k, err
 		}
-		k.wallet, err = openWallet()
+		k.key, err = openKey()
 		return k, err
 	})
 	go opened()
