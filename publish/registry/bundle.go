@@ -1,0 +1,203 @@
+package registry
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	ociremote "github.com/sigstore/cosign/v2/pkg/oci/remote"
+	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/sign"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+	"google.golang.org/protobuf/encoding/protojson"
+)
+
+// statement is an in-toto statement v1 about one image.
+type statement struct {
+	Type          string          `json:"_type"`
+	Subject       []subject       `json:"subject"`
+	PredicateType string          `json:"predicateType"`
+	Predicate     json.RawMessage `json:"predicate"`
+}
+
+type subject struct {
+	Name   string            `json:"name"`
+	Digest map[string]string `json:"digest"`
+}
+
+// newStatement makes of an attestation a statement about an image.
+func newStatement(image name.Digest, a Attestation) (statement, error) {
+	digest, err := v1.NewHash(image.DigestStr())
+	if err != nil {
+		return statement{}, fmt.Errorf("reading digest: %w", err)
+	}
+	predicate, err := json.Marshal(a.Predicate)
+	if err != nil {
+		return statement{}, fmt.Errorf("encoding predicate: %w", err)
+	}
+	return statement{
+		Type:          "https://in-toto.io/Statement/v1",
+		Subject:       []subject{{image.Repository.Name(), map[string]string{digest.Algorithm: digest.Hex}}},
+		PredicateType: a.Type,
+		Predicate:     predicate,
+	}, nil
+}
+
+// once writes what a check misses, and checks that it can be read back. Missing
+// is the check's error that is answered by writing.
+func once[Missing error](check, write func() error) (made bool, err error) {
+	err = check()
+	var missing Missing
+	if !errors.As(err, &missing) {
+		return false, err
+	}
+	if err := write(); err != nil {
+		return false, err
+	}
+	if err := check(); err != nil {
+		return true, fmt.Errorf("reading back: %w", err)
+	}
+	return true, nil
+}
+
+// write signs a statement and stores it as a referrer of the image.
+func (c Client) write(ctx context.Context, image name.Digest, key *Key, a Attestation) error {
+	s, err := newStatement(image, a)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("encoding statement: %w", err)
+	}
+	signed, err := sign.Bundle(&sign.DSSEData{Data: data, PayloadType: cosigntypes.IntotoPayloadType}, key, sign.BundleOptions{Context: ctx})
+	if err != nil {
+		return fmt.Errorf("signing statement about %s: %w", image, err)
+	}
+	encoded, err := protojson.Marshal(signed)
+	if err != nil {
+		return fmt.Errorf("encoding bundle: %w", err)
+	}
+	if err := ociremote.WriteAttestationNewBundleFormat(image, encoded, a.Type, ociremote.WithRemoteOptions(c.options(ctx)...)); err != nil {
+		return failed("pushing statement about", image, err)
+	}
+	return nil
+}
+
+// inspection is what a key states about an image, in statements of one type.
+type inspection struct {
+	predicates []json.RawMessage
+	others     int   // bundles that do not verify, or hold a statement of another type
+	reasons    error // why they do not verify
+}
+
+func (c Client) inspect(ctx context.Context, image name.Digest, key PublicKey, predicateType string) (inspection, error) {
+	var found inspection
+	bundles, err := c.bundles(ctx, image)
+	if err != nil {
+		return found, err
+	}
+	for _, raw := range bundles {
+		s, err := verifyBundle(raw, image, key)
+		if err == nil && s.PredicateType == predicateType {
+			found.predicates = append(found.predicates, s.Predicate)
+			continue
+		}
+		found.others++
+		found.reasons = errors.Join(found.reasons, err)
+	}
+	return found, nil
+}
+
+// verifyBundle checks the envelope's signature and that its subject is the
+// image, and returns the statement as it was signed, to the byte. A key needs no
+// timestamp.
+func verifyBundle(raw []byte, image name.Digest, key PublicKey) (s statement, err error) {
+	var b bundle.Bundle
+	if err := b.UnmarshalJSON(raw); err != nil {
+		return s, fmt.Errorf("parsing bundle: %w", err)
+	}
+	digest, err := hex.DecodeString(strings.TrimPrefix(image.DigestStr(), "sha256:"))
+	if err != nil {
+		return s, fmt.Errorf("decoding digest: %w", err)
+	}
+	trusted := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+		return root.NewExpiringKey(key.verifier, time.Time{}, time.Time{}), nil
+	})
+	verifier, err := verify.NewVerifier(trusted, verify.WithNoObserverTimestamps())
+	if err != nil {
+		return s, fmt.Errorf("making verifier: %w", err)
+	}
+	result, err := verifier.Verify(&b, verify.NewPolicy(verify.WithArtifactDigest("sha256", digest), verify.WithKey()))
+	if err != nil {
+		return s, fmt.Errorf("verifying bundle: %w", err)
+	}
+	if result.Statement == nil {
+		return s, errors.New("verifying bundle: it holds no statement")
+	}
+	if err := json.Unmarshal(b.GetDsseEnvelope().GetPayload(), &s); err != nil {
+		return s, fmt.Errorf("parsing statement: %w", err)
+	}
+	return s, nil
+}
+
+// bundles returns the Sigstore bundles among an image's referrers, unparsed: a
+// malformed one, which anybody who may push can add, is no reason to fail.
+func (c Client) bundles(ctx context.Context, image name.Digest) ([][]byte, error) {
+	index, err := remote.Referrers(image, c.options(ctx)...)
+	if err != nil {
+		return nil, failed("listing referrers of", image, err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, failed("listing referrers of", image, err)
+	}
+	var bundles [][]byte
+	for _, referrer := range manifest.Manifests {
+		b, err := c.bundle(ctx, image.Digest(referrer.Digest.String()))
+		if err != nil {
+			return nil, failed("reading referrer", referrer.Digest, err)
+		}
+		if b != nil {
+			bundles = append(bundles, b)
+		}
+	}
+	return bundles, nil
+}
+
+// maxBundle bounds what is read of a bundle: a certificate chain, a log entry
+// and a statement fit many times over.
+const maxBundle = 4 << 20
+
+// bundle returns nil for a referrer that is no bundle, by the media type of its
+// layer: registries do not agree on the artifact type that they list.
+func (c Client) bundle(ctx context.Context, referrer name.Digest) ([]byte, error) {
+	image, err := remote.Image(referrer, c.options(ctx)...)
+	if err != nil {
+		return nil, err
+	}
+	layers, err := image.Layers()
+	if err != nil || len(layers) != 1 {
+		return nil, err
+	}
+	mediaType, err := layers[0].MediaType()
+	if err != nil || !strings.HasPrefix(string(mediaType), "application/vnd.dev.sigstore.bundle") {
+		return nil, err
+	}
+	content, err := layers[0].Compressed() // as stored: a bundle is not compressed
+	if err != nil {
+		return nil, err
+	}
+	raw, err := io.ReadAll(io.LimitReader(content, maxBundle))
+	return raw, errors.Join(err, content.Close())
+}
