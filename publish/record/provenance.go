@@ -1,0 +1,121 @@
+package record
+
+import (
+	"encoding/json"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+// ProvenanceType is the predicate type of SLSA's provenance.
+const ProvenanceType = "https://slsa.dev/provenance/v1"
+
+// BuildType says how to read the provenance of a release:
+//
+//   - externalParameters are what the release was asked for: version, and epoch
+//     in seconds since 1970; and inputs, the digest of all that is known before
+//     the build (see buildkit.Source.Digest), which covers both.
+//   - resolvedDependencies are the commit, named "source" and left out when the
+//     image was built from a changed tree or outside a repository; then what the
+//     build took from elsewhere: base images, toolchains, downloads.
+//   - byproducts are the config of the image before mrelease sealed it, named
+//     "unsealed", when it did.
+//
+// There is nothing of the run in it, so every run of a release says the same.
+const BuildType = "https://github.com/mrelease/mrelease/buildtypes/release/v1"
+
+// builderID names the program, not the machine: who vouches for the machine is
+// the key's owner.
+const builderID = "https://github.com/mrelease/mrelease"
+
+// The names of a provenance's parts that have no URI.
+const (
+	sourceName   = "source"
+	unsealedName = "unsealed"
+)
+
+// provenance is SLSA's predicate, as far as it is used.
+type provenance struct {
+	BuildDefinition struct {
+		BuildType            string     `json:"buildType"`
+		ExternalParameters   parameters `json:"externalParameters"`
+		ResolvedDependencies []resource `json:"resolvedDependencies,omitempty"`
+	} `json:"buildDefinition"`
+	RunDetails struct {
+		Builder    builder    `json:"builder"`
+		Byproducts []resource `json:"byproducts,omitempty"`
+	} `json:"runDetails"`
+}
+
+type parameters struct {
+	Version string  `json:"version"`
+	Epoch   int64   `json:"epoch"`
+	Inputs  v1.Hash `json:"inputs"`
+}
+
+type builder struct {
+	ID string `json:"id"`
+}
+
+// resource is in-toto's ResourceDescriptor.
+type resource struct {
+	Name   string            `json:"name,omitempty"`
+	URI    string            `json:"uri,omitempty"`
+	Digest map[string]string `json:"digest"`
+}
+
+// Provenance is what the image's key attests of a release: what the image was
+// made from, in SLSA's words. See [BuildType].
+func (s Source) Provenance(version string) registry.Attestation {
+	var p provenance
+	p.BuildDefinition.BuildType = BuildType
+	p.BuildDefinition.ExternalParameters = parameters{version, s.Epoch, s.Inputs}
+	p.BuildDefinition.ResolvedDependencies = s.dependencies()
+	p.RunDetails.Builder.ID = builderID
+	if s.Unsealed != nil {
+		p.RunDetails.Byproducts = []resource{{Name: unsealedName, Digest: digestSet(*s.Unsealed)}}
+	}
+	return registry.Attestation{Type: ProvenanceType, Predicate: p}
+}
+
+func (s Source) dependencies() []resource {
+	var all []resource
+	if s.Commit != "" {
+		all = append(all, resource{Name: sourceName, Digest: map[string]string{"gitCommit": s.Commit}})
+	}
+	for _, m := range s.Materials {
+		all = append(all, resource{URI: m.URI, Digest: digestSet(m.Digest)})
+	}
+	return all
+}
+
+func digestSet(h v1.Hash) map[string]string { return map[string]string{h.Algorithm: h.Hex} }
+
+// KeepCommit takes the commit from what the key attested before, if that is of
+// the same inputs: several commits can have them, and the first run to attest
+// one has decided. The image's key is the caller's own, so its provenance is
+// trusted; one of another build type is somebody else's affair.
+func (s *Source) KeepCommit(attested []json.RawMessage) {
+	var commits []string
+	for _, predicate := range attested {
+		var p provenance
+		d := &p.BuildDefinition
+		if json.Unmarshal(predicate, &p) == nil && d.BuildType == BuildType && d.ExternalParameters.Inputs == s.Inputs {
+			commits = append(commits, p.commit())
+		}
+	}
+	if len(commits) > 0 && !slices.Contains(commits, s.Commit) {
+		s.Commit = commits[0]
+	}
+}
+
+func (p provenance) commit() string {
+	for _, r := range p.BuildDefinition.ResolvedDependencies {
+		if r.Name == sourceName {
+			return r.Digest["gitCommit"]
+		}
+	}
+	return ""
+}
