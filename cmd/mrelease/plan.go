@@ -23,11 +23,12 @@ func (a *app) planCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Say what a release would do, without doing it",
-		Long: `plan looks up what is there of a version: its image, the image's signature, the
-app and the app's order. It says what a release would make of it, at what cost,
+		Long: `plan looks up what is there of a version: its image, the image's signature and
+provenance, the app and the app's order. It says what a release would make of it, at what cost,
 and who can use the order. It builds nothing, writes nothing, and ends with the
 error that the release would end with, as far as that can be seen. The passwords
-of the keys are not needed; without them the signature may not be told.`,
+of the keys are not needed; without them signature and provenance may not be
+told.`,
 		Example: "  mrelease plan --version 1.2.0\n  mrelease plan --json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -51,6 +52,7 @@ type planner struct {
 	market   market.Client
 	lines    story
 
+	inputs  v1.Hash
 	image   v1.Image // nil: not there
 	enclave measure.Enclave
 	known   bool // the enclave is that of the image; else it stands for one
@@ -64,7 +66,7 @@ func (a *app) plan(ctx context.Context) error {
 		return err
 	}
 	for _, look := range []func(context.Context) error{
-		p.findImage, p.findSignature, p.readEnclave, p.expected, p.findApp, p.compatibility, p.costs,
+		p.findImage, p.findStatements, p.readEnclave, p.expected, p.findApp, p.compatibility, p.costs,
 	} {
 		if err := look(ctx); err != nil {
 			return err
@@ -113,14 +115,14 @@ func (a *app) readPlanned(cfg config) (source, error) {
 }
 
 func (p *planner) findImage(ctx context.Context) error {
-	inputs, err := p.source.Digest(ctx)
-	if err != nil {
+	var err error
+	if p.inputs, err = p.source.Digest(ctx); err != nil {
 		return err
 	}
 	commit := (&release{source: p.source}).commit()
-	p.answer = planAnswer{Schema: "mrelease.plan/v1", Version: p.source.Version, Commit: commit, Inputs: inputs.String(), Image: p.tag.Name(), Make: []string{}}
-	p.step("inputs", planNote, "%s, %s", inputs, or(commit, "of no commit"))
-	if p.image, err = p.registry.Released(ctx, p.tag, inputs); err != nil {
+	p.answer = planAnswer{Schema: "mrelease.plan/v1", Version: p.source.Version, Commit: commit, Inputs: p.inputs.String(), Image: p.tag.Name(), Make: []string{}}
+	p.step("inputs", planNote, "%s, %s", p.inputs, or(commit, "of no commit"))
+	if p.image, err = p.registry.Released(ctx, p.tag, p.inputs); err != nil {
 		return err
 	}
 	if p.image == nil {
@@ -136,18 +138,28 @@ func (p *planner) findImage(ctx context.Context) error {
 	return nil
 }
 
-func (p *planner) findSignature(ctx context.Context) error {
+// findStatements looks for what the image's key says of it.
+func (p *planner) findStatements(ctx context.Context) error {
 	if p.image == nil {
 		p.step("signature", toMake, "the image would be signed")
+		p.step("provenance", toMake, "the key would attest what the image is made from")
 		return nil
 	}
 	key, err := p.openKey(p.cfg.Sign)
 	if err != nil {
 		p.step("signature", untold, "whether the image is signed: the key cannot be opened (%v)", err)
+		p.step("provenance", untold, "whether it is attested: likewise")
 		return nil
 	}
+	if err := p.findSignature(ctx, key); err != nil {
+		return err
+	}
+	return p.findProvenance(ctx, key)
+}
+
+func (p *planner) findSignature(ctx context.Context, key *registry.Key) error {
 	var unsigned *registry.UnsignedError
-	err = p.registry.CheckSignature(ctx, p.tag.Digest(p.answer.Digest), key.Public())
+	err := p.registry.CheckSignature(ctx, p.tag.Digest(p.answer.Digest), key.Public())
 	if errors.As(err, &unsigned) {
 		p.step("signature", toMake, "the image would be signed with key %s", key.GetHint())
 		return nil

@@ -89,5 +89,5 @@ func (a planAnswer) conclusion() string {
 	case len(untolds) > 0:
 		return "would make nothing else; cannot tell: " + strings.Join(untolds, ", ")
 	}
-	return fmt.Sprintf("nothing would be made: image, signature, app and order of %s are there", a.Version)
+	return fmt.Sprintf("nothing would be made: image, signature, provenance, app and order of %s are there", a.Version)
 }

@@ -27,9 +27,10 @@ func (a *app) releaseCommand() *cobra.Command {
 		Use:   "release",
 		Short: "Build, measure, push, sign, register and offer a version",
 		Long: `release builds the image of a version, measures its enclave, pushes and signs
-it, registers it as an app and puts the app's order on the market, and writes the
-record of it all. What an earlier run of the same version made is used, so a
-release that was interrupted is finished by running it again, on any machine.
+it and attests what it was made from, registers it as an app and puts the app's
+order on the market, and writes the record of it all. What an earlier run of the
+same version made is used, so a release that was interrupted is finished by
+running it again, on any machine.
 
 Secrets come from the environment: ` + walletPassword + ` (or ` + walletKey + `
 with wallet.allow-raw-key) and ` + cosignPassword + `.`,
@@ -62,6 +63,9 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 	if err := r.openKeys(); err != nil {
 		return err
 	}
+	if err := r.readOrigin(ctx); err != nil {
+		return err
+	}
 	if dryRun {
 		return r.preview(ctx)
 	}
@@ -69,6 +73,9 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 		return err
 	}
 	if err := r.sign(ctx); err != nil {
+		return err
+	}
+	if err := r.attest(ctx); err != nil {
 		return err
 	}
 	if err := r.register(ctx); err != nil {
@@ -97,10 +104,12 @@ type release struct {
 
 	found        bool // the image was pushed by an earlier run
 	image        v1.Image
-	log          []byte // what the build printed
+	log          []byte        // what the build printed
+	from         record.Source // what the image was made from
 	enclave      measure.Enclave
 	digest       name.Digest
 	signed       bool // by this run
+	attested     bool // likewise
 	registration chain.Registration
 	offering     market.Offering
 }
@@ -297,8 +306,8 @@ func (r *release) writeRecord() error {
 	if err := r.story.step("record", func() (string, error) { return path, rec.WriteFile(path) }); err != nil {
 		return err
 	}
-	if r.found && !r.signed && !r.registration.Created && !r.offering.Published {
-		r.story.note("nothing was made: image, signature, app and order of %s were there already", r.source.Version)
+	if r.found && !r.signed && !r.attested && !r.registration.Created && !r.offering.Published {
+		r.story.note("nothing was made: image, signature, provenance, app and order of %s were there already", r.source.Version)
 	}
 	return r.answer(rec, path)
 }
@@ -317,33 +326,16 @@ func (r *release) record() (record.Record, error) {
 	if err != nil {
 		return record.Record{}, fmt.Errorf("encoding public key: %w", err)
 	}
-	manifest, err := r.image.Manifest()
-	if err != nil {
-		return record.Record{}, fmt.Errorf("reading manifest: %w", err)
-	}
-	source := record.Source{Commit: r.commit(), Epoch: r.source.Epoch.Unix(), Inputs: r.inputs}
-	if err := source.ReadAnnotations(manifest.Annotations); err != nil {
-		return record.Record{}, err
-	}
 	rec := record.Record{
 		Schema:  record.Schema,
 		Version: r.source.Version,
-		Source:  source,
+		Source:  r.from,
 		Image:   record.Image{Reference: r.tag.Name(), Digest: digest, Config: config, PublicKey: public},
 		Enclave: record.NewEnclave(r.enclave, r.cfg.spec()),
 		App:     record.NewApp(r.chain, r.registration),
 		Order:   record.Order{Hash: r.offering.Hash, Signed: r.offering.Order},
 	}
 	return rec, rec.Sign(r.wallet)
-}
-
-// commit is the commit that the image was built from; none when the context
-// was changed since.
-func (r *release) commit() string {
-	if len(r.source.Commit.Dirty) > 0 {
-		return ""
-	}
-	return r.source.Commit.Hash
 }
 
 // terms are the order's, as configured.

@@ -23,7 +23,8 @@ func (a *app) verifyCommand() *cobra.Command {
 		Short: "Check a record against the registry, the chain and the market",
 		Long: `verify checks that the app's owner signed the record, and looks up all that it
 states: the app on the chain, the image and each of its layers, the image's
-signature, the measurement (by running the image again), and the order.
+signature and provenance, the measurement (by running the image again), and the
+order.
 The chain is the built-in or configured one of the record's name.`,
 		Example: "  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json",
 		Args:    cobra.ExactArgs(1),

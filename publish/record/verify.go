@@ -50,6 +50,7 @@ func Verify(ctx context.Context, w World, r Record, report func(Check)) error {
 		{"image", a.image},
 		{"layers", a.layers},
 		{"signature", a.signature},
+		{"provenance", a.provenance},
 		{"measurement", a.measurement},
 		{"order on chain", a.orderOnChain},
 		{"order on market", a.orderOnMarket},
@@ -225,11 +226,7 @@ func (e *LayerError) Evidence() [][2]string {
 }
 
 func (a auditor) signature(ctx context.Context) (string, error) {
-	key, err := registry.ParsePublicKey(a.Image.PublicKey)
-	if err != nil {
-		return "", err
-	}
-	digest, err := a.digest()
+	digest, key, err := a.signed()
 	if err != nil {
 		return "", err
 	}
@@ -237,6 +234,28 @@ func (a auditor) signature(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return "signed with the record's public key", nil
+}
+
+// provenance asks whether the image's own attestation says what the record says.
+func (a auditor) provenance(ctx context.Context) (string, error) {
+	digest, key, err := a.signed()
+	if err != nil {
+		return "", err
+	}
+	if err := a.Registry.CheckAttestation(ctx, digest, key, a.Source.Provenance(a.Version)); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("attested with the record's public key, %d materials", len(a.Source.Materials)), nil
+}
+
+// signed returns what is signed, and the key.
+func (a auditor) signed() (name.Digest, registry.PublicKey, error) {
+	key, err := registry.ParsePublicKey(a.Image.PublicKey)
+	if err != nil {
+		return name.Digest{}, key, err
+	}
+	digest, err := a.digest()
+	return digest, key, err
 }
 
 func (a auditor) measurement(ctx context.Context) (string, error) {
