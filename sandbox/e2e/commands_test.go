@@ -19,7 +19,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	all := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, run := range map[string]func(*testscript.TestScript, *script, []string){
 		"exits": exits, "fault": addFault, "read-only": readOnly, "holds": holds, "owner": owner, "edit": edit, "get": get, "serve": serve,
-		"retag": retag, "layer": layer, "edit-key": editKey, "git": gitCommand,
+		"retag": retag, "layer": layer, "edit-key": editKey, "git": gitCommand, "provenance": provenance,
 	} {
 		all[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			if neg {

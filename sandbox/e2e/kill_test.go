@@ -24,10 +24,10 @@ var (
 )
 
 // TestKill kills releases, runs them again, and compares with a release that
-// nobody disturbed: one image, one signature, one app, one order, and the same
-// record, byte for byte. Each release happens in a world of its own; those that
-// are killed behind the build take over the builder's state, which saves time
-// and shows that it withstands many kills.
+// nobody disturbed: one image, one signature, one attestation, one app, one order,
+// and the same record, byte for byte. Each release happens in a world of its own;
+// those that are killed behind the build take over the builder's state, which
+// saves time and shows that it withstands many kills.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	needBuilder(t)
@@ -83,8 +83,8 @@ func TestInterrupt(t *testing.T) {
 	r.finish(t)
 }
 
-// Somebody who may push moves the tag when the image was signed: no app is
-// registered that names the tag.
+// Somebody who may push moves the tag when the image was signed and attested: no
+// app is registered that names the tag.
 func TestTagMovedDuringARelease(t *testing.T) {
 	t.Parallel()
 	needBuilder(t)
@@ -102,14 +102,14 @@ func TestTagMovedDuringARelease(t *testing.T) {
 		if !strings.Contains(what, "/manifests/") {
 			return
 		}
-		if manifests++; manifests == 3 { // by digest, by tag, and the signature's
+		if manifests++; manifests == 4 { // by digest, by tag, the signature's and the attestation's
 			if err := remote.Write(repo.Tag("1.0.0"), other); err != nil {
 				t.Error(err)
 			}
 		}
 	}
 	var exit *exec.ExitError
-	if err := r.release(t, death{}); !errors.As(err, &exit) || exit.ExitCode() != 40 || manifests != 3 {
+	if err := r.release(t, death{}); !errors.As(err, &exit) || exit.ExitCode() != 40 || manifests != 4 {
 		t.Errorf("%v after %d manifests; the last line: %s", err, manifests, r.last)
 	}
 	got, err := look(t.Context(), r.world, repo.Name(), crypto.PubkeyToAddress(r.script.key.PublicKey))

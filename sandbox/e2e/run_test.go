@@ -132,7 +132,7 @@ func (r *run) finish(t *testing.T) {
 		t.Fatalf("%v; the last line: %s", err, r.last)
 	}
 	got, err := look(t.Context(), r.world, r.world.Registry+"/killed", crypto.PubkeyToAddress(r.script.key.PublicKey))
-	if want := (holdings{1, 1, 1, 1, 1}); err != nil || got != want {
+	if want := (holdings{1, 1, 1, 1, 1, 1}); err != nil || got != want {
 		t.Errorf("the world holds %s, %v; want %s", got, err, want)
 	}
 	r.checkLeftovers(t)

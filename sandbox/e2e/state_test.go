@@ -25,18 +25,19 @@ func writeFile(path, text string) error { return os.WriteFile(path, []byte(text)
 
 // holdings are what there is of one owner and repository.
 type holdings struct {
-	images, signatures int // tags of releases, and what refers to their images
-	apps, orders       int // of both chains; orders: open ones
-	transactions       int // that the owner sent
+	images                   int // tags of releases
+	signatures, attestations int // that refer to these images
+	apps, orders             int // of both chains; orders: open ones
+	transactions             int // that the owner sent
 }
 
 func (h holdings) String() string {
-	return fmt.Sprintf("images=%d signatures=%d apps=%d orders=%d transactions=%d", h.images, h.signatures, h.apps, h.orders, h.transactions)
+	return fmt.Sprintf("images=%d signatures=%d attestations=%d apps=%d orders=%d transactions=%d", h.images, h.signatures, h.attestations, h.apps, h.orders, h.transactions)
 }
 
 // holds compares what the script's owner and repository have:
 //
-//	holds images=1 signatures=1 apps=1 orders=1 transactions=1
+//	holds images=1 signatures=1 attestations=1 apps=1 orders=1 transactions=1
 //	holds nothing
 func holds(ts *testscript.TestScript, s *script, args []string) {
 	got, err := look(context.Background(), s.world, s.repository, crypto.PubkeyToAddress(s.key.PublicKey))
@@ -96,15 +97,27 @@ func (h *holdings) lookAtRegistry(ctx context.Context, repository string) error 
 		if err != nil {
 			return err
 		}
-		referrers, err := remote.Referrers(repo.Digest(image.Digest.String()), remote.WithContext(ctx))
+		statements, err := readStatements(ctx, repo.Digest(image.Digest.String()))
 		if err != nil {
 			return err
 		}
-		manifest, err := referrers.IndexManifest()
-		if err != nil {
+		if err := h.count(statements); err != nil {
 			return err
 		}
-		h.signatures += len(manifest.Manifests)
+	}
+	return nil
+}
+
+func (h *holdings) count(statements []statement) error {
+	for _, s := range statements {
+		switch s.PredicateType {
+		case signatureType:
+			h.signatures++
+		case provenanceType:
+			h.attestations++
+		default:
+			return fmt.Errorf("an image has a statement of type %q", s.PredicateType)
+		}
 	}
 	return nil
 }

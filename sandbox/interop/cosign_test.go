@@ -3,8 +3,10 @@
 package interop
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,6 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/mrelease/mrelease/publish/record"
 )
 
 // Without these two files cosign would ask the public instance for its own.
@@ -54,10 +58,34 @@ func (s *stage) cosignVerifies(t *testing.T, r release) {
 	other := s.cosignRun(append(verify, "other.pub"))
 	other.fails = true
 	other.run(t)
+	s.cosignVerifiesProvenance(t, rec)
+}
+
+// cosignVerifiesProvenance lets cosign read what mrelease attested.
+func (s *stage) cosignVerifiesProvenance(t *testing.T, rec record.Record) {
+	tag, err := name.NewTag(rec.Image.Reference)
+	must(t, err)
+	verify := []string{"verify-attestation", "--insecure-ignore-tlog", "--trusted-root", "root.json", "--new-bundle-format", tag.Digest(rec.Image.Digest.String()).Name(), "--type", "slsaprovenance1", "--key"}
+	stdout, _ := s.cosignRun(append(verify, "cosign.pub")).run(t)
+	var envelope struct{ Payload []byte }
+	must(t, json.Unmarshal([]byte(stdout), &envelope))
+	var said struct {
+		Subject   []struct{ Digest map[string]string }
+		Predicate any
+	}
+	must(t, json.Unmarshal(envelope.Payload, &said))
+	var want any
+	must(t, json.Unmarshal([]byte(encode(t, rec.Source.Provenance(rec.Version).Predicate)), &want))
+	if !reflect.DeepEqual(said.Predicate, want) || len(said.Subject) != 1 || said.Subject[0].Digest["sha256"] != rec.Image.Digest.Hex {
+		t.Errorf("cosign read %s", envelope.Payload)
+	}
+	other := s.cosignRun(append(verify, "other.pub"))
+	other.fails = true
+	other.run(t)
 }
 
 // cosignSigns lets cosign sign an image that is pushed already, as if a release
-// had been interrupted there: mrelease must find the signature and add nothing.
+// had been interrupted there: mrelease must find the signature and add none.
 func (s *stage) cosignSigns(t *testing.T, r release) {
 	s.mrelease(t, r, "release", "--version", "1.0.0", "--progress", "quiet", "--dry-run")
 	index, err := layout.ImageIndexFromPath(filepath.Join(r.dir, "dist", "image"))
@@ -80,7 +108,7 @@ func (s *stage) cosignSigns(t *testing.T, r release) {
 	must(t, err)
 	list, err := referrers.IndexManifest()
 	must(t, err)
-	if len(list.Manifests) != 1 {
-		t.Errorf("the image has %d referrers, want cosign's signature only", len(list.Manifests))
+	if len(list.Manifests) != 2 {
+		t.Errorf("the image has %d referrers, want cosign's signature and our attestation", len(list.Manifests))
 	}
 }
