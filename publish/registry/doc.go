@@ -1,5 +1,5 @@
-// Package registry pushes images to container registries and signs them there
-// as cosign does, each act beside its check.
+// Package registry pushes images to container registries, and signs and attests
+// them there as cosign does, each act beside its check.
 //
 // An image is pushed under the tag of its release, which is written once. A
 // second run of the same release finds the image by that tag and knows it by
