@@ -185,9 +185,9 @@ func (i *inspection) openWallet() (evidence string, err error) {
 		return "", err
 	}
 	if path != "" && i.app.getenv(walletPassword) == "" {
-		stated, err := chain.KeystoreAddress(path)
-		i.compareOwner(stated)
-		return fmt.Sprintf("%s of %s, not decrypted: %s is not set", path, stated, walletPassword), err
+		stated, err := chain.ReadKeystore(path)
+		i.compareOwner(stated.Address)
+		return fmt.Sprintf("%s of %s, not decrypted: %s is not set", path, stated.Address, walletPassword), err
 	}
 	wallet, err := i.app.openWallet(i.cfg.Wallet)
 	if err != nil {

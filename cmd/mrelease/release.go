@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -53,13 +54,15 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	defer a.closeBuilder(r.builder)
+	stopBuilder := sync.OnceFunc(func() { a.closeBuilder(r.builder) })
+	defer stopBuilder()
 	if err := r.findOrBuild(ctx); err != nil {
 		return err
 	}
 	if err := r.measure(ctx); err != nil {
 		return err
 	}
+	go stopBuilder() // it has done its part
 	if err := r.openKeys(); err != nil {
 		return err
 	}

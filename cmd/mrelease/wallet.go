@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"runtime/debug"
@@ -8,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/registry"
@@ -36,60 +39,90 @@ type keyring struct {
 }
 
 // unlock opens both keys while other work goes on: the passwords are slow to
-// check, on purpose. One after the other, the larger first, as each takes a
-// hundred megabytes meanwhile. What can be seen without that is an error at once.
+// check, on purpose. What can be seen without that is an error at once.
 func (a *app) unlock(cfg config) (opened func() (keyring, error), err error) {
-	openKey, err := a.lockedKey(cfg.Sign)
+	key, err := a.lockedKey(cfg.Sign)
 	if err != nil {
 		return nil, err
 	}
-	openWallet, err := a.lockedWallet(cfg.Wallet)
+	wallet, err := a.lockedWallet(cfg.Wallet)
 	if err != nil {
 		return nil, err
 	}
 	opened = sync.OnceValues(func() (k keyring, err error) {
-		if k.wallet, err = openWallet(); err != nil {
-			return k, err
-		}
-		k.key, err = openKey()
+		room := semaphore.NewWeighted(maxUnlocking)
+		var both errgroup.Group
+		both.Go(func() (err error) { k.wallet, err = wallet.openWithin(room); return err })
+		both.Go(func() (err error) { k.key, err = key.openWithin(room); return err })
+		err = both.Wait()
 		return k, err
 	})
 	go opened()
 	return opened, nil
 }
 
+// maxUnlocking is how much memory checking passwords may take at a time. iExec's
+// command line makes wallets that take all of it.
+const maxUnlocking = 128 << 20
+
+// locked is a key whose password was not checked yet.
+type locked[K any] struct {
+	memory int64 // bytes that open takes
+	open   func() (K, error)
+}
+
+// openWithin waits until there is room.
+func (l locked[K]) openWithin(room *semaphore.Weighted) (K, error) {
+	memory := max(0, min(l.memory, maxUnlocking)) // a file may state anything
+	if err := room.Acquire(context.Background(), memory); err != nil {
+		var none K
+		return none, err
+	}
+	defer room.Release(memory)
+	defer l.forget()
+	return l.open()
+}
+
+// forget gives the memory back now: the peak would hold that of the next key too.
+func (l locked[K]) forget() {
+	if l.memory > maxUnlocking/8 {
+		debug.FreeOSMemory()
+	}
+}
+
 // openWallet decrypts the wallet of the configuration, or takes a raw key from
 // the environment where that is allowed.
 func (a *app) openWallet(cfg walletConfig) (chain.Wallet, error) {
-	open, err := a.lockedWallet(cfg)
+	l, err := a.lockedWallet(cfg)
 	if err != nil {
 		return chain.Wallet{}, err
 	}
-	return open()
+	defer l.forget()
+	return l.open()
 }
 
-// lockedWallet finds the wallet; what it returns takes as long as the password.
-func (a *app) lockedWallet(cfg walletConfig) (open func() (chain.Wallet, error), err error) {
+// lockedWallet finds the wallet.
+func (a *app) lockedWallet(cfg walletConfig) (l locked[chain.Wallet], err error) {
 	path, err := a.keystore(cfg)
 	if err != nil {
-		return nil, err
+		return l, err
 	}
 	if path == "" {
 		wallet, err := chain.ParseKey(a.secret(walletKey))
-		return func() (chain.Wallet, error) { return wallet, nil }, err
+		l.open = func() (chain.Wallet, error) { return wallet, nil }
+		return l, err
 	}
-	if _, err := chain.KeystoreAddress(path); err != nil {
-		return nil, err
+	file, err := chain.ReadKeystore(path)
+	if err != nil {
+		return l, err
 	}
 	password := a.secret(walletPassword)
 	if password == "" {
-		return nil, &chain.WalletError{Where: path, Problem: walletPassword + " is not set"}
+		return l, &chain.WalletError{Where: path, Problem: walletPassword + " is not set"}
 	}
-	return func() (chain.Wallet, error) {
-		wallet, err := chain.OpenKeystore(path, []byte(password))
-		debug.FreeOSMemory() // of scrypt, as with the signing key: the build needs its own
-		return wallet, err
-	}, nil
+	l.memory = file.Memory
+	l.open = func() (chain.Wallet, error) { return chain.OpenKeystore(path, []byte(password)) }
+	return l, nil
 }
 
 // keystore returns the file of the configuration's wallet; none when the wallet
@@ -123,9 +156,9 @@ func (a *app) keystore(cfg walletConfig) (path string, err error) {
 func (a *app) owner(cfg walletConfig) (common.Address, error) {
 	path, err := a.keystore(cfg)
 	if err == nil && path != "" {
-		address, err := chain.KeystoreAddress(path)
-		if err != nil || address != (common.Address{}) {
-			return address, err
+		file, err := chain.ReadKeystore(path)
+		if err != nil || file.Address != (common.Address{}) {
+			return file.Address, err
 		}
 	}
 	if err != nil && cfg.Address != (common.Address{}) {
@@ -151,25 +184,24 @@ func (e *keyError) Evidence() [][2]string {
 
 // openKey decrypts the cosign key of the configuration: a file, or env://NAME.
 func (a *app) openKey(cfg signConfig) (*registry.Key, error) {
-	open, err := a.lockedKey(cfg)
+	l, err := a.lockedKey(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return open()
+	defer l.forget()
+	return l.open()
 }
 
-// lockedKey finds the key; what it returns takes as long as the password.
-func (a *app) lockedKey(cfg signConfig) (open func() (*registry.Key, error), err error) {
+// lockedKey finds the key.
+func (a *app) lockedKey(cfg signConfig) (l locked[*registry.Key], err error) {
 	pem, err := a.readKey(cfg)
 	if err != nil {
-		return nil, err
+		return l, err
 	}
 	password := a.secret(cosignPassword)
-	return func() (*registry.Key, error) {
+	l.memory = registry.KeyMemory(pem)
+	l.open = func() (*registry.Key, error) {
 		key, err := registry.LoadKey(pem, []byte(password))
-		// What scrypt used is given back: the wallet's takes twice as much, and the
-		// peak would hold both.
-		debug.FreeOSMemory()
 		if err != nil && password == "" { // which may be right: cosign takes no password for one
 			err = errors.New(cosignPassword + " is not set")
 		}
@@ -177,7 +209,8 @@ func (a *app) lockedKey(cfg signConfig) (open func() (*registry.Key, error), err
 			return nil, &keyError{string(cfg.Key), err}
 		}
 		return key, nil
-	}, nil
+	}
+	return l, nil
 }
 
 // readKey returns the cosign key as it is written, encrypted.

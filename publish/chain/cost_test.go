@@ -26,14 +26,14 @@ func TestCoins(t *testing.T) {
 }
 
 // What a keystore file says without its password.
-func TestKeystoreAddress(t *testing.T) {
+func TestReadKeystore(t *testing.T) {
 	const address = "70997970c51812dc3a010c7d01b50e0d17dc79c8"
 	for _, tt := range []struct {
 		name, text string
 		want       string // address; or the problem, which begins with "the "
 	}{
-		{"geth's", `{"address":"` + address + `","crypto":{},"version":3}`, "0x" + address},
-		{"iExec's", `{"address":"` + address + `","Crypto":{},"version":3}`, "0x" + address},
+		{"geth's", `{"address":"` + address + `","crypto":{"kdfparams":{"n":4096,"r":8}},"version":3}`, "0x" + address},
+		{"iExec's", `{"address":"` + address + `","Crypto":{"kdfparams":{"n":4096,"r":8,"p":6}},"version":3}`, "0x" + address},
 		{"without its address", `{"crypto":{},"version":3}`, "0x0000000000000000000000000000000000000000"},
 		{"of another version", `{"address":"` + address + `","crypto":{},"version":1}`, "the file is no keystore"},
 		{"in the clear", `{"privateKey":"0x5de4","address":"` + address + `"}`, "the key in it is not encrypted"},
@@ -43,12 +43,15 @@ func TestKeystoreAddress(t *testing.T) {
 		if err := os.WriteFile(file, []byte(tt.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got, err := chain.KeystoreAddress(file)
+		got, err := chain.ReadKeystore(file)
 		var w *chain.WalletError
 		switch {
 		case strings.HasPrefix(tt.want, "0x"):
-			if err != nil || got != common.HexToAddress(tt.want) {
-				t.Errorf("%s: %s, %v, want %s", tt.name, got, err, tt.want)
+			if err != nil || got.Address != common.HexToAddress(tt.want) {
+				t.Errorf("%s: %v, %v, want %s", tt.name, got, err, tt.want)
+			}
+			if strings.Contains(tt.text, "kdfparams") && got.Memory != 4<<20 {
+				t.Errorf("%s: takes %d bytes, want 4 MiB", tt.name, got.Memory)
 			}
 		case !errors.As(err, &w) || !strings.HasPrefix(w.Problem, tt.want):
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)

@@ -56,27 +56,34 @@ func OpenKeystore(path string, password []byte) (Wallet, error) {
 	return Wallet{key.Address, key.PrivateKey}, nil
 }
 
-// KeystoreAddress returns the address that a keystore file states, which takes
-// no password; zero when it states none.
-func KeystoreAddress(path string) (common.Address, error) {
+// Keystore is what a keystore file says to those who have no password.
+type Keystore struct {
+	Address common.Address // zero when it states none
+	Memory  int64          // bytes that opening it takes: scrypt's 128·N·r (RFC 7914)
+}
+
+// ReadKeystore reads a keystore file without opening it.
+func ReadKeystore(path string) (Keystore, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return common.Address{}, &WalletError{path, "the file cannot be read", err}
+		return Keystore{}, &WalletError{path, "the file cannot be read", err}
 	}
 	var file struct { // the keys in any letter case, as keystore.DecryptKey takes them
-		Address    string          `json:"address"`
-		Version    json.RawMessage `json:"version"`
-		Crypto     json.RawMessage `json:"crypto"`
+		Address string          `json:"address"`
+		Version json.RawMessage `json:"version"`
+		Crypto  *struct {
+			Params struct{ N, R int64 } `json:"kdfparams"`
+		} `json:"crypto"`
 		PrivateKey json.RawMessage `json:"privateKey"`
 	}
 	err = json.Unmarshal(data, &file)
 	if err == nil && file.Crypto == nil && file.PrivateKey != nil {
-		return common.Address{}, &WalletError{Where: path, Problem: "the key in it is not encrypted: iexec wallet import makes a keystore file of it"}
+		return Keystore{}, &WalletError{Where: path, Problem: "the key in it is not encrypted: iexec wallet import makes a keystore file of it"}
 	}
 	if err != nil || file.Crypto == nil || string(file.Version) != "3" {
-		return common.Address{}, &WalletError{Where: path, Problem: "the file is no keystore of version 3"}
+		return Keystore{}, &WalletError{Where: path, Problem: "the file is no keystore of version 3"}
 	}
-	return common.HexToAddress(file.Address), nil
+	return Keystore{common.HexToAddress(file.Address), 128 * file.Crypto.Params.N * file.Crypto.Params.R}, nil
 }
 
 // FindKeystore returns the keystore file of an address in a folder, as geth and

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 
@@ -45,6 +46,22 @@ func keyBlock(text []byte) *pem.Block {
 		return nil
 	}
 	return block
+}
+
+// KeyMemory returns the bytes that opening a key takes: scrypt's 128·N·r (RFC
+// 7914). It is 0 for a text that is no key.
+func KeyMemory(text []byte) int64 {
+	block := keyBlock(text)
+	if block == nil {
+		return 0
+	}
+	var sealed struct {
+		KDF struct{ Params struct{ N, R int64 } }
+	}
+	if json.Unmarshal(block.Bytes, &sealed) != nil {
+		return 0 // decrypt says what is wrong
+	}
+	return 128 * sealed.KDF.Params.N * sealed.KDF.Params.R
 }
 
 // decrypt does what LoadPrivateKey of cosign's main package does. That package

@@ -243,6 +243,20 @@ func attach(t *testing.T, digest name.Digest, k *registry.Key, statement string)
 	}
 }
 
+// What opening a key takes is seen without its password.
+func TestKeyMemory(t *testing.T) {
+	keys, err := cosign.GenerateKeyPair(func(bool) ([]byte, error) { return []byte("password"), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := registry.KeyMemory(keys.PrivateBytes); got != 64<<20 {
+		t.Errorf("a key of cosign's takes %d bytes, want 64 MiB", got)
+	}
+	if got := registry.KeyMemory([]byte("no key")); got != 0 {
+		t.Errorf("no key takes %d bytes", got)
+	}
+}
+
 func TestLoadKeyRefuses(t *testing.T) {
 	keys, err := cosign.GenerateKeyPair(func(bool) ([]byte, error) { return []byte("right"), nil })
 	if err != nil {
