@@ -10,13 +10,15 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mrelease/mrelease/measure/sgx"
 )
 
 // Runner runs an image's own program, with env added to the image's
 // environment, without network, and returns the program's exit code. It ends
-// the program when ctx is done and then returns ctx's error.
+// the program when ctx is done and then returns ctx's error. It is called from
+// several goroutines.
 type Runner interface {
 	Run(ctx context.Context, image v1.Image, env []string, stdout, stderr io.Writer) (exitCode int, err error)
 }
@@ -110,23 +112,39 @@ func Image(ctx context.Context, r Runner, image v1.Image, spec Spec) (Enclave, e
 }
 
 // run reads the measurement from the image itself. With a heap on the chain it
-// is read twice: iExec's worker starts the enclave with that heap, so it has to
-// be the one that was measured.
+// is read twice, side by side: iExec's worker starts the enclave with that heap,
+// so it has to be the one that was measured.
 func run(ctx context.Context, r Runner, image v1.Image, spec Spec) (MRENCLAVE, []Reading, error) {
-	m, err := runOnce(ctx, r, image, spec.Timeout, hashSetting)
-	readings := []Reading{{"the image, run in hash mode", m.String()}}
-	if err != nil || spec.Format != JSON {
-		return m, readings, err
+	runs := []struct {
+		source string
+		env    []string
+		value  MRENCLAVE
+	}{{source: "the image, run in hash mode", env: []string{hashSetting}}}
+	if heap := spec.Object.HeapSize; spec.Format == JSON {
+		runs = append(runs, runs[0])
+		runs[1].source += fmt.Sprintf(" with a heap of %d bytes", heap)
+		runs[1].env = []string{hashSetting, heapSetting(heap)}
 	}
-	withHeap, err := runOnce(ctx, r, image, spec.Timeout, hashSetting, heapSetting(spec.Object.HeapSize))
-	if err != nil {
-		return m, nil, err
+	group, running := errgroup.WithContext(ctx)
+	for i := range runs {
+		group.Go(func() (err error) {
+			runs[i].value, err = runOnce(running, r, image, spec.Timeout, runs[i].env...)
+			return err
+		})
 	}
-	readings = append(readings, Reading{fmt.Sprintf("the image, run in hash mode with a heap of %d bytes", spec.Object.HeapSize), withHeap.String()})
-	if withHeap != m {
-		return m, nil, &MismatchError{readings}
+	if err := group.Wait(); err != nil {
+		return MRENCLAVE{}, nil, err
 	}
-	return m, readings, nil
+	var readings []Reading
+	agreed := true
+	for _, one := range runs {
+		readings = append(readings, Reading{one.source, one.value.String()})
+		agreed = agreed && one.value == runs[0].value
+	}
+	if !agreed {
+		return MRENCLAVE{}, nil, &MismatchError{readings}
+	}
+	return runs[0].value, readings, nil
 }
 
 func runOnce(ctx context.Context, r Runner, image v1.Image, limit time.Duration, env ...string) (MRENCLAVE, error) {
