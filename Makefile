@@ -4,6 +4,7 @@
 # make build    bin/mrelease
 # make interop  cosign's and iexec's own programs judge what mrelease does
 # make kill     kill a release at every step and at random, and finish it by running it again
+# make bench    compare with today's tools, side by side; BENCH_SHORT=1: with fewer runs
 # make rebuild  build an example twenty times, on five hosts and with four builders
 # make fuzz     each fuzz target for FUZZTIME
 
@@ -12,48 +13,53 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := build
 
 GO ?= go
+# The compiler is quicker when it collects less garbage.
+BUILD = GOGC=400 $(GO) build -trimpath
 # The binary is static, so that the container image can be empty.
 export CGO_ENABLED := 0
-LDFLAGS := -s -w -buildid=
+LDFLAGS := -s -w
 
 PACKAGES := ./...
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: interop rebuild build demo test test-go test-sandbox kill fuzz lint setup clean FORCE
+.PHONY: interop bench rebuild build demo programs test test-go test-sandbox kill fuzz lint setup clean FORCE
 
 build: bin/mrelease
 
 bin/mrelease: FORCE
 	@echo "compiling $@ (minutes the first time)"
-	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/mrelease
+	@$(BUILD) -ldflags '$(LDFLAGS)' -o $@ ./cmd/mrelease
 
 bin/sandbox: FORCE
 	@echo "compiling $@ (minutes the first time)"
-	@cd sandbox && $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o ../$@ .
+	@cd sandbox && $(BUILD) -ldflags '$(LDFLAGS)' -o ../$@ .
 
 bin/baseimage: FORCE
-	@cd sandbox && $(GO) build -trimpath -o ../$@ ./cmd/baseimage
+	@cd sandbox && $(BUILD) -o ../$@ ./cmd/baseimage
 
 # The stand-in toolchain, which goes into the base image: the same source must
 # make the same bytes.
 bin/scone: FORCE
-	@cd sandbox && $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o ../$@ ./cmd/scone
+	@cd sandbox && $(BUILD) -buildvcs=false -ldflags '$(LDFLAGS)' -o ../$@ ./cmd/scone
 
 $(addprefix bin/,$(TOOLS)): bin/%: tools/go.mod
 	@echo "compiling $@"
-	@cd tools && $(GO) build -trimpath -o ../$@ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' tool | grep '/$*$$')
+	@cd tools && $(BUILD) -o ../$@ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' tool | grep '/$*$$')
 
 CLIENTS := buildctl buildkitd cosign rootlesskit
 
 $(addprefix bin/,$(CLIENTS)): bin/%: tools/clients/go.mod
 	@echo "compiling $@ (minutes the first time)"
-	@cd tools/clients && $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o ../../$@ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' tool | grep '/$*$$')
+	@cd tools/clients && $(BUILD) -ldflags '$(LDFLAGS)' -o ../../$@ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' tool | grep '/$*$$')
 
-# setup installs what a fresh Debian machine lacks; asks sudo when not root.
-setup: sandbox/node_modules/.package-lock.json
-	@missing=; for p in runc mmdebstrap; do PATH="$$PATH:/usr/sbin" command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+# $(call install,PROGRAM=PACKAGE...) installs what a fresh Debian machine lacks; it
+# asks sudo when not root.
+install = missing=; for p in $(1); do PATH="$$PATH:/usr/sbin" command -v $${p%=*} >/dev/null || missing="$$missing $${p\#*=}"; done; \
 	if [ -n "$$missing" ]; then echo "installing$$missing"; sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
+
+setup: sandbox/node_modules/.package-lock.json
+	@$(call install,runc=runc mmdebstrap=mmdebstrap)
 
 sandbox/node_modules/.package-lock.json: sandbox/package-lock.json
 	@echo "installing the PoCo contracts from npm"
@@ -65,8 +71,13 @@ build/base: setup bin/baseimage bin/scone
 
 # The root file system of the base image is made while the compiler runs.
 demo: setup
-	@$(MAKE) --no-print-directory -j3 bin/mrelease bin/sandbox build/base
+	@$(MAKE) --no-print-directory -j2 programs build/base
 	@bin/sandbox --base build/base -- examples/demo.sh
+
+# One after the other: at once, both would compile the packages that both need.
+programs:
+	@$(MAKE) --no-print-directory bin/mrelease
+	@$(MAKE) --no-print-directory bin/sandbox
 
 GOTEST = $(CURDIR)/bin/gotestsum --format pkgname-and-test-fails --
 
@@ -90,15 +101,23 @@ sandbox/clients/node_modules/.package-lock.json: sandbox/clients/package-lock.js
 interop: setup bin/gotestsum bin/mrelease bin/cosign sandbox/clients/node_modules/.package-lock.json
 	cd sandbox && $(GOTEST) -tags interop -timeout 20m -count=1 ./interop
 
+bin/bench: FORCE
+	@cd sandbox && $(BUILD) -o ../$@ ./bench
+
+# The comparison needs a machine that does nothing else.
+bench: setup bin/mrelease bin/sandbox bin/bench bin/buildctl bin/buildkitd bin/cosign build/base sandbox/clients/node_modules/.package-lock.json
+	@bin/sandbox --base build/base -- bin/bench
+
 rebuild: setup bin/gotestsum bin/mrelease build/base bin/buildkitd bin/rootlesskit
-	@command -v newuidmap >/dev/null || { echo "installing uidmap"; apt-get install -y -qq --no-install-recommends uidmap; }
+	@$(call install,newuidmap=uidmap)
 	cd sandbox && $(GOTEST) -tags rebuild -timeout 20m -count=1 ./rebuild
 
-# fuzz gives each fuzz target some time; the corpora that it finds are kept by Go's cache.
+# fuzz gives each fuzz target some time, two at a time. What it finds beyond the
+# corpora in testdata/fuzz is kept by Go's cache.
 FUZZTIME ?= 20s
 fuzz:
-	@for p in $$($(GO) list ./...); do for t in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-	$(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$p || exit 1; done; done
+	@for p in $$($(GO) list ./...); do $(GO) test -list '^Fuzz' $$p | sed -n "s#^Fuzz#$$p &#p"; done | xargs -P 2 -n 2 \
+	sh -c 'echo "$$0 $$1"; exec $(GO) test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x -parallel 1 $$0'
 
 lint: bin/staticcheck bin/actionlint
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
