@@ -69,9 +69,10 @@ sandbox/node_modules/.package-lock.json: sandbox/package-lock.json
 build/base: setup bin/baseimage bin/scone
 	@bin/baseimage --out $@
 
-# The root file system of the base image is made while the compiler runs.
-demo: setup
-	@$(MAKE) --no-print-directory -j2 programs build/base
+# What is installed and the root file system of the base image are made while the
+# compiler runs.
+demo:
+	@$(MAKE) --no-print-directory -j3 setup programs build/base
 	@bin/sandbox --base build/base -- examples/demo.sh
 
 # One after the other: at once, both would compile the packages that both need.
