@@ -29,6 +29,7 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/control"
 	"github.com/moby/buildkit/util/apicaps"
+	"github.com/moby/buildkit/util/archutil"
 	"github.com/sirupsen/logrus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
@@ -95,6 +96,8 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 		apicaps.ExportedProduct = "buildkit"
 	}
 	syscall.Umask(umask)
+	// The first step asks for this, and waits for the start of ten small programs.
+	go archutil.SupportedPlatforms(false)
 	root, err := prepareRoot(opts.Root)
 	if err != nil {
 		return nil, err
