@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,7 +99,7 @@ type release struct {
 	source   source
 	tag      name.Tag
 	registry registry.Client
-	unlock   func() (keyring, error)
+	unlock   *unlocking
 	keyring
 	chain   *chain.Client
 	market  market.Client
@@ -159,7 +160,7 @@ func (r *release) openKeys() error {
 		return nil
 	}
 	return r.story.step("keys", func() (evidence string, err error) {
-		if r.keyring, err = r.unlock(); err != nil {
+		if r.keyring, err = r.unlock.opened(); err != nil {
 			return "", err
 		}
 		return fmt.Sprintf("wallet %s, signing key %s", r.wallet.Address, r.key.GetHint()), nil
@@ -194,19 +195,19 @@ func (r *release) build(ctx context.Context) error {
 	building, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		if _, err := r.unlock(); err != nil {
+		if _, err := r.unlock.opened(); err != nil {
 			stop()
 		}
 	}()
-	made, err := r.makeImage(building, r.builder, r.source, r.cfg, filepath.Join("dist", "image"))
+	err := r.unlock.beside(building, func() error {
+		made, err := r.makeImage(building, r.builder, r.source, r.cfg, filepath.Join("dist", "image"))
+		r.image, r.log = made.Image, made.Log
+		return err
+	})
 	if ctx.Err() != nil {
 		return err
 	}
-	if err := r.openKeys(); err != nil {
-		return err
-	}
-	r.image, r.log = made.Image, made.Log
-	return err
+	return cmp.Or(r.openKeys(), err)
 }
 
 func (r *release) measure(ctx context.Context) error {

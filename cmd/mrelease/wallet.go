@@ -40,7 +40,7 @@ type keyring struct {
 
 // unlock opens both keys while other work goes on: the passwords are slow to
 // check, on purpose. What can be seen without that is an error at once.
-func (a *app) unlock(cfg config) (opened func() (keyring, error), err error) {
+func (a *app) unlock(cfg config) (*unlocking, error) {
 	key, err := a.lockedKey(cfg.Sign)
 	if err != nil {
 		return nil, err
@@ -49,16 +49,31 @@ func (a *app) unlock(cfg config) (opened func() (keyring, error), err error) {
 	if err != nil {
 		return nil, err
 	}
-	opened = sync.OnceValues(func() (k keyring, err error) {
-		room := semaphore.NewWeighted(maxUnlocking)
+	u := &unlocking{room: semaphore.NewWeighted(maxUnlocking)}
+	u.opened = sync.OnceValues(func() (k keyring, err error) {
 		var both errgroup.Group
-		both.Go(func() (err error) { k.wallet, err = wallet.openWithin(room); return err })
-		both.Go(func() (err error) { k.key, err = key.openWithin(room); return err })
+		both.Go(func() (err error) { k.wallet, err = wallet.openWithin(u.room); return err })
+		both.Go(func() (err error) { k.key, err = key.openWithin(u.room); return err })
 		err = both.Wait()
 		return k, err
 	})
-	go opened()
-	return opened, nil
+	go u.opened()
+	return u, nil
+}
+
+// unlocking is the opening of both keys, under way.
+type unlocking struct {
+	room   *semaphore.Weighted // bytes
+	opened func() (keyring, error)
+}
+
+// beside runs work that takes memory, too, when the keys leave room for it.
+func (u *unlocking) beside(ctx context.Context, work func() error) error {
+	if err := u.room.Acquire(ctx, maxUnlocking/2); err != nil {
+		return err
+	}
+	defer u.room.Release(maxUnlocking / 2)
+	return work()
 }
 
 // maxUnlocking is how much memory checking passwords may take at a time. iExec's

@@ -13,14 +13,17 @@ func program(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, fmt.Errorf("measuring program: %w", err)
 	}
-	measured, err := alternate(20, func() (cost, error) {
-		_, c, err := timed(exec.CommandContext(ctx, b.path("bin/mrelease"), "version"))
-		return c, err
-	})
+	start := func(program string) func() (cost, error) {
+		return func() (cost, error) {
+			_, c, err := timed(exec.CommandContext(ctx, b.path(program), "version"))
+			return c, err
+		}
+	}
+	measured, err := alternate(20, start("bin/mrelease"), start("bin/cosign"))
 	if err != nil {
 		return nil, err
 	}
-	version := row{Name: "mrelease version", Unit: "s", Ours: times(measured[0])}
+	version := compare("mrelease version, against cosign version", measured[0], measured[1])
 	size := row{Name: "stripped binary", Unit: "MB", Ours: values(megabytes(info.Size()))}
 	return []row{size.atMost(50), version.atMost(0.03)}, nil
 }
