@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,31 +16,23 @@ import (
 	"sync/atomic"
 )
 
-// noChange releases a version a second time: nothing may be written.
+// noChange releases a version a second time: nothing may be written. What is
+// written is counted in a run of its own, as the counters take time.
 func noChange(ctx context.Context, b *bench) ([]row, error) {
 	s, err := b.newScript(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, err := b.newProject()
+	light := wallet{filepath.Join(os.Getenv("MRELEASE_SANDBOX"), "wallet.json"), os.Getenv("MRELEASE_WALLET_PASSWORD")}
+	written, err := b.countWrites(ctx, light)
 	if err != nil {
 		return nil, err
 	}
-	c := newCounters()
-	defer c.close()
-	light := filepath.Join(os.Getenv("MRELEASE_SANDBOX"), "wallet.json")
-	costs, err := b.again(ctx, p, c, light, os.Getenv("MRELEASE_WALLET_PASSWORD"))
+	costs, err := b.again(ctx, light)
 	if err != nil {
 		return nil, err
 	}
-	written := []row{
-		c.transactions.row("transactions of a release without change"), c.offers.row("market writes of a release without change"), c.pushes.row("registry writes of a release without change"),
-	}
-	other, err := b.newProject()
-	if err != nil {
-		return nil, err
-	}
-	heavy, err := b.again(ctx, other, c, s.wallet, walletPassword)
+	heavy, err := b.again(ctx, wallet{s.wallet, walletPassword})
 	if err != nil {
 		return nil, err
 	}
@@ -48,30 +41,61 @@ func noChange(ctx context.Context, b *bench) ([]row, error) {
 	return append([]row{again, {Name: "release without change, iExec's wallet file", Unit: "s", Ours: times(heavy)}}, written...), nil
 }
 
-// again releases, forgets what that wrote, and releases without a change.
-func (b *bench) again(ctx context.Context, p project, c *counters, wallet, password string) ([]cost, error) {
-	settings := fmt.Sprintf("image: %s/%s\nname: %s\nchain: sandbox-v5\nchains: {sandbox-v5: {rpc: %q, market: %q}}\nwallet: {keystore: %q}\n",
-		strings.TrimPrefix(c.pushes.URL, "http://"), p.name, p.name, c.transactions.URL, c.offers.URL, wallet)
-	release := func() (cost, error) {
-		cmd, err := b.mrelease(ctx, p, filepath.Join(b.dir, "again"), settings, "release", "--version", "1.0.0")
-		if err != nil {
-			return cost{}, err
-		}
-		cmd.Env = append(os.Environ(), "MRELEASE_WALLET_PASSWORD="+password)
-		_, took, err := timed(cmd)
-		return took, err
+// wallet is a keystore file and its password.
+type wallet struct{ file, password string }
+
+// again releases, and then releases without a change.
+func (b *bench) again(ctx context.Context, w wallet) ([]cost, error) {
+	release, err := b.releaser(ctx, w, os.Getenv("SANDBOX_REGISTRY"), "")
+	if err != nil {
+		return nil, err
+	}
+	measured, err := alternate(2*b.runs, release)
+	if err != nil {
+		return nil, err
+	}
+	return measured[0], nil
+}
+
+// countWrites counts what a release writes that changes nothing.
+func (b *bench) countWrites(ctx context.Context, w wallet) ([]row, error) {
+	c := newCounters()
+	defer c.close()
+	chains := fmt.Sprintf("chains: {sandbox-v5: {rpc: %q, market: %q}}\n", c.transactions.URL, c.offers.URL)
+	release, err := b.releaser(ctx, w, strings.TrimPrefix(c.pushes.URL, "http://"), chains)
+	if err != nil {
+		return nil, err
 	}
 	if _, err := release(); err != nil {
 		return nil, err
 	}
 	if c.transactions.take() == 0 || c.offers.take() == 0 || c.pushes.take() == 0 {
-		return nil, fmt.Errorf("a new release seems to have written nothing: the counters do not count")
+		return nil, errors.New("a new release seems to have written nothing: the counters do not count")
 	}
-	measured, err := alternate(b.runs, release)
+	if _, err := release(); err != nil {
+		return nil, err
+	}
+	return []row{
+		c.transactions.row("transactions of a release without change"), c.offers.row("market writes of a release without change"), c.pushes.row("registry writes of a release without change"),
+	}, nil
+}
+
+// releaser returns what releases the one version of a new project.
+func (b *bench) releaser(ctx context.Context, w wallet, registry, more string) (func() (cost, error), error) {
+	p, err := b.newProject()
 	if err != nil {
 		return nil, err
 	}
-	return measured[0], nil
+	settings := fmt.Sprintf("image: %s/%s\nname: %s\nchain: sandbox-v5\nwallet: {keystore: %q}\n%s", registry, p.name, p.name, w.file, more)
+	return func() (cost, error) {
+		cmd, err := b.mrelease(ctx, p, filepath.Join(b.dir, "again"), settings, "release", "--version", "1.0.0")
+		if err != nil {
+			return cost{}, err
+		}
+		cmd.Env = append(os.Environ(), "MRELEASE_WALLET_PASSWORD="+w.password)
+		_, took, err := timed(cmd)
+		return took, err
+	}, nil
 }
 
 // counters stand before the services and count what is written.
