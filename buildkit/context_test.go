@@ -78,6 +78,12 @@ func (r *registry) push(t *testing.T, image v1.Image) v1.Hash {
 	return must(image.Digest())
 }
 
+func (r *registry) write(t *testing.T, index v1.ImageIndex) {
+	t.Helper()
+	tag := must(name.NewTag(r.host + "/base:index"))
+	check(t, remote.WriteIndex(tag, index, remote.WithContext(t.Context()), remote.WithAuth(r.auth())))
+}
+
 func (r *registry) auth() authn.Authenticator {
 	if r.password == "" {
 		return authn.Anonymous

@@ -70,7 +70,7 @@ func (e *BuildError) Unwrap() error { return e.Err }
 
 // explain makes a BuildError of an error of a solve. The details that BuildKit
 // attaches to its errors survive their way through gRPC.
-func (t *transcript) explain(err error, dockerfile string) error {
+func (t *transcript) explain(err error, dockerfile string) *BuildError {
 	e := &BuildError{Dockerfile: dockerfile, Err: err}
 	if sources := errdefs.Sources(err); len(sources) > 0 {
 		e.Line, e.Instruction = instruction(sources[0])

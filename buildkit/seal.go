@@ -163,7 +163,7 @@ func (b *Builder) runSeal(ctx context.Context, image v1.Image, s Seal, opt clien
 		return fmt.Errorf("sealing image: %w", ctx.Err())
 	}
 	if err != nil {
-		return t.explain(err, "seal "+s.Mode)
+		return s.explain(t.explain(err, "seal "+s.Mode))
 	}
 	return nil
 }
@@ -211,10 +211,10 @@ func (s Seal) steps(image v1.Image) (llb.State, error) {
 func (s Seal) tools() llb.State {
 	var tools llb.State
 	if ref, ok := strings.CutPrefix(s.Toolchain, schemeImage); ok {
-		tools = llb.Image(ref, llb.WithCustomName("load toolchain"))
+		tools = llb.Image(ref, llb.WithCustomName(loadToolchain))
 	} else {
 		_, digest, _ := parseLayout(s.Toolchain) // checked by Validate
-		tools = llb.OCILayout("local/toolchain@"+digest.String(), llb.OCIStore("", toolStore), llb.WithCustomName("load toolchain"))
+		tools = llb.OCILayout("local/toolchain@"+digest.String(), llb.OCIStore("", toolStore), llb.WithCustomName(loadToolchain))
 	}
 	// The tools need no device in this mode, and a container under construction
 	// has none.

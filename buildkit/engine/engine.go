@@ -25,6 +25,7 @@ import (
 	"syscall"
 	"time"
 
+	runc "github.com/containerd/go-runc"
 	"github.com/gofrs/flock"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/control"
@@ -111,6 +112,7 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 			err = errors.Join(err, lock.Close())
 		}
 	}()
+	works := checkRuntime(ctx, opts.Runtime)
 	if err := clean(ctx, root, opts.Runtime); err != nil {
 		return nil, fmt.Errorf("cleaning builder state %q: %w", root, err)
 	}
@@ -124,7 +126,21 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 	if err := e.assemble(ctx, root, opts); err != nil {
 		return nil, fmt.Errorf("starting builder in %q: %w", root, err)
 	}
+	if err := <-works; err != nil {
+		return nil, errors.Join(fmt.Errorf("starting runtime %q: %w", opts.Runtime, err), e.Close())
+	}
 	return e, nil
+}
+
+// checkRuntime runs the runtime while other things start: one that is broken
+// would fail a step as if it were the step's own program.
+func checkRuntime(ctx context.Context, runtime string) <-chan error {
+	works := make(chan error, 1)
+	go func() {
+		_, err := (&runc.Runc{Command: runtime}).Version(ctx)
+		works <- err
+	}()
+	return works
 }
 
 // Client returns the client of this engine. It is closed with the engine.

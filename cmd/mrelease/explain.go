@@ -92,6 +92,7 @@ func rules() []rule {
 			errors.As(err, &n)
 			return n.Command
 		}},
+		{is[*buildkit.ToolchainError], "E-TOOLCHAIN", exitUsage, toolchainRemedy},
 		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, say("correct the step above and run again; finished steps are cached")},
 
 		{is[*irreproducibleError], "E-NOT-REPRODUCIBLE", exitDiffers, func(err error) string {
@@ -149,6 +150,22 @@ func rules() []rule {
 		{func(err error) bool { return is[*registry.Error](err) || is[*transport.Error](err) }, "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{networkDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
 	}
+}
+
+// toolchainRemedy is what brings a toolchain that can be used.
+func toolchainRemedy(err error) string {
+	var t *buildkit.ToolchainError
+	errors.As(err, &t)
+	switch t.Problem {
+	case buildkit.ToolchainRefused:
+		registry, _, _ := strings.Cut(strings.TrimPrefix(t.Toolchain, "docker-image://"), "/")
+		return "docker login " + registry + " (as a user who may read the image)"
+	case buildkit.ToolchainForeign:
+		return "give enclave.toolchain the digest of its linux/amd64 image"
+	case buildkit.ToolchainUnreachable:
+		return "check the address in enclave.toolchain, and the network"
+	}
+	return "correct enclave.toolchain: the registry has no image of that name and digest"
 }
 
 // marketRefused tells a refusal from a failure: the former will be repeated.

@@ -1,0 +1,68 @@
+package buildkit
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ToolchainProblem is why the image with SCONE's tools cannot be used.
+type ToolchainProblem string
+
+const (
+	ToolchainMissing     ToolchainProblem = "the registry does not have it"
+	ToolchainRefused     ToolchainProblem = "the registry wants a login that may read it"
+	ToolchainUnreachable ToolchainProblem = "its registry does not answer"
+	ToolchainForeign     ToolchainProblem = "it is for another architecture than " + platform
+)
+
+// ToolchainError says that the toolchain of a seal cannot be used.
+type ToolchainError struct {
+	Toolchain string // as in Seal
+	Problem   ToolchainProblem
+	Err       *BuildError // the step that needed it
+}
+
+// Error implements error.
+func (e *ToolchainError) Error() string {
+	return fmt.Sprintf("the toolchain %s cannot be used: %s", e.Toolchain, e.Problem)
+}
+
+// Unwrap returns the builder's own error.
+func (e *ToolchainError) Unwrap() error { return e.Err }
+
+// Evidence returns the image and what the builder said.
+func (e *ToolchainError) Evidence() [][2]string {
+	because := strings.Join(e.Err.Output, "\n")
+	if because == "" {
+		because = e.Err.Err.Error()
+	}
+	return [][2]string{{"toolchain", e.Toolchain}, {"problem", string(e.Problem)}, {"because", because}}
+}
+
+// loadToolchain is the name of the step that brings the toolchain.
+const loadToolchain = "load toolchain"
+
+// explain tells a toolchain that cannot be used from a step of the seal that
+// fails. BuildKit says it in words only.
+func (s Seal) explain(e *BuildError) error {
+	if problem := e.toolchainProblem(); problem != "" {
+		return &ToolchainError{s.Toolchain, problem, e}
+	}
+	return e
+}
+
+func (e *BuildError) toolchainProblem() ToolchainProblem {
+	told := e.Err.Error() + strings.Join(e.Output, "\n")
+	says := func(words string) bool { return strings.Contains(told, words) }
+	switch {
+	case says("exec format error"), says("no match for platform"):
+		return ToolchainForeign
+	case e.Step != loadToolchain:
+		return ""
+	case says("401 Unauthorized"), says("403 Forbidden"), says("authorization"):
+		return ToolchainRefused
+	case says("not found"):
+		return ToolchainMissing
+	}
+	return ToolchainUnreachable
+}
