@@ -83,7 +83,7 @@ func enclaves(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	bench := func(name string) ([]byte, cost, error) {
-		run := exec.CommandContext(ctx, program, "-test.run", "^$", "-test.bench", "^"+name+"$", "-test.benchtime", fmt.Sprint(b.runs, "x"))
+		run := exec.CommandContext(ctx, program, "-test.run", "^$", "-test.bench", "^"+name+"$", "-test.benchtime", fmt.Sprint(4*b.runs, "x"))
 		run.Dir = b.path("measure/sgx/enclave") // where its test data is
 		return timed(run)
 	}
