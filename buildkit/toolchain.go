@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// ToolchainProblem is why the image with SCONE's tools cannot be used.
+// ToolchainProblem is why the image with the seal's tools cannot be used.
 type ToolchainProblem string
 
 const (
