@@ -88,7 +88,7 @@ func unlocked() []string { return []string{"--keystoredir", "local", "--password
 // product is what the script makes of a project, step by step.
 type product struct {
 	project
-	image, digest, mrenclave, app string
+	image, digest, mrenclave string
 }
 
 // release runs the script for a new project.
