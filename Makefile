@@ -116,12 +116,13 @@ rebuild: setup bin/gotestsum bin/mrelease build/base bin/buildkitd bin/rootlessk
 # fuzz gives each fuzz target some time, two at a time. What it finds beyond the
 # corpora in testdata/fuzz is kept by Go's cache. Those of package buildkit, which
 # read configuration, are left out unless FUZZ names it: the fuzzer would compile
-# all of BuildKit anew.
+# all of BuildKit anew. The second try is for a fuzzer that is stopped too late
+# (golang/go#75804, mended in Go 1.27); what it found fails again, as it is among the seeds then.
 FUZZTIME ?= 20s
 FUZZ ?= ./measure/... ./poco/...
 fuzz:
 	@for p in $$($(GO) list $(FUZZ)); do $(GO) test -list '^Fuzz' $$p | sed -n "s#^Fuzz#$$p &#p"; done | xargs -P 2 -n 2 \
-	sh -c 'echo "$$0 $$1"; exec $(GO) test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x -parallel 1 $$0'
+	sh -c 'echo "$$0 $$1"; fuzz() { $(GO) test -run "^$$1\$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x -parallel 1 $$0; }; fuzz $$1 || fuzz $$1'
 
 lint: bin/staticcheck bin/actionlint
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
