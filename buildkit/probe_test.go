@@ -26,7 +26,7 @@ func TestProbe(t *testing.T) {
 	health, err := buildkit.Probe(t.Context(), buildkit.Options{Builder: buildkit.Embedded, State: state})
 	var none *buildkit.NoBuilderError
 	if errors.As(err, &none) {
-		t.Skip(err) // neither root nor runc here
+		opened(t, nil, err) // neither root nor runc here: no test, but in CI
 	}
 	if err != nil || health.Runtime == "" || health.Free == 0 || health.Layers != "overlayfs" && health.Layers != "native" {
 		t.Errorf("%+v, %v", health, err)

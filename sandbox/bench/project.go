@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// The two passwords that the sandbox names are in its environment already.
+// epoch is the time that both sides give to an image's files.
 const epoch = "1700000000"
 
 // project is what both sides release: the example, with a line in it that no
@@ -62,7 +62,7 @@ func (b *bench) mrelease(ctx context.Context, p project, state, settings string,
 	return cmd, nil
 }
 
-// base is the stand-in base image.
+// baseDigest returns the digest of the stand-in base image.
 func (b *bench) baseDigest() (string, error) {
 	data, err := os.ReadFile(b.path("build/base/index.json"))
 	if err != nil {
@@ -91,8 +91,8 @@ func (b *bench) buildctl(ctx context.Context, address, dir, output string, more 
 	return exec.CommandContext(ctx, b.path("bin/buildctl"), append(args, more...)...), nil
 }
 
-// world reads what the sandbox says of a chain: the lines of its configuration
-// are few and its own.
+// worldChain returns what the sandbox says of a chain: the lines of its
+// configuration are few and its own.
 func worldChain(name string) (map[string]string, error) {
 	data, err := os.ReadFile(filepath.Join(os.Getenv("MRELEASE_SANDBOX"), "mrelease.yaml"))
 	if err != nil {
