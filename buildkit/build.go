@@ -49,19 +49,26 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 	building, refuse := context.WithCancelCause(ctx)
 	defer refuse(nil)
 	in.refuse = refuse
-	opt, err := src.request(in, partial)
+	image := filepath.Join(partial, "image")
+	out, err := newLayoutStore(image, b.blobs)
 	if err != nil {
 		return Built{}, err
 	}
-	reported, err := b.solve(building, src, opt, newTranscript(log, src.Secrets))
+	opt, err := src.request(in, partial, out)
+	if err != nil {
+		return Built{}, err
+	}
+	response, err := b.solve(building, src, opt, newTranscript(log, src.Secrets))
 	if refused := context.Cause(building); refused != nil && ctx.Err() == nil {
 		return Built{}, fmt.Errorf("building image: %w", refused)
 	}
 	if err != nil {
 		return Built{}, err
 	}
-	image := filepath.Join(partial, "image")
-	materials, err := detachProvenance(image, reported)
+	if err := out.index(response); err != nil {
+		return Built{}, err
+	}
+	materials, err := detachProvenance(image, response.ExporterResponse[exptypes.ExporterImageDigestKey])
 	if err != nil {
 		return Built{}, fmt.Errorf("reading the builder's provenance: %w", err)
 	}
@@ -78,20 +85,19 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 	return Built{opened, materials}, err
 }
 
-// solve runs the build and returns the digest that the builder reports.
-func (b *Builder) solve(ctx context.Context, src Source, opt client.SolveOpt, t *transcript) (string, error) {
-	var response *client.SolveResponse
-	err := follow(ctx, b.progress, t, func(status chan *client.SolveStatus) (err error) {
+// solve runs the build.
+func (b *Builder) solve(ctx context.Context, src Source, opt client.SolveOpt, t *transcript) (response *client.SolveResponse, err error) {
+	err = follow(ctx, b.progress, t, func(status chan *client.SolveStatus) (err error) {
 		response, err = b.client.Solve(ctx, nil, opt, status)
 		return err
 	})
 	if ctx.Err() != nil {
-		return "", fmt.Errorf("building image: %w", ctx.Err())
+		return nil, fmt.Errorf("building image: %w", ctx.Err())
 	}
 	if err != nil {
-		return "", t.explain(err, src.path())
+		return nil, t.explain(err, src.path())
 	}
-	return response.ExporterResponse[exptypes.ExporterImageDigestKey], nil
+	return response, nil
 }
 
 // makePartial creates the folder a build writes to, beside dir so that the

@@ -56,6 +56,7 @@ type Builder struct {
 	client   *client.Client
 	progress Progress
 	scratch  string // folder for files that a call needs
+	blobs    string // folder of its content store; "" when that is out of reach
 	close    func() error
 }
 
@@ -132,7 +133,7 @@ func openEmbedded(ctx context.Context, opts Options) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Builder{name: Embedded, client: e.Client(), progress: opts.Progress, scratch: filepath.Join(opts.State, "scratch")}
+	b := &Builder{name: Embedded, client: e.Client(), progress: opts.Progress, scratch: filepath.Join(opts.State, "scratch"), blobs: e.Blobs()}
 	b.close = func() error { return errors.Join(e.Close(), os.RemoveAll(b.scratch)) }
 	// The engine holds the state folder, so what lies there is a killed run's.
 	if err := errors.Join(os.RemoveAll(b.scratch), os.Mkdir(b.scratch, 0o700)); err != nil {

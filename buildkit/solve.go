@@ -20,10 +20,10 @@ import (
 	"github.com/tonistiigi/fsutil"
 )
 
-// request is the build of a source as BuildKit's client wants it. The image
-// goes to dir/image as an OCI layout; the rest of dir is scratch space. BuildKit
-// takes its options as text, and this file is the only one that spells them.
-func (s Source) request(in inputs, dir string) (client.SolveOpt, error) {
+// request is the build of a source as BuildKit's client wants it. The image's
+// blobs go to a store; dir is scratch space. BuildKit takes its options as text,
+// and this file is the only one that spells them.
+func (s Source) request(in inputs, dir string, image content.Store) (client.SolveOpt, error) {
 	attrs, err := s.frontendAttrs()
 	if err != nil {
 		return client.SolveOpt{}, err
@@ -33,7 +33,7 @@ func (s Source) request(in inputs, dir string) (client.SolveOpt, error) {
 		FrontendAttrs: attrs,
 		LocalMounts:   map[string]fsutil.FS{"context": in.sent(in.context), "dockerfile": in.sent(in.frontend)},
 		OCIStores:     map[string]content.Store{},
-		Exports:       []client.ExportEntry{{Type: client.ExporterOCI, Attrs: s.exporterAttrs(), OutputDir: filepath.Join(dir, "image")}},
+		Exports:       []client.ExportEntry{{Type: client.ExporterOCI, Attrs: s.exporterAttrs(), OutputStore: image}},
 		Session:       attachables(s.Secrets, s.Keychain),
 		SharedKey:     s.digest(in).String(),
 		ProxyNetwork:  s.Network == NetworkRecorded,
@@ -77,7 +77,7 @@ func (s Source) frontendAttrs() (map[string]string, error) {
 	return attrs, nil
 }
 
-// exporterAttrs asks for a folder, not an archive. The time stamp itself
+// exporterAttrs asks for blobs, not an archive. The time stamp itself
 // follows from the build argument.
 func (s Source) exporterAttrs() map[string]string {
 	attrs := map[string]string{"tar": "false", "rewrite-timestamp": "true"}

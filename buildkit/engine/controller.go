@@ -91,6 +91,7 @@ func (e *Engine) newWorker(ctx context.Context, root, runtime string, hosts dock
 	if err != nil {
 		return nil, fmt.Errorf("configuring worker: %w", err)
 	}
+	e.blobs = filepath.Join(opt.Root, "content", "blobs")
 	opt.RegistryHosts = hosts
 	opt.GCPolicy = e.policy
 	opt.BuildkitVersion = client.BuildkitVersion{Package: buildkitModule, Version: Version()}

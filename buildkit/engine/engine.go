@@ -78,6 +78,7 @@ type Engine struct {
 	server     *grpc.Server
 	controller *control.Controller
 	layers     io.Closer
+	blobs      string
 	lock       *flock.Flock
 	policy     []client.PruneInfo
 	stopping   chan struct{}
@@ -145,6 +146,10 @@ func checkRuntime(ctx context.Context, runtime string) <-chan error {
 
 // Client returns the client of this engine. It is closed with the engine.
 func (e *Engine) Client() *client.Client { return e.client }
+
+// Blobs returns the folder of the engine's content store: each blob is the file
+// ALGORITHM/HEX in it, as in an OCI layout's folder of this name.
+func (e *Engine) Blobs() string { return e.blobs }
 
 // Serve offers the engine on a listener too, so that other BuildKit clients
 // can use it. It blocks until the listener or the engine is closed.

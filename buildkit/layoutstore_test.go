@@ -1,0 +1,77 @@
+package buildkit
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func TestLayersAreLinked(t *testing.T) {
+	layer, manifest := bytes.Repeat([]byte("layer"), linkFrom), []byte("{}")
+	builder := t.TempDir()
+	file := func(folder string, blob []byte) string {
+		return filepath.Join(folder, "sha256", digest.FromBytes(blob).Encoded())
+	}
+	for _, blob := range [][]byte{layer, manifest} {
+		if err := os.MkdirAll(filepath.Join(builder, "sha256"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file(builder, blob), blob, 0o444); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		blobs  string
+		blob   []byte
+		linked bool
+	}{
+		"a layer":            {builder, layer, true},
+		"a manifest":         {builder, manifest, false},
+		"a daemon's layer":   {"", layer, false},
+		"a layer it has not": {t.TempDir(), layer, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			store, err := newLayoutStore(dir, c.blobs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			desc := ocispec.Descriptor{Digest: digest.FromBytes(c.blob), Size: int64(len(c.blob))}
+			w, err := store.Writer(t.Context(), content.WithRef("ref"), content.WithDescriptor(desc))
+			if linked := errdefs.IsAlreadyExists(err); linked != c.linked {
+				t.Fatalf("linked = %t (%v), want %t", linked, err, c.linked)
+			}
+			if err == nil {
+				if err := content.Copy(t.Context(), w, bytes.NewReader(c.blob), desc.Size, desc.Digest); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := content.ReadBlob(t.Context(), store, desc)
+			if err != nil || !bytes.Equal(got, c.blob) {
+				t.Errorf("%d bytes, %v, want %d", len(got), err, len(c.blob))
+			}
+			if same := sameFile(t, file(builder, c.blob), file(filepath.Join(dir, "blobs"), c.blob)); same != c.linked {
+				t.Errorf("the builder's file: %t, want %t", same, c.linked)
+			}
+		})
+	}
+}
+
+func sameFile(t *testing.T, a, b string) bool {
+	t.Helper()
+	x, err := os.Stat(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := os.Stat(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.SameFile(x, y)
+}
