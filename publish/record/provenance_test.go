@@ -145,14 +145,14 @@ func TestProvenanceSaysWhatTheRecordSays(t *testing.T) {
 		s := madeFrom()
 		change(&s)
 		var wrong *registry.UnattestedError
-		if err := client.CheckAttestation(t.Context(), image, key.Public(), s.Provenance("1.0.0")); !errors.As(err, &wrong) || len(wrong.Got) != 1 {
+		if err := client.CheckAttestation(t.Context(), image, key.PublicKey, s.Provenance("1.0.0")); !errors.As(err, &wrong) || len(wrong.Got) != 1 {
 			t.Errorf("another %s: %v, want an UnattestedError that says what is attested", what, err)
 		}
 	}
-	if err := client.CheckAttestation(t.Context(), image, key.Public(), madeFrom().Provenance("1.0.1")); err == nil {
+	if err := client.CheckAttestation(t.Context(), image, key.PublicKey, madeFrom().Provenance("1.0.1")); err == nil {
 		t.Error("another version is taken for the attested one")
 	}
-	if err := client.CheckAttestation(t.Context(), image, key.Public(), madeFrom().Provenance("1.0.0")); err != nil {
+	if err := client.CheckAttestation(t.Context(), image, key.PublicKey, madeFrom().Provenance("1.0.0")); err != nil {
 		t.Error(err)
 	}
 }

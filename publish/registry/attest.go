@@ -24,7 +24,7 @@ type Attestation struct {
 // What was written is read back and verified.
 func (c Client) Attest(ctx context.Context, image name.Digest, key *Key, a Attestation) (made bool, err error) {
 	return once[*UnattestedError](
-		func() error { return c.CheckAttestation(ctx, image, key.Public(), a) },
+		func() error { return c.CheckAttestation(ctx, image, key.PublicKey, a) },
 		func() error { return c.write(ctx, image, key, a) })
 }
 

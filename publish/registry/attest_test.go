@@ -39,7 +39,7 @@ func TestAttest(t *testing.T) {
 			if n := referrers(t, digest); n != 2 {
 				t.Errorf("%d referrers, want 2", n)
 			}
-			said, err := client.Attestations(t.Context(), digest, k.Public(), claim("").Type)
+			said, err := client.Attestations(t.Context(), digest, k.PublicKey, claim("").Type)
 			if err != nil || len(said) != 2 || !slices.ContainsFunc(said, func(p json.RawMessage) bool { return strings.Contains(string(p), "9007199254740993") }) {
 				t.Errorf("read back %s, %v", said, err)
 			}
@@ -54,7 +54,7 @@ func TestStatementsOfOneTypeCount(t *testing.T) {
 		t.Fatal(err)
 	}
 	var unsigned *registry.UnsignedError
-	if err := client.CheckSignature(t.Context(), digest, k.Public()); !errors.As(err, &unsigned) {
+	if err := client.CheckSignature(t.Context(), digest, k.PublicKey); !errors.As(err, &unsigned) {
 		t.Errorf("an attestation is taken for a signature: %v", err)
 	}
 	if made, err := client.Sign(t.Context(), digest, k); !made || err != nil {
@@ -63,7 +63,7 @@ func TestStatementsOfOneTypeCount(t *testing.T) {
 	other := claim(`{"is":"good"}`)
 	other.Type = "https://example.com/other/v1"
 	var missing *registry.UnattestedError
-	if err := client.CheckAttestation(t.Context(), digest, k.Public(), other); !errors.As(err, &missing) || missing.Others != 2 || len(missing.Got) != 0 {
+	if err := client.CheckAttestation(t.Context(), digest, k.PublicKey, other); !errors.As(err, &missing) || missing.Others != 2 || len(missing.Got) != 0 {
 		t.Errorf("another type: %v, want an UnattestedError that counts 2 bundles", err)
 	}
 }
@@ -71,19 +71,19 @@ func TestStatementsOfOneTypeCount(t *testing.T) {
 func TestUnattested(t *testing.T) {
 	digest, k := push(t, start(t)), key(t)
 	var missing *registry.UnattestedError
-	if err := client.CheckAttestation(t.Context(), digest, k.Public(), claim(`{}`)); !errors.As(err, &missing) || missing.Others != 0 {
+	if err := client.CheckAttestation(t.Context(), digest, k.PublicKey, claim(`{}`)); !errors.As(err, &missing) || missing.Others != 0 {
 		t.Errorf("nothing is there: %v, want an UnattestedError", err)
 	}
 	if _, err := client.Attest(t.Context(), digest, key(t), claim(`{}`)); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.CheckAttestation(t.Context(), digest, k.Public(), claim(`{}`)); !errors.As(err, &missing) || missing.Others != 1 || missing.Reasons == nil || !strings.Contains(err.Error(), "no attestation of this key") {
+	if err := client.CheckAttestation(t.Context(), digest, k.PublicKey, claim(`{}`)); !errors.As(err, &missing) || missing.Others != 1 || missing.Reasons == nil || !strings.Contains(err.Error(), "no attestation of this key") {
 		t.Errorf("another key's is there: %v, want an UnattestedError with a reason", err)
 	}
 	if _, err := client.Attest(t.Context(), digest, k, claim(`{"a":1,"b":2}`)); err != nil {
 		t.Fatal(err)
 	}
-	err := client.CheckAttestation(t.Context(), digest, k.Public(), claim(`{"a":1,"b":3}`))
+	err := client.CheckAttestation(t.Context(), digest, k.PublicKey, claim(`{"a":1,"b":3}`))
 	if !errors.As(err, &missing) || !strings.Contains(err.Error(), "says something else") {
 		t.Fatalf("it says something else: %v, want an UnattestedError", err)
 	}
@@ -98,7 +98,7 @@ func TestAnAttestationOfAnotherImage(t *testing.T) {
 	attach(t, digest, k, `{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"x","digest":{"sha256":"`+
 		strings.Repeat("ab", 32)+`"}}],"predicateType":"https://example.com/claim/v1","predicate":{}}`)
 	var missing *registry.UnattestedError
-	if err := client.CheckAttestation(t.Context(), digest, k.Public(), claim(`{}`)); !errors.As(err, &missing) || missing.Others != 1 {
+	if err := client.CheckAttestation(t.Context(), digest, k.PublicKey, claim(`{}`)); !errors.As(err, &missing) || missing.Others != 1 {
 		t.Errorf("err = %v, want an UnattestedError", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"sync"
 
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
@@ -24,10 +25,8 @@ import (
 // Key is a cosign key pair that signs images. It satisfies sigstore-go's
 // sign.Keypair.
 type Key struct {
-	signer    signature.SignerVerifier
-	public    crypto.PublicKey
-	algorithm signature.AlgorithmDetails
-	hint      []byte
+	PublicKey
+	private func() (signature.Signer, error)
 }
 
 // The PEM types of cosign's keys: the second is that of cosign before version 2.
@@ -94,19 +93,11 @@ func LoadKey(text, password []byte) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading public key: %w", err)
 	}
-	if err := checkKeyType(public); err != nil {
-		return nil, err
-	}
-	algorithm, err := signature.GetDefaultAlgorithmDetails(public)
+	half, err := newPublicKey(public)
 	if err != nil {
-		return nil, fmt.Errorf("choosing signature algorithm: %w", err)
+		return nil, fmt.Errorf("loading signing key: %w", err)
 	}
-	der, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		return nil, fmt.Errorf("encoding public key: %w", err)
-	}
-	sum := sha256.Sum256(der)
-	return &Key{signer, public, algorithm, []byte(base64.StdEncoding.EncodeToString(sum[:]))}, nil
+	return &Key{half, func() (signature.Signer, error) { return signer, nil }}, nil
 }
 
 func checkKeyType(public crypto.PublicKey) error {
@@ -115,54 +106,54 @@ func checkKeyType(public crypto.PublicKey) error {
 		if k.Curve == elliptic.P256() {
 			return nil
 		}
-		return fmt.Errorf("loading signing key: ECDSA %s is not usable for images, want P-256 or RSA", k.Params().Name)
+		return fmt.Errorf("ECDSA %s is not usable for images, want P-256 or RSA", k.Params().Name)
 	case *rsa.PublicKey:
 		return nil
 	}
-	return fmt.Errorf("loading signing key: %T is not usable for images, want ECDSA P-256 or RSA", public)
-}
-
-// GetHashAlgorithm implements sigstore-go's sign.Keypair.
-func (k *Key) GetHashAlgorithm() protocommon.HashAlgorithm { return k.algorithm.GetProtoHashType() }
-
-// GetSigningAlgorithm implements sigstore-go's sign.Keypair.
-func (k *Key) GetSigningAlgorithm() protocommon.PublicKeyDetails {
-	return k.algorithm.GetSignatureAlgorithm()
-}
-
-// GetHint implements sigstore-go's sign.Keypair: the base64 of the SHA-256 of
-// the public key's DER, as cosign has it.
-func (k *Key) GetHint() []byte { return k.hint }
-
-// GetKeyAlgorithm implements sigstore-go's sign.Keypair.
-func (k *Key) GetKeyAlgorithm() string {
-	if _, ok := k.public.(*rsa.PublicKey); ok {
-		return "RSA"
-	}
-	return "ECDSA"
-}
-
-// GetPublicKey implements sigstore-go's sign.Keypair.
-func (k *Key) GetPublicKey() crypto.PublicKey { return k.public }
-
-// GetPublicKeyPem implements sigstore-go's sign.Keypair.
-func (k *Key) GetPublicKeyPem() (string, error) {
-	pem, err := cryptoutils.MarshalPublicKeyToPEM(k.public)
-	return string(pem), err
+	return fmt.Errorf("%T is not usable for images, want ECDSA P-256 or RSA", public)
 }
 
 // SignData implements sigstore-go's sign.Keypair: it returns the signature and
 // the digest that was signed.
 func (k *Key) SignData(ctx context.Context, data []byte) (sig, digest []byte, err error) {
+	signer, err := k.private()
+	if err != nil {
+		return nil, nil, err
+	}
 	h := k.algorithm.GetHashType().New()
 	h.Write(data)
 	digest = h.Sum(nil)
-	sig, err = k.signer.SignMessage(bytes.NewReader(data), options.WithContext(ctx), options.WithDigest(digest))
+	sig, err = signer.SignMessage(bytes.NewReader(data), options.WithContext(ctx), options.WithDigest(digest))
 	return sig, digest, err
 }
 
-// PublicKey verifies the signatures of one key.
-type PublicKey struct{ verifier signature.Verifier }
+// PublicKey is the half of a key that verifies.
+type PublicKey struct {
+	public    crypto.PublicKey
+	verifier  signature.Verifier
+	algorithm signature.AlgorithmDetails
+	hint      []byte
+}
+
+func newPublicKey(public crypto.PublicKey) (k PublicKey, err error) {
+	if err := checkKeyType(public); err != nil {
+		return k, err
+	}
+	k.public = public
+	if k.verifier, err = signature.LoadDefaultVerifier(public); err != nil {
+		return k, fmt.Errorf("loading public key: %w", err)
+	}
+	if k.algorithm, err = signature.GetDefaultAlgorithmDetails(public); err != nil {
+		return k, fmt.Errorf("choosing signature algorithm: %w", err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return k, fmt.Errorf("encoding public key: %w", err)
+	}
+	sum := sha256.Sum256(der)
+	k.hint = []byte(base64.StdEncoding.EncodeToString(sum[:]))
+	return k, nil
+}
 
 // ParsePublicKey reads a public key in PEM, as cosign writes it to cosign.pub.
 func ParsePublicKey(pem string) (PublicKey, error) {
@@ -170,15 +161,51 @@ func ParsePublicKey(pem string) (PublicKey, error) {
 	if err != nil {
 		return PublicKey{}, fmt.Errorf("parsing public key: %w", err)
 	}
-	if err := checkKeyType(public); err != nil {
-		return PublicKey{}, err
-	}
-	verifier, err := signature.LoadDefaultVerifier(public)
-	if err != nil {
-		return PublicKey{}, fmt.Errorf("loading public key: %w", err)
-	}
-	return PublicKey{verifier}, nil
+	return newPublicKey(public)
 }
 
-// Public returns the half of the key that verifies.
-func (k *Key) Public() PublicKey { return PublicKey{k.signer} }
+// Pair returns the key pair of a public key, whose private half is opened by the
+// first signature; open must return the same pair.
+func (k PublicKey) Pair(open func() (*Key, error)) *Key {
+	return &Key{k, sync.OnceValues(func() (signature.Signer, error) {
+		pair, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return pair.private()
+	})}
+}
+
+// Equal reports whether two keys are the same.
+func (k PublicKey) Equal(other PublicKey) bool { return bytes.Equal(k.hint, other.hint) }
+
+// GetHashAlgorithm is part of sigstore-go's sign.Keypair.
+func (k PublicKey) GetHashAlgorithm() protocommon.HashAlgorithm {
+	return k.algorithm.GetProtoHashType()
+}
+
+// GetSigningAlgorithm is part of sigstore-go's sign.Keypair.
+func (k PublicKey) GetSigningAlgorithm() protocommon.PublicKeyDetails {
+	return k.algorithm.GetSignatureAlgorithm()
+}
+
+// GetHint is part of sigstore-go's sign.Keypair: the base64 of the SHA-256 of the
+// public key's DER, as cosign has it.
+func (k PublicKey) GetHint() []byte { return k.hint }
+
+// GetKeyAlgorithm is part of sigstore-go's sign.Keypair.
+func (k PublicKey) GetKeyAlgorithm() string {
+	if _, ok := k.public.(*rsa.PublicKey); ok {
+		return "RSA"
+	}
+	return "ECDSA"
+}
+
+// GetPublicKey is part of sigstore-go's sign.Keypair.
+func (k PublicKey) GetPublicKey() crypto.PublicKey { return k.public }
+
+// GetPublicKeyPem is part of sigstore-go's sign.Keypair.
+func (k PublicKey) GetPublicKeyPem() (string, error) {
+	pem, err := cryptoutils.MarshalPublicKeyToPEM(k.public)
+	return string(pem), err
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -103,6 +104,33 @@ func TestReleasedFindsWhatWasPushed(t *testing.T) {
 	}
 }
 
+func TestPushSendsNoLayerThatWasUploaded(t *testing.T) {
+	tag, image := start(t), release(t, hash(t, "inputs"))
+	if err := client.Upload(t.Context(), tag.Repository, image); err != nil {
+		t.Fatal(err)
+	}
+	if image, err := client.Released(t.Context(), tag, hash(t, "inputs")); image != nil || err != nil {
+		t.Fatalf("after the upload: %v, %v, want no image", image, err)
+	}
+	sent := &uploads{}
+	if _, err := (registry.Client{Transport: sent}).Push(t.Context(), tag, image); err != nil {
+		t.Fatal(err)
+	}
+	if n := sent.begun.Load(); n != 1 {
+		t.Errorf("%d blobs were sent, want the configuration alone", n)
+	}
+}
+
+// uploads counts the blobs that are sent.
+type uploads struct{ begun atomic.Int32 }
+
+func (u *uploads) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/blobs/uploads/") {
+		u.begun.Add(1)
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
 func TestAVersionIsWrittenOnce(t *testing.T) {
 	tag := start(t)
 	first := push(t, tag)
@@ -147,7 +175,7 @@ func TestSign(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			digest, k := push(t, start(t, opts...)), key(t)
 			var unsigned *registry.UnsignedError
-			if err := client.CheckSignature(t.Context(), digest, k.Public()); !errors.As(err, &unsigned) {
+			if err := client.CheckSignature(t.Context(), digest, k.PublicKey); !errors.As(err, &unsigned) {
 				t.Fatalf("before: %v, want an UnsignedError", err)
 			}
 			for i, want := range []bool{true, false} {
@@ -169,10 +197,35 @@ func TestSign(t *testing.T) {
 			if err := client.CheckSignature(t.Context(), digest, public); err != nil {
 				t.Errorf("with the public key from PEM: %v", err)
 			}
-			if err := client.CheckSignature(t.Context(), digest, key(t).Public()); !errors.As(err, &unsigned) || unsigned.Others != 1 {
+			if err := client.CheckSignature(t.Context(), digest, key(t).PublicKey); !errors.As(err, &unsigned) || unsigned.Others != 1 {
 				t.Errorf("with another key: %v, want an UnsignedError", err)
 			}
 		})
+	}
+}
+
+// The private half of a pair is opened by the first signature only.
+func TestPair(t *testing.T) {
+	digest, whole, opened := push(t, start(t)), key(t), 0
+	pair := whole.Pair(func() (*registry.Key, error) { opened++; return whole, nil })
+	for i, want := range []bool{true, false} {
+		if made, err := client.Sign(t.Context(), digest, pair); made != want || err != nil {
+			t.Fatalf("run %d: made = %t, %v, want %t", i+1, made, err, want)
+		}
+	}
+	if opened != 1 {
+		t.Errorf("opened %d times, want once", opened)
+	}
+	locked := errors.New("wrong password")
+	pair = whole.Pair(func() (*registry.Key, error) { return nil, locked })
+	if made, err := client.Sign(t.Context(), digest, pair); made || err != nil {
+		t.Errorf("with nothing to sign: made = %t, %v", made, err)
+	}
+	if _, err := client.Sign(t.Context(), push(t, start(t)), pair); !errors.Is(err, locked) {
+		t.Errorf("err = %v, want that of opening", err)
+	}
+	if other := key(t); !pair.Equal(whole.PublicKey) || pair.Equal(other.PublicKey) {
+		t.Error("Equal does not tell keys apart")
 	}
 }
 
@@ -196,7 +249,7 @@ func TestAnAttestationIsNoSignature(t *testing.T) {
 		strings.TrimPrefix(digest.DigestStr(), "sha256:") + `"}}],"predicateType":"https://example.com/other/v1","predicate":{}}`
 	attach(t, digest, k, statement)
 	var unsigned *registry.UnsignedError
-	if err := client.CheckSignature(t.Context(), digest, k.Public()); !errors.As(err, &unsigned) || unsigned.Others != 1 {
+	if err := client.CheckSignature(t.Context(), digest, k.PublicKey); !errors.As(err, &unsigned) || unsigned.Others != 1 {
 		t.Errorf("err = %v, want an UnsignedError that counts the attestation", err)
 	}
 }
@@ -208,7 +261,7 @@ func TestASignatureOfAnotherImage(t *testing.T) {
 		strings.Repeat("ab", 32) + `"}}],"predicateType":"https://sigstore.dev/cosign/sign/v1","predicate":{}}`
 	attach(t, digest, k, statement)
 	var unsigned *registry.UnsignedError
-	if err := client.CheckSignature(t.Context(), digest, k.Public()); !errors.As(err, &unsigned) {
+	if err := client.CheckSignature(t.Context(), digest, k.PublicKey); !errors.As(err, &unsigned) {
 		t.Errorf("err = %v, want an UnsignedError", err)
 	}
 }
@@ -222,7 +275,7 @@ func TestMalformedBundlesAreCounted(t *testing.T) {
 	if _, err := client.Sign(t.Context(), digest, k); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.CheckSignature(t.Context(), digest, k.Public()); err != nil {
+	if err := client.CheckSignature(t.Context(), digest, k.PublicKey); err != nil {
 		t.Error(err)
 	}
 }

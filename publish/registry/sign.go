@@ -18,7 +18,7 @@ import (
 func (c Client) Sign(ctx context.Context, image name.Digest, key *Key) (made bool, err error) {
 	signature := Attestation{cosigntypes.CosignSignPredicateType, struct{}{}}
 	return once[*UnsignedError](
-		func() error { return c.CheckSignature(ctx, image, key.Public()) },
+		func() error { return c.CheckSignature(ctx, image, key.PublicKey) },
 		func() error { return c.write(ctx, image, key, signature) })
 }
 

@@ -121,10 +121,10 @@ func TestTagMovedBetweenPushAndSignature(t *testing.T) {
 		t.Fatal(err)
 	}
 	var unsigned *registry.UnsignedError
-	if err := client.CheckSignature(t.Context(), moved, key.Public()); !errors.As(err, &unsigned) {
+	if err := client.CheckSignature(t.Context(), moved, key.PublicKey); !errors.As(err, &unsigned) {
 		t.Errorf("the other image: %v, want a *registry.UnsignedError", err)
 	}
-	if err := client.CheckSignature(t.Context(), pushed, key.Public()); err != nil {
+	if err := client.CheckSignature(t.Context(), pushed, key.PublicKey); err != nil {
 		t.Errorf("the pushed image: %v", err)
 	}
 }
