@@ -145,7 +145,7 @@ func (p *planner) findStatements(ctx context.Context) error {
 		p.step("provenance", toMake, "the key would attest what the image is made from")
 		return nil
 	}
-	key, err := p.openKey(p.cfg.Sign)
+	key, err := p.keyToCheck(p.cfg.Sign)
 	if err != nil {
 		p.step("signature", untold, "whether the image is signed: the key cannot be opened (%v)", err)
 		p.step("provenance", untold, "whether it is attested: likewise")
@@ -159,7 +159,7 @@ func (p *planner) findStatements(ctx context.Context) error {
 
 func (p *planner) findSignature(ctx context.Context, key *registry.Key) error {
 	var unsigned *registry.UnsignedError
-	err := p.registry.CheckSignature(ctx, p.tag.Digest(p.answer.Digest), key.Public())
+	err := p.registry.CheckSignature(ctx, p.tag.Digest(p.answer.Digest), key.PublicKey)
 	if errors.As(err, &unsigned) {
 		p.step("signature", toMake, "the image would be signed with key %s", key.GetHint())
 		return nil

@@ -33,7 +33,7 @@ func (r *release) readOrigin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading digest: %w", err)
 	}
-	attested, err := r.registry.Attestations(ctx, r.tag.Digest(digest.String()), r.key.Public(), record.ProvenanceType)
+	attested, err := r.registry.Attestations(ctx, r.tag.Digest(digest.String()), r.key.PublicKey, record.ProvenanceType)
 	r.from.KeepCommit(attested)
 	return err
 }
@@ -44,7 +44,7 @@ func (p *planner) findProvenance(ctx context.Context, key *registry.Key) error {
 	if err := r.readOrigin(ctx); err != nil {
 		return err
 	}
-	err := p.registry.CheckAttestation(ctx, p.tag.Digest(p.answer.Digest), key.Public(), r.from.Provenance(p.source.Version))
+	err := p.registry.CheckAttestation(ctx, p.tag.Digest(p.answer.Digest), key.PublicKey, r.from.Provenance(p.source.Version))
 	var unattested *registry.UnattestedError
 	if errors.As(err, &unattested) {
 		p.step("provenance", toMake, "the key would attest what the image is made from")

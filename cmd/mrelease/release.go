@@ -60,6 +60,9 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 	if err := r.findOrBuild(ctx); err != nil {
 		return err
 	}
+	if !dryRun {
+		r.upload(ctx)
+	}
 	if err := r.measure(ctx); err != nil {
 		return err
 	}
@@ -111,6 +114,7 @@ type release struct {
 	log          []byte        // what the build printed
 	from         record.Source // what the image was made from
 	enclave      measure.Enclave
+	uploads      sync.WaitGroup
 	digest       name.Digest
 	signed       bool // by this run
 	attested     bool // likewise
@@ -160,7 +164,11 @@ func (r *release) openKeys() error {
 		return nil
 	}
 	return r.story.step("keys", func() (evidence string, err error) {
-		if r.keyring, err = r.unlock.opened(); err != nil {
+		open := r.unlock.opened
+		if r.found {
+			open = r.unlock.checking // there may be nothing to sign
+		}
+		if r.keyring, err = open(); err != nil {
 			return "", err
 		}
 		return fmt.Sprintf("wallet %s, signing key %s", r.wallet.Address, r.key.GetHint()), nil
@@ -199,11 +207,8 @@ func (r *release) build(ctx context.Context) error {
 			stop()
 		}
 	}()
-	err := r.unlock.beside(building, func() error {
-		made, err := r.makeImage(building, r.builder, r.source, r.cfg, filepath.Join("dist", "image"))
-		r.image, r.log = made.Image, made.Log
-		return err
-	})
+	made, err := r.makeImage(building, r.builder, r.source, r.cfg, filepath.Join("dist", "image"))
+	r.image, r.log = made.Image, made.Log
 	if ctx.Err() != nil {
 		return err
 	}
@@ -256,8 +261,17 @@ func (r *release) checkSignature() error {
 	return policy.Check(r.enclave.Signature)
 }
 
+// upload sends the layers while the image is measured. Nothing refers to them
+// before push, which says what is wrong if they are not there.
+func (r *release) upload(ctx context.Context) {
+	if !r.found {
+		r.uploads.Go(func() { _ = r.registry.Upload(ctx, r.tag.Repository, r.image) })
+	}
+}
+
 func (r *release) push(ctx context.Context) error {
 	return r.story.step("push", func() (evidence string, err error) {
+		r.uploads.Wait()
 		r.digest, err = r.registry.Push(ctx, r.tag, r.image)
 		return r.made(!r.found, r.digest.Name()), err
 	})

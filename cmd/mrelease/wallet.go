@@ -1,16 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
-	"runtime/debug"
 	"strings"
-	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
-	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/registry"
@@ -32,79 +29,6 @@ func (a *app) secret(variable string) string {
 	return value
 }
 
-// keyring is what a release signs with.
-type keyring struct {
-	key    *registry.Key
-	wallet chain.Wallet
-}
-
-// unlock opens both keys while other work goes on: the passwords are slow to
-// check, on purpose. What can be seen without that is an error at once.
-func (a *app) unlock(cfg config) (*unlocking, error) {
-	key, err := a.lockedKey(cfg.Sign)
-	if err != nil {
-		return nil, err
-	}
-	wallet, err := a.lockedWallet(cfg.Wallet)
-	if err != nil {
-		return nil, err
-	}
-	u := &unlocking{room: semaphore.NewWeighted(maxUnlocking)}
-	u.opened = sync.OnceValues(func() (k keyring, err error) {
-		var both errgroup.Group
-		both.Go(func() (err error) { k.wallet, err = wallet.openWithin(u.room); return err })
-		both.Go(func() (err error) { k.key, err = key.openWithin(u.room); return err })
-		err = both.Wait()
-		return k, err
-	})
-	go u.opened()
-	return u, nil
-}
-
-// unlocking is the opening of both keys, under way.
-type unlocking struct {
-	room   *semaphore.Weighted // bytes
-	opened func() (keyring, error)
-}
-
-// beside runs work that takes memory, too, when the keys leave room for it.
-func (u *unlocking) beside(ctx context.Context, work func() error) error {
-	if err := u.room.Acquire(ctx, maxUnlocking/2); err != nil {
-		return err
-	}
-	defer u.room.Release(maxUnlocking / 2)
-	return work()
-}
-
-// maxUnlocking is how much memory checking passwords may take at a time. iExec's
-// command line makes wallets that take all of it.
-const maxUnlocking = 128 << 20
-
-// locked is a key whose password was not checked yet.
-type locked[K any] struct {
-	memory int64 // bytes that open takes
-	open   func() (K, error)
-}
-
-// openWithin waits until there is room.
-func (l locked[K]) openWithin(room *semaphore.Weighted) (K, error) {
-	memory := max(0, min(l.memory, maxUnlocking)) // a file may state anything
-	if err := room.Acquire(context.Background(), memory); err != nil {
-		var none K
-		return none, err
-	}
-	defer room.Release(memory)
-	defer l.forget()
-	return l.open()
-}
-
-// forget gives the memory back now: the peak would hold that of the next key too.
-func (l locked[K]) forget() {
-	if l.memory > maxUnlocking/8 {
-		debug.FreeOSMemory()
-	}
-}
-
 // openWallet decrypts the wallet of the configuration, or takes a raw key from
 // the environment where that is allowed.
 func (a *app) openWallet(cfg walletConfig) (chain.Wallet, error) {
@@ -112,8 +36,7 @@ func (a *app) openWallet(cfg walletConfig) (chain.Wallet, error) {
 	if err != nil {
 		return chain.Wallet{}, err
 	}
-	defer l.forget()
-	return l.open()
+	return l.unlock()
 }
 
 // lockedWallet finds the wallet.
@@ -199,33 +122,61 @@ func (e *keyError) Evidence() [][2]string {
 
 // openKey decrypts the cosign key of the configuration: a file, or env://NAME.
 func (a *app) openKey(cfg signConfig) (*registry.Key, error) {
-	l, err := a.lockedKey(cfg)
+	l, _, err := a.lockedKey(cfg)
 	if err != nil {
 		return nil, err
 	}
-	defer l.forget()
-	return l.open()
+	return l.unlock()
 }
 
-// lockedKey finds the key.
-func (a *app) lockedKey(cfg signConfig) (l locked[*registry.Key], err error) {
+// lockedKey finds the key and, where cosign.pub is beside it, its public half,
+// which must be that.
+func (a *app) lockedKey(cfg signConfig) (l locked[*registry.Key], public *registry.PublicKey, err error) {
 	pem, err := a.readKey(cfg)
 	if err != nil {
-		return l, err
+		return l, nil, err
+	}
+	path, public, err := readPublicKey(cfg)
+	if err != nil {
+		return l, nil, err
 	}
 	password := a.secret(cosignPassword)
 	l.memory = registry.KeyMemory(pem)
 	l.open = func() (*registry.Key, error) {
 		key, err := registry.LoadKey(pem, []byte(password))
-		if err != nil && password == "" { // which may be right: cosign takes no password for one
-			err = errors.New(cosignPassword + " is not set")
-		}
-		if err != nil {
+		switch {
+		case err != nil && password == "": // which may be right: cosign takes no password for one
+			return nil, &keyError{string(cfg.Key), errors.New(cosignPassword + " is not set")}
+		case err != nil:
 			return nil, &keyError{string(cfg.Key), err}
+		case public != nil && !public.Equal(key.PublicKey):
+			return nil, &keyError{path, fmt.Errorf("it is not the public half of %s", cfg.Key)}
 		}
 		return key, nil
 	}
-	return l, nil
+	return l, public, nil
+}
+
+// readPublicKey reads what cosign generate-key-pair writes beside the key:
+// cosign.pub beside cosign.key. The key is nil when there is no such file.
+func readPublicKey(cfg signConfig) (path string, key *registry.PublicKey, err error) {
+	stem, found := strings.CutSuffix(string(cfg.Key), ".key")
+	if !found || strings.HasPrefix(stem, "env://") {
+		return "", nil, nil
+	}
+	path = stem + ".pub"
+	pem, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil, nil
+	}
+	if err != nil {
+		return "", nil, &keyError{path, errors.New(readProblem(err))}
+	}
+	public, err := registry.ParsePublicKey(string(pem))
+	if err != nil {
+		return "", nil, &keyError{path, err}
+	}
+	return path, &public, nil
 }
 
 // readKey returns the cosign key as it is written, encrypted.
@@ -244,4 +195,17 @@ func (a *app) readKey(cfg signConfig) (pem []byte, err error) {
 		return nil, &keyError{where, errors.New("it is no key as cosign writes it")}
 	}
 	return pem, nil
+}
+
+// keyToCheck returns the key for who looks at what it signed: without the
+// password where its public half is a file.
+func (a *app) keyToCheck(cfg signConfig) (*registry.Key, error) {
+	l, public, err := a.lockedKey(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if public == nil {
+		return l.unlock()
+	}
+	return public.Pair(l.unlock), nil
 }
