@@ -22,7 +22,7 @@ LDFLAGS := -s -w
 PACKAGES := ./...
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: interop bench rebuild build demo programs test test-go test-sandbox kill fuzz lint setup clean FORCE
+.PHONY: interop bench rebuild build demo modules programs test test-go test-sandbox kill fuzz lint setup clean FORCE
 
 build: bin/mrelease
 
@@ -34,7 +34,7 @@ bin/sandbox: FORCE
 	@echo "compiling $@ (minutes the first time)"
 	@cd sandbox && $(BUILD) -ldflags '$(LDFLAGS)' -o ../$@ .
 
-bin/baseimage: FORCE
+bin/baseimage: FORCE | bin/scone
 	@cd sandbox && $(BUILD) -o ../$@ ./cmd/baseimage
 
 # The stand-in toolchain, which goes into the base image: the same source must
@@ -69,13 +69,18 @@ sandbox/node_modules/.package-lock.json: sandbox/package-lock.json
 build/base: setup bin/baseimage bin/scone
 	@bin/baseimage --out $@
 
-# What is installed and the root file system of the base image are made while the
-# compiler runs.
+# Two compilers at once would compile what both need twice. So first what makes the
+# base image is compiled, while the modules of the rest are fetched; then that image
+# is made while the rest is compiled.
 demo:
-	@$(MAKE) --no-print-directory -j3 setup programs build/base
+	@$(MAKE) --no-print-directory -j3 setup modules bin/baseimage
+	@$(MAKE) --no-print-directory -j2 programs build/base
 	@bin/sandbox --base build/base -- examples/demo.sh
 
-# One after the other: at once, both would compile the packages that both need.
+modules:
+	@$(GO) list -deps ./cmd/mrelease >/dev/null
+	@cd sandbox && $(GO) list -deps . >/dev/null
+
 programs:
 	@$(MAKE) --no-print-directory bin/mrelease
 	@$(MAKE) --no-print-directory bin/sandbox

@@ -1,6 +1,11 @@
 package world
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +16,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/uuid"
-	"github.com/sigstore/cosign/v2/pkg/cosign"
+	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 )
 
 // Passwords of the keys that are written. The keys are worth nothing.
@@ -74,12 +79,28 @@ func (w *World) env(dir string) string {
 	return text.String()
 }
 
+// writeSigningKey writes a key pair as cosign generate-key-pair does. cosign's own
+// function for it would bring fifty packages along, which a first build compiles.
 func writeSigningKey(dir string) error {
-	keys, err := cosign.GenerateKeyPair(func(bool) ([]byte, error) { return []byte(cosignPassword), nil })
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("making signing key: %w", err)
 	}
-	return errors.Join(write(dir, "cosign.key", string(keys.PrivateBytes)), write(dir, "cosign.pub", string(keys.PublicBytes)))
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("encoding signing key: %w", err)
+	}
+	sealed, err := encrypted.Encrypt(private, []byte(cosignPassword))
+	if err != nil {
+		return fmt.Errorf("encrypting signing key: %w", err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return fmt.Errorf("encoding public key: %w", err)
+	}
+	return errors.Join(
+		write(dir, "cosign.key", string(pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED SIGSTORE PRIVATE KEY", Bytes: sealed}))),
+		write(dir, "cosign.pub", string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))))
 }
 
 // writeWallet encrypts the wallet with the lightest settings that keystores have.
