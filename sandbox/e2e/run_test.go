@@ -145,9 +145,8 @@ func (r *run) checkLeftovers(t *testing.T) {
 	if err != nil || bytes.Contains(mounts, []byte(r.script.dir)) || bytes.Contains(mounts, []byte(r.state)) {
 		t.Errorf("mounts are left: %v\n%s", err, mounts)
 	}
-	containers, err := exec.CommandContext(t.Context(), "runc", "list", "-f", "json").Output()
-	if err != nil || bytes.Contains(containers, []byte(r.state)) {
-		t.Errorf("containers are left: %v\n%s", err, containers)
+	if left := containers(t, r.state); len(left) > 0 {
+		t.Errorf("containers are left: %s", left)
 	}
 	for dir, allowed := range map[string][]string{"dist": {"image", "record.json"}, "tmp": {}} {
 		entries, err := os.ReadDir(filepath.Join(r.script.dir, dir))
@@ -160,6 +159,26 @@ func (r *run) checkLeftovers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// containers returns the state files of the containers whose bundles lie below a
+// folder. runc's own list fails when a container of somebody else ends meanwhile.
+func containers(t *testing.T, folder string) (states []string) {
+	t.Helper()
+	all, err := filepath.Glob("/run/runc/*/state.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range all {
+		state, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Error(err)
+		}
+		if bytes.Contains(state, []byte(folder)) {
+			states = append(states, file)
+		}
+	}
+	return states
 }
 
 func (r *run) record(t *testing.T) string {
