@@ -60,9 +60,6 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 	if err := r.findOrBuild(ctx); err != nil {
 		return err
 	}
-	if !dryRun {
-		r.upload(ctx)
-	}
 	if err := r.measure(ctx); err != nil {
 		return err
 	}
@@ -114,7 +111,6 @@ type release struct {
 	log          []byte        // what the build printed
 	from         record.Source // what the image was made from
 	enclave      measure.Enclave
-	uploads      sync.WaitGroup
 	digest       name.Digest
 	signed       bool // by this run
 	attested     bool // likewise
@@ -261,17 +257,8 @@ func (r *release) checkSignature() error {
 	return policy.Check(r.enclave.Signature)
 }
 
-// upload sends the layers while the image is measured. Nothing refers to them
-// before push, which says what is wrong if they are not there.
-func (r *release) upload(ctx context.Context) {
-	if !r.found {
-		r.uploads.Go(func() { _ = r.registry.Upload(ctx, r.tag.Repository, r.image) })
-	}
-}
-
 func (r *release) push(ctx context.Context) error {
 	return r.story.step("push", func() (evidence string, err error) {
-		r.uploads.Wait()
 		r.digest, err = r.registry.Push(ctx, r.tag, r.image)
 		return r.made(!r.found, r.digest.Name()), err
 	})

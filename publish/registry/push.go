@@ -11,7 +11,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -124,28 +123,6 @@ func (c Client) Push(ctx context.Context, tag name.Tag, image v1.Image) (name.Di
 		err = failed("reading back", tag, errors.New("the registry took the image but does not have it"))
 	}
 	return pushed, err
-}
-
-// Upload sends an image's layers ahead of [Client.Push], which then finds them
-// there. Nothing refers to them before: a registry forgets what is not pushed
-// after all.
-func (c Client) Upload(ctx context.Context, repository name.Repository, image v1.Image) error {
-	layers, err := image.Layers()
-	if err != nil {
-		return fmt.Errorf("reading layers: %w", err)
-	}
-	pusher, err := remote.NewPusher(c.options(ctx)...)
-	if err != nil {
-		return fmt.Errorf("opening registry: %w", err)
-	}
-	all, ctx := errgroup.WithContext(ctx)
-	for _, layer := range layers {
-		all.Go(func() error { return pusher.Upload(ctx, repository, layer) })
-	}
-	if err := all.Wait(); err != nil {
-		return failed("uploading layers to", repository, err)
-	}
-	return nil
 }
 
 // OvertakenError says that another run of the same release pushed its image

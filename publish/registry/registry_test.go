@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -102,33 +101,6 @@ func TestReleasedFindsWhatWasPushed(t *testing.T) {
 	if got, _ := found.Digest(); got.String() != digest.DigestStr() {
 		t.Errorf("found %s, want %s", got, digest)
 	}
-}
-
-func TestPushSendsNoLayerThatWasUploaded(t *testing.T) {
-	tag, image := start(t), release(t, hash(t, "inputs"))
-	if err := client.Upload(t.Context(), tag.Repository, image); err != nil {
-		t.Fatal(err)
-	}
-	if image, err := client.Released(t.Context(), tag, hash(t, "inputs")); image != nil || err != nil {
-		t.Fatalf("after the upload: %v, %v, want no image", image, err)
-	}
-	sent := &uploads{}
-	if _, err := (registry.Client{Transport: sent}).Push(t.Context(), tag, image); err != nil {
-		t.Fatal(err)
-	}
-	if n := sent.begun.Load(); n != 1 {
-		t.Errorf("%d blobs were sent, want the configuration alone", n)
-	}
-}
-
-// uploads counts the blobs that are sent.
-type uploads struct{ begun atomic.Int32 }
-
-func (u *uploads) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/blobs/uploads/") {
-		u.begun.Add(1)
-	}
-	return http.DefaultTransport.RoundTrip(r)
 }
 
 func TestAVersionIsWrittenOnce(t *testing.T) {
