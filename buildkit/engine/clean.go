@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/containerd/v2/core/mount"
 	runc "github.com/containerd/go-runc"
 	"github.com/gofrs/flock"
 	"github.com/moby/sys/mountinfo"
@@ -64,11 +65,15 @@ func clean(ctx context.Context, root, runtime string) error {
 
 func temporaries(root string) string { return filepath.Join(root, "tmp") }
 
-// keepTemporaries puts this process's temporary files below root.
+// keepTemporaries puts this process's temporary files below root, and containerd's
+// mounts, whose place it chose before.
 func keepTemporaries(root string) error {
 	err := os.MkdirAll(temporaries(root), 0o700)
 	if err == nil {
 		err = os.Setenv("TMPDIR", temporaries(root))
+	}
+	if err == nil {
+		err = mount.SetTempMountLocation(temporaries(root))
 	}
 	if err != nil {
 		return fmt.Errorf("preparing builder state: %w", err)
@@ -94,8 +99,8 @@ func mountSources(bundles []string) ([]string, error) {
 		if json.Unmarshal(data, &spec) != nil {
 			continue
 		}
-		for _, mount := range spec.Mounts {
-			sources = append(sources, mount.Source)
+		for _, m := range spec.Mounts {
+			sources = append(sources, m.Source)
 		}
 	}
 	return sources, nil

@@ -98,8 +98,6 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 		apicaps.ExportedProduct = "buildkit"
 	}
 	syscall.Umask(umask)
-	// The first step asks for this, and waits for the start of ten small programs.
-	go archutil.SupportedPlatforms(false)
 	root, err := prepareRoot(opts.Root)
 	if err != nil {
 		return nil, err
@@ -122,6 +120,8 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 			return nil, err
 		}
 	}
+	// The first step asks for this, and waits for the start of ten small programs.
+	go archutil.SupportedPlatforms(false)
 	e := &Engine{lock: lock, stopping: make(chan struct{}), served: make(chan error, 1)}
 	e.close = sync.OnceValue(e.shutDown)
 	if err := e.assemble(ctx, root, opts); err != nil {

@@ -97,11 +97,13 @@ const (
 // It allocates by itself, so memory is asked for here, advised and freed, for the
 // allocator to give out the same again. Nothing fails without.
 func reserve(bytes int64) {
-	adviseHuge(bytes)
+	_ = huge(bytes)
 	runtime.GC()
 }
 
-func adviseHuge(bytes int64) {
+// huge returns memory for which huge pages are asked.
+func huge(bytes int64) []byte {
 	memory := make([]byte, bytes)
 	_ = unix.Madvise(memory, unix.MADV_HUGEPAGE)
+	return memory
 }
