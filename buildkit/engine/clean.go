@@ -55,13 +55,17 @@ func clean(ctx context.Context, root, runtime string) error {
 	if err := detachMounts(root, sources); err != nil {
 		return err
 	}
-	for _, folder := range append(bundles, temporaries(root)) {
+	for _, folder := range append(bundles, temporaries(root), namespaces(root)) {
 		if err := os.RemoveAll(folder); err != nil {
 			return fmt.Errorf("removing what a killed run left: %w", err)
 		}
 	}
 	return nil
 }
+
+// namespaces is where BuildKit keeps the networks of its recording proxy. It
+// removes what is left there itself, but while it makes new ones.
+func namespaces(root string) string { return filepath.Join(root, "net") }
 
 func temporaries(root string) string { return filepath.Join(root, "tmp") }
 

@@ -6,19 +6,13 @@ import (
 	"path/filepath"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
-	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/defaults"
-	"github.com/containerd/containerd/v2/plugins/snapshots/native"
-	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
-	"github.com/containerd/containerd/v2/plugins/snapshots/overlay/overlayutils"
 	"github.com/moby/buildkit/cache/remotecache"
 	"github.com/moby/buildkit/cache/remotecache/inline"
 	"github.com/moby/buildkit/cache/remotecache/local"
 	"github.com/moby/buildkit/cache/remotecache/registry"
-	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/cmd/buildkitd/config"
 	"github.com/moby/buildkit/control"
-	"github.com/moby/buildkit/executor/oci"
 	"github.com/moby/buildkit/frontend"
 	dockerfile "github.com/moby/buildkit/frontend/dockerfile/builder"
 	"github.com/moby/buildkit/frontend/gateway"
@@ -29,15 +23,10 @@ import (
 	"github.com/moby/buildkit/util/db/boltutil"
 	"github.com/moby/buildkit/util/grpcerrors"
 	_ "github.com/moby/buildkit/util/grpcutil/encoding/proto" // the codec of BuildKit's messages
-	"github.com/moby/buildkit/util/network/cniprovider"
-	"github.com/moby/buildkit/util/network/netproviders"
 	"github.com/moby/buildkit/util/resolver"
 	resolverconfig "github.com/moby/buildkit/util/resolver/config"
 	"github.com/moby/buildkit/worker"
 	"github.com/moby/buildkit/worker/base"
-	"github.com/moby/buildkit/worker/runc"
-	"github.com/moby/sys/userns"
-	bolt "go.etcd.io/bbolt"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -77,56 +66,6 @@ func (e *Engine) newController(ctx context.Context, root string, opts Options) (
 		return nil, err
 	}
 	return control.NewController(opt)
-}
-
-func (e *Engine) newWorker(ctx context.Context, root, runtime string, hosts docker.RegistryHosts) (*base.Worker, error) {
-	// The mode is named because "auto" would read files and the environment, and
-	// the root because the proxy of a recorded network would use, and clean, the
-	// working directory.
-	network := netproviders.Opt{Mode: "host", CNI: cniprovider.Opt{Root: root}}
-	// In a user namespace (rootlesskit) there are no control groups to be had.
-	rootless := userns.RunningInUserNS()
-	opt, err := runc.NewWorkerOpt(root, e.kept(snapshotter(root)), rootless, oci.ProcessSandbox, nil, nil, network,
-		nil, runtime, "", false, nil, "", "", nil)
-	if err != nil {
-		return nil, fmt.Errorf("configuring worker: %w", err)
-	}
-	e.blobs = filepath.Join(opt.Root, "content", "blobs")
-	opt.RegistryHosts = hosts
-	opt.GCPolicy = e.policy
-	opt.BuildkitVersion = client.BuildkitVersion{Package: buildkitModule, Version: Version()}
-	w, err := base.NewWorker(ctx, opt)
-	if err != nil {
-		return nil, fmt.Errorf("starting worker: %w", err)
-	}
-	return w, nil
-}
-
-// Layers says how an engine keeps an image's layers below a folder that exists:
-// "overlayfs", or "native" where the kernel or the file system does not have it.
-func Layers(root string) string { return snapshotter(root).Name }
-
-// snapshotter prefers overlayfs; "native" copies every layer and works on any
-// file system. Both give the same images.
-func snapshotter(root string) runc.SnapshotterFactory {
-	if overlayutils.Supported(root) != nil {
-		return runc.SnapshotterFactory{Name: "native", New: native.NewSnapshotter}
-	}
-	return runc.SnapshotterFactory{Name: "overlayfs", New: func(dir string) (snapshots.Snapshotter, error) {
-		return overlay.NewSnapshotter(dir, overlay.AsynchronousRemove)
-	}}
-}
-
-// kept notes the snapshotter that a factory makes: BuildKit does not close it,
-// and its database would keep the state folder locked within this process.
-func (e *Engine) kept(factory runc.SnapshotterFactory) runc.SnapshotterFactory {
-	create := factory.New
-	factory.New = func(dir string) (s snapshots.Snapshotter, err error) {
-		s, err = create(dir)
-		e.layers = s
-		return s, err
-	}
-	return factory
 }
 
 // insecureRegistries only names the exceptions: BuildKit speaks plain HTTP to
@@ -178,8 +117,7 @@ func openDatabases(ctx context.Context, root string, opt *control.Opt) error {
 	if err != nil {
 		return fmt.Errorf("opening cache index: %w", err)
 	}
-	history, err := boltutil.SafeOpen(filepath.Join(root, "history.db"), 0o600,
-		&bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
+	history, err := boltutil.SafeOpen(filepath.Join(root, "history.db"), 0o600, databaseOptions())
 	if err != nil {
 		return fmt.Errorf("opening history: %w", err)
 	}

@@ -74,6 +74,7 @@ type Options struct {
 // Engine is a running BuildKit. Its methods may be called from several
 // goroutines.
 type Engine struct {
+	root       string
 	client     *client.Client
 	server     *grpc.Server
 	controller *control.Controller
@@ -120,9 +121,12 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 			return nil, err
 		}
 	}
+	if err := beginUnsynced(root); err != nil {
+		return nil, err
+	}
 	// The first step asks for this, and waits for the start of ten small programs.
 	go archutil.SupportedPlatforms(false)
-	e := &Engine{lock: lock, stopping: make(chan struct{}), served: make(chan error, 1)}
+	e := &Engine{root: root, lock: lock, stopping: make(chan struct{}), served: make(chan error, 1)}
 	e.close = sync.OnceValue(e.shutDown)
 	if err := e.assemble(ctx, root, opts); err != nil {
 		return nil, fmt.Errorf("starting builder in %q: %w", root, err)
@@ -233,7 +237,7 @@ func (e *Engine) shutDown() error {
 	close(e.stopping)
 	disconnected := e.client.Close()
 	e.stopServer()
-	return errors.Join(collected, disconnected, <-e.served, e.controller.Close(), e.layers.Close(), e.lock.Close())
+	return errors.Join(collected, disconnected, <-e.served, e.controller.Close(), e.layers.Close(), endUnsynced(e.root), e.lock.Close())
 }
 
 // stopServer lets calls under way finish, but not for ever.
