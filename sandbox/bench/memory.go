@@ -50,7 +50,7 @@ func (b *bench) largeRelease(ctx context.Context, s *script, size int64) (c cost
 	if err := p.touch("Dockerfile", "COPY data /data\n"); err != nil {
 		return c, err
 	}
-	cmd, err := b.mrelease(ctx, p, filepath.Join(b.dir, "memory"), s.settings(p), "release", "--version", "1.0.0")
+	cmd, err := b.mrelease(ctx, p, filepath.Join(b.dir, "memory"), s.settings(p, p.name), "release", "--version", p.version)
 	if err != nil {
 		return c, err
 	}

@@ -18,13 +18,15 @@ const epoch = "1700000000"
 // project is what both sides release: the example, with a line in it that no
 // other project has, so that no step is found in a cache but the base image.
 type project struct {
-	name string // of the app and its repository
-	dir  string
+	name    string // of the app
+	version string
+	dir     string
 }
 
 func (b *bench) newProject() (project, error) {
-	name := fmt.Sprintf("bench-%d", b.next())
-	p := project{name, filepath.Join(b.dir, name)}
+	number := b.next()
+	name := fmt.Sprintf("bench-%d", number)
+	p := project{name, fmt.Sprintf("1.0.%d", number), filepath.Join(b.dir, name)}
 	if err := os.CopyFS(p.dir, os.DirFS(b.path("examples/hello-python"))); err != nil {
 		return p, fmt.Errorf("copying example: %w", err)
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 // releases compares whole releases: from nothing, and of a changed source where
-// the base image is there and a daemon is up.
+// a daemon is up and the base image is there, in the builder and, from an earlier
+// release, in the repository.
 func releases(ctx context.Context, b *bench) (rows []row, err error) {
 	s, err := b.newScript(ctx)
 	if err != nil {
@@ -28,11 +29,11 @@ func (b *bench) coldReleases(ctx context.Context, s *script) (row, error) {
 	var ours, theirs []cost
 	for range b.runs {
 		state := filepath.Join(b.dir, "cold")
-		o, err := b.release(ctx, s, state)
+		o, err := b.release(ctx, s, place{state, fmt.Sprintf("cold-%d", b.next())})
 		if err != nil {
 			return row{}, err
 		}
-		t, err := s.coldRelease(ctx)
+		t, err := s.coldRelease(ctx, fmt.Sprintf("cold-%d", b.next()))
 		if err != nil {
 			return row{}, err
 		}
@@ -47,25 +48,26 @@ func (b *bench) coldReleases(ctx context.Context, s *script) (row, error) {
 }
 
 func (b *bench) warmReleases(ctx context.Context, s *script) (r row, err error) {
-	state := filepath.Join(b.dir, "warm")
+	const their = "warm-others"
+	our := place{filepath.Join(b.dir, "warm"), "warm"}
 	if s.daemon, err = b.startDaemon(ctx, filepath.Join(b.dir, "daemon")); err != nil {
 		return row{}, err
 	}
 	defer func() { err = errors.Join(err, s.daemon.stop()) }()
-	if _, err := s.release(ctx); err != nil { // brings the base image
+	if _, err := s.release(ctx, their); err != nil { // brings the base image
 		return row{}, err
 	}
-	if _, err := b.release(ctx, s, state); err != nil {
+	if _, err := b.release(ctx, s, our); err != nil {
 		return row{}, err
 	}
 	s.parts = nil
 	var ours, theirs []cost
 	for range b.runs {
-		o, err := b.release(ctx, s, state)
+		o, err := b.release(ctx, s, our)
 		if err != nil {
 			return row{}, err
 		}
-		t, err := s.daemon.during(func() (cost, error) { return s.release(ctx) })
+		t, err := s.daemon.during(func() (cost, error) { return s.release(ctx, their) })
 		if err != nil {
 			return row{}, err
 		}
@@ -73,18 +75,21 @@ func (b *bench) warmReleases(ctx context.Context, s *script) (r row, err error) 
 	}
 	r = compare("release, base image there", ours, theirs)
 	r.Parts = s.summary()
-	r.Note = "JSON enclave, tag 0x3, chain 134 of the sandbox (no fees), one wallet file of iExec's command line 8.24.0 for both; the others' daemon is up, mrelease starts its own builder"
+	r.Note = "the repository has an earlier release; JSON enclave, tag 0x3, chain 134 of the sandbox (no fees), one wallet file of iExec's command line 8.24.0 for both; the others' daemon is up, mrelease starts its own builder"
 	return r, nil
 }
 
+// place is where mrelease releases.
+type place struct{ state, repository string }
+
 // release releases a new project with mrelease.
-func (b *bench) release(ctx context.Context, s *script, state string) (c cost, err error) {
+func (b *bench) release(ctx context.Context, s *script, to place) (c cost, err error) {
 	p, err := b.newProject()
 	if err != nil {
 		return c, err
 	}
 	defer func() { err = errors.Join(err, p.remove()) }()
-	cmd, err := b.mrelease(ctx, p, state, s.settings(p), "release", "--version", "1.0.0")
+	cmd, err := b.mrelease(ctx, p, to.state, s.settings(p, to.repository), "release", "--version", p.version)
 	if err != nil {
 		return c, err
 	}
@@ -94,25 +99,25 @@ func (b *bench) release(ctx context.Context, s *script, state string) (c cost, e
 }
 
 // settings are those of a project that mrelease releases as the script does.
-func (s *script) settings(p project) string {
+func (s *script) settings(p project, repository string) string {
 	return fmt.Sprintf(`image: %s/%s
 name: %s
 chain: sandbox-v5
 enclave: {format: json, framework: SCONE, version: v5.9, entrypoint: "python3 /app/app.py", heap: 1G}
 order: {tag: "tee,scone"}
 wallet: {keystore: %q}
-`, os.Getenv("SANDBOX_REGISTRY"), p.name, p.name, s.wallet)
+`, os.Getenv("SANDBOX_REGISTRY"), repository, p.name, s.wallet)
 }
 
 // coldRelease starts a daemon that has nothing.
-func (s *script) coldRelease(ctx context.Context) (c cost, err error) {
+func (s *script) coldRelease(ctx context.Context, repository string) (c cost, err error) {
 	root := filepath.Join(s.b.dir, "cold-daemon")
 	start := time.Now()
 	if s.daemon, err = s.b.startDaemon(ctx, root); err != nil {
 		return c, err
 	}
 	started := cost{Wall: time.Since(start)}
-	if c, err = s.release(ctx); err == nil {
+	if c, err = s.release(ctx, repository); err == nil {
 		var used cost
 		used, err = s.daemon.used()
 		c = c.and(started).and(used)

@@ -91,14 +91,14 @@ type product struct {
 	image, digest, mrenclave string
 }
 
-// release runs the script for a new project.
-func (s *script) release(ctx context.Context) (total cost, err error) {
+// release runs the script for a new project and pushes to a repository.
+func (s *script) release(ctx context.Context, repository string) (total cost, err error) {
 	p := product{}
 	if p.project, err = s.b.newProject(); err != nil {
 		return total, err
 	}
 	defer func() { err = errors.Join(err, p.remove()) }()
-	p.image = os.Getenv("SANDBOX_REGISTRY") + "/" + p.name + ":1.0.0"
+	p.image = os.Getenv("SANDBOX_REGISTRY") + "/" + repository + ":" + p.version
 	for _, step := range []func(context.Context, *product) (cost, error){s.build, s.measure, s.sign, s.deploy, s.signOrder, s.publish} {
 		c, err := step(ctx, &p)
 		if err != nil {
