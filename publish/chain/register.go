@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
@@ -193,16 +195,34 @@ func ReadApp(ctx context.Context, c *Client, address common.Address) (poco.App, 
 	if !registered {
 		return poco.App{}, &NoAppError{address, c.Name}
 	}
-	contract := c.contract(address, poco.AppABI())
 	var app poco.App
-	var errs [6]error
-	app.Owner, errs[0] = call[common.Address](ctx, c, contract, "owner")
-	app.Name, errs[1] = call[string](ctx, c, contract, "m_appName")
-	app.Type, errs[2] = call[string](ctx, c, contract, "m_appType")
-	app.Multiaddr, errs[3] = call[[]byte](ctx, c, contract, "m_appMultiaddr")
-	app.Checksum, errs[4] = call[common.Hash](ctx, c, contract, "m_appChecksum")
-	app.MREnclave, errs[5] = call[[]byte](ctx, c, contract, "m_appMREnclave")
-	return app, errors.Join(errs[:]...)
+	f := fields{chain: c, contract: c.contract(address, poco.AppABI())}
+	f.Group, f.ctx = errgroup.WithContext(ctx)
+	readField(f, "owner", &app.Owner)
+	readField(f, "m_appName", &app.Name)
+	readField(f, "m_appType", &app.Type)
+	readField(f, "m_appMultiaddr", &app.Multiaddr)
+	readField(f, "m_appChecksum", &app.Checksum)
+	readField(f, "m_appMREnclave", &app.MREnclave)
+	if err := f.Wait(); err != nil {
+		return poco.App{}, err
+	}
+	return app, nil
+}
+
+// fields are read at the same time: a node may be a tenth of a second away.
+type fields struct {
+	*errgroup.Group
+	ctx      context.Context
+	chain    *Client
+	contract *bind.BoundContract
+}
+
+func readField[T any](f fields, name string, into *T) {
+	f.Go(func() (err error) {
+		*into, err = call[T](f.ctx, f.chain, f.contract, name)
+		return err
+	})
 }
 
 // arguments are those of createApp and predictApp.

@@ -13,7 +13,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -83,11 +85,22 @@ func compare(t *testing.T, file, got string) {
 	}
 }
 
-// transcript is what services were asked, in order. The client of this test
-// makes one request after the other.
-type transcript struct{ lines []string }
+// transcript is what services were asked, in order.
+type transcript struct {
+	lock  sync.Mutex
+	lines []string
+}
 
-func (l *transcript) note(text string) { l.lines = append(l.lines, "# "+text) }
+func (l *transcript) note(text string) { l.add("# " + text) }
+
+// add writes a line down. A poll counts once.
+func (l *transcript) add(line string) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	if n := len(l.lines); n == 0 || l.lines[n-1] != line {
+		l.lines = append(l.lines, line)
+	}
+}
 
 // record stands before a service and writes down what it is asked.
 func (l *transcript) record(t *testing.T, service, backend string) (at string) {
@@ -110,9 +123,7 @@ func (l *transcript) record(t *testing.T, service, backend string) (at string) {
 		if a := r.Header.Get("Authorization"); a != "" {
 			line += " authorization " + secrets.ReplaceAllString(a, "<hash>_<signature>_")
 		}
-		if n := len(l.lines); n == 0 || l.lines[n-1] != line { // a poll counts once
-			l.lines = append(l.lines, line)
-		}
+		l.add(line)
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
@@ -156,7 +167,23 @@ func (l *transcript) text(names []string) string {
 		text = regexp.MustCompile("(?i)0x"+hex).ReplaceAllString(text, names[i+1])
 		text = regexp.MustCompile("(?i)"+hex).ReplaceAllString(text, names[i+1])
 	}
-	return receipts.ReplaceAllString(text, `$1 ["<transaction>"]`)
+	return sortReads(receipts.ReplaceAllString(text, `$1 ["<transaction>"]`))
+}
+
+// sortReads puts the requests for an app's fields, which are made at the same
+// time, in order.
+func sortReads(text string) string {
+	lines := strings.SplitAfter(text, "\n")
+	of := func(line string) bool { return strings.Contains(line, `"to":"<app>"`) }
+	for from := 0; from < len(lines); from++ {
+		to := from
+		for to < len(lines) && of(lines[to]) {
+			to++
+		}
+		slices.Sort(lines[from:to])
+		from = max(from, to-1)
+	}
+	return strings.Join(lines, "")
 }
 
 // receipts matches the hash that a receipt is asked for by.
