@@ -112,7 +112,7 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 			err = errors.Join(err, lock.Close())
 		}
 	}()
-	works := checkRuntime(ctx, opts.Runtime)
+	works := checkRuntime(ctx, root, opts.Runtime)
 	if err := clean(ctx, root, opts.Runtime); err != nil {
 		return nil, fmt.Errorf("cleaning builder state %q: %w", root, err)
 	}
@@ -137,15 +137,31 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 	return e, nil
 }
 
+// checkedFile holds which runtime worked last.
+const checkedFile = "runtime"
+
 // checkRuntime runs the runtime while other things start: one that is broken
-// would fail a step as if it were the step's own program.
-func checkRuntime(ctx context.Context, runtime string) <-chan error {
+// would fail a step as if it were the step's own program. That takes as long as
+// all the rest, so it is done once for each runtime that comes.
+func checkRuntime(ctx context.Context, root, runtime string) <-chan error {
 	works := make(chan error, 1)
-	go func() {
-		_, err := (&runc.Runc{Command: runtime}).Version(ctx)
-		works <- err
-	}()
+	go func() { works <- checkNewRuntime(ctx, root, runtime) }()
 	return works
+}
+
+func checkNewRuntime(ctx context.Context, root, runtime string) error {
+	info, err := os.Stat(runtime)
+	if err != nil {
+		return err
+	}
+	known, note := fmt.Sprintln(runtime, info.Size(), info.ModTime().UnixNano()), filepath.Join(root, checkedFile)
+	if checked, err := os.ReadFile(note); err == nil && string(checked) == known {
+		return nil
+	}
+	if _, err := (&runc.Runc{Command: runtime}).Version(ctx); err != nil {
+		return err
+	}
+	return os.WriteFile(note, []byte(known), 0o600)
 }
 
 // Client returns the client of this engine. It is closed with the engine.

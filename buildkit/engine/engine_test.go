@@ -158,7 +158,28 @@ func TestStartNamesARuntimeThatDoesNotWork(t *testing.T) {
 	}
 	// The failed starts have given the folder free.
 	opts = engine.Options{Root: opts.Root, Runtime: options(t).Runtime}
-	start(t, opts)
+	shut(t, start(t, opts))
+
+	// What worked once is run again when it is another file.
+	runtime := filepath.Join(t.TempDir(), "runc")
+	opts.Runtime = runtime
+	for _, c := range []struct {
+		script string
+		works  bool
+	}{{"#!/bin/sh\necho runc version 1.1.5\n", true}, {"#!/bin/sh\nexit 1\n", false}} {
+		if err := os.WriteFile(runtime, []byte(c.script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			e, err := engine.Start(t.Context(), opts)
+			if err == nil {
+				shut(t, e)
+			}
+			if works := err == nil; works != c.works {
+				t.Errorf("runtime %q: %v", c.script, err)
+			}
+		}
+	}
 }
 
 // Nothing is made, and nothing cleaned, in the working directory.
