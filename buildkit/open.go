@@ -48,6 +48,9 @@ type Options struct {
 	// Waiting, when set, is called if another process uses State, before Open
 	// waits for it.
 	Waiting func()
+	// Discarded, when set, is called if the cache of the embedded builder was
+	// thrown away, because the machine stopped during a build.
+	Discarded func()
 }
 
 // Builder is a BuildKit that is ready to build and to run images.
@@ -129,7 +132,9 @@ func openEmbedded(ctx context.Context, opts Options) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.Start(ctx, engine.Options{Root: opts.State, Runtime: runtime, Exclusive: opts.Exclusive, Waiting: opts.Waiting})
+	e, err := engine.Start(ctx, engine.Options{
+		Root: opts.State, Runtime: runtime, Exclusive: opts.Exclusive, Waiting: opts.Waiting, Discarded: opts.Discarded,
+	})
 	if err != nil {
 		return nil, err
 	}

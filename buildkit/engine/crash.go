@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/sirupsen/logrus"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -31,28 +30,27 @@ func databases() []string {
 	return []string{"*.db", "runc-*/*.db", "runc-*/snapshots/*.db"}
 }
 
-// beginUnsynced notes that the databases are about to be written, and removes the
-// builder's state if they may be torn.
-func beginUnsynced(root string) error {
+// beginUnsynced notes that the databases are about to be written. It first removes
+// them, and what they are about, if they may be torn.
+func beginUnsynced(root string) (discarded bool, err error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return fmt.Errorf("reading the boot's ID: %w", err)
+		return false, fmt.Errorf("reading the boot's ID: %w", err)
 	}
 	note := filepath.Join(root, unsyncedFile)
 	last, err := os.ReadFile(note)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return writeSynced(note, boot)
+		return false, writeSynced(note, boot)
 	case err != nil:
-		return fmt.Errorf("reading builder state: %w", err)
+		return false, fmt.Errorf("reading builder state: %w", err)
 	case string(last) == string(boot):
-		return nil // killed; the kernel kept what was written
+		return false, nil // killed; the kernel kept what was written
 	}
-	logrus.Warn("the machine stopped during a build: the build cache is begun anew")
 	if err := discard(root); err != nil {
-		return fmt.Errorf("removing builder state of a machine that stopped: %w", err)
+		return false, fmt.Errorf("removing builder state of a machine that stopped: %w", err)
 	}
-	return writeSynced(note, boot)
+	return true, writeSynced(note, boot)
 }
 
 // discard removes the worker's folders and the databases.

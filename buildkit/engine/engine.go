@@ -69,6 +69,9 @@ type Options struct {
 	// Waiting, when set, is called once if another process uses Root, before
 	// Start waits for it.
 	Waiting func()
+	// Discarded, when set, is called if the cache was thrown away, because the
+	// machine stopped during a build.
+	Discarded func()
 }
 
 // Engine is a running BuildKit. Its methods may be called from several
@@ -121,8 +124,12 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 			return nil, err
 		}
 	}
-	if err := beginUnsynced(root); err != nil {
+	discarded, err := beginUnsynced(root)
+	if err != nil {
 		return nil, err
+	}
+	if discarded && opts.Discarded != nil {
+		opts.Discarded()
 	}
 	// The first step asks for this, and waits for the start of ten small programs.
 	go archutil.SupportedPlatforms(false)

@@ -127,6 +127,7 @@ func (a *app) builderOptions() (buildkit.Options, error) {
 		Exclusive:    true,
 		Progress:     progress,
 		Waiting:      func() { a.story.note("waiting for another build that uses %s", state) },
+		Discarded:    func() { a.story.note("the machine stopped during a build: the build cache is begun anew") },
 	}, nil
 }
 
