@@ -15,7 +15,7 @@ import (
 
 // start is what the starter does: it measures the real program, or runs it.
 func (w World) start(ctx context.Context, name string) error {
-	signed, _, err := signature.Read(w.Self)
+	signed, err := signature.Of(w.Self)
 	if err != nil {
 		return w.fatal("%v", err)
 	}

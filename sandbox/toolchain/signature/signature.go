@@ -15,6 +15,7 @@ import (
 	_ "embed"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
@@ -106,6 +107,34 @@ func Read(name string) (signature *Signature, program []byte, err error) {
 		return nil, nil, fmt.Errorf("reading signature of %s: %w", name, err)
 	}
 	return signature, program, nil
+}
+
+// Of returns a program's signature, and reads the program only if it has one:
+// starters ask for their own at every start.
+func Of(name string) (*Signature, error) {
+	signed, err := isSigned(name)
+	if err != nil || !signed {
+		return nil, err
+	}
+	s, _, err := Read(name)
+	return s, err
+}
+
+func isSigned(name string) (signed bool, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil || info.Size() < int64(len(magic)) {
+		return false, err
+	}
+	last := make([]byte, len(magic))
+	if _, err := f.ReadAt(last, info.Size()-int64(len(last))); err != nil {
+		return false, err
+	}
+	return string(last) == magic, nil
 }
 
 // parse takes a signed program apart, from its end.

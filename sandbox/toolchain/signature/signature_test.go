@@ -68,6 +68,17 @@ func TestReadIsTheInverseOfWrite(t *testing.T) {
 			t.Errorf("read another signature or program (%q)", rest)
 		}
 		program = rest
+		if alone, err := signature.Of(name); err != nil || !bytes.Equal(alone.Static.Bytes(), s.Static.Bytes()) {
+			t.Errorf("the signature alone is %v, %v", alone, err)
+		}
+	}
+	for _, unsigned := range [][]byte{program, bytes.Repeat(program, 100)} {
+		if err := os.WriteFile(name, unsigned, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := signature.Of(name); got != nil || err != nil {
+			t.Errorf("a program of %d bytes that is not signed has the signature %v, %v", len(unsigned), got, err)
+		}
 	}
 	if err := os.WriteFile(name, program, 0o755); err != nil {
 		t.Fatal(err)
