@@ -25,11 +25,6 @@ func databaseOptions() *bolt.Options {
 	return &bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true, NoSync: true}
 }
 
-// databases are the patterns of the databases below root.
-func databases() []string {
-	return []string{"*.db", "runc-*/*.db", "runc-*/snapshots/*.db"}
-}
-
 // beginUnsynced notes that the databases are about to be written. It first removes
 // them, and what they are about, if they may be torn.
 func beginUnsynced(root string) (discarded bool, err error) {
@@ -60,7 +55,7 @@ func discard(root string) error {
 
 // endUnsynced writes the closed databases to the disk.
 func endUnsynced(root string) error {
-	if err := eachBelow(root, databases(), syncFile); err != nil {
+	if err := eachBelow(root, []string{"*.db", "runc-*/*.db", "runc-*/snapshots/*.db"}, syncFile); err != nil {
 		return fmt.Errorf("writing builder state to the disk: %w", err)
 	}
 	if err := os.Remove(filepath.Join(root, unsyncedFile)); err != nil {
