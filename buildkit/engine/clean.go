@@ -129,8 +129,12 @@ func deleteContainers(ctx context.Context, bundles []string, runtime string) err
 // detachMounts unmounts the newest first, as later mounts may lie on earlier
 // ones. Detaching works even while a dying process still uses the mount.
 func detachMounts(root string, sources []string) error {
+	disk, err := diskOf(root)
+	if err != nil {
+		return err
+	}
 	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
-		return !isStale(m, root, sources), false
+		return !isStale(m, root, sources) && !disk.bound(m), false
 	})
 	if err != nil {
 		return fmt.Errorf("listing mounts: %w", err)
@@ -145,6 +149,33 @@ func detachMounts(root string, sources []string) error {
 		}
 	}
 	return nil
+}
+
+// place is a folder as the kernel names it: by the disk, and the path on it.
+type place struct {
+	major, minor int
+	path         string
+}
+
+// diskOf returns the place of an absolute path.
+func diskOf(path string) (place, error) {
+	mounts, err := mountinfo.GetMounts(mountinfo.ParentsFilter(path))
+	if err != nil {
+		return place{}, fmt.Errorf("listing mounts: %w", err)
+	}
+	if len(mounts) == 0 {
+		return place{}, fmt.Errorf("listing mounts: none has %q", path)
+	}
+	// Of two mounts at one point, the later one is seen.
+	slices.SortStableFunc(mounts, func(a, b *mountinfo.Info) int { return len(a.Mountpoint) - len(b.Mountpoint) })
+	m := mounts[len(mounts)-1]
+	return place{m.Major, m.Minor, filepath.Join(m.Root, strings.TrimPrefix(path, m.Mountpoint))}, nil
+}
+
+// bound recognises a layer below the place that BuildKit mounted, alone and so
+// without an overlay, to let the Dockerfile frontend read files of it.
+func (p place) bound(m *mountinfo.Info) bool {
+	return isTemporary(m.Mountpoint) && m.Major == p.major && m.Minor == p.minor && below(m.Root, p.path)
 }
 
 // isStale recognises three kinds of mount: those below root, overlays made of

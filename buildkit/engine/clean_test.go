@@ -37,6 +37,28 @@ func TestOnlyStaleMountsAreTaken(t *testing.T) {
 	}
 }
 
+// The frontend's look at a context is a mount of one layer, and no overlay.
+func TestALayerThatIsMountedAloneIsFound(t *testing.T) {
+	here := place{8, 1, "/data/state"}
+	for name, c := range map[string]struct {
+		mount mountinfo.Info
+		bound bool
+	}{
+		"a layer of ours":       {mountinfo.Info{Mountpoint: "/tmp/buildkit-mount1", Major: 8, Minor: 1, Root: "/data/state/runc-overlayfs/snapshots/1/fs"}, true},
+		"a layer on other disk": {mountinfo.Info{Mountpoint: "/tmp/buildkit-mount1", Major: 8, Minor: 2, Root: "/data/state/runc-overlayfs/snapshots/1/fs"}, false},
+		"another state":         {mountinfo.Info{Mountpoint: "/tmp/buildkit-mount1", Major: 8, Minor: 1, Root: "/data/state2/runc-overlayfs/snapshots/1/fs"}, false},
+		"a user's mount":        {mountinfo.Info{Mountpoint: "/home/user/look", Major: 8, Minor: 1, Root: "/data/state/runc-overlayfs/snapshots/1/fs"}, false},
+	} {
+		if got := here.bound(&c.mount); got != c.bound {
+			t.Errorf("%s: %v, want %v", name, got, c.bound)
+		}
+	}
+	found, err := diskOf(t.TempDir())
+	if err != nil || found.path == "" {
+		t.Errorf("place of a folder: %+v, %v", found, err)
+	}
+}
+
 func TestMountSourcesAreReadFromBundles(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, config string) string {
