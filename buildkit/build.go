@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
 )
 
 // Built is a finished build.
@@ -50,7 +51,11 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 	defer refuse(nil)
 	in.refuse = refuse
 	image := filepath.Join(partial, "image")
-	out, err := newLayoutStore(image, b.blobs)
+	layers, err := b.openLayers(partial)
+	if err != nil {
+		return Built{}, err
+	}
+	out, err := newLayoutStore(image, b.blobs, func(blob v1.Hash) bool { _, ok := layers.find(blob, src.epoch()); return ok })
 	if err != nil {
 		return Built{}, err
 	}
@@ -58,22 +63,21 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 	if err != nil {
 		return Built{}, err
 	}
-	response, err := b.solve(building, src, opt, newTranscript(log, src.Secrets))
+	finish := finisher{path: layout.Path(image), layers: layers, epoch: src.epoch(), created: src.created()}
+	response, err := b.solve(building, src.path(), opt, src.frontend(&finish.base), newTranscript(log, src.Secrets))
 	if refused := context.Cause(building); refused != nil && ctx.Err() == nil {
 		return Built{}, fmt.Errorf("building image: %w", refused)
 	}
 	if err != nil {
 		return Built{}, err
 	}
-	if err := out.index(response); err != nil {
-		return Built{}, err
-	}
-	materials, err := detachProvenance(image, response.ExporterResponse[exptypes.ExporterImageDigestKey])
+	exported, err := v1.NewHash(response.ExporterResponse[exptypes.ExporterImageDigestKey])
 	if err != nil {
-		return Built{}, fmt.Errorf("reading the builder's provenance: %w", err)
+		return Built{}, fmt.Errorf("parsing the builder's digest: %w", err)
 	}
-	if err := annotate(image, src.MaterialsKey, materials); err != nil {
-		return Built{}, err
+	materials, err := finish.finish(ctx, exported, src.MaterialsKey)
+	if err != nil {
+		return Built{}, fmt.Errorf("finishing image: %w", err)
 	}
 	if err := checkPlatform(image); err != nil {
 		return Built{}, fmt.Errorf("checking built image: %w", err)
@@ -85,17 +89,30 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 	return Built{opened, materials}, err
 }
 
-// solve runs the build.
-func (b *Builder) solve(ctx context.Context, src Source, opt client.SolveOpt, t *transcript) (response *client.SolveResponse, err error) {
+// openLayers returns the cache of finished layers: the builder's, else one for
+// this build, in a scratch folder.
+func (b *Builder) openLayers(scratch string) (layerCache, error) {
+	c := layerCache{b.layers}
+	if c.dir == "" {
+		c.dir = filepath.Join(scratch, "layers")
+	}
+	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+		return layerCache{}, fmt.Errorf("opening layer cache: %w", err)
+	}
+	return c, nil
+}
+
+// solve runs the build of a Dockerfile.
+func (b *Builder) solve(ctx context.Context, dockerfile string, opt client.SolveOpt, build gateway.BuildFunc, t *transcript) (response *client.SolveResponse, err error) {
 	err = follow(ctx, b.progress, t, func(status chan *client.SolveStatus) (err error) {
-		response, err = b.client.Solve(ctx, nil, opt, status)
+		response, err = b.client.Build(ctx, opt, "", build, status)
 		return err
 	})
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("building image: %w", ctx.Err())
 	}
 	if err != nil {
-		return nil, t.explain(err, src.path())
+		return nil, t.explain(err, dockerfile)
 	}
 	return response, nil
 }

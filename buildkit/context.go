@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tonistiigi/fsutil"
 	"github.com/tonistiigi/fsutil/types"
@@ -23,8 +22,8 @@ import (
 // normalFS is a folder in normal form: what a checkout, its umask, its user and
 // its clock decide is replaced by constants.
 //
-//   - modification time: the epoch. SOURCE_DATE_EPOCH alone would not do, it
-//     only lowers later times.
+//   - modification time: FixedEpoch, whatever the epoch of the build: what a
+//     builder keeps of a context must not depend on it
 //   - mode: 0755 for folders and for files the owner may execute, else 0644
 //   - owner and group: 0
 //   - extended attributes: none
@@ -32,16 +31,15 @@ import (
 //   - sockets, pipes and devices: left out
 type normalFS struct {
 	fsutil.FS
-	root  string
-	epoch time.Time
+	root string
 }
 
-func newNormalFS(root string, epoch time.Time) (*normalFS, error) {
+func newNormalFS(root string) (*normalFS, error) {
 	inner, err := fsutil.NewFS(root)
 	if err != nil {
 		return nil, fmt.Errorf("opening folder %q: %w", root, err)
 	}
-	return &normalFS{FS: inner, root: root, epoch: epoch}, nil
+	return &normalFS{FS: inner, root: root}, nil
 }
 
 // Walk implements fsutil.FS.
@@ -92,7 +90,7 @@ func (n *normalFS) normalise(stat *types.Stat) error {
 		stat.Linkname, stat.Size = "", info.Size()
 	}
 	stat.Mode = uint32(normalMode(mode))
-	stat.ModTime = n.modTime()
+	stat.ModTime = modTime()
 	stat.Uid, stat.Gid = 0, 0
 	stat.Xattrs = nil
 	return nil
@@ -101,12 +99,12 @@ func (n *normalFS) normalise(stat *types.Stat) error {
 // file is a regular file of the folder, whatever is there now.
 func (n *normalFS) file(path string, content []byte) entry {
 	sum := sha256.Sum256(content)
-	stat := &types.Stat{Path: path, Mode: uint32(normalMode(0)), Size: int64(len(content)), ModTime: n.modTime()}
+	stat := &types.Stat{Path: path, Mode: uint32(normalMode(0)), Size: int64(len(content)), ModTime: modTime()}
 	return entry{"file", hex.EncodeToString(sum[:]), stat}
 }
 
-// modTime is the epoch in nanoseconds, as fsutil wants it.
-func (n *normalFS) modTime() int64 { return n.epoch.Unix() * int64(time.Second) }
+// modTime is the time of a context's files in nanoseconds, as fsutil wants it.
+func modTime() int64 { return FixedEpoch().UnixNano() }
 
 func normalMode(mode fs.FileMode) fs.FileMode {
 	switch {
@@ -125,7 +123,7 @@ func normalMode(mode fs.FileMode) fs.FileMode {
 // not sent, and a file that changed or vanished ends the build.
 //
 // This is more than tidiness. The builder keeps the files of earlier builds and
-// asks only for those whose size or time changed. All times here are the epoch,
+// asks only for those whose size or time changed. All times here are the same,
 // so it must never look for them under a key that other content was sent under.
 // The key is the sources digest, and this type makes it true.
 type treeFS struct {

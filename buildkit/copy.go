@@ -113,7 +113,7 @@ func (c copier) list(ctx context.Context, root, ignore string) ([]found, error) 
 	if err != nil {
 		return nil, err
 	}
-	normal, err := newNormalFS(root, c.source.Epoch)
+	normal, err := newNormalFS(root)
 	if err != nil {
 		return nil, err
 	}

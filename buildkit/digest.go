@@ -16,7 +16,7 @@ import (
 )
 
 // sourcesVersion heads the encoding; another encoding gets another name.
-const sourcesVersion = "mrelease sources 1"
+const sourcesVersion = "mrelease sources 2"
 
 // Digest returns the sources digest: a SHA-256 over everything that goes into
 // the build and is known before it. Two sources with equal digests ask for the
@@ -29,12 +29,13 @@ const sourcesVersion = "mrelease sources 1"
 // decimal text. A map is the number of its keys and then, in the byte order of
 // the keys, each key and its value. The fields are:
 //
-//	"mrelease sources 1"
+//	"mrelease sources 2"
 //	"linux/amd64"
 //	the Dockerfile
 //	Target
 //	Network
 //	Epoch, in seconds since 1970
+//	Created, likewise
 //	Args, a map
 //	Bases, a map, with the keys shortened as Docker shortens references
 //	    ("docker.io/library/debian:latest" is "debian")
@@ -63,7 +64,8 @@ func (s Source) Digest(ctx context.Context) (v1.Hash, error) {
 
 func (s Source) digest(in inputs) v1.Hash {
 	f := fields{sha256.New()}
-	f.write(sourcesVersion, platform, string(in.dockerfile), s.Target, cmp.Or(s.Network, NetworkHost), strconv.FormatInt(s.Epoch.Unix(), 10))
+	f.write(sourcesVersion, platform, string(in.dockerfile), s.Target, cmp.Or(s.Network, NetworkHost),
+		strconv.FormatInt(s.epoch().Unix(), 10), strconv.FormatInt(s.created().Unix(), 10))
 	f.writeMap(s.Args)
 	f.writeMap(shortened(s.Bases))
 	f.writeMap(s.Purpose)

@@ -35,6 +35,7 @@ func plain(t *testing.T) buildkit.Source {
 		Bases:   map[string]string{"debian:12": "sha256:" + hex.EncodeToString(make([]byte, 32))},
 		Secrets: map[string][]byte{"token": []byte("value")},
 		Epoch:   epoch,
+		Created: epoch.Add(time.Hour),
 		Purpose: map[string]string{"enclave": "16M"},
 	}
 }
@@ -64,7 +65,7 @@ func sum(text string) string {
 func TestDigestIsTheDocumentedOne(t *testing.T) {
 	zero := "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 	want := sum(string(encode(
-		"mrelease sources 1", "linux/amd64", "FROM debian:12\n", "app", "host", "1700000000",
+		"mrelease sources 2", "linux/amd64", "FROM debian:12\n", "app", "host", "1700000000", "1700003600",
 		"2", "A", "1", "B", "2", // Args
 		"1", "debian:12", zero, // Bases
 		"1", "enclave", "16M", // Purpose
@@ -84,7 +85,7 @@ func TestDigestIsTheDocumentedOne(t *testing.T) {
 	got := digest(t, plain(t))
 	equal(t, "digest", got, v1.Hash{Algorithm: "sha256", Hex: want})
 	// The encoding is a promise: releases of earlier versions are found by it.
-	equal(t, "digest", got.Hex, "d2c3da5ba3538dcbcbd27b5b3f7dacf5a1ee23f08f097eda5cdf2ff1cf2737c9")
+	equal(t, "digest", got.Hex, "6b404ca438c4230c53e7e9599d0a11d301e4117d4e405bbc04e9e19dd41c51c7")
 }
 
 func TestDigestCoversTheSource(t *testing.T) {
@@ -116,6 +117,7 @@ func TestDigestCoversTheSource(t *testing.T) {
 		"pin":              func(_ *testing.T, src *buildkit.Source) { src.Bases["debian:12"] = "sha256:" + sum("") },
 		"purpose":          func(_ *testing.T, src *buildkit.Source) { src.Purpose["enclave"] = "32M" },
 		"new secret":       func(_ *testing.T, src *buildkit.Source) { src.Secrets["other"] = nil },
+		"created":          func(_ *testing.T, src *buildkit.Source) { src.Created = src.Created.Add(time.Second) },
 		"epoch":            func(_ *testing.T, src *buildkit.Source) { src.Epoch = src.Epoch.Add(time.Second) },
 		"target":           func(_ *testing.T, src *buildkit.Source) { src.Target = "other" },
 		"no network":       func(_ *testing.T, src *buildkit.Source) { src.Network = buildkit.NetworkNone },

@@ -3,12 +3,12 @@
 // inside a Docker engine.
 //
 // A build is meant to be repeatable: the same [Source] gives the same manifest
-// digest on any machine. To that end the context is sent in a normal form
-// (modification times, modes and owners do not depend on the checkout), every
-// time stamp in the image becomes the source's epoch, the Dockerfile frontend
-// is the built-in one whatever a "# syntax=" line asks for, and no attestation
-// is attached to the image. What a RUN step fetches or computes is its own
-// affair.
+// digest on any machine, by any builder, whatever that built before. To that end
+// the context is sent in a normal form (modification times, modes and owners do
+// not depend on the checkout), every file that the build makes gets one time, new
+// layers are compressed here, the Dockerfile frontend is the one in this program
+// whatever a "# syntax=" line asks for, and no attestation is attached to the
+// image. What a RUN step fetches or computes is its own affair.
 //
 // The package reads no environment variables and prints nothing; writers and
 // values come from the caller.

@@ -89,7 +89,7 @@ func (s Source) readContext(ctx context.Context, value string) (namedContext, er
 // context. Either file may be a link to elsewhere.
 func (s Source) readFrontend(dockerfile []byte) (tree, error) {
 	folder, file := filepath.Split(s.path())
-	normal, err := newNormalFS(filepath.Clean(folder), s.Epoch)
+	normal, err := newNormalFS(filepath.Clean(folder))
 	if err != nil {
 		return tree{}, err
 	}
@@ -148,7 +148,7 @@ func (s Source) readTree(ctx context.Context, root, ignore string, more ...strin
 		return tree{}, err
 	}
 	excludes = append(excludes, more...)
-	normal, err := newNormalFS(root, s.Epoch)
+	normal, err := newNormalFS(root)
 	if err != nil {
 		return tree{}, err
 	}

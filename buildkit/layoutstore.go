@@ -2,8 +2,6 @@ package buildkit
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,11 +9,8 @@ import (
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/errdefs"
-	"github.com/moby/buildkit/client"
-	"github.com/moby/buildkit/client/ociindex"
-	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // layoutStore is the OCI layout that a build writes: a content store without the
@@ -23,23 +18,25 @@ import (
 type layoutStore struct {
 	content.Store
 	dir   string
-	blobs string // folder of the builder's own content store, when it can be read
+	blobs string             // folder of the builder's own content store, when it can be read
+	known func(v1.Hash) bool // whether a blob is known, and not needed
 }
 
 // linkFrom is the size from which a blob is linked: a layer's. What is small may
 // be rewritten here, and must not change in the builder.
 const linkFrom = 1 << 20
 
-func newLayoutStore(dir, builderBlobs string) (layoutStore, error) {
+func newLayoutStore(dir, builderBlobs string, known func(v1.Hash) bool) (layoutStore, error) {
 	store, err := local.NewStore(dir)
 	if err != nil {
 		return layoutStore{}, fmt.Errorf("creating image layout: %w", err)
 	}
-	return layoutStore{store, dir, builderBlobs}, nil
+	return layoutStore{store, dir, builderBlobs, known}, nil
 }
 
 // Writer implements content.Ingester. The builder need not send a layer that it
-// keeps on the same disk: both stores are made of the same files.
+// keeps on the same disk, since both stores are made of the same files, nor one
+// that an earlier build made a layer of.
 func (s layoutStore) Writer(ctx context.Context, opts ...content.WriterOpt) (content.Writer, error) {
 	var w content.WriterOpts
 	for _, opt := range opts {
@@ -47,7 +44,8 @@ func (s layoutStore) Writer(ctx context.Context, opts ...content.WriterOpt) (con
 			return nil, err
 		}
 	}
-	if w.Desc.Size >= linkFrom && s.linked(w.Desc.Digest) {
+	known, err := v1.NewHash(w.Desc.Digest.String())
+	if err == nil && s.known(known) || w.Desc.Size >= linkFrom && s.linked(w.Desc.Digest) {
 		return nil, fmt.Errorf("writing blob %s: %w", w.Desc.Digest, errdefs.ErrAlreadyExists)
 	}
 	return s.Store.Writer(ctx, opts...)
@@ -60,20 +58,4 @@ func (s layoutStore) linked(blob digest.Digest) bool {
 	file := filepath.Join(blob.Algorithm().String(), blob.Encoded())
 	link := filepath.Join(s.dir, "blobs", file)
 	return os.MkdirAll(filepath.Dir(link), 0o755) == nil && os.Link(filepath.Join(s.blobs, file), link) == nil
-}
-
-// index makes what the builder reports the layout's only entry.
-func (s layoutStore) index(response *client.SolveResponse) error {
-	text, err := base64.StdEncoding.DecodeString(response.ExporterResponse[exptypes.ExporterImageDescriptorKey])
-	if err != nil {
-		return fmt.Errorf("decoding the builder's descriptor: %w", err)
-	}
-	var image ocispec.Descriptor
-	if err := json.Unmarshal(text, &image); err != nil {
-		return fmt.Errorf("parsing the builder's descriptor: %w", err)
-	}
-	if err := ociindex.NewStoreIndex(s.dir).Put(image); err != nil {
-		return fmt.Errorf("indexing image layout: %w", err)
-	}
-	return nil
 }

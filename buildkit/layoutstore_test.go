@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/errdefs"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -38,7 +39,7 @@ func TestLayersAreLinked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			store, err := newLayoutStore(dir, c.blobs)
+			store, err := newLayoutStore(dir, c.blobs, func(v1.Hash) bool { return false })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,6 +61,20 @@ func TestLayersAreLinked(t *testing.T) {
 				t.Errorf("the builder's file: %t, want %t", same, c.linked)
 			}
 		})
+	}
+}
+
+// What an earlier build made a layer of is neither sent nor linked.
+func TestAKnownBlobIsNotSent(t *testing.T) {
+	blob := []byte("known")
+	dir := t.TempDir()
+	store, err := newLayoutStore(dir, "", func(h v1.Hash) bool { return h.String() == digest.FromBytes(blob).String() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	desc := ocispec.Descriptor{Digest: digest.FromBytes(blob), Size: int64(len(blob))}
+	if _, err := store.Writer(t.Context(), content.WithRef("ref"), content.WithDescriptor(desc)); !errdefs.IsAlreadyExists(err) {
+		t.Errorf("error %v, want that it exists already", err)
 	}
 }
 

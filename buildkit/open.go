@@ -37,7 +37,8 @@ type Options struct {
 	// system programs are searched too.
 	Path string
 	// State is the absolute path of the folder that the embedded builder keeps
-	// its cache in.
+	// its cache in, and finished layers are kept in for any builder; without it
+	// another builder makes them anew for each build.
 	State string
 	// Exclusive says that this process uses no other builder: the temporary
 	// files of all of it then lie in State, where the next run removes what a
@@ -60,6 +61,7 @@ type Builder struct {
 	progress Progress
 	scratch  string // folder for files that a call needs
 	blobs    string // folder of its content store; "" when that is out of reach
+	layers   string // folder of finished layers; "" for none
 	close    func() error
 }
 
@@ -138,13 +140,29 @@ func openEmbedded(ctx context.Context, opts Options) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Builder{name: Embedded, client: e.Client(), progress: opts.Progress, scratch: filepath.Join(opts.State, "scratch"), blobs: e.Blobs()}
-	b.close = func() error { return errors.Join(e.Close(), os.RemoveAll(b.scratch)) }
+	b := &Builder{name: Embedded, client: e.Client(), progress: opts.Progress, scratch: filepath.Join(opts.State, "scratch"), blobs: e.Blobs(), layers: layersIn(opts.State)}
+	b.close = func() error { return errors.Join(b.collectLayers(), e.Close(), os.RemoveAll(b.scratch)) }
 	// The engine holds the state folder, so what lies there is a killed run's.
 	if err := errors.Join(os.RemoveAll(b.scratch), os.Mkdir(b.scratch, 0o700)); err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing builder state: %w", err), b.Close())
 	}
 	return b, nil
+}
+
+// layersIn is where a state folder has finished layers.
+func layersIn(state string) string {
+	if state == "" {
+		return ""
+	}
+	return filepath.Join(state, "layers")
+}
+
+// collectLayers keeps the cache of finished layers within its limit.
+func (b *Builder) collectLayers() error {
+	if _, err := os.Stat(b.layers); err != nil {
+		return nil // nothing was built
+	}
+	return layerCache{b.layers}.collect(layerCacheLimit)
 }
 
 // checkEmbedded returns the path of runc if the embedded builder can be started.
@@ -198,9 +216,9 @@ func newRemote(name string, c *client.Client, opts Options, closers ...io.Closer
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making work folder: %w", err), c.Close())
 	}
-	b := &Builder{name: name, client: c, progress: opts.Progress, scratch: scratch}
+	b := &Builder{name: name, client: c, progress: opts.Progress, scratch: scratch, layers: layersIn(opts.State)}
 	b.close = func() error {
-		errs := []error{c.Close()}
+		errs := []error{b.collectLayers(), c.Close()}
 		for _, closer := range closers {
 			errs = append(errs, closer.Close())
 		}

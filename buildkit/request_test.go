@@ -17,7 +17,6 @@ import (
 func describe(opt client.SolveOpt) string {
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
-	add("frontend %s", opt.Frontend)
 	for _, key := range slices.Sorted(maps.Keys(opt.FrontendAttrs)) {
 		add("attr %s = %q", key, opt.FrontendAttrs[key])
 	}
@@ -70,8 +69,7 @@ func TestRequest(t *testing.T) {
 		src  Source
 		want string
 	}{
-		"little": {Source{}, `frontend dockerfile.v0
-attr attest:provenance = "mode=min,version=v1"
+		"little": {Source{}, `attr attest:provenance = "mode=min,version=v1"
 attr build-arg:SOURCE_DATE_EPOCH = "1700000000"
 attr cmdline = "builtin"
 attr filename = "Dockerfile"
@@ -79,9 +77,9 @@ attr platform = "linux/amd64"
 folder context: ["Dockerfile" "Dockerfile.dockerignore" "file"]
 folder dockerfile: ["Dockerfile" "Dockerfile.dockerignore"]
 export oci
-export attr rewrite-timestamp = "true"
+export attr compression = "uncompressed"
 export attr tar = "false"
-shared key sha256:169a72d51ab474ecb77c7d84c6aab9faf238e5b3c27a212b0561aab3ab26c95b
+shared key sha256:25756fd02e554a024490f8e968a18b16b655299368aa3be1c6411d35bf0add36
 proxy network false
 `},
 		"everything": {Source{
@@ -93,8 +91,7 @@ proxy network false
 			Annotations: map[string]string{"org.example.note": "a, b"},
 			NoCache:     true,
 			Network:     NetworkNone,
-		}, `frontend dockerfile.v0
-attr attest:provenance = "mode=min,version=v1"
+		}, `attr attest:provenance = "mode=min,version=v1"
 attr build-arg:A = "1"
 attr build-arg:B = "2 and 3"
 attr build-arg:SOURCE_DATE_EPOCH = "1700000000"
@@ -115,9 +112,9 @@ folder dockerfile: ["Dockerfile" "Dockerfile.dockerignore"]
 store context0
 export oci
 export attr annotation.org.example.note = "a, b"
-export attr rewrite-timestamp = "true"
+export attr compression = "uncompressed"
 export attr tar = "false"
-shared key sha256:b2d683aebba48569cc2c435b19b003c5c16a196b2114a895227b019f50b40ba3
+shared key sha256:c40184bca50ab6f21164381797170026629f98ab670014c09a9ce7b40c282284
 proxy network false
 `},
 	} {

@@ -49,8 +49,10 @@ type Seal struct {
 	Toolchain string
 	// Regions are the folders whose files are protected.
 	Regions []string
-	// Epoch is the time stamp of the seal's files.
+	// Epoch is the time of the seal's files; zero means FixedEpoch.
 	Epoch time.Time
+	// Created is when the image was made, as its history says.
+	Created time.Time
 	// Program is the enclave's program, with SealBinaryFS.
 	Program Program
 	// Annotations go to the sealed image's manifest.

@@ -31,7 +31,7 @@ func (s Seal) writeSealed(image v1.Image, dir string) error {
 		return fmt.Errorf("making layer of seal: %w", err)
 	}
 	sealed, err := mutate.Append(image, mutate.Addendum{Layer: layer, MediaType: types.OCILayer, History: v1.History{
-		Created: v1.Time{Time: s.Epoch.UTC()}, CreatedBy: "mrelease seal " + s.Mode,
+		Created: v1.Time{Time: s.Created.UTC()}, CreatedBy: "mrelease seal " + s.Mode,
 	}})
 	if err != nil {
 		return fmt.Errorf("appending seal: %w", err)
@@ -107,7 +107,7 @@ func (s Seal) pack(w *tar.Writer, root, path string) error {
 	if err != nil {
 		return err
 	}
-	*header = tar.Header{Typeflag: header.Typeflag, Name: filepath.ToSlash(name), Linkname: link, Size: header.Size, Mode: header.Mode, ModTime: s.Epoch}
+	*header = tar.Header{Typeflag: header.Typeflag, Name: filepath.ToSlash(name), Linkname: link, Size: header.Size, Mode: header.Mode, ModTime: Source{Epoch: s.Epoch}.epoch()}
 	if err := w.WriteHeader(header); err != nil || link != "" {
 		return err
 	}

@@ -29,7 +29,6 @@ func (s Source) request(in inputs, dir string, image content.Store) (client.Solv
 		return client.SolveOpt{}, err
 	}
 	opt := client.SolveOpt{
-		Frontend:      "dockerfile.v0",
 		FrontendAttrs: attrs,
 		LocalMounts:   map[string]fsutil.FS{"context": in.sent(in.context), "dockerfile": in.sent(in.frontend)},
 		OCIStores:     map[string]content.Store{},
@@ -52,7 +51,7 @@ func (s Source) frontendAttrs() (map[string]string, error) {
 		"filename": filepath.Base(s.path()),
 		// Any value keeps a "# syntax=" line from fetching another frontend.
 		"cmdline":               "builtin",
-		"build-arg:" + epochArg: strconv.FormatInt(s.Epoch.Unix(), 10),
+		"build-arg:" + epochArg: strconv.FormatInt(s.epoch().Unix(), 10),
 		"attest:provenance":     provenanceRequest,
 	}
 	if s.Target != "" {
@@ -77,10 +76,10 @@ func (s Source) frontendAttrs() (map[string]string, error) {
 	return attrs, nil
 }
 
-// exporterAttrs asks for blobs, not an archive. The time stamp itself
-// follows from the build argument.
+// exporterAttrs asks for blobs, not an archive, and for new layers without
+// compression: they get their times and their compression here, once.
 func (s Source) exporterAttrs() map[string]string {
-	attrs := map[string]string{"tar": "false", "rewrite-timestamp": "true"}
+	attrs := map[string]string{"tar": "false", "compression": "uncompressed"}
 	for key, value := range s.Annotations {
 		attrs["annotation."+key] = value
 	}

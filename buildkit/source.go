@@ -34,8 +34,13 @@ const (
 	schemeLayout = "oci-layout://"
 )
 
-// Source is everything an image is built from, for linux/amd64. Context and
-// Epoch are required.
+// FixedEpoch is the time of all that a build makes, unless another is asked for:
+// 1980-01-02T00:00:00Z. An archive of type zip can hold no earlier year than
+// 1980, in any time zone.
+func FixedEpoch() time.Time { return time.Unix(315_619_200, 0).UTC() }
+
+// Source is everything an image is built from, for linux/amd64. Context is
+// required.
 type Source struct {
 	// Context is the folder that COPY and ADD read. Its .dockerignore holds.
 	Context string
@@ -58,8 +63,14 @@ type Source struct {
 	Bases map[string]string
 	// Secrets are the values that RUN --mount=type=secret,id=ID asks for.
 	Secrets map[string][]byte
-	// Epoch is the time stamp of everything in the image, in whole seconds.
+	// Epoch is the time of every entry in the layers that the build makes, and
+	// what its steps know as SOURCE_DATE_EPOCH, in whole seconds. Zero means
+	// FixedEpoch: then a layer is a function of its content alone, and one that
+	// did not change is the same in the next release.
 	Epoch time.Time
+	// Created is when the image was made, as its configuration and history say,
+	// in whole seconds. Zero means the epoch.
+	Created time.Time
 	// Annotations go to the image's manifest.
 	Annotations map[string]string
 	// MaterialsKey is the annotation of the manifest that lists the build's
@@ -123,11 +134,34 @@ func checkDockerfile(path string) error {
 	return nil
 }
 
-func (s Source) checkEpoch() error {
-	if s.Epoch.Unix() < 0 {
-		return fmt.Errorf("checking epoch %s: not set, or before 1970", s.Epoch)
+// epoch returns the time of the layers' entries.
+func (s Source) epoch() time.Time {
+	if s.Epoch.IsZero() {
+		return FixedEpoch()
 	}
-	return nil
+	return time.Unix(s.Epoch.Unix(), 0).UTC()
+}
+
+// created returns the time of the image.
+func (s Source) created() time.Time {
+	if s.Created.IsZero() {
+		return s.epoch()
+	}
+	return time.Unix(s.Created.Unix(), 0).UTC()
+}
+
+// maxEpoch is the last second that an archive's header can hold (ustar: eleven
+// octal digits), in the year 2242.
+const maxEpoch = 1<<33 - 1
+
+func (s Source) checkEpoch() error {
+	var problems []error
+	for what, t := range map[string]time.Time{"epoch": s.epoch(), "time of creation": s.created()} {
+		if t.Unix() < 0 || t.Unix() > maxEpoch {
+			problems = append(problems, fmt.Errorf("checking %s: %d seconds since 1970, want 0 to %d", what, t.Unix(), int64(maxEpoch)))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 func (s Source) checkArgs() error {

@@ -1,0 +1,231 @@
+package buildkit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// finisher makes the image of what a builder exported: an index of an image,
+// whose new layers have the times at which their steps ran, and the attestation
+// of where it comes from.
+type finisher struct {
+	path    layout.Path
+	layers  layerCache
+	base    ocispec.Image // what the image begins with; its layers and history stay
+	epoch   time.Time     // of all entries of new layers
+	created time.Time     // of the image and its new history
+}
+
+// finish leaves the finished image as the layout's only one, and returns what the
+// build took. The manifest gets the materials under key, unless that is empty.
+func (f finisher) finish(ctx context.Context, index v1.Hash, key string) ([]Material, error) {
+	image, materials, err := f.open(index)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := f.manifest(image)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.finishImage(ctx, manifest); err != nil {
+		return nil, err
+	}
+	if key != "" && len(materials) > 0 {
+		text, err := FormatMaterials(materials)
+		if err != nil {
+			return nil, err
+		}
+		manifest.Annotations = maps.Clone(manifest.Annotations)
+		if manifest.Annotations == nil {
+			manifest.Annotations = map[string]string{}
+		}
+		manifest.Annotations[key] = text
+	}
+	return materials, f.index(manifest)
+}
+
+// open finds the image in an index, and reads the attestation.
+func (f finisher) open(index v1.Hash) (image v1.Hash, materials []Material, err error) {
+	raw, err := f.path.Bytes(index)
+	if err != nil {
+		return image, nil, fmt.Errorf("reading index %s: %w", index, err)
+	}
+	parsed, err := v1.ParseIndexManifest(bytes.NewReader(raw))
+	if err != nil {
+		return image, nil, fmt.Errorf("reading index %s: %w", index, err)
+	}
+	images := 0
+	for _, m := range parsed.Manifests {
+		if m.Annotations[annotationReference] != attestationManifest {
+			image = m.Digest
+			images++
+		} else if materials, err = readMaterials(f.path, m.Digest); err != nil {
+			return image, nil, err
+		}
+	}
+	if images != 1 {
+		return image, nil, fmt.Errorf("reading index: %d images, not one", images)
+	}
+	return image, materials, nil
+}
+
+func (f finisher) manifest(image v1.Hash) (*v1.Manifest, error) {
+	raw, err := f.path.Bytes(image)
+	if err != nil {
+		return nil, fmt.Errorf("reading manifest: %w", err)
+	}
+	manifest, err := v1.ParseManifest(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("reading manifest: %w", err)
+	}
+	return manifest, nil
+}
+
+// finishImage brings the layers and the configuration into their final form. What
+// is not known of a configuration's fields here stays in it.
+func (f finisher) finishImage(ctx context.Context, manifest *v1.Manifest) error {
+	raw, err := f.path.Bytes(manifest.Config.Digest)
+	if err != nil {
+		return fmt.Errorf("reading image configuration: %w", err)
+	}
+	var config ocispec.Image
+	fields := map[string]json.RawMessage{}
+	if err := errors.Join(json.Unmarshal(raw, &config), json.Unmarshal(raw, &fields)); err != nil {
+		return fmt.Errorf("parsing image configuration: %w", err)
+	}
+	if len(config.RootFS.DiffIDs) != len(manifest.Layers) {
+		return fmt.Errorf("parsing image configuration: it has %d layers, and the manifest %d", len(config.RootFS.DiffIDs), len(manifest.Layers))
+	}
+	for i := f.kept(config); i < len(manifest.Layers); i++ {
+		made, err := f.layer(ctx, manifest.Layers[i])
+		if err != nil {
+			return err
+		}
+		manifest.Layers[i] = v1.Descriptor{MediaType: types.OCILayer, Size: made.Size, Digest: made.Digest}
+		config.RootFS.DiffIDs[i] = digest.Digest(made.DiffID.String())
+	}
+	f.date(config.History)
+	for name, value := range map[string]any{"rootfs": config.RootFS, "history": config.History, "created": f.created.UTC()} {
+		if fields[name], err = json.Marshal(value); err != nil {
+			return fmt.Errorf("encoding image configuration: %w", err)
+		}
+	}
+	if raw, err = json.Marshal(fields); err != nil {
+		return fmt.Errorf("encoding image configuration: %w", err)
+	}
+	manifest.Config, err = f.put(raw, manifest.Config.MediaType)
+	return err
+}
+
+// kept returns how many of the image's layers are those of its base.
+func (f finisher) kept(config ocispec.Image) int {
+	for i, id := range config.RootFS.DiffIDs {
+		if i >= len(f.base.RootFS.DiffIDs) || f.base.RootFS.DiffIDs[i] != id {
+			return i
+		}
+	}
+	return len(config.RootFS.DiffIDs)
+}
+
+// date sets the time of what the build added to the history.
+func (f finisher) date(history []ocispec.History) {
+	created, added := f.created.UTC(), false
+	for i := range history {
+		added = added || i >= len(f.base.History) || !reflect.DeepEqual(history[i], f.base.History[i])
+		if added {
+			history[i].Created = &created
+		}
+	}
+}
+
+// layer brings one layer into its final form, unless an earlier build did.
+func (f finisher) layer(ctx context.Context, exported v1.Descriptor) (layer, error) {
+	made, ok := f.layers.find(exported.Digest, f.epoch)
+	if !ok {
+		var err error
+		made, err = f.layers.make(ctx, f.blob(exported.Digest), exported.Digest, exported.MediaType, f.epoch)
+		if err != nil {
+			return layer{}, err
+		}
+	}
+	return made, f.layers.place(made, f.blob(made.Digest))
+}
+
+func (f finisher) blob(h v1.Hash) string {
+	return filepath.Join(string(f.path), "blobs", h.Algorithm, h.Hex)
+}
+
+// put writes a blob.
+func (f finisher) put(data []byte, form types.MediaType) (v1.Descriptor, error) {
+	digest, size, err := v1.SHA256(bytes.NewReader(data))
+	if err == nil {
+		err = os.WriteFile(f.blob(digest), data, 0o644)
+	}
+	if err != nil {
+		return v1.Descriptor{}, fmt.Errorf("writing image layout: %w", err)
+	}
+	return v1.Descriptor{MediaType: form, Size: size, Digest: digest}, nil
+}
+
+// index makes an image the layout's only entry, and removes every blob that is
+// not of it.
+func (f finisher) index(manifest *v1.Manifest) error {
+	raw, err := json.Marshal(manifest)
+	if err != nil {
+		return fmt.Errorf("encoding manifest: %w", err)
+	}
+	entry, err := f.put(raw, manifest.MediaType)
+	if err != nil {
+		return err
+	}
+	raw, err = json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{entry}})
+	if err != nil {
+		return fmt.Errorf("encoding index: %w", err)
+	}
+	version, err := json.Marshal(ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
+	if err != nil {
+		return fmt.Errorf("encoding layout: %w", err)
+	}
+	for name, data := range map[string][]byte{ocispec.ImageIndexFile: raw, ocispec.ImageLayoutFile: version} {
+		if err := os.WriteFile(filepath.Join(string(f.path), name), data, 0o644); err != nil {
+			return fmt.Errorf("writing image layout: %w", err)
+		}
+	}
+	wanted := map[string]bool{entry.Digest.Hex: true, manifest.Config.Digest.Hex: true}
+	for _, l := range manifest.Layers {
+		wanted[l.Digest.Hex] = true
+	}
+	return f.removeOthers(wanted)
+}
+
+func (f finisher) removeOthers(wanted map[string]bool) error {
+	folder := filepath.Join(string(f.path), "blobs", "sha256")
+	blobs, err := os.ReadDir(folder)
+	if err != nil {
+		return fmt.Errorf("reading image layout: %w", err)
+	}
+	for _, b := range blobs {
+		if wanted[b.Name()] {
+			continue
+		}
+		if err := os.Remove(filepath.Join(folder, b.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("finishing image layout: %w", err)
+		}
+	}
+	return nil
+}

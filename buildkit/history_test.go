@@ -1,0 +1,191 @@
+package buildkit_test
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mrelease/mrelease/buildkit"
+)
+
+// layered has a step of each kind that leaves times behind: folders that WORKDIR
+// makes, copies, a copy of a text, and steps that look at the times of files or
+// write their own. The later steps do not depend on the first copy's content.
+const layered = `FROM program
+WORKDIR /work/deep
+COPY big /big
+RUN ["/program", "list", "/big", "/seen"]
+COPY <<text /text
+A text.
+text
+COPY --link app /app
+RUN ["/program", "list", "/app", "/seen-app"]
+RUN --mount=type=bind,source=app,target=/mnt ["/program", "list", "/mnt", "/seen-bound"]
+`
+
+// version is one commit of a source.
+type version struct {
+	content files
+	epoch   time.Time // zero: not chosen
+	created time.Time
+}
+
+func (v version) write(t *testing.T) buildkit.Source {
+	src := source(t, layered, v.content)
+	src.Epoch, src.Created = v.epoch, v.created
+	return src
+}
+
+func (v version) with(name, text string) version {
+	v.content = maps.Clone(v.content)
+	v.content[name] = text
+	v.created = v.created.Add(time.Hour)
+	return v
+}
+
+func firstVersion() version {
+	return version{content: files{"big/file": strings.Repeat("big", 10_000), "app/main": "1"}, created: epoch}
+}
+
+// The image is a function of its source, not of what the builder built before:
+// here each version by a builder that built all others, in both orders, by one
+// that built nothing, and without the cache.
+func TestWhatWasBuiltBeforeDoesNotShow(t *testing.T) {
+	t.Parallel()
+	first := firstVersion()
+	readme := first.with("README", "not copied")
+	app := readme.with("app/main", "2")
+	chosen, later := app, app
+	chosen.epoch, chosen.created = epoch, epoch
+	later.epoch, later.created = time.Now().Add(time.Hour), time.Now().Add(time.Hour)
+	versions := []version{first, readme, app, chosen, later, first}
+
+	cold := make([]made, len(versions))
+	for i, v := range versions {
+		cold[i] = build(t, open(t, buildkit.Options{}), v.write(t))
+	}
+	forwards, backwards := open(t, buildkit.Options{}), open(t, buildkit.Options{})
+	for i := range versions {
+		back := len(versions) - 1 - i
+		sameImage(t, fmt.Sprintf("version %d, after the earlier ones", i), build(t, forwards, versions[i].write(t)), cold[i])
+		sameImage(t, fmt.Sprintf("version %d, after the later ones", back), build(t, backwards, versions[back].write(t)), cold[back])
+	}
+	for i, v := range versions {
+		src := v.write(t)
+		src.NoCache = true
+		sameImage(t, fmt.Sprintf("version %d, without the cache", i), build(t, forwards, src), cold[i])
+	}
+}
+
+func sameImage(t *testing.T, what string, got, want made) {
+	t.Helper()
+	equal(t, what+": config", got.config(), want.config())
+	equal(t, what+": manifest", got.manifest(), want.manifest())
+	if got.config() == want.config() {
+		return
+	}
+	had := contents(t, want.Image)
+	for name, text := range contents(t, got.Image) {
+		if had[name] != text {
+			t.Errorf("%s: %s is %.300q, want %.300q", what, name, text, had[name])
+		}
+	}
+}
+
+// A seeded walk over twenty commits, each built warm and cold.
+func TestTwentyCommits(t *testing.T) {
+	t.Parallel()
+	const seed = 11
+	random := rand.New(rand.NewPCG(seed, seed))
+	warm := open(t, buildkit.Options{})
+	walk := []version{firstVersion()}
+	for i := range 20 {
+		now := walk[len(walk)-1]
+		switch random.IntN(4) {
+		case 0:
+			now = now.with("app/main", fmt.Sprint(random.IntN(3)))
+		case 1:
+			now = now.with("README", fmt.Sprint(i))
+		case 2:
+			now.epoch = epoch.Add(time.Duration(random.IntN(5)) * 24 * time.Hour)
+			now.created = now.epoch
+		default: // reverted
+			now = walk[random.IntN(len(walk))]
+		}
+		walk = append(walk, now)
+		state := filepath.Join(t.TempDir(), "state")
+		cold := openUnclosed(t, buildkit.Options{State: state})
+		sameImage(t, fmt.Sprintf("commit %d", i), build(t, warm, now.write(t)), build(t, cold, now.write(t)))
+		shut(t, cold)
+	}
+}
+
+// An unchanged layer is the same in the next release, bit for bit, and a layer's
+// entries have one time.
+func TestALayerIsAFunctionOfItsContent(t *testing.T) {
+	t.Parallel()
+	b := open(t, buildkit.Options{})
+	first := build(t, b, firstVersion().write(t))
+	second := build(t, b, firstVersion().with("app/main", "2").write(t))
+	a, z := must(first.Image.Manifest()), must(second.Image.Manifest())
+	var changed []int
+	for i := range a.Layers {
+		if a.Layers[i].Digest != z.Layers[i].Digest {
+			changed = append(changed, i)
+		}
+	}
+	if want := []int{5}; !slices.Equal(changed, want) { // the copy of app
+		t.Errorf("layers %d changed, want %d of %d", changed, want, len(a.Layers))
+	}
+	equal(t, "time of creation", must(second.Image.ConfigFile()).Created.Unix(), epoch.Add(time.Hour).Unix())
+	for i, layer := range must(second.Image.Layers())[1:] {
+		for _, when := range times(t, must(layer.Uncompressed())) {
+			equal(t, fmt.Sprintf("time in layer %d", i+1), when, buildkit.FixedEpoch().Unix())
+		}
+	}
+}
+
+// times are those of an archive's entries, in seconds since 1970.
+func times(t *testing.T, archive io.ReadCloser) []int64 {
+	t.Helper()
+	defer archive.Close()
+	var found []int64
+	for r := tar.NewReader(archive); ; {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return found
+		}
+		check(t, err)
+		found = append(found, header.ModTime.Unix())
+	}
+}
+
+// A layer that did not change is neither compressed again nor sent by a daemon
+// again: it is linked from the cache of finished layers.
+func TestAFinishedLayerIsTakenFromTheCache(t *testing.T) {
+	t.Parallel()
+	state := filepath.Join(t.TempDir(), "state")
+	b := open(t, buildkit.Options{State: state})
+	first := build(t, b, firstVersion().write(t))
+	second := build(t, b, firstVersion().with("README", "more").write(t))
+	for i, layer := range must(second.Image.Manifest()).Layers {
+		if i == 0 {
+			continue // of the base
+		}
+		equal(t, "layer", layer.Digest, must(first.Image.Manifest()).Layers[i].Digest)
+		file := filepath.Join("blobs", "sha256", layer.Digest.Hex)
+		one, other := must(os.Stat(filepath.Join(first.dir, file))), must(os.Stat(filepath.Join(second.dir, file)))
+		if !os.SameFile(one, other) {
+			t.Errorf("layer %d was written again", i)
+		}
+	}
+}
