@@ -49,6 +49,10 @@ func rules(epochs [2]int64) []rule {
 		left("caches of package managers", "install without them (pip install --no-cache-dir), or put them on a mount: RUN --mount=type=cache",
 			"/root/.cache/", "/root/.npm/", "/var/cache/apk/"),
 		left("temporary files", "delete them in the RUN that makes them", "/tmp/", "/var/tmp/"),
+		{"one time for all files", "the image with other times was made by an older mrelease, which gave files the commit's time: rebuild with --source-date-epoch and the second that its configuration names as its creation, or release a new version",
+			func(c Change, f facts) bool { return c.Kind == Mtime && f.oneIsFixed() }},
+		{"times of an earlier build", "an older mrelease took the step from a builder's cache, with the times at which it was built for an earlier commit; nothing of the source is at fault: release a new version, whose files have one time whatever the builder built before",
+			func(c Change, f facts) bool { return c.Kind == Mtime && f.oneIsEarlier(epochs) }},
 		{"built for another time", "build the same commit, or set SOURCE_DATE_EPOCH to the same value",
 			func(c Change, f facts) bool { return c.Kind == Mtime && f.areMadeAt(epochs) }},
 		{"modification times", "build with SOURCE_DATE_EPOCH and rewrite-timestamp, as mrelease does; files older than it keep their time: touch them in the RUN that makes them",
@@ -91,6 +95,24 @@ func byTime(e *rootfs.Entry) bool {
 // made for.
 func (f facts) areMadeAt(epochs [2]int64) bool {
 	return f.a != nil && f.b != nil && epochs[0] != epochs[1] && f.a.ModTime.Unix() == epochs[0] && f.b.ModTime.Unix() == epochs[1]
+}
+
+// fixedEpoch is the time of all files that a build makes, unless another was
+// asked for, in seconds since 1970 (buildkit.FixedEpoch).
+const fixedEpoch = 315_619_200
+
+func (f facts) oneIsFixed() bool {
+	return f.a != nil && f.b != nil && (f.a.ModTime.Unix() == fixedEpoch) != (f.b.ModTime.Unix() == fixedEpoch)
+}
+
+// oneIsEarlier reports whether one entry carries its image's time, and the other
+// an earlier one than its image's.
+func (f facts) oneIsEarlier(epochs [2]int64) bool {
+	if f.a == nil || f.b == nil {
+		return false
+	}
+	a, b := f.a.ModTime.Unix(), f.b.ModTime.Unix()
+	return a == epochs[0] && b < epochs[1] || b == epochs[1] && a < epochs[0]
 }
 
 // tally counts the causes of changes.

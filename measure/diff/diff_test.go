@@ -143,6 +143,10 @@ func TestSeededFaults(t *testing.T) {
 	}{
 		"one mtime": {func(e []entry) []entry { e[2].ModTime = time.Unix(epoch+7, 0); return e },
 			"mtime /app/app.py: 2023-11-14T22:13:20Z -> 2023-11-14T22:13:27Z [modification times]"},
+		"one time of an older mrelease": {func(e []entry) []entry { e[2].ModTime = time.Unix(315_619_200, 0); return e },
+			"mtime /app/app.py: 2023-11-14T22:13:20Z -> 1980-01-02T00:00:00Z [one time for all files]"},
+		"one time from a warm cache": {func(e []entry) []entry { e[2].ModTime = time.Unix(epoch-7, 0); return e },
+			"mtime /app/app.py: 2023-11-14T22:13:20Z -> 2023-11-14T22:13:13Z [times of an earlier build]"},
 		"one mode": {func(e []entry) []entry { e[3].Mode = 0o600; return e },
 			"mode /app/run.sh: 0644 -> 0600 [modes or owners of the checkout]"},
 		"one owner": {func(e []entry) []entry { e[3].Uid = 1000; return e },
