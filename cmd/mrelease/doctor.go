@@ -99,7 +99,7 @@ func (d *doctor) git(context.Context) (evidence string, err error) {
 	if d.commit, err = readCommit(string(d.cfg.Build.Context)); err != nil {
 		return "", err
 	}
-	epoch, err := d.epoch(d.commit)
+	when, err := d.times(d.commit)
 	if err != nil {
 		return "", err
 	}
@@ -111,7 +111,7 @@ func (d *doctor) git(context.Context) (evidence string, err error) {
 	if d.commit.Hash != "" {
 		evidence = fmt.Sprintf("commit %.12s, %d changed files", d.commit.Hash, len(d.commit.Dirty))
 	}
-	return fmt.Sprintf("%s, time of the files %s, version %s", evidence, epoch.Format(time.DateTime), or(version, "not known: give --version")), nil
+	return fmt.Sprintf("%s, time of the image %s, version %s", evidence, when.image.Format(time.DateTime), or(version, "not known: give --version")), nil
 }
 
 func (d *doctor) builder(ctx context.Context) (string, error) {

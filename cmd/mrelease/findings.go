@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/mrelease/mrelease/buildkit"
 )
@@ -19,14 +18,13 @@ type finding struct {
 	Cure  string `json:"cure"`
 }
 
-// source looks at what the image is built from. The epoch is any: which one a
-// release takes is git's affair.
+// source looks at what the image is built from. Which times a release takes is
+// git's affair.
 func (i *inspection) source() string {
 	if i.refused("build.context") || i.refused("build.dockerfile") {
 		return ""
 	}
 	src := i.cfg.source()
-	src.Epoch = time.Unix(0, 0)
 	for _, err := range split(src.Validate()) {
 		i.complain("build", "%v", err)
 	}

@@ -150,7 +150,7 @@ func (a *app) makeImage(ctx context.Context, b *buildkit.Builder, src source, cf
 		return made{}, err
 	}
 	m := made{Unsealed: built.Image, Materials: append(built.Materials, seal.Material()), Log: log}
-	seal.Epoch, seal.NoCache, seal.Keychain = src.Epoch, src.NoCache, src.Keychain
+	seal.Epoch, seal.Created, seal.NoCache, seal.Keychain = src.Epoch, src.Created, src.NoCache, src.Keychain
 	return m, a.sealImage(ctx, b, seal, &m, dir)
 }
 

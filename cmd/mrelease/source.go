@@ -31,7 +31,7 @@ func (a *app) addBuildFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&a.build.context, "context", "", "folder to build (overrides build.context)")
 	f.StringVar(&a.build.version, "version", "", "version of the release (default: the git tag at HEAD)")
-	f.Int64Var(&a.build.epoch, "source-date-epoch", 0, "seconds since 1970 that the image's files carry (default: $SOURCE_DATE_EPOCH, else the commit's time)")
+	f.Int64Var(&a.build.epoch, "source-date-epoch", 0, "seconds since 1970 that the image and its files carry (default: $SOURCE_DATE_EPOCH, else the commit's time for the image, and for all files one time that never changes)")
 	f.BoolVar(&a.build.noCache, "no-cache", false, "build every step anew")
 	a.addBuilderFlags(c)
 }
@@ -85,7 +85,7 @@ func (a *app) readSource(cfg config) (source, error) {
 	if s.Version, err = a.releaseVersion(c); err != nil {
 		return source{}, err
 	}
-	epoch, err := a.epoch(c)
+	when, err := a.times(c)
 	if err != nil {
 		return source{}, err
 	}
@@ -95,7 +95,7 @@ func (a *app) readSource(cfg config) (source, error) {
 	}
 	s.Source = cfg.source()
 	s.Ignore = a.ignoredLock(s.Context)
-	s.Secrets, s.Epoch = secrets, epoch
+	s.Secrets, s.Epoch, s.Created = secrets, when.files, when.image
 	s.NoCache, s.Keychain = a.build.noCache, authn.DefaultKeychain
 	s.Purpose = cfg.purpose(s.Version)
 	return s, nil
@@ -177,22 +177,42 @@ func (a *app) releaseVersion(c commit) (string, error) {
 	return version, nil
 }
 
-// epoch is the time that the image's files carry.
-func (a *app) epoch(c commit) (time.Time, error) {
+// times are those that an image carries.
+type times struct {
+	files time.Time // of each file that the build makes
+	image time.Time // of the image's creation
+}
+
+// times are what was asked for, for both. By default the image has the commit's
+// time, and files one that is the same for each commit: a layer that did not
+// change is then the same in every release.
+func (a *app) times(c commit) (times, error) {
+	asked, ok, err := a.epoch()
+	switch {
+	case err != nil:
+		return times{}, err
+	case ok:
+		return times{asked, asked}, nil
+	case c.Hash == "":
+		return times{}, &configError{[]problem{{"flag --source-date-epoch", "", "is needed: the context is in no git repository whose commit gives the time"}}}
+	}
+	return times{buildkit.FixedEpoch(), c.Time}, nil
+}
+
+// epoch is the time that the flag or the environment asks for.
+func (a *app) epoch() (asked time.Time, ok bool, err error) {
 	if a.build.epoch != 0 {
-		return time.Unix(a.build.epoch, 0).UTC(), nil
+		return time.Unix(a.build.epoch, 0).UTC(), true, nil
 	}
-	if text := a.getenv("SOURCE_DATE_EPOCH"); text != "" {
-		seconds, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || seconds < 0 {
-			return time.Time{}, &configError{[]problem{{"environment SOURCE_DATE_EPOCH", "", fmt.Sprintf("want seconds since 1970, got %q", text)}}}
-		}
-		return time.Unix(seconds, 0).UTC(), nil
+	text := a.getenv("SOURCE_DATE_EPOCH")
+	if text == "" {
+		return time.Time{}, false, nil
 	}
-	if c.Hash == "" {
-		return time.Time{}, &configError{[]problem{{"flag --source-date-epoch", "", "is needed: the context is in no git repository whose commit gives the time"}}}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || seconds < 0 {
+		return time.Time{}, false, &configError{[]problem{{"environment SOURCE_DATE_EPOCH", "", fmt.Sprintf("want seconds since 1970, got %q", text)}}}
 	}
-	return c.Time, nil
+	return time.Unix(seconds, 0).UTC(), true, nil
 }
 
 // secrets reads the values of the build's secrets and has them masked.
