@@ -33,7 +33,8 @@ func (c layerCache) key(source v1.Hash, epoch time.Time) string {
 
 func (c layerCache) blob(h v1.Hash) string { return filepath.Join(c.dir, h.Hex) }
 
-// find returns the layer that was made from a blob of the builder, if it is there.
+// find returns the layer that was made from a blob of the builder, if it is there,
+// and keeps it from being collected by another process.
 func (c layerCache) find(source v1.Hash, epoch time.Time) (layer, bool) {
 	var found layer
 	data, err := os.ReadFile(c.key(source, epoch))
@@ -41,7 +42,11 @@ func (c layerCache) find(source v1.Hash, epoch time.Time) (layer, bool) {
 		return layer{}, false
 	}
 	info, err := os.Stat(c.blob(found.Digest))
-	return found, err == nil && info.Size() == found.Size
+	if err != nil || info.Size() != found.Size {
+		return layer{}, false
+	}
+	now := time.Now()
+	return found, errors.Join(os.Chtimes(c.key(source, epoch), now, now), os.Chtimes(c.blob(found.Digest), now, now)) == nil
 }
 
 // make makes the layer from a file that holds the blob in the given form.
@@ -87,8 +92,6 @@ func (c layerCache) keep(made layer, work, key string) error {
 
 // place links a layer to a path, or copies it to another disk.
 func (c layerCache) place(l layer, path string) error {
-	now := time.Now()
-	_ = os.Chtimes(c.blob(l.Digest), now, now) // used last: collect keeps it
 	err := os.Link(c.blob(l.Digest), path)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return nil

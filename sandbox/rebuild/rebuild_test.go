@@ -126,11 +126,15 @@ func (w *workshop) checkout(t *testing.T, h host) string {
 		must(t, err)
 		w.copyFile(t, file, filepath.Join(dir, name), h)
 	}
-	reference := "oci-layout://" + w.base + "@" + digestOf(t, w.base)
-	config := fmt.Sprintf("build:\n  contexts:\n    iexechub/python-scone: %q\nenclave:\n  toolchain: %q\n", reference, reference)
-	must(t, os.WriteFile(filepath.Join(dir, "base.yaml"), []byte(config), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, "base.yaml"), []byte(w.baseConfig(t)), 0o644))
 	must(t, w.give(filepath.Join(w.dir, "hosts")))
 	return dir
+}
+
+// baseConfig names the base image and the toolchain.
+func (w *workshop) baseConfig(t *testing.T) string {
+	reference := "oci-layout://" + w.base + "@" + digestOf(t, w.base)
+	return fmt.Sprintf("build:\n  contexts:\n    iexechub/python-scone: %q\nenclave:\n  toolchain: %q\n", reference, reference)
 }
 
 func (w *workshop) copyFile(t *testing.T, from, to string, h host) {
