@@ -21,7 +21,7 @@ func (r *release) attest(ctx context.Context) error {
 // built it knew, from the image; the commit of an image that an earlier run made,
 // from what that run attested.
 func (r *release) readOrigin(ctx context.Context) error {
-	r.from = record.Source{Commit: r.commit(), Epoch: r.source.Epoch.Unix(), Inputs: r.inputs}
+	r.from = record.Source{Commit: r.commit(), Epoch: r.source.Created.Unix(), Inputs: r.inputs}
 	manifest, err := r.image.Manifest()
 	if err != nil {
 		return fmt.Errorf("reading manifest: %w", err)

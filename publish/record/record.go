@@ -46,7 +46,7 @@ type Record struct {
 // Source says what the image was made from.
 type Source struct {
 	Commit string  `json:"commit,omitempty"` // git's object name; empty outside a repository
-	Epoch  int64   `json:"epoch"`            // SOURCE_DATE_EPOCH, seconds since 1970
+	Epoch  int64   `json:"epoch"`            // the time of the image, seconds since 1970: the one asked for, or the commit's
 	Inputs v1.Hash `json:"inputs"`           // see registry.InputsAnnotation
 	// Unsealed is the config digest of the image before mrelease sealed it, which
 	// a rebuild must give; absent when the Dockerfile seals.
