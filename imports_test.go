@@ -1,6 +1,7 @@
 package mrelease_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -15,10 +16,9 @@ import (
 
 const module = "github.com/mrelease/mrelease/"
 
-// imports returns what each package of the module imports, tests left out.
-func imports(t *testing.T) map[string][]string {
+// eachFile visits the files of the module's packages, tests left out.
+func eachFile(t *testing.T, visit func(file string)) {
 	t.Helper()
-	found := map[string][]string{}
 	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -26,26 +26,34 @@ func imports(t *testing.T) map[string][]string {
 		if entry.IsDir() && (slices.Contains([]string{"sandbox", "tools", "testdata", "node_modules", "build", "dist", "examples"}, entry.Name()) || strings.HasPrefix(entry.Name(), ".") && file != ".") {
 			return fs.SkipDir
 		}
-		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
-			return nil
-		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
-		if err != nil {
-			return err
-		}
-		pkg := path.Dir(filepath.ToSlash(file))
-		for _, spec := range parsed.Imports {
-			name, err := strconv.Unquote(spec.Path.Value)
-			if err != nil {
-				return err
-			}
-			found[pkg] = append(found[pkg], name)
+		if strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, "_test.go") {
+			visit(filepath.ToSlash(file))
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// imports returns what each package of the module imports.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	eachFile(t, func(file string) {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pkg := path.Dir(file)
+		for _, spec := range parsed.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[pkg] = append(found[pkg], name)
+		}
+	})
 	return found
 }
 
@@ -107,6 +115,10 @@ func TestHeavyModulesStayInTheirPackages(t *testing.T) {
 		"github.com/ethereum/go-ethereum/accounts/k": {"publish/chain"},
 		"github.com/moby/buildkit":                   {"buildkit", "buildkit/engine"},
 		"github.com/containerd/":                     {"buildkit", "buildkit/engine"},
+		"github.com/spf13/cobra":                     {"cmd/mrelease"},
+		"golang.org/x/term":                          {"cmd/mrelease"},
+		"github.com/sethvargo/go-githubactions":      {"ci"},
+		"github.com/go-git/go-git":                   {"source"},
 		"os/exec":                                    {},
 		"testing":                                    {},
 	}
@@ -119,6 +131,29 @@ func TestHeavyModulesStayInTheirPackages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is the process's own, not a package's: whoever imports the packages has an
+// environment and streams of their own.
+func TestTheProcessIsTheCommandsOwn(t *testing.T) {
+	own := []string{"Getenv", "LookupEnv", "Environ", "ExpandEnv", "Stdin", "Stdout", "Stderr", "Exit", "Args"}
+	eachFile(t, func(file string) {
+		if strings.HasPrefix(file, "cmd/") {
+			return
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				if pkg, ok := s.X.(*ast.Ident); ok && pkg.Name == "os" && slices.Contains(own, s.Sel.Name) {
+					t.Errorf("%s uses os.%s", file, s.Sel.Name)
+				}
+			}
+			return true
+		})
+	})
 }
 
 // The runtime's name stands where its habits are known.

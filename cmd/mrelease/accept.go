@@ -4,14 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/publish/record"
-	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/settings"
 )
 
 func (a *app) acceptCommand() *cobra.Command {
@@ -42,11 +41,11 @@ type acceptAnswer struct {
 }
 
 func (a *app) accept(ctx context.Context, args []string) error {
-	cfg, err := a.load(purpose{Build: len(args) == 0})
+	cfg, err := a.load(settings.Purpose{Build: len(args) == 0})
 	if err != nil {
 		return err
 	}
-	before, err := a.readLock()
+	before, err := release.ReadLock(a.lockPath())
 	if err != nil {
 		return err
 	}
@@ -79,34 +78,20 @@ func (a *app) accept(ctx context.Context, args []string) error {
 }
 
 // describeAccepted makes the lock of what is accepted.
-func (a *app) describeAccepted(ctx context.Context, cfg config, args []string) (lock.Lock, error) {
+func (a *app) describeAccepted(ctx context.Context, cfg settings.Settings, args []string) (lock.Lock, error) {
 	if len(args) == 1 && isFile(args[0]) {
 		return a.describeRecord(ctx, cfg, args[0])
 	}
-	builder, err := a.openBuilder(ctx)
+	m, err := a.measured(ctx, cfg, args)
 	if err != nil {
 		return lock.Lock{}, err
 	}
-	defer a.closeBuilder(builder)
-	spec := cfg.spec()
-	image, err := a.imageToMeasure(ctx, builder, cfg, &spec, args)
-	if err != nil {
-		return lock.Lock{}, err
-	}
-	enclave, err := a.measureImage(ctx, builder, image, spec)
-	if err != nil {
-		return lock.Lock{}, err
-	}
-	return a.describe(ctx, cfg, image, record.NewEnclave(enclave, spec))
+	return a.describe(ctx, cfg, m.image, record.NewEnclave(m.enclave, m.spec))
 }
 
-func (a *app) describe(ctx context.Context, cfg config, image v1.Image, enclave record.Enclave) (l lock.Lock, err error) {
-	facts, err := cfg.lockFacts(image, enclave)
-	if err != nil {
-		return lock.Lock{}, err
-	}
+func (a *app) describe(ctx context.Context, cfg settings.Settings, image v1.Image, enclave record.Enclave) (l lock.Lock, err error) {
 	err = a.story.step("describe", func() (string, error) {
-		l, err = lock.Describe(ctx, image, facts)
+		l, err = release.Describe(ctx, cfg, image, enclave)
 		return fmt.Sprintf("%d programs and libraries, %d packages", len(l.Program), len(l.Packages)), err
 	})
 	return l, err
@@ -114,27 +99,16 @@ func (a *app) describe(ctx context.Context, cfg config, image v1.Image, enclave 
 
 // describeRecord takes the measurement from the record, which the app's owner
 // signed, and the rest from the image that it names.
-func (a *app) describeRecord(ctx context.Context, cfg config, path string) (lock.Lock, error) {
+func (a *app) describeRecord(ctx context.Context, cfg settings.Settings, path string) (lock.Lock, error) {
 	rec, err := record.ReadFile(path)
 	if err != nil {
 		return lock.Lock{}, err
 	}
-	image, digest, err := pullRecorded(ctx, rec)
+	image, digest, err := release.OpenRecorded(ctx, rec)
 	if err != nil {
 		return lock.Lock{}, err
 	}
 	l, err := a.describe(ctx, cfg, image, rec.Enclave)
 	l.Image = rec.Image.Reference + "@" + digest.DigestStr()
 	return l, err
-}
-
-// pullRecorded opens the image of a record, by its digest.
-func pullRecorded(ctx context.Context, rec record.Record) (v1.Image, name.Digest, error) {
-	tag, err := name.NewTag(rec.Image.Reference)
-	if err != nil {
-		return nil, name.Digest{}, fmt.Errorf("parsing reference: %w", err)
-	}
-	digest := tag.Digest(rec.Image.Digest.String())
-	image, err := registry.Client{Keychain: authn.DefaultKeychain}.Pull(ctx, digest)
-	return image, digest, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/release"
 )
 
 // releaseAnswer is the answer of mrelease release --json. Its keys are the
@@ -29,29 +30,31 @@ type releaseAnswer struct {
 	Record            record.Record `json:"record"`
 }
 
-// answer prints the record's path, or all with --json, and tells the CI system.
-func (r *release) answer(rec record.Record, path string) error {
-	a := releaseAnswer{
+// answerRelease prints the record's path, or all with --json, and tells the CI
+// system.
+func (a *app) answerRelease(r release.Result, path string) error {
+	rec := r.Record
+	answer := releaseAnswer{
 		Schema: "mrelease.release/v1", Version: rec.Version,
 		Image: rec.Image.Reference, Digest: rec.Image.Digest.String(),
 		MRENCLAVE: mrenclave(rec), Synthetic: rec.Enclave.Synthetic,
-		AppAddress: r.registration.Address.Hex(), AlreadyRegistered: !r.registration.Created,
-		OrderHash: rec.Order.Hash.Hex(), AlreadyPublished: !r.offering.Published,
+		AppAddress: r.Registration.Address.Hex(), AlreadyRegistered: !r.Registration.Created,
+		OrderHash: rec.Order.Hash.Hex(), AlreadyPublished: !r.Offering.Published,
 		RecordPath: path, Record: rec,
 	}
-	if r.registration.Tx != (common.Hash{}) {
-		a.TxHash = r.registration.Tx.Hex()
+	if r.Registration.Tx != (common.Hash{}) {
+		answer.TxHash = r.Registration.Tx.Hex()
 	}
-	encoded, err := json.Marshal(a)
+	encoded, err := json.Marshal(answer)
 	if err != nil {
 		return fmt.Errorf("encoding answer: %w", err)
 	}
-	r.story.ci.outputs(a.outputs(string(encoded)))
-	r.story.ci.summary(a.summary())
-	if r.json {
-		return printJSON(r.stdout, a)
+	a.story.ci.Outputs(answer.outputs(string(encoded)))
+	a.story.ci.Summary(answer.summary())
+	if a.json {
+		return printJSON(a.stdout, answer)
 	}
-	_, err = fmt.Fprintln(r.stdout, path)
+	_, err = fmt.Fprintln(a.stdout, path)
 	return err
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -10,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/buildkit"
-	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
 )
 
 func (a *app) buildCommand() *cobra.Command {
@@ -43,11 +44,11 @@ type buildAnswer struct {
 }
 
 func (a *app) runBuild(ctx context.Context, output string) (err error) {
-	cfg, err := a.load(purpose{Build: true})
+	cfg, err := a.load(settings.Purpose{Build: true})
 	if err != nil {
 		return err
 	}
-	src, err := a.readSource(cfg)
+	src, err := a.readSource(source.Options{Settings: cfg})
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 		return err
 	}
 	defer a.closeBuilder(builder)
-	made, err := a.makeImage(ctx, builder, src, cfg, output)
+	made, err := a.maker(builder, cfg).Make(ctx, src, output)
 	if err != nil {
 		return err
 	}
@@ -81,23 +82,8 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 	return err
 }
 
-// buildImage builds into an OCI layout and returns the build and what its steps
-// printed.
-func (a *app) buildImage(ctx context.Context, b *buildkit.Builder, src source, layout string) (built buildkit.Built, log []byte, err error) {
-	var printed bytes.Buffer
-	err = a.story.step("build", func() (string, error) {
-		inputs, err := src.Digest(ctx)
-		if err != nil {
-			return "", err
-		}
-		src.Annotations = map[string]string{registry.InputsAnnotation: inputs.String()}
-		if built, err = b.Build(ctx, src.Source, layout, &printed); err != nil {
-			return "", err
-		}
-		digest, err := built.Image.Digest()
-		return digest.String(), err
-	})
-	return built, printed.Bytes(), err
+func (a *app) maker(b *buildkit.Builder, s settings.Settings) release.Maker {
+	return release.Maker{Builder: b, Settings: s, Keys: a.ring(s), Teller: a.story}
 }
 
 // openBuilder starts the builder that the flags and the environment name.

@@ -8,8 +8,11 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
 )
 
 func (a *app) checkCommand() *cobra.Command {
@@ -26,7 +29,7 @@ are findings that stop no release.`,
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if printSchema {
-				return printJSON(a.stdout, configSchema())
+				return a.printSchema()
 			}
 			return a.check()
 		},
@@ -61,14 +64,16 @@ type checkProblem struct {
 // inspection looks at the parts of a configuration, one after the other, and
 // keeps the problems of all.
 type inspection struct {
-	*checker
+	*settings.Checker
 	app      *app
+	ring     keys.Ring
 	passed   []checkedPart
 	findings []finding
 }
 
 func (a *app) check() error {
-	i := &inspection{checker: read(sources{Files: a.configFiles(), Getenv: a.getenv, Flags: a.overrides()}), app: a}
+	c := settings.Read(a.sources())
+	i := &inspection{Checker: c, app: a, ring: a.ring(c.Settings)}
 	i.part("configuration", i.configuration)
 	i.part("source", i.source)
 	i.part("secrets", i.secrets)
@@ -82,7 +87,7 @@ func (a *app) check() error {
 	} else {
 		i.print(a.lines())
 	}
-	if err := i.err(); err != nil {
+	if err := i.Err(); err != nil {
 		return toldError{err}
 	}
 	return nil
@@ -90,15 +95,15 @@ func (a *app) check() error {
 
 // part looks at one part. It passes when there is evidence and no new problem.
 func (i *inspection) part(name string, look func() (evidence string)) {
-	before := len(i.problems)
-	if evidence := look(); evidence != "" && len(i.problems) == before {
+	before := len(i.Problems)
+	if evidence := look(); evidence != "" && len(i.Problems) == before {
 		i.passed = append(i.passed, checkedPart{name, evidence})
 	}
 }
 
 func (i *inspection) answer() checkAnswer {
-	answer := checkAnswer{Schema: "mrelease.check/v1", OK: len(i.problems) == 0, Checks: i.passed, Findings: i.findings}
-	for _, p := range i.problems {
+	answer := checkAnswer{Schema: "mrelease.check/v1", OK: len(i.Problems) == 0, Checks: i.passed, Findings: i.findings}
+	for _, p := range i.Problems {
 		answer.Problems = append(answer.Problems, checkProblem(p))
 	}
 	return answer
@@ -114,40 +119,40 @@ func (i *inspection) print(lines story) {
 }
 
 func (i *inspection) configuration() string {
-	i.checker.check(purpose{Build: true, Publish: true})
-	if len(i.files) == 0 {
+	i.Check(settings.Purpose{Build: true, Publish: true})
+	if len(i.Files) == 0 {
 		return "no file, from the environment and flags only"
 	}
-	return strings.Join(i.files, ", ")
+	return strings.Join(i.Files, ", ")
 }
 
 func (i *inspection) secrets() string {
-	_, err := i.app.secrets(i.cfg)
-	var c *configError
+	_, err := i.app.sourceOptions(source.Options{Settings: i.Settings}).ReadSecrets()
+	var c *settings.Error
 	if errors.As(err, &c) {
-		i.problems = append(i.problems, c.Problems...)
+		i.Problems = append(i.Problems, c.Problems...)
 	}
-	if len(i.cfg.Build.Secrets) == 0 {
+	if len(i.Settings.Build.Secrets) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d, each is there", len(i.cfg.Build.Secrets))
+	return fmt.Sprintf("%d, each is there", len(i.Settings.Build.Secrets))
 }
 
 func (i *inspection) signingKey() string {
-	where := string(i.cfg.Sign.Key)
+	where := string(i.Settings.Sign.Key)
 	if where == "" {
 		return ""
 	}
-	_, err := i.app.readKey(i.cfg.Sign)
+	_, err := i.ring.ReadSigningKey()
 	var key *registry.Key
 	if err == nil {
-		if i.app.getenv(cosignPassword) == "" {
-			return fmt.Sprintf("%s, not decrypted: %s is not set", where, cosignPassword)
+		if i.app.getenv(keys.CosignPassword) == "" {
+			return fmt.Sprintf("%s, not decrypted: %s is not set", where, keys.CosignPassword)
 		}
-		key, err = i.app.openKey(i.cfg.Sign)
+		key, err = i.ring.OpenSigningKey()
 	}
 	if err != nil {
-		i.complain("sign.key", "%s: %v", where, err)
+		i.Complain("sign.key", "%s: %v", where, err)
 		return ""
 	}
 	return fmt.Sprintf("%s, decrypted, %s", where, key.GetKeyAlgorithm())
@@ -155,41 +160,41 @@ func (i *inspection) signingKey() string {
 
 // enclaveKey looks at the key that signs the enclave, where mrelease does that.
 func (i *inspection) enclaveKey() string {
-	where := string(i.cfg.Enclave.Key)
+	where := string(i.Settings.Enclave.Key)
 	if where == "" {
 		return ""
 	}
-	if _, err := i.app.enclaveKey(where); err != nil {
-		i.complain("enclave.key", "%s: %v", where, err)
+	if _, err := i.ring.EnclaveKey(); err != nil {
+		i.Complain("enclave.key", "%s: %v", where, err)
 	}
 	return where
 }
 
 func (i *inspection) wallet() string {
-	if i.refused("wallet.keystore") {
+	if i.Refused("wallet.keystore") {
 		return ""
 	}
 	evidence, err := i.openWallet()
 	var w *chain.WalletError
 	if errors.As(err, &w) {
-		i.complain("wallet.keystore", "%s: %s", w.Where, w.Problem)
+		i.Complain("wallet.keystore", "%s: %s", w.Where, w.Problem)
 	} else if err != nil {
-		i.complain("wallet.keystore", "%v", err)
+		i.Complain("wallet.keystore", "%v", err)
 	}
 	return evidence
 }
 
 func (i *inspection) openWallet() (evidence string, err error) {
-	path, err := i.app.keystore(i.cfg.Wallet)
+	path, err := i.ring.Keystore()
 	if err != nil {
 		return "", err
 	}
-	if path != "" && i.app.getenv(walletPassword) == "" {
+	if path != "" && i.app.getenv(keys.WalletPassword) == "" {
 		stated, err := chain.ReadKeystore(path)
 		i.compareOwner(stated.Address)
-		return fmt.Sprintf("%s of %s, not decrypted: %s is not set", path, stated.Address, walletPassword), err
+		return fmt.Sprintf("%s of %s, not decrypted: %s is not set", path, stated.Address, keys.WalletPassword), err
 	}
-	wallet, err := i.app.openWallet(i.cfg.Wallet)
+	wallet, err := i.ring.OpenWallet()
 	if err != nil {
 		return "", err
 	}
@@ -200,10 +205,19 @@ func (i *inspection) openWallet() (evidence string, err error) {
 // compareOwner complains of a wallet that is not the one that the configuration
 // names.
 func (i *inspection) compareOwner(found common.Address) {
-	named := i.cfg.Wallet.Address
+	named := i.Settings.Wallet.Address
 	if named != (common.Address{}) && found != (common.Address{}) && found != named {
-		i.complain("wallet.address", "is %s, and the wallet is %s", named, found)
+		i.Complain("wallet.address", "is %s, and the wallet is %s", named, found)
 	}
+}
+
+func (a *app) printSchema() error {
+	schema, err := settings.Schema()
+	if err != nil {
+		return err
+	}
+	_, err = a.stdout.Write(schema)
+	return err
 }
 
 // split returns the errors that were joined into one.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/mrelease/mrelease/settings"
 )
 
 // doctorAnswer is the answer of mrelease doctor --json.
@@ -83,7 +85,7 @@ func (d *doctor) conclude(name, evidence string, err error) {
 // specify names the first problem of a configuration, and the command that shows
 // the rest.
 func (f *diagnosis) specify(err error) {
-	var c *configError
+	var c *settings.Error
 	if !errors.As(err, &c) {
 		return
 	}

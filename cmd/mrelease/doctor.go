@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -12,11 +13,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -45,9 +49,10 @@ const patience = 20 * time.Second
 // doctor examines one part after the other. What a check finds, later ones use.
 type doctor struct {
 	*app
-	cfg    config
+	cfg    settings.Settings
 	lines  story
-	commit commit
+	ring   keys.Ring
+	commit source.Commit
 	chain  *chain.Client
 	owner  common.Address
 
@@ -86,24 +91,25 @@ func (a *app) doctor(ctx context.Context) error {
 }
 
 func (d *doctor) configuration(context.Context) (string, error) {
-	c := read(sources{Files: d.configFiles(), Getenv: d.getenv, Flags: d.overrides()})
-	c.check(purpose{Build: true, Publish: true})
-	d.cfg = c.cfg // as far as it goes: the other checks use what there is
-	if len(c.files) == 0 {
-		return "no file, from the environment and flags only", c.err()
+	c := settings.Read(d.sources())
+	c.Check(settings.Purpose{Build: true, Publish: true})
+	d.cfg, d.ring = c.Settings, d.app.ring(c.Settings) // as far as it goes: the other checks use what there is
+	if len(c.Files) == 0 {
+		return "no file, from the environment and flags only", c.Err()
 	}
-	return strings.Join(c.files, ", "), c.err()
+	return strings.Join(c.Files, ", "), c.Err()
 }
 
 func (d *doctor) git(context.Context) (evidence string, err error) {
-	if d.commit, err = readCommit(string(d.cfg.Build.Context)); err != nil {
+	if d.commit, err = source.ReadCommit(string(d.cfg.Build.Context)); err != nil {
 		return "", err
 	}
-	when, err := d.times(d.commit)
+	options := d.sourceOptions(source.Options{Settings: d.cfg})
+	when, err := options.FindTimes(d.commit)
 	if err != nil {
 		return "", err
 	}
-	version, err := d.releaseVersion(d.commit)
+	version, err := options.FindVersion(d.commit)
 	if err != nil {
 		return "", err
 	}
@@ -111,7 +117,7 @@ func (d *doctor) git(context.Context) (evidence string, err error) {
 	if d.commit.Hash != "" {
 		evidence = fmt.Sprintf("commit %.12s, %d changed files", d.commit.Hash, len(d.commit.Dirty))
 	}
-	return fmt.Sprintf("%s, time of the image %s, version %s", evidence, when.image.Format(time.DateTime), or(version, "not known: give --version")), nil
+	return fmt.Sprintf("%s, time of the image %s, version %s", evidence, when.Image.Format(time.DateTime), cmp.Or(version, "not known: give --version")), nil
 }
 
 func (d *doctor) builder(ctx context.Context) (string, error) {
@@ -135,7 +141,7 @@ func (d *doctor) registry(ctx context.Context) (string, error) {
 }
 
 func (d *doctor) secrets(context.Context) (string, error) {
-	values, err := d.app.secrets(d.cfg)
+	values, err := d.sourceOptions(source.Options{Settings: d.cfg}).ReadSecrets()
 	if len(d.cfg.Build.Secrets) == 0 {
 		return "the build needs none", nil
 	}
@@ -148,14 +154,14 @@ func (d *doctor) keys(context.Context) (string, error) {
 	if d.cfg.Sign.Key == "" {
 		return "", skippedError("the configuration has no sign.key")
 	}
-	key, err := d.openKey(d.cfg.Sign)
+	key, err := d.ring.OpenSigningKey()
 	if err != nil {
 		return "", err
 	}
 	evidence := fmt.Sprintf("%s, %s, hint %s", d.cfg.Sign.Key, key.GetKeyAlgorithm(), key.GetHint())
 	if d.cfg.Enclave.Key != "" {
 		evidence += fmt.Sprintf("; of the enclave %s", d.cfg.Enclave.Key)
-		_, err = d.enclaveKey(string(d.cfg.Enclave.Key))
+		_, err = d.ring.EnclaveKey()
 	}
 	return evidence, err
 }
@@ -166,18 +172,18 @@ func (d *doctor) wallet(context.Context) (string, error) {
 	if d.cfg.Wallet.Keystore == "" && !d.cfg.Wallet.AllowRawKey {
 		return "", skippedError("the configuration has no wallet.keystore")
 	}
-	wallet, err := d.openWallet(d.cfg.Wallet)
+	wallet, err := d.ring.OpenWallet()
 	if d.owner = wallet.Address; err == nil {
 		return wallet.Address.Hex(), nil
 	}
-	if owner, ownerErr := d.app.owner(d.cfg.Wallet); ownerErr == nil {
+	if owner, ownerErr := d.ring.Owner(); ownerErr == nil {
 		d.owner = owner
 	}
 	return "", err
 }
 
 func (d *doctor) connect(ctx context.Context) (evidence string, err error) {
-	profile, ok := d.cfg.profile(d.cfg.Chain)
+	profile, ok := d.cfg.Profile(d.cfg.Chain)
 	if !ok {
 		return "", skippedError("the configuration has no chain that is known")
 	}
@@ -196,7 +202,7 @@ func (d *doctor) coins(ctx context.Context) (string, error) {
 		return d.chain.Name + " charges nothing", nil
 	}
 	tag := d.cfg.Image.Tag("0.0.0")
-	app, err := chain.NewApp(d.owner, d.cfg.appName(), tag, tag.Digest("sha256:"+strings.Repeat("f", 64)), measure.Unmeasured(d.cfg.spec()))
+	app, err := chain.NewApp(d.owner, d.cfg.AppName(), tag, tag.Digest("sha256:"+strings.Repeat("f", 64)), measure.Unmeasured(d.cfg.Enclave.Spec()))
 	if err != nil {
 		return "", err
 	}
@@ -212,7 +218,7 @@ func (d *doctor) coins(ctx context.Context) (string, error) {
 }
 
 func (d *doctor) market(ctx context.Context) (string, error) {
-	profile, ok := d.cfg.profile(d.cfg.Chain)
+	profile, ok := d.cfg.Profile(d.cfg.Chain)
 	if !ok || profile.Market == "" {
 		return "", skippedError("the configuration has no chain that is known")
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/measure/sgx"
@@ -16,6 +17,9 @@ import (
 	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
 )
 
 // Exit codes. They tell a script what kind of thing went wrong.
@@ -83,9 +87,11 @@ func rules() []rule {
 			errors.As(err, &u)
 			return u.command + " --help"
 		}},
-		{is[*configError], "E-CONFIG", exitUsage, say("correct the places above; README.md lists every key")},
+		{is[*source.VersionError], "E-USAGE", exitUsage, say("mrelease release --help")},
+		{is[*release.ImageError], "E-USAGE", exitUsage, say("mrelease measure --help")},
+		{is[*settings.Error], "E-CONFIG", exitUsage, say("correct the places above; README.md lists every key")},
 		{is[*existsError], "E-EXISTS", exitUsage, say("complete the files that are there (mrelease check says what they lack), or move them away")},
-		{is[*dirtyError], "E-SOURCE-DIRTY", exitPolicy, say("commit or stash the changes, or name another version with --version")},
+		{is[*source.DirtyError], "E-SOURCE-DIRTY", exitPolicy, say("commit or stash the changes, or name another version with --version")},
 
 		{is[*buildkit.NoBuilderError], "E-BUILDER", exitUsage, func(err error) string {
 			var n *buildkit.NoBuilderError
@@ -131,10 +137,10 @@ func rules() []rule {
 			return "docker login " + l.Registry + " (as a user who may push to the repository)"
 		}},
 		{is[*registry.SilentError], "E-REGISTRY", exitNetwork, say("check the address in image, and the network")},
-		{is[*keyError], "E-SIGN-KEY", exitUsage, say("sign.key must be a cosign key (cosign generate-key-pair) of type ECDSA P-256 or RSA, and " + cosignPassword + " its password")},
+		{is[*keys.Error], "E-SIGN-KEY", exitUsage, say("sign.key must be a cosign key (cosign generate-key-pair) of type ECDSA P-256 or RSA, and " + keys.CosignPassword + " its password")},
 
 		{is[*clockError], "E-CLOCK", exitUsage, say("set the clock: timedatectl set-ntp true")},
-		{is[*chain.WalletError], "E-WALLET", exitUsage, say("set " + walletPassword + " to the password of the keystore file in wallet.keystore")},
+		{is[*chain.WalletError], "E-WALLET", exitUsage, say("set " + keys.WalletPassword + " to the password of the keystore file in wallet.keystore")},
 		{is[*chain.SyntheticError], "E-SYNTHETIC", exitPolicy, say("build on the real base image, or choose a chain with development: true")},
 		{is[*chain.FundsError], "E-FUNDS", exitFunds, say("send the wallet some of the chain's native coin and run again")},
 		{is[*chain.NotPoCoError], "E-CHAIN-HUB", exitChain, say("correct chains.<name>.hub")},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,7 +16,8 @@ import (
 	"github.com/mrelease/mrelease/measure/diff"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/publish/record"
-	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/settings"
 )
 
 func (a *app) explainCommand() *cobra.Command {
@@ -57,7 +59,7 @@ type subject struct {
 }
 
 func (a *app) explainTwo(ctx context.Context, args []string, limit int) error {
-	cfg, err := a.load(purpose{})
+	cfg, err := a.load(settings.Purpose{})
 	if err != nil {
 		return err
 	}
@@ -73,7 +75,7 @@ func (a *app) explainTwo(ctx context.Context, args []string, limit int) error {
 		answer.Record = recordFields(*x.record, *y.record)
 	}
 	if x.image != nil && y.image != nil {
-		report, err := diff.Compare(ctx, x.image, y.image, cfg.random())
+		report, err := diff.Compare(ctx, x.image, y.image, release.Random(cfg.Enclave))
 		if err != nil {
 			return err
 		}
@@ -89,7 +91,7 @@ func (a *app) printExplained(answer explainAnswer, limit int) error {
 	}
 	out := a.lines()
 	for _, f := range answer.Record {
-		out.note("%s: %s -> %s", f.Name, or(f.A, "none"), or(f.B, "none"))
+		out.note("%s: %s -> %s", f.Name, cmp.Or(f.A, "none"), cmp.Or(f.B, "none"))
 	}
 	for _, c := range answer.Changes {
 		out.note("%s", c)
@@ -104,9 +106,9 @@ func (a *app) printExplained(answer explainAnswer, limit int) error {
 }
 
 // openSubject reads what a file, a folder or a reference names.
-func openSubject(ctx context.Context, cfg config, where string) (s subject, err error) {
+func openSubject(ctx context.Context, cfg settings.Settings, where string) (s subject, err error) {
 	if !isFile(where) {
-		if s.image, err = openImage(ctx, where); err != nil {
+		if s.image, err = release.OpenImage(ctx, where); err != nil {
 			return s, err
 		}
 		return s, s.describe(ctx, cfg)
@@ -142,13 +144,13 @@ func documentSchema(file string) (string, error) {
 	return head.Schema, nil
 }
 
-func openRecorded(ctx context.Context, cfg config, path string) (s subject, err error) {
+func openRecorded(ctx context.Context, cfg settings.Settings, path string) (s subject, err error) {
 	rec, err := record.ReadFile(path)
 	if err != nil {
 		return s, err
 	}
 	s.record = &rec
-	if s.image, _, err = pullRecorded(ctx, rec); err != nil {
+	if s.image, _, err = release.OpenRecorded(ctx, rec); err != nil {
 		return s, err
 	}
 	if err := s.describe(ctx, cfg); err != nil {
@@ -160,8 +162,8 @@ func openRecorded(ctx context.Context, cfg config, path string) (s subject, err 
 
 // describe makes the lock of the image. What only a configuration knows stays
 // open, and of the measurement that is known which the image states.
-func (s *subject) describe(ctx context.Context, cfg config) error {
-	facts, err := imageFacts(s.image)
+func (s *subject) describe(ctx context.Context, cfg settings.Settings) error {
+	facts, err := release.ImageFacts(s.image)
 	if err != nil {
 		return err
 	}
@@ -169,12 +171,10 @@ func (s *subject) describe(ctx context.Context, cfg config) error {
 		return err
 	}
 	s.lock.Partial = true
-	manifest, err := s.image.Manifest()
-	if err != nil {
-		return fmt.Errorf("reading manifest: %w", err)
+	spec := cfg.Enclave.Spec()
+	if spec.Claim, err = release.Claim(s.image); err != nil {
+		return err
 	}
-	spec := cfg.spec()
-	spec.Claim = manifest.Annotations[registry.FingerprintAnnotation]
 	if stated, known, err := measure.Stated(ctx, s.image, spec); err == nil && known && stated.Format != measure.None {
 		s.lock.MRENCLAVE = &stated.MRENCLAVE
 	}

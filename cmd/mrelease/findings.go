@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
 )
 
 // finding is something that a release takes and that is likely to be a mistake.
@@ -21,27 +23,27 @@ type finding struct {
 // source looks at what the image is built from. Which times a release takes is
 // git's affair.
 func (i *inspection) source() string {
-	if i.refused("build.context") || i.refused("build.dockerfile") {
+	if i.Refused("build.context") || i.Refused("build.dockerfile") {
 		return ""
 	}
-	src := i.cfg.source()
+	src := source.Build(i.Settings)
 	for _, err := range split(src.Validate()) {
-		i.complain("build", "%v", err)
+		i.Complain("build", "%v", err)
 	}
 	found, err := src.Lint()
 	var parse *buildkit.BuildError
 	if errors.As(err, &parse) {
-		i.problems = append(i.problems, problem{Where: at(src.Dockerfile, parse.Line), Text: parse.Err.Error()})
+		i.Problems = append(i.Problems, settings.Problem{Where: at(src.Dockerfile, parse.Line), Text: parse.Err.Error()})
 	} else if err != nil {
-		i.complain("build.dockerfile", "%v", err)
+		i.Complain("build.dockerfile", "%v", err)
 	}
 	for _, f := range found {
 		i.findings = append(i.findings, finding{at(src.Dockerfile, f.Line), f.Code, f.Text, f.Cure})
 	}
 	i.context(src)
 	i.bytecode(src)
-	if e := i.cfg.Enclave; e.Seal == buildkit.SealBinaryFS && e.Dlopen == 2 && e.Key != "" {
-		i.findings = append(i.findings, finding{i.places["enclave.dlopen"], "AnyLibrary", "the production enclave may load any library at run time: no measurement covers them", "set enclave.dlopen to 1"})
+	if e := i.Settings.Enclave; e.Seal == buildkit.SealBinaryFS && e.Dlopen == 2 && e.Key != "" {
+		i.findings = append(i.findings, finding{i.Place("enclave.dlopen"), "AnyLibrary", "the production enclave may load any library at run time: no measurement covers them", "set enclave.dlopen to 1"})
 	}
 	return src.Dockerfile
 }
@@ -60,7 +62,7 @@ func (i *inspection) bytecode(src buildkit.Source) {
 		return fs.SkipAll
 	})
 	if err != nil {
-		i.complain("build.context", "%v", err)
+		i.Complain("build.context", "%v", err)
 	}
 }
 
@@ -74,16 +76,16 @@ func (i *inspection) context(src buildkit.Source) {
 	for _, f := range []struct{ path, code, text string }{
 		{git, "ContextGit", "the build context holds .git, which is another one in each clone: the same commit has other inputs there"},
 		{filepath.Join("dist", "image"), "ContextOutput", "the build context holds what a release writes: the next one has other inputs"},
-		{string(i.cfg.Record), "ContextOutput", "the build context holds what a release writes: the next one has other inputs"},
-		{string(i.cfg.Sign.Key), "ContextKey", "the build context holds the signing key"},
-		{string(i.cfg.Enclave.Key), "ContextKey", "the build context holds the key that signs the enclave"},
-		{string(i.cfg.Wallet.Keystore), "ContextKey", "the build context holds the wallet"},
+		{string(i.Settings.Record), "ContextOutput", "the build context holds what a release writes: the next one has other inputs"},
+		{string(i.Settings.Sign.Key), "ContextKey", "the build context holds the signing key"},
+		{string(i.Settings.Enclave.Key), "ContextKey", "the build context holds the key that signs the enclave"},
+		{string(i.Settings.Wallet.Keystore), "ContextKey", "the build context holds the wallet"},
 	} {
 		if f.path == "" || strings.Contains(f.path, "://") {
 			continue
 		}
 		if sent, err := src.Sends(f.path); err != nil {
-			i.complain("build.context", "%v", err)
+			i.Complain("build.context", "%v", err)
 		} else if sent {
 			i.findings = append(i.findings, finding{f.path, f.code, f.text, "name it in " + filepath.Join(src.Context, ".dockerignore")})
 		}

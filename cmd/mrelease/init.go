@@ -1,7 +1,6 @@
 package main
 
 import (
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,11 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/examples"
 	"github.com/mrelease/mrelease/iexeccli"
+	"github.com/mrelease/mrelease/settings"
 )
-
-//go:embed templates
-var templates embed.FS
 
 // The files that init writes.
 const (
@@ -81,30 +79,35 @@ func (a *app) init(dir string) error {
 	}
 	project, err := iexeccli.Read(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &configError{[]problem{{Where: filepath.Join(dir, iexeccli.File), Text: err.Error()}}}
+		return &settings.Error{Problems: []settings.Problem{{Where: filepath.Join(dir, iexeccli.File), Text: err.Error()}}}
 	}
 	answer := initAnswer{Schema: "mrelease.init/v1", Kept: kept, Took: notes(project.Took), Left: notes(project.Left)}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("making folder: %w", err)
 	}
 	for _, name := range []string{configFile, dockerfileFile, ignoreFile} {
-		template, ok := files[name]
+		text, ok := files[name]
 		if !ok {
 			continue
 		}
-		if err := writeNew(filepath.Join(dir, name), template, project); err != nil {
+		path := filepath.Join(dir, name)
+		if err := writeNew(path, text(project)); err != nil {
 			return err
 		}
-		answer.Written = append(answer.Written, filepath.Join(dir, name))
+		answer.Written = append(answer.Written, path)
 	}
 	return a.answerInit(answer)
 }
 
-// filesToWrite maps the names of the files that are not there to their
-// templates. The .dockerignore belongs to our Dockerfile: it would hide from
-// another one what that copies.
-func filesToWrite(dir string) (files map[string]string, kept []string) {
-	files = map[string]string{configFile: "mrelease.yaml", dockerfileFile: "Dockerfile", ignoreFile: "dockerignore"}
+// filesToWrite maps the names of the files that are not there to their texts. The
+// .dockerignore belongs to our Dockerfile: it would hide from another one what that
+// copies.
+func filesToWrite(dir string) (files map[string]func(iexeccli.Project) string, kept []string) {
+	files = map[string]func(iexeccli.Project) string{
+		configFile:     settings.Template,
+		dockerfileFile: func(iexeccli.Project) string { return examples.Dockerfile() },
+		ignoreFile:     func(iexeccli.Project) string { return examples.Dockerignore() },
+	}
 	for _, name := range []string{configFile, dockerfileFile, ignoreFile} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
 			delete(files, name)
@@ -117,17 +120,13 @@ func filesToWrite(dir string) (files map[string]string, kept []string) {
 	return files, kept
 }
 
-// writeNew fills a template in and writes it to a file that must not be there.
-func writeNew(path, template string, project iexeccli.Project) error {
-	text, err := templates.ReadFile("templates/" + template)
-	if err != nil {
-		return fmt.Errorf("reading template: %w", err)
-	}
+// writeNew writes a file that must not be there.
+func writeNew(path, text string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	_, err = f.WriteString(fill(string(text), project))
+	_, err = f.WriteString(text)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/mrelease/mrelease/ci"
 )
 
 func main() {
@@ -25,7 +27,7 @@ func main() {
 
 // run is the program: it returns the exit code.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	a := &app{getenv: getenv, stdout: stdout, story: story{w: stderr, color: isTerminal(stderr) && getenv("NO_COLOR") == "", ci: newReporter(getenv, stderr)}}
+	a := &app{getenv: getenv, stdout: stdout, story: story{w: stderr, color: isTerminal(stderr) && getenv("NO_COLOR") == "", ci: ci.New(getenv, stderr)}}
 	root := a.command()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -36,7 +38,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	f := explain(err)
 	f.write(a.story)
-	a.story.ci.failed(f)
+	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy))
 	if a.json && !is[toldError](err) {
 		if err := printJSON(stdout, f); err != nil {
 			a.story.note("printing the error: %v", err)

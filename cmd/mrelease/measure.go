@@ -2,24 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/spf13/cobra"
 
-	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
-	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
 )
-
-// *buildkit.Builder runs images for package measure; neither knows the other.
-var _ measure.Runner = (*buildkit.Builder)(nil)
 
 func (a *app) measureCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -58,34 +53,25 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 	if len(args) > 0 && isFile(args[0]) {
 		return a.measureFile(ctx, args[0])
 	}
-	cfg, err := a.load(purpose{Build: len(args) == 0})
+	cfg, err := a.load(settings.Purpose{Build: len(args) == 0})
 	if err != nil {
 		return err
 	}
-	builder, err := a.openBuilder(ctx)
-	if err != nil {
-		return err
-	}
-	defer a.closeBuilder(builder)
-	spec := cfg.spec()
-	image, err := a.imageToMeasure(ctx, builder, cfg, &spec, args)
-	if err != nil {
-		return err
-	}
-	enclave, err := a.measureImage(ctx, builder, image, spec)
+	m, err := a.measured(ctx, cfg, args)
 	if err != nil {
 		return err
 	}
 	if len(args) == 0 {
-		if err := a.checkMeasured(ctx, cfg, image, enclave); err != nil {
+		if err := a.checkMeasured(ctx, cfg, m); err != nil {
 			return err
 		}
 	}
+	enclave := m.enclave
 	if !a.json {
 		_, err = fmt.Fprintln(a.stdout, enclave.Value)
 		return err
 	}
-	digest, err := image.Digest()
+	digest, err := m.image.Digest()
 	if err != nil {
 		return fmt.Errorf("reading digest: %w", err)
 	}
@@ -94,85 +80,53 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 	})
 }
 
+// measured is an image with its measurement.
+type measured struct {
+	image   v1.Image
+	spec    measure.Spec
+	enclave measure.Enclave
+}
+
+// measured builds the source, or opens the image that is named, and measures it.
+func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string) (m measured, err error) {
+	builder, err := a.openBuilder(ctx)
+	if err != nil {
+		return m, err
+	}
+	defer a.closeBuilder(builder)
+	maker := a.maker(builder, cfg)
+	m.spec = cfg.Enclave.Spec()
+	if len(args) == 0 {
+		src, err := a.readSource(source.Options{Settings: cfg})
+		if err != nil {
+			return m, err
+		}
+		made, err := maker.Make(ctx, src, filepath.Join("dist", "image"))
+		if err != nil {
+			return m, err
+		}
+		m.image, m.spec.Log = made.Image, made.Log
+	} else if m.image, err = release.OpenImage(ctx, args[0]); err != nil {
+		return m, err
+	} else if m.spec.Claim, err = release.Claim(m.image); err != nil {
+		return m, err
+	}
+	m.enclave, err = maker.Measure(ctx, m.image, m.spec)
+	return m, err
+}
+
+// checkMeasured compares a measurement that is no release with the lock: the
+// inputs are looked at when the measurement is another one.
+func (a *app) checkMeasured(ctx context.Context, cfg settings.Settings, m measured) error {
+	accepted, err := release.ReadLock(a.lockPath())
+	if err != nil || accepted == nil || accepted.MRENCLAVE == nil || *accepted.MRENCLAVE == m.enclave.MRENCLAVE {
+		return err
+	}
+	d := release.Drift{Path: a.lockPath(), Accepted: *accepted, Settings: cfg}
+	return d.Check(ctx, a.story, m.image, record.NewEnclave(m.enclave, cfg.Enclave.Spec()))
+}
+
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
-}
-
-// imageToMeasure opens the image that is named, or builds the source.
-func (a *app) imageToMeasure(ctx context.Context, b *buildkit.Builder, cfg config, spec *measure.Spec, args []string) (v1.Image, error) {
-	if len(args) == 0 {
-		src, err := a.readSource(cfg)
-		if err != nil {
-			return nil, err
-		}
-		made, err := a.makeImage(ctx, b, src, cfg, filepath.Join("dist", "image"))
-		spec.Log = made.Log
-		return made.Image, err
-	}
-	image, err := openImage(ctx, args[0])
-	if err != nil {
-		return nil, err
-	}
-	manifest, err := image.Manifest()
-	if err != nil {
-		return nil, fmt.Errorf("reading manifest: %w", err)
-	}
-	spec.Claim = manifest.Annotations[registry.FingerprintAnnotation]
-	return image, nil
-}
-
-// openImage opens an OCI layout with one image, or a reference in a registry.
-func openImage(ctx context.Context, where string) (v1.Image, error) {
-	if info, err := os.Stat(where); err == nil && info.IsDir() {
-		return openLayout(where)
-	}
-	ref, err := name.ParseReference(where)
-	if err != nil {
-		return nil, &usageError{fmt.Errorf("%q is neither a folder nor an image reference", where), "mrelease measure"}
-	}
-	client := registry.Client{Keychain: authn.DefaultKeychain}
-	if tag, ok := ref.(name.Tag); ok {
-		digest, err := client.Resolve(ctx, tag)
-		if err != nil {
-			return nil, err
-		}
-		return client.Pull(ctx, digest)
-	}
-	return client.Pull(ctx, ref.(name.Digest))
-}
-
-func openLayout(dir string) (v1.Image, error) {
-	path, err := layout.FromPath(dir)
-	if err != nil {
-		return nil, &usageError{fmt.Errorf("%s is no OCI layout", dir), "mrelease measure"}
-	}
-	index, err := path.ImageIndex()
-	if err != nil {
-		return nil, fmt.Errorf("reading OCI layout: %w", err)
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, fmt.Errorf("reading OCI layout: %w", err)
-	}
-	if len(manifest.Manifests) != 1 {
-		return nil, &usageError{errors.New("the OCI layout must hold exactly one image"), "mrelease measure"}
-	}
-	return path.Image(manifest.Manifests[0].Digest)
-}
-
-// measureImage measures an image, and says of a synthetic value that it is one.
-func (a *app) measureImage(ctx context.Context, b *buildkit.Builder, image v1.Image, spec measure.Spec) (enclave measure.Enclave, err error) {
-	err = a.story.step("measure", func() (string, error) {
-		enclave, err = measure.Image(ctx, b, image, spec)
-		if err != nil || spec.Format == measure.None {
-			return "the image's digest is the measurement", err
-		}
-		evidence := fmt.Sprintf("MRENCLAVE %s, %d sources agree", enclave.MRENCLAVE, len(enclave.Readings))
-		if enclave.IsSynthetic() {
-			evidence += " (SYNTHETIC: made by a stand-in toolchain)"
-		}
-		return evidence, nil
-	})
-	return enclave, err
 }

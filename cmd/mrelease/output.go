@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/release"
 )
 
 // What is printed where: standard output carries the answer and nothing else (a
@@ -21,23 +23,36 @@ import (
 type story struct {
 	w     io.Writer
 	color bool
-	ci    reporter
+	ci    ci.Reporter
 }
 
 // step runs a part of a command and tells how it ended. Its work returns the
 // evidence: a digest, an address, what was found.
 func (s story) step(name string, work func() (evidence string, err error)) error {
-	start := time.Now()
-	end := s.ci.group(name)
+	ended := s.Step(name)
 	evidence, err := work()
-	end()
-	mark, color := "✓", green
-	if err != nil {
-		mark, color, evidence = "✗", red, "failed"
-	}
-	fmt.Fprintf(s.w, "%s %-12s %7s  %s\n", s.paint(color, mark), name, since(start), evidence)
+	ended(evidence, err)
 	return err
 }
+
+// Step implements release.Teller.
+func (s story) Step(name string) (ended func(evidence string, err error)) {
+	start, end := time.Now(), s.ci.Group(name)
+	return func(evidence string, err error) {
+		end()
+		mark, color := "✓", green
+		if err != nil {
+			mark, color, evidence = "✗", red, "failed"
+		}
+		fmt.Fprintf(s.w, "%s %-12s %7s  %s\n", s.paint(color, mark), name, since(start), evidence)
+	}
+}
+
+// Found implements release.Teller; a plan has lines of its own.
+func (s story) Found(f release.Finding) { s.note("%s %s", f.Name, f.Evidence) }
+
+// Note implements release.Teller.
+func (s story) Note(text string) { s.note("%s", text) }
 
 // note tells something beside the steps.
 func (s story) note(format string, args ...any) { fmt.Fprintf(s.w, format+"\n", args...) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,9 @@ import (
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
 )
 
 func (a *app) reproduceCommand() *cobra.Command {
@@ -49,8 +53,8 @@ type reproducer struct {
 	against string
 	limit   int // of the lines for each layer
 
-	cfg    config
-	source source
+	cfg    settings.Settings
+	source source.Source
 	work   string
 }
 
@@ -63,13 +67,13 @@ type built struct {
 }
 
 func (r reproducer) run(ctx context.Context) (err error) {
-	if r.cfg, err = r.load(purpose{Build: true}); err != nil {
+	if r.cfg, err = r.load(settings.Purpose{Build: true}); err != nil {
 		return err
 	}
 	if err := r.check(); err != nil {
 		return err
 	}
-	if r.source, err = r.readSource(r.cfg); err != nil {
+	if r.source, err = r.readSource(source.Options{Settings: r.cfg}); err != nil {
 		return err
 	}
 	opts, err := r.builderOptions()
@@ -162,7 +166,7 @@ func sameImage(a, b v1.Image) bool {
 
 // rebuildAgainst builds once and measures the published image beside it.
 func (r reproducer) rebuildAgainst(ctx context.Context) (a, b built, err error) {
-	published, err := openImage(ctx, r.against)
+	published, err := release.OpenImage(ctx, r.against)
 	if err != nil {
 		return a, b, err
 	}
@@ -192,11 +196,11 @@ func (r reproducer) rebuild(ctx context.Context, plan rebuild, measured measurer
 		return out, err
 	}
 	defer r.closeBuilder(builder)
-	m, err := r.makeImage(ctx, builder, src, r.cfg, filepath.Join(dir, "image"))
+	m, err := r.maker(builder, r.cfg).Make(ctx, src, filepath.Join(dir, "image"))
 	if err != nil {
 		return out, err
 	}
-	spec := r.cfg.spec()
+	spec := r.cfg.Enclave.Spec()
 	spec.Log = m.Log
 	return measured(ctx, builder, m.Image, spec)
 }
@@ -208,7 +212,7 @@ func (r reproducer) openCold(ctx context.Context, state string) (*buildkit.Build
 	if err != nil {
 		return nil, err
 	}
-	opts.State, opts.Builder = state, or(opts.Builder, buildkit.Embedded)
+	opts.State, opts.Builder = state, cmp.Or(opts.Builder, buildkit.Embedded)
 	opts.Exclusive = false // there are two, one after the other
 	return buildkit.Open(ctx, opts)
 }
@@ -225,28 +229,28 @@ func (r reproducer) published(ctx context.Context, b *buildkit.Builder, image v1
 			r.story.note("the published image was made from other inputs (%s) than these (%s): check out its commit and give its --version", theirs, ours)
 		}
 	}
-	spec := r.cfg.spec()
+	spec := r.cfg.Enclave.Spec()
 	spec.Claim = manifest.Annotations[registry.FingerprintAnnotation]
 	return r.measured(ctx, b, image, spec)
 }
 
 func (r reproducer) measured(ctx context.Context, b *buildkit.Builder, image v1.Image, spec measure.Spec) (built, error) {
-	enclave, err := r.measureImage(ctx, b, image, spec)
+	enclave, err := r.maker(b, r.cfg).Measure(ctx, image, spec)
 	if err != nil {
 		return built{}, err
 	}
-	facts, err := imageFacts(image)
+	facts, err := release.ImageFacts(image)
 	return built{image, facts.Unsealed, enclave.MRENCLAVE, enclave.Value}, err
 }
 
 // noteAccepted says whether the measurement is the accepted one.
 func (r reproducer) noteAccepted(b built) error {
-	accepted, err := r.readLock()
+	accepted, err := release.ReadLock(r.lockPath())
 	if err != nil {
 		return err
 	}
 	if accepted == nil {
-		r.story.note("%s", noLock)
+		r.story.note("%s", release.NoLock)
 		return nil
 	}
 	if accepted.MRENCLAVE != nil && *accepted.MRENCLAVE != b.mrenclave {

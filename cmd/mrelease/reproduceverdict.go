@@ -8,6 +8,7 @@ import (
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/diff"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/release"
 )
 
 // reproduceAnswer is the answer of mrelease reproduce --json.
@@ -29,7 +30,7 @@ type verdict struct {
 
 // judge compares and prints. Its error is an *irreproducibleError.
 func (r reproducer) judge(ctx context.Context, a, b built) error {
-	report, err := diff.Compare(ctx, a.image, b.image, r.cfg.random())
+	report, err := diff.Compare(ctx, a.image, b.image, release.Random(r.cfg.Enclave))
 	if err != nil {
 		return err
 	}
@@ -51,14 +52,6 @@ func (r reproducer) judge(ctx context.Context, a, b built) error {
 		failed = toldError{failed}
 	}
 	return failed
-}
-
-// random says which differences the configured seal makes by design.
-func (c config) random() diff.Options {
-	if c.Enclave.Format != measure.Legacy {
-		return diff.Options{}
-	}
-	return diff.Options{Files: append(measure.SealFiles(), c.Enclave.File), Annotations: []string{registry.FingerprintAnnotation}}
 }
 
 // verdicts lists the parts in the order in which they matter.

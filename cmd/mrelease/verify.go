@@ -9,11 +9,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/settings"
 )
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -66,7 +68,7 @@ func (e *unverifiedError) Error() string {
 func (e *unverifiedError) Unwrap() error { return e.err }
 
 func (a *app) runVerify(ctx context.Context, path, key string) error {
-	cfg, err := a.load(purpose{})
+	cfg, err := a.load(settings.Purpose{})
 	if err != nil {
 		return err
 	}
@@ -97,7 +99,7 @@ func pinKey(rec *record.Record, file string) error {
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return &keyError{file, err}
+		return &keys.Error{Where: file, Err: err}
 	}
 	rec.Image.PublicKey = string(pem)
 	return nil
@@ -105,10 +107,10 @@ func pinKey(rec *record.Record, file string) error {
 
 // openWorld connects to the record's chain. The profile is chosen by name, and
 // must be for the hub that the record names.
-func (a *app) openWorld(ctx context.Context, cfg config, rec record.Record) (record.World, error) {
-	profile, ok := cfg.profile(rec.App.Chain)
+func (a *app) openWorld(ctx context.Context, cfg settings.Settings, rec record.Record) (record.World, error) {
+	profile, ok := cfg.Profile(rec.App.Chain)
 	if !ok {
-		return record.World{}, &configError{[]problem{{"chains", rec.App.Chain, "the record's chain is not built in: the configuration must describe it"}}}
+		return record.World{}, &settings.Error{Problems: []settings.Problem{{Where: "chains", Key: rec.App.Chain, Text: "the record's chain is not built in: the configuration must describe it"}}}
 	}
 	if want := (poco.Domain{ChainID: profile.ID, Hub: profile.Hub}); rec.Domain() != want {
 		return record.World{}, &chain.WrongChainError{What: "hub in the record", Got: fmt.Sprint(rec.Domain()), Want: fmt.Sprint(want), URL: profile.Name}

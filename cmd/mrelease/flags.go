@@ -1,0 +1,93 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/spf13/cobra"
+
+	"github.com/mrelease/mrelease/keys"
+	"github.com/mrelease/mrelease/measure/lock"
+	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
+)
+
+// buildFlags are the flags of the commands that build.
+type buildFlags struct {
+	context, image, chain string
+	builder, state        string
+	version               string
+	epoch                 int64
+	progress              string
+	noCache               bool
+}
+
+func (a *app) addBuildFlags(c *cobra.Command) {
+	a.configFlag(c)
+	f := c.Flags()
+	f.StringVar(&a.build.context, "context", "", "folder to build (overrides build.context)")
+	f.StringVar(&a.build.version, "version", "", "version of the release (default: the git tag at HEAD)")
+	f.Int64Var(&a.build.epoch, "source-date-epoch", 0, "seconds since 1970 that the image and its files carry (default: $SOURCE_DATE_EPOCH, else the commit's time for the image, and for all files one time that never changes)")
+	f.BoolVar(&a.build.noCache, "no-cache", false, "build every step anew")
+	a.addBuilderFlags(c)
+}
+
+// targetFlags say what is released to where.
+func (a *app) targetFlags(c *cobra.Command) {
+	c.Flags().StringVar(&a.build.image, "image", "", "repository to push to (overrides image)")
+	c.Flags().StringVar(&a.build.chain, "chain", "", "chain to register on (overrides chain)")
+}
+
+func (a *app) addBuilderFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&a.build.builder, "builder", a.getenv("MRELEASE_BUILDER"), "embedded, docker, or the address of a buildkitd (default: $BUILDKIT_HOST, else embedded, else docker)")
+	f.StringVar(&a.build.state, "state", a.getenv("MRELEASE_STATE"), "folder of the embedded builder's cache (default: mrelease in the user's cache folder)")
+	f.StringVar(&a.build.progress, "progress", "auto", "show the build as: auto, plain, tty, quiet")
+}
+
+// sources are what the configuration is read from.
+func (a *app) sources() settings.Sources {
+	set := map[string]string{}
+	for key, value := range map[string]string{"build.context": a.build.context, "image": a.build.image, "chain": a.build.chain} {
+		if value != "" {
+			set[key] = value
+		}
+	}
+	return settings.Sources{Files: a.configFiles(), Getenv: a.getenv, Flags: set}
+}
+
+func (a *app) load(need settings.Purpose) (settings.Settings, error) {
+	return settings.Load(a.sources(), need)
+}
+
+// sourceOptions adds what the flags say.
+func (a *app) sourceOptions(o source.Options) source.Options {
+	o.Getenv, o.Mask = a.getenv, a.story.ci.Mask
+	o.Version, o.Epoch, o.NoCache = a.build.version, a.build.epoch, a.build.noCache
+	o.Lock, o.Keychain = a.lockPath(), authn.DefaultKeychain
+	return o
+}
+
+// readSource reads the source, after the lock: one that is broken is found before
+// the build rather than after it.
+func (a *app) readSource(o source.Options) (source.Source, error) {
+	if _, err := release.ReadLock(a.lockPath()); err != nil {
+		return source.Source{}, err
+	}
+	return source.Read(a.sourceOptions(o))
+}
+
+// ring holds the keys that settings name.
+func (a *app) ring(s settings.Settings) keys.Ring {
+	return keys.Ring{Sign: s.Sign, Wallet: s.Wallet, Enclave: s.Enclave.Key, Getenv: a.getenv, Mask: a.story.ci.Mask}
+}
+
+// lockPath is where the lock is: beside the first configuration file.
+func (a *app) lockPath() string {
+	dir := "."
+	if files := a.configFiles(); len(files) > 0 {
+		dir = filepath.Dir(files[0])
+	}
+	return filepath.Join(dir, lock.Name)
+}

@@ -1,0 +1,92 @@
+// Package keys finds and opens what a release signs with: the key of the image, the
+// wallet of the app's owner, and the key of the enclave. Secrets come from the
+// environment only, through a function of the caller's, and are masked before
+// they are used.
+package keys
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/mrelease/mrelease/measure/sgx"
+	"github.com/mrelease/mrelease/settings"
+)
+
+// The environment variables that hold secrets.
+const (
+	WalletPassword = "MRELEASE_WALLET_PASSWORD"
+	WalletKey      = "MRELEASE_WALLET_KEY"
+	CosignPassword = "COSIGN_PASSWORD" // cosign's own name
+)
+
+// Ring is the keys that settings name.
+type Ring struct {
+	Sign    settings.Sign
+	Wallet  settings.Wallet
+	Enclave settings.Path // of the production key; empty for none
+
+	Getenv func(variable string) string
+	// Mask, unless it is nil, is called with each secret before it is used.
+	Mask func(secret string)
+}
+
+// secret reads a secret from the environment and has it masked.
+func (r Ring) secret(variable string) string {
+	value := r.Getenv(variable)
+	if value != "" && r.Mask != nil {
+		r.Mask(value)
+	}
+	return value
+}
+
+// Error says why a key cannot be used.
+type Error struct {
+	Where string // file, or env://VARIABLE
+	Err   error
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Evidence returns where the key is.
+func (e *Error) Evidence() [][2]string {
+	return [][2]string{{"where", e.Where}, {"problem", e.Err.Error()}}
+}
+
+// read returns a file's content, or a variable's for env://VARIABLE.
+func (r Ring) read(where string) ([]byte, error) {
+	if variable, ok := strings.CutPrefix(where, "env://"); ok {
+		if value := r.secret(variable); value != "" {
+			return []byte(value), nil
+		}
+		return nil, &Error{where, errors.New(variable + " is not set")}
+	}
+	content, err := os.ReadFile(where)
+	if err != nil {
+		return nil, &Error{where, errors.New(settings.Reason(err))}
+	}
+	return content, nil
+}
+
+// EnclaveKey reads the key that signs the enclave, in PEM, and makes sure that the
+// toolchain can sign with it. It is nil when the settings name none. Its error is an
+// [*Error] or a [*sgx.KeyError].
+func (r Ring) EnclaveKey() ([]byte, error) {
+	where := string(r.Enclave)
+	if where == "" {
+		return nil, nil
+	}
+	pem, err := r.read(where)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := sgx.LoadKey(pem); err != nil {
+		return nil, fmt.Errorf("reading enclave key %s: %w", where, err)
+	}
+	return pem, nil
+}

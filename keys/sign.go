@@ -1,0 +1,97 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/settings"
+)
+
+// OpenSigningKey decrypts the cosign key: a file, or env://NAME. Its error is an
+// [*Error].
+func (r Ring) OpenSigningKey() (*registry.Key, error) {
+	l, _, err := r.lockedKey()
+	if err != nil {
+		return nil, err
+	}
+	return l.unlock()
+}
+
+// Checker returns the signing key for who looks at what it signed: without the
+// password where its public half is a file.
+func (r Ring) Checker() (*registry.Key, error) {
+	l, public, err := r.lockedKey()
+	if err != nil {
+		return nil, err
+	}
+	if public == nil {
+		return l.unlock()
+	}
+	return public.Pair(l.unlock), nil
+}
+
+// lockedKey finds the key and, where cosign.pub is beside it, its public half,
+// which must be that.
+func (r Ring) lockedKey() (l locked[*registry.Key], public *registry.PublicKey, err error) {
+	pem, err := r.ReadSigningKey()
+	if err != nil {
+		return l, nil, err
+	}
+	path, public, err := r.readPublicKey()
+	if err != nil {
+		return l, nil, err
+	}
+	password, where := r.secret(CosignPassword), string(r.Sign.Key)
+	l.memory = registry.KeyMemory(pem)
+	l.open = func() (*registry.Key, error) {
+		key, err := registry.LoadKey(pem, []byte(password))
+		switch {
+		case err != nil && password == "": // which may be right: cosign takes no password for one
+			return nil, &Error{where, errors.New(CosignPassword + " is not set")}
+		case err != nil:
+			return nil, &Error{where, err}
+		case public != nil && !public.Equal(key.PublicKey):
+			return nil, &Error{path, fmt.Errorf("it is not the public half of %s", where)}
+		}
+		return key, nil
+	}
+	return l, public, nil
+}
+
+// readPublicKey reads what cosign generate-key-pair writes beside the key:
+// cosign.pub beside cosign.key. The key is nil when there is no such file.
+func (r Ring) readPublicKey() (path string, key *registry.PublicKey, err error) {
+	stem, found := strings.CutSuffix(string(r.Sign.Key), ".key")
+	if !found || strings.HasPrefix(stem, "env://") {
+		return "", nil, nil
+	}
+	path = stem + ".pub"
+	pem, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil, nil
+	}
+	if err != nil {
+		return "", nil, &Error{path, errors.New(settings.Reason(err))}
+	}
+	public, err := registry.ParsePublicKey(string(pem))
+	if err != nil {
+		return "", nil, &Error{path, err}
+	}
+	return path, &public, nil
+}
+
+// ReadSigningKey returns the cosign key as it is written, encrypted.
+func (r Ring) ReadSigningKey() (pem []byte, err error) {
+	where := string(r.Sign.Key)
+	if pem, err = r.read(where); err != nil {
+		return nil, err
+	}
+	if !registry.IsKey(pem) {
+		return nil, &Error{where, errors.New("it is no key as cosign writes it")}
+	}
+	return pem, nil
+}

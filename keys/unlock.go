@@ -1,0 +1,106 @@
+package keys
+
+import (
+	"runtime"
+	"runtime/debug"
+	"sync"
+
+	"github.com/ethereum/go-ethereum/common"
+	"golang.org/x/sys/unix"
+
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+// Opening is the opening of the signing key and the wallet, under way.
+type Opening struct {
+	ring   Ring
+	wallet func() (chain.Wallet, error)
+	key    func() (*registry.Key, error)
+	public *registry.PublicKey // of key; nil when only opening it tells
+}
+
+// Open begins to open both: passwords are slow to check, on purpose. What can be
+// seen without that is an error at once.
+func (r Ring) Open() (*Opening, error) {
+	key, public, err := r.lockedKey()
+	if err != nil {
+		return nil, err
+	}
+	wallet, err := r.lockedWallet()
+	if err != nil {
+		return nil, err
+	}
+	o := &Opening{ring: r, wallet: sync.OnceValues(wallet.unlock), public: public}
+	o.key = sync.OnceValues(func() (*registry.Key, error) {
+		_, _ = o.wallet() // one after the other: the second takes the memory of the first
+		return key.unlock()
+	})
+	go o.wallet()
+	return o, nil
+}
+
+// Owner is that of [Ring].
+func (o *Opening) Owner() (common.Address, error) { return o.ring.Owner() }
+
+// EnclaveKey is that of [Ring].
+func (o *Opening) EnclaveKey() ([]byte, error) { return o.ring.EnclaveKey() }
+
+// OpenWallet waits until the wallet is open.
+func (o *Opening) OpenWallet() (chain.Wallet, error) { return o.wallet() }
+
+// OpenSigningKey waits until the signing key is open.
+func (o *Opening) OpenSigningKey() (*registry.Key, error) { return o.key() }
+
+// Checker returns the signing key for looking at what it signed. Where its public
+// half is a file it is opened later, when something has to be signed.
+func (o *Opening) Checker() (*registry.Key, error) {
+	if o.public == nil {
+		return o.key()
+	}
+	return o.public.Pair(o.key), nil
+}
+
+// locked is a key whose password was not checked yet.
+type locked[K any] struct {
+	memory int64 // bytes that open takes
+	open   func() (K, error)
+}
+
+// unlock checks the password. What it takes of memory is kept from adding to the
+// garbage of what runs beside it, and is then there for the rest of the program.
+func (l locked[K]) unlock() (K, error) {
+	if l.memory < hugePage {
+		return l.open()
+	}
+	limit := debug.SetMemoryLimit(-1)
+	debug.SetMemoryLimit(min(limit, max(l.memory, usualMemory)+memoryBeside))
+	defer debug.SetMemoryLimit(limit)
+	defer runtime.GC()
+	reserve(min(l.memory, mostMemory))
+	return l.open()
+}
+
+const (
+	usualMemory  = 128 << 20 // of a wallet that iExec's command line made
+	mostMemory   = 1 << 30   // a file may state anything
+	memoryBeside = 20 << 20  // for a build, before it writes the image
+	hugePage     = 2 << 20   // on machines that have enclaves
+)
+
+// reserve makes it likely that the next allocation of so many bytes gets huge
+// pages. scrypt visits all of its memory in random order: with small pages, most
+// of its time is page faults and misses of the TLB, above all on virtual machines.
+// It allocates by itself, so memory is asked for here, advised and freed, for the
+// allocator to give out the same again. Nothing fails without.
+func reserve(bytes int64) {
+	_ = huge(bytes)
+	runtime.GC()
+}
+
+// huge returns memory for which huge pages are asked.
+func huge(bytes int64) []byte {
+	memory := make([]byte, bytes)
+	_ = unix.Madvise(memory, unix.MADV_HUGEPAGE)
+	return memory
+}

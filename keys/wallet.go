@@ -1,0 +1,86 @@
+package keys
+
+import (
+	"os"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/settings"
+)
+
+// OpenWallet decrypts the wallet, or takes a raw key from the environment where
+// that is allowed. Its error is a [*chain.WalletError].
+func (r Ring) OpenWallet() (chain.Wallet, error) {
+	l, err := r.lockedWallet()
+	if err != nil {
+		return chain.Wallet{}, err
+	}
+	return l.unlock()
+}
+
+func (r Ring) lockedWallet() (l locked[chain.Wallet], err error) {
+	path, err := r.Keystore()
+	if err != nil {
+		return l, err
+	}
+	if path == "" {
+		wallet, err := chain.ParseKey(r.secret(WalletKey))
+		l.open = func() (chain.Wallet, error) { return wallet, nil }
+		return l, err
+	}
+	file, err := chain.ReadKeystore(path)
+	if err != nil {
+		return l, err
+	}
+	password := r.secret(WalletPassword)
+	if password == "" {
+		return l, &chain.WalletError{Where: path, Problem: WalletPassword + " is not set"}
+	}
+	l.memory = file.Memory
+	l.open = func() (chain.Wallet, error) { return chain.OpenKeystore(path, []byte(password)) }
+	return l, nil
+}
+
+// Keystore returns the file of the wallet; "" when the wallet is a raw key in the
+// environment.
+func (r Ring) Keystore() (path string, err error) {
+	if r.Wallet.AllowRawKey && r.Getenv(WalletKey) != "" {
+		return "", nil
+	}
+	path = string(r.Wallet.Keystore)
+	if path == "" {
+		return "", &chain.WalletError{Where: "environment " + WalletKey, Problem: "it is not set, and wallet.keystore neither"}
+	}
+	if r.Getenv(WalletKey) != "" {
+		return "", &chain.WalletError{Where: "environment " + WalletKey, Problem: "a raw key is refused unless wallet.allow-raw-key is true"}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", &chain.WalletError{Where: path, Problem: settings.Reason(err), Err: err}
+	}
+	if !info.IsDir() {
+		return path, nil
+	}
+	if r.Wallet.Address == (common.Address{}) {
+		return "", &chain.WalletError{Where: path, Problem: "it is a folder: wallet.address must say which file"}
+	}
+	return chain.FindKeystore(path, r.Wallet.Address)
+}
+
+// Owner returns the wallet's address, without the password where the keystore file
+// states it.
+func (r Ring) Owner() (common.Address, error) {
+	path, err := r.Keystore()
+	if err == nil && path != "" {
+		file, err := chain.ReadKeystore(path)
+		if err != nil || file.Address != (common.Address{}) {
+			return file.Address, err
+		}
+	}
+	if err != nil && r.Wallet.Address != (common.Address{}) {
+		return r.Wallet.Address, nil // the file itself is on another machine
+	}
+	wallet, err := r.OpenWallet()
+	return wallet.Address, err
+}

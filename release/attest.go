@@ -1,0 +1,55 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+// attest lets the key that signed the image say what it was made from.
+func (r *run) attest(ctx context.Context) (string, error) {
+	if err := r.readOrigin(ctx); err != nil {
+		return "", err
+	}
+	made, err := r.Registry.Attest(ctx, r.image.digest, r.keys.key, r.origin.Provenance(r.Source.Version))
+	return r.note("attest", made, fmt.Sprintf("provenance, %d materials", len(r.origin.Materials))), err
+}
+
+// readOrigin finds out what the image was made from: what only the machine that
+// built it knew, from the image; the commit of an image that an earlier run made,
+// from what that run attested.
+func (r *run) readOrigin(ctx context.Context) error {
+	r.origin = record.Source{Commit: r.Source.Commit.Clean(), Epoch: r.Source.Created.Unix(), Inputs: r.inputs}
+	manifest, err := r.image.Manifest()
+	if err != nil {
+		return fmt.Errorf("reading manifest: %w", err)
+	}
+	if err := r.origin.ReadAnnotations(manifest.Annotations); err != nil || !r.image.found {
+		return err
+	}
+	attested, err := r.Registry.Attestations(ctx, r.image.digest, r.keys.key.PublicKey, record.ProvenanceType)
+	r.origin.KeepCommit(attested)
+	return err
+}
+
+func (r *run) lookForProvenance(ctx context.Context) ([]Finding, error) {
+	make := []Finding{{"provenance", ToMake, "the key would attest what the image is made from"}}
+	if r.image.Image == nil {
+		return make, nil
+	}
+	if _, err := r.checker(); err != nil {
+		return []Finding{{"provenance", Unknown, "whether it is attested: likewise"}}, nil
+	}
+	if err := r.readOrigin(ctx); err != nil || !r.image.found {
+		return make, err
+	}
+	err := r.Registry.CheckAttestation(ctx, r.image.digest, r.keys.key.PublicKey, r.origin.Provenance(r.Source.Version))
+	var unattested *registry.UnattestedError
+	if errors.As(err, &unattested) {
+		return make, nil
+	}
+	return []Finding{{"provenance", There, fmt.Sprintf("the key attests what the image is made from, %d materials", len(r.origin.Materials))}}, err
+}

@@ -1,0 +1,73 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+// ImageError says that something names no image that can be opened.
+type ImageError struct{ Problem string }
+
+// Error implements error.
+func (e *ImageError) Error() string { return e.Problem }
+
+// OpenImage opens the folder of an OCI layout with one image, or a reference in a
+// registry, with the user's credentials for it. Its error is an [*ImageError], or
+// that of the registry.
+func OpenImage(ctx context.Context, where string) (v1.Image, error) {
+	if info, err := os.Stat(where); err == nil && info.IsDir() {
+		return openLayout(where)
+	}
+	ref, err := name.ParseReference(where)
+	if err != nil {
+		return nil, &ImageError{fmt.Sprintf("%q is neither a folder nor an image reference", where)}
+	}
+	client := registry.Client{Keychain: authn.DefaultKeychain}
+	if tag, ok := ref.(name.Tag); ok {
+		digest, err := client.Resolve(ctx, tag)
+		if err != nil {
+			return nil, err
+		}
+		return client.Pull(ctx, digest)
+	}
+	return client.Pull(ctx, ref.(name.Digest))
+}
+
+func openLayout(dir string) (v1.Image, error) {
+	path, err := layout.FromPath(dir)
+	if err != nil {
+		return nil, &ImageError{dir + " is no OCI layout"}
+	}
+	index, err := path.ImageIndex()
+	if err != nil {
+		return nil, fmt.Errorf("reading OCI layout: %w", err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, fmt.Errorf("reading OCI layout: %w", err)
+	}
+	if len(manifest.Manifests) != 1 {
+		return nil, &ImageError{"the OCI layout must hold exactly one image"}
+	}
+	return path.Image(manifest.Manifests[0].Digest)
+}
+
+// OpenRecorded opens the image of a record, by its digest.
+func OpenRecorded(ctx context.Context, rec record.Record) (v1.Image, name.Digest, error) {
+	tag, err := name.NewTag(rec.Image.Reference)
+	if err != nil {
+		return nil, name.Digest{}, fmt.Errorf("parsing reference: %w", err)
+	}
+	digest := tag.Digest(rec.Image.Digest.String())
+	image, err := registry.Client{Keychain: authn.DefaultKeychain}.Pull(ctx, digest)
+	return image, digest, err
+}

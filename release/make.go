@@ -1,0 +1,124 @@
+package release
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/measure/diff"
+	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
+)
+
+// *buildkit.Builder runs images for package measure; neither knows the other.
+var _ measure.Runner = (*buildkit.Builder)(nil)
+
+// Maker makes and measures images.
+type Maker struct {
+	Builder  *buildkit.Builder
+	Settings settings.Settings
+	Keys     interface{ EnclaveKey() ([]byte, error) }
+	Teller   Teller
+}
+
+// Made is an image with what is known of how it was made.
+type Made struct {
+	Image     v1.Image
+	Unsealed  v1.Image // the same when the Dockerfile seals
+	Materials []buildkit.Material
+	Log       []byte // what the steps printed
+}
+
+// Make builds the source into the layout dir, and seals it when the settings ask
+// for that; the unsealed image is then in a layout "unsealed" beside it.
+func (m Maker) Make(ctx context.Context, src source.Source, dir string) (Made, error) {
+	e := m.Settings.Enclave
+	if !e.Seals() {
+		return m.build(ctx, src, dir)
+	}
+	seal := e.SealOf()
+	var err error
+	if seal.Program.Key, err = m.Keys.EnclaveKey(); err != nil {
+		return Made{}, err
+	}
+	made, err := m.build(ctx, src, filepath.Join(filepath.Dir(dir), "unsealed"))
+	if err != nil {
+		return Made{}, err
+	}
+	made.Materials = append(made.Materials, seal.Material())
+	seal.Epoch, seal.Created, seal.NoCache, seal.Keychain = src.Epoch, src.Created, src.NoCache, src.Keychain
+	return made, m.seal(ctx, seal, &made, dir)
+}
+
+// build builds into an OCI layout.
+func (m Maker) build(ctx context.Context, src source.Source, dir string) (made Made, err error) {
+	var printed bytes.Buffer
+	err = tell(m.Teller, "build", func() (string, error) {
+		inputs, err := src.Digest(ctx)
+		if err != nil {
+			return "", err
+		}
+		src.Annotations = map[string]string{registry.InputsAnnotation: inputs.String()}
+		built, err := m.Builder.Build(ctx, src.Source, dir, &printed)
+		if err != nil {
+			return "", err
+		}
+		made = Made{Image: built.Image, Unsealed: built.Image, Materials: built.Materials}
+		digest, err := built.Image.Digest()
+		return digest.String(), err
+	})
+	made.Log = printed.Bytes()
+	return made, err
+}
+
+// seal adds the sealed image to what was made.
+func (m Maker) seal(ctx context.Context, seal buildkit.Seal, made *Made, dir string) error {
+	return tell(m.Teller, "seal", func() (string, error) {
+		config, err := made.Unsealed.ConfigName()
+		if err != nil {
+			return "", fmt.Errorf("reading config digest: %w", err)
+		}
+		materials, err := buildkit.FormatMaterials(made.Materials)
+		if err != nil {
+			return "", err
+		}
+		seal.Annotations = map[string]string{registry.UnsealedAnnotation: config.String(), registry.MaterialsAnnotation: materials}
+		var printed bytes.Buffer
+		if made.Image, err = m.Builder.Seal(ctx, made.Unsealed, seal, dir, &printed); err != nil {
+			return "", err
+		}
+		made.Log = append(made.Log, printed.Bytes()...)
+		digest, err := made.Image.Digest()
+		return fmt.Sprintf("%s, %s", digest, seal.Mode), err
+	})
+}
+
+// Measure measures an image, and says of a synthetic value that it is one.
+func (m Maker) Measure(ctx context.Context, image v1.Image, spec measure.Spec) (enclave measure.Enclave, err error) {
+	err = tell(m.Teller, "measure", func() (string, error) {
+		enclave, err = measure.Image(ctx, m.Builder, image, spec)
+		if err != nil || spec.Format == measure.None {
+			return "the image's digest is the measurement", err
+		}
+		evidence := fmt.Sprintf("MRENCLAVE %s, %d sources agree", enclave.MRENCLAVE, len(enclave.Readings))
+		if enclave.IsSynthetic() {
+			evidence += " (SYNTHETIC: made by a stand-in toolchain)"
+		}
+		return evidence, nil
+	})
+	return enclave, err
+}
+
+// Random says which differences the configured seal makes by design.
+func Random(e settings.Enclave) diff.Options {
+	if e.Format != measure.Legacy {
+		return diff.Options{}
+	}
+	return diff.Options{Files: append(measure.SealFiles(), e.File), Annotations: []string{registry.FingerprintAnnotation}}
+}

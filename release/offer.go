@@ -1,0 +1,60 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/market"
+)
+
+// offer signs the app's order and puts it on the market.
+func (r *run) offer(ctx context.Context) (evidence string, err error) {
+	r.offering, err = market.Offer(ctx, r.Chain, r.Market, r.keys.wallet, r.order())
+	return r.note("offer", r.offering.Published, "order "+r.offering.Hash.Hex()), err
+}
+
+func (r *run) order() poco.AppOrder {
+	return market.NewOrder(r.Chain.Domain(), r.registration.Address, r.Settings.Order.Terms())
+}
+
+func (r *run) lookForOrder(ctx context.Context) ([]Finding, error) {
+	found, err := r.findOrder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	app, err := r.app()
+	if err != nil {
+		return nil, err
+	}
+	r.plan.Obstacles = poco.Compatibility(r.Settings.Order.Tag, app.MREnclave)
+	for _, o := range r.plan.Obstacles {
+		found = append(found, Finding{"requesters", Note, fmt.Sprintf("%s cannot use the order: %s", o.Who, o.Why)})
+	}
+	return found, nil
+}
+
+func (r *run) findOrder(ctx context.Context) ([]Finding, error) {
+	terms := r.Settings.Order
+	if !r.enclave.known {
+		state, _ := r.unknown("")
+		return []Finding{{"order", state, fmt.Sprintf("%s; its hash follows from the app", terms)}}, nil
+	}
+	order := r.order()
+	r.offering.Hash = order.Hash(r.Chain.Domain())
+	r.plan.OrderHash = r.offering.Hash.Hex()
+	if err := chain.CheckOpen(ctx, r.Chain, order); err != nil {
+		return nil, err
+	}
+	there, err := market.FindOrder(ctx, r.Chain, r.Market, order)
+	var absent *market.NotOfferedError
+	if errors.As(err, &absent) {
+		return []Finding{{"order", ToMake, fmt.Sprintf("%s would be offered: %s", r.offering.Hash, terms)}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []Finding{{"order", There, fmt.Sprintf("%s is offered, %d runs remaining", r.offering.Hash, there.Remaining)}}, nil
+}

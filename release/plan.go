@@ -1,0 +1,56 @@
+package release
+
+import (
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/poco"
+)
+
+// Plan is what a release would do.
+type Plan struct {
+	Version    string
+	Commit     string // empty outside a repository, or when the context differs from it
+	Inputs     v1.Hash
+	Image      string // reference
+	Digest     string // when the image is there
+	AppAddress string // when the image is there and states its measurement
+	OrderHash  string // likewise
+	Findings   []Finding
+	Cost       *Cost           // nil when the app is there
+	Obstacles  []poco.Obstacle // who cannot use the order
+}
+
+// Cost is what registering an app costs, in wei and as decimal text.
+type Cost struct {
+	Gas     uint64 `json:"gas"`
+	Price   string `json:"price"`
+	Wei     string `json:"wei"`
+	Balance string `json:"balance"`
+}
+
+// With returns the names of the things of a state.
+func (p Plan) With(state State) []string {
+	names := []string{}
+	for _, f := range p.Findings {
+		if f.State == state {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+func (p Plan) has(name string, state State) bool {
+	for _, f := range p.Findings {
+		if f.Name == name && f.State == state {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Plan) add(t Teller, found []Finding) {
+	for _, f := range found {
+		p.Findings = append(p.Findings, f)
+		t.Found(f)
+	}
+}

@@ -1,0 +1,49 @@
+package release
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/record"
+)
+
+// writeRecord writes what was found or made, signed by the app's owner. Every run
+// of a release writes the same.
+func (r *run) writeRecord(context.Context) (string, error) {
+	rec, err := r.record()
+	if err != nil {
+		return "", err
+	}
+	path := string(r.Settings.Record)
+	return path, rec.WriteFile(path)
+}
+
+func (r *run) record() (record.Record, error) {
+	digest, err := r.image.Digest()
+	if err != nil {
+		return record.Record{}, fmt.Errorf("reading digest: %w", err)
+	}
+	config, err := r.image.ConfigName()
+	if err != nil {
+		return record.Record{}, fmt.Errorf("reading config digest: %w", err)
+	}
+	public, err := r.keys.key.GetPublicKeyPem()
+	if err != nil {
+		return record.Record{}, fmt.Errorf("encoding public key: %w", err)
+	}
+	signed, err := market.Sign(r.Chain.Domain(), r.keys.wallet, r.order())
+	if err != nil {
+		return record.Record{}, err
+	}
+	rec := record.Record{
+		Schema:  record.Schema,
+		Version: r.Source.Version,
+		Source:  r.origin,
+		Image:   record.Image{Reference: r.tag.Name(), Digest: digest, Config: config, PublicKey: public},
+		Enclave: record.NewEnclave(r.enclave.Enclave, r.Settings.Enclave.Spec()),
+		App:     record.NewApp(r.Chain, r.registration),
+		Order:   record.Order{Hash: signed.Hash(r.Chain.Domain()), Signed: signed},
+	}
+	return rec, rec.Sign(r.keys.wallet)
+}

@@ -1,0 +1,88 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
+)
+
+// register registers the app that the image is.
+func (r *run) register(ctx context.Context) (string, error) {
+	// The app names the tag, for good, and others may push too.
+	if _, err := r.Registry.Push(ctx, r.tag, r.image); err != nil {
+		return "", err
+	}
+	app, err := r.app()
+	if err != nil {
+		return "", err
+	}
+	r.registration, err = chain.Register(ctx, r.Chain, r.keys.wallet, app, r.enclave.Enclave)
+	return r.note("register", r.registration.Created, "app "+r.registration.Address.Hex()), err
+}
+
+// app is what is to be registered. In a plan of an image that is not there, its
+// digest and its measurement stand for others.
+func (r *run) app() (poco.App, error) {
+	return chain.NewApp(r.keys.wallet.Address, r.Settings.AppName(), r.tag, r.image.digest, r.enclave.Enclave)
+}
+
+func (r *run) owner() common.Address { return r.keys.wallet.Address }
+
+func (r *run) lookForApp(ctx context.Context) ([]Finding, error) {
+	app, err := r.app()
+	if err != nil {
+		return nil, err
+	}
+	if !r.enclave.known {
+		state, why := r.unknown("its address follows from the build")
+		return []Finding{{"app", state, fmt.Sprintf("for %s on %s; %s", r.owner(), r.Chain.Name, why)}}, nil
+	}
+	if err := r.Chain.CheckEnclave(r.enclave.Enclave); err != nil {
+		return nil, err
+	}
+	r.registration, err = chain.Lookup(ctx, r.Chain, app)
+	var missing *chain.NoAppError
+	if err != nil && !errors.As(err, &missing) {
+		return nil, err
+	}
+	r.plan.AppAddress = r.registration.Address.Hex()
+	if missing != nil {
+		return []Finding{{"app", ToMake, fmt.Sprintf("%s would be registered for %s on %s", r.registration.Address, r.owner(), r.Chain.Name)}}, nil
+	}
+	return []Finding{{"app", There, fmt.Sprintf("%s of %s on %s, all fields equal", r.registration.Address, r.owner(), r.Chain.Name)}}, nil
+}
+
+// unknown says why a measurement is not known yet.
+func (r *run) unknown(unbuilt string) (State, string) {
+	if r.image.found {
+		return Unknown, "the image states no measurement: it is measured at the release"
+	}
+	return ToMake, unbuilt
+}
+
+// cost says what registering costs. It comes last: a wallet that cannot pay ends
+// the plan as it would end the release.
+func (r *run) cost(ctx context.Context) ([]Finding, error) {
+	if r.plan.has("app", There) {
+		return nil, nil
+	}
+	app, err := r.app()
+	if err != nil {
+		return nil, err
+	}
+	cost, err := chain.EstimateCreate(ctx, r.Chain, app)
+	if err != nil {
+		return nil, err
+	}
+	balance, err := r.Chain.CheckFunds(ctx, r.owner(), cost)
+	if err != nil {
+		return nil, err
+	}
+	r.plan.Cost = &Cost{cost.Gas, cost.Price.String(), cost.Wei().String(), balance.String()}
+	return []Finding{{"cost", Note, fmt.Sprintf("%d gas, %s coins; the wallet has %s", cost.Gas, chain.Coins(cost.Wei()), chain.Coins(balance))}}, nil
+}

@@ -1,0 +1,120 @@
+// Package release makes a release: it builds the image of a version, measures its
+// enclave, pushes, signs and attests the image, registers it as an app and offers
+// that on the market. It is for whoever puts releases into a program of their own;
+// the command line is one such. It reads no environment, prints nothing and knows
+// no CI system: what happens is told to a Teller, and the result is a value.
+//
+// A release is a list of steps (see steps). A step can look: is its result there,
+// would it be allowed, what would it cost? And it can do, which is look or do: what
+// an earlier run made is found and used, so a run that was killed anywhere is
+// finished by running it again. Plan looks at each step, Run does each, and DryRun
+// does those that write nothing outside and looks at the others.
+package release
+
+import (
+	"context"
+	"sync"
+
+	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
+)
+
+// Release is a version that is to be released.
+type Release struct {
+	World
+	Settings settings.Settings
+	Source   source.Source // with a version
+	Lock     string        // path of the accepted lock; a file that is not there accepts anything
+	Layout   string        // folder that the image is built into
+	Teller   Teller
+}
+
+// World is what a release acts on.
+type World struct {
+	// Builder starts the builder, which is closed when it has done its part. A
+	// plan does not call it.
+	Builder  func(context.Context) (*buildkit.Builder, error)
+	Registry registry.Client
+	Chain    *chain.Client
+	Market   market.Client
+	Keys     Keys
+}
+
+// steps are a release, in order: by how hard they are to take back.
+func steps() []step {
+	return []step{
+		{name: "inputs", look: (*run).lookForImage, do: (*run).findImage},
+		{name: "build", do: (*run).build, tells: true},
+		{name: "measure", look: (*run).readMeasurement, do: (*run).measure, tells: true},
+		{name: "lock", look: (*run).lookAtLock, do: (*run).checkDrift, tells: true},
+		{name: "keys", do: (*run).openKeys, tells: true},
+		{name: "push", do: (*run).push, writes: true},
+		{name: "sign", look: (*run).lookForSignature, do: (*run).sign, writes: true},
+		{name: "attest", look: (*run).lookForProvenance, do: (*run).attest, writes: true},
+		{name: "register", look: (*run).lookForApp, do: (*run).register, writes: true, cost: (*run).cost},
+		{name: "offer", look: (*run).lookForOrder, do: (*run).offer, writes: true},
+		{name: "record", do: (*run).writeRecord, writes: true},
+	}
+}
+
+// Result is a finished release.
+type Result struct {
+	Record       record.Record
+	Registration chain.Registration
+	Offering     market.Offering
+	// Made are the steps that made something; none when all was there already.
+	Made []string
+}
+
+// Run makes the release, or finishes or confirms it. Its error is that of the step
+// that failed.
+func (r Release) Run(ctx context.Context) (Result, error) { return r.run(ctx, step.run) }
+
+// DryRun does all but the outside writes. The result's record is the one that Run
+// would write.
+func (r Release) DryRun(ctx context.Context) (Result, error) { return r.run(ctx, step.rehearse) }
+
+func (r Release) run(ctx context.Context, act func(step, context.Context, *run) error) (result Result, err error) {
+	in, err := r.begin()
+	if err != nil {
+		return Result{}, err
+	}
+	if in.builder, err = r.Builder(ctx); err != nil {
+		return Result{}, err
+	}
+	in.stopBuilder = sync.OnceFunc(in.closeBuilder)
+	defer in.stopBuilder()
+	for _, s := range steps() {
+		if err := act(s, ctx, in); err != nil {
+			return Result{}, err
+		}
+	}
+	rec, err := in.record()
+	return Result{rec, in.registration, in.offering, in.made}, err
+}
+
+// Plan looks up what is there of the release, and says what Run would make of it.
+// It builds and writes nothing, and ends with the error that Run would end with, as
+// far as that can be seen.
+func (r Release) Plan(ctx context.Context) (Plan, error) {
+	in, err := r.begin()
+	if err != nil {
+		return Plan{}, err
+	}
+	if in.keys.wallet.Address, err = r.Keys.Owner(); err != nil {
+		return Plan{}, err
+	}
+	for _, look := range looks() {
+		found, err := look(in, ctx)
+		if err != nil {
+			return Plan{}, err
+		}
+		in.plan.add(in.Teller, found)
+	}
+	return in.plan, nil
+}

@@ -1,0 +1,114 @@
+package release
+
+import (
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/measure/lock"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/source"
+)
+
+// Keys are what a release signs with. Opening them takes time, on purpose, so each
+// is asked for when it is needed.
+type Keys interface {
+	// Owner returns the wallet's address, as far as that is known without opening it.
+	Owner() (common.Address, error)
+	OpenWallet() (chain.Wallet, error)
+	// Checker returns the key for looking at what it signed. It may open when it
+	// has to sign.
+	Checker() (*registry.Key, error)
+	OpenSigningKey() (*registry.Key, error)
+	// EnclaveKey returns the key that signs the enclave, in PEM; nil for none.
+	EnclaveKey() ([]byte, error)
+}
+
+// run is a release on its way: what it was begun with, then what each step found
+// or made.
+type run struct {
+	Release
+	tag         name.Tag
+	accepted    *lock.Lock // nil: none
+	builder     *buildkit.Builder
+	stopBuilder func()
+
+	inputs       v1.Hash
+	image        imageState
+	enclave      enclaveState
+	keys         keyring
+	origin       record.Source
+	registration chain.Registration
+	offering     market.Offering
+
+	made []string // names of steps
+	plan Plan
+}
+
+// imageState is the release's image.
+type imageState struct {
+	v1.Image
+	found  bool        // it was pushed by an earlier run
+	log    []byte      // what the build printed
+	digest name.Digest // in its repository
+}
+
+// enclaveState is the image's measurement.
+type enclaveState struct {
+	measure.Enclave
+	known bool // it is that of the image; else it stands for one
+}
+
+// keyring is what signs. In a plan the wallet is its address alone, and the key may
+// be missing.
+type keyring struct {
+	key    *registry.Key
+	err    error // why there is no key
+	wallet chain.Wallet
+}
+
+// begin reads the lock: a broken one is found before the build rather than after
+// it.
+func (r Release) begin() (*run, error) {
+	if r.Source.Version == "" {
+		return nil, &source.VersionError{Problem: "no version: HEAD has no git tag, and --version is not given"}
+	}
+	if r.Teller == nil {
+		r.Teller = silent{}
+	}
+	accepted, err := ReadLock(r.Lock)
+	if err != nil {
+		return nil, err
+	}
+	in := &run{Release: r, accepted: accepted, tag: r.Settings.Image.Tag(r.Source.Version)}
+	in.plan = Plan{Version: r.Source.Version, Commit: r.Source.Commit.Clean(), Image: in.tag.Name()}
+	return in, nil
+}
+
+// note keeps that a step made something, and says of its result whether this run
+// made it.
+func (r *run) note(step string, now bool, result string) string {
+	if !now {
+		return result + " (was there already)"
+	}
+	r.made = append(r.made, step)
+	return result
+}
+
+func (r *run) closeBuilder() {
+	if err := r.builder.Close(); err != nil {
+		r.Teller.Note("stopping the builder: " + err.Error())
+	}
+}
+
+// silent is the Teller of whoever does not listen.
+type silent struct{}
+
+func (silent) Step(string) func(string, error) { return func(string, error) {} }
+func (silent) Found(Finding)                   {}
+func (silent) Note(string)                     {}

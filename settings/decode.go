@@ -1,0 +1,342 @@
+package settings
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/agext/levenshtein"
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// A Problem is one thing that is wrong with the configuration.
+type Problem struct {
+	Where string // file:line:column, "environment NAME" or "flag --name"
+	Key   string // path of the key, such as build.context
+	Text  string
+}
+
+// String writes a problem as one line.
+func (p Problem) String() string {
+	if p.Key == "" {
+		return p.Where + ": " + p.Text
+	}
+	return fmt.Sprintf("%s: %s: %s", p.Where, p.Key, p.Text)
+}
+
+// A decoder fills a struct from YAML files, environment and flags, and keeps
+// all that is wrong instead of stopping at the first. Keys are named by the
+// struct tag `yaml`; one without it is no key.
+type decoder struct {
+	Problems []Problem
+	places   map[string]string // key -> where it was set last
+}
+
+// file merges a file into the struct that target points to: later files win
+// key by key.
+func (d *decoder) file(path string, target any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading configuration: %w", err)
+	}
+	f, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		d.syntax(path, err)
+		return nil
+	}
+	for _, doc := range f.Docs {
+		if doc.Body != nil {
+			n := node{doc.Body, path, "", map[string]ast.Node{}}
+			d.value(n, reflect.ValueOf(target).Elem())
+		}
+	}
+	return nil
+}
+
+func (d *decoder) syntax(path string, err error) {
+	var se *yaml.SyntaxError
+	where := path
+	text := err.Error()
+	if errors.As(err, &se) {
+		text = se.Message
+		if t := se.Token; t != nil && t.Position != nil {
+			where = fmt.Sprintf("%s:%d:%d", path, t.Position.Line, t.Position.Column)
+		}
+	}
+	d.Problems = append(d.Problems, Problem{Where: where, Text: text})
+}
+
+// node is a YAML node with what is known of its place.
+type node struct {
+	ast.Node
+	path    string
+	key     string
+	anchors map[string]ast.Node
+}
+
+func (n node) where() string {
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		return fmt.Sprintf("%s:%d:%d", n.path, t.Position.Line, t.Position.Column)
+	}
+	return n.path
+}
+
+func (n node) child(key string, value ast.Node) node {
+	if n.key != "" {
+		key = n.key + "." + key
+	}
+	return node{value, n.path, key, n.anchors}
+}
+
+func (d *decoder) fail(n node, format string, args ...any) {
+	d.Problems = append(d.Problems, Problem{n.where(), n.key, fmt.Sprintf(format, args...)})
+}
+
+// resolve follows anchors and aliases to the value that counts.
+func (d *decoder) resolve(n node) node {
+	switch v := n.Node.(type) {
+	case *ast.AnchorNode:
+		n.anchors[v.Name.GetToken().Value] = v.Value
+		n.Node = v.Value
+	case *ast.AliasNode:
+		value, ok := n.anchors[v.Value.GetToken().Value]
+		if !ok {
+			d.fail(n, "unknown alias *%s", v.Value.GetToken().Value)
+			return n
+		}
+		n.Node = value
+	}
+	return n
+}
+
+func (d *decoder) value(n node, v reflect.Value) {
+	n = d.resolve(n)
+	d.places[n.key] = n.where()
+	if _, isNull := n.Node.(*ast.NullNode); isNull {
+		return // a key without a value keeps its default
+	}
+	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		d.text(n, v)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		d.mapping(n, v, d.field)
+	case reflect.Map:
+		d.mapping(n, v, d.entry)
+	default:
+		d.scalar(n, v)
+	}
+}
+
+func (d *decoder) mapping(n node, v reflect.Value, set func(node, string, ast.Node, reflect.Value)) {
+	pairs, ok := n.Node.(*ast.MappingNode)
+	if !ok {
+		d.fail(n, "want keys and values, got %s", kind(n.Node))
+		return
+	}
+	for _, pair := range pairs.Values {
+		if pair.Key.IsMergeKey() {
+			d.fail(n.child("<<", pair.Key), "merge keys are not supported")
+			continue
+		}
+		set(n, pair.Key.GetToken().Value, pair.Value, v)
+	}
+}
+
+func (d *decoder) field(n node, key string, value ast.Node, v reflect.Value) {
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("yaml") == key {
+			d.value(n.child(key, value), v.Field(i))
+			return
+		}
+	}
+	known := keys(v.Type())
+	text := "unknown key, want one of " + strings.Join(known, ", ")
+	if near := nearest(key, known); near != "" {
+		text = fmt.Sprintf("unknown key, did you mean %s?", near)
+	}
+	d.fail(n.child(key, value), "%s", text)
+}
+
+func (d *decoder) entry(n node, key string, value ast.Node, v reflect.Value) {
+	if v.IsNil() {
+		v.Set(reflect.MakeMap(v.Type()))
+	}
+	element := reflect.New(v.Type().Elem()).Elem()
+	if old := v.MapIndex(reflect.ValueOf(key)); old.IsValid() {
+		element.Set(old)
+	}
+	d.value(n.child(key, value), element)
+	v.SetMapIndex(reflect.ValueOf(key), element)
+}
+
+// text reads a value that parses itself; a list of words is joined by commas.
+func (d *decoder) text(n node, v reflect.Value) {
+	text, ok := scalarText(n.Node)
+	if list, isList := n.Node.(*ast.SequenceNode); isList {
+		var words []string
+		for _, item := range list.Values {
+			word, isScalar := scalarText(item)
+			ok = isScalar
+			words = append(words, word)
+		}
+		text = strings.Join(words, ",")
+	}
+	if !ok {
+		d.fail(n, "want a value, got %s", kind(n.Node))
+		return
+	}
+	if err := setText(v, text, filepath.Dir(n.path)); err != nil {
+		d.fail(n, "%v", err)
+	}
+}
+
+func (d *decoder) scalar(n node, v reflect.Value) {
+	text, ok := scalarText(n.Node)
+	_, isBool := n.Node.(*ast.BoolNode)
+	if !ok || v.Kind() == reflect.Bool && !isBool {
+		d.fail(n, "want %s, got %s", kindOf(v), kind(n.Node))
+		return
+	}
+	if err := setText(v, text, filepath.Dir(n.path)); err != nil {
+		d.fail(n, "%v", err)
+	}
+}
+
+// Path is a path that a file names relative to its own folder, and the
+// environment and flags relative to the working directory.
+type Path string
+
+// setText sets a value from its text.
+func setText(v reflect.Value, text, dir string) error {
+	if p, ok := v.Addr().Interface().(*Path); ok {
+		*p = Path(text)
+		if text != "" && !filepath.IsAbs(text) && !strings.Contains(text, "://") {
+			*p = Path(filepath.Join(dir, text))
+		}
+		return nil
+	}
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return u.UnmarshalText([]byte(text))
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("want true or false, got %q", text)
+		}
+		v.SetBool(b)
+	case reflect.Uint64:
+		u, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("want a whole number that is not negative, got %q", text)
+		}
+		v.SetUint(u)
+	default:
+		panic("configuration field of unsupported kind " + v.Kind().String())
+	}
+	return nil
+}
+
+// override sets every key for which lookup has a value; it is asked with the
+// key's path.
+func (d *decoder) override(target any, lookup func(key string) (text, where string, ok bool)) {
+	d.overrideFields(reflect.ValueOf(target).Elem(), "", lookup)
+}
+
+func (d *decoder) overrideFields(v reflect.Value, prefix string, lookup func(string) (string, string, bool)) {
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Tag.Get("yaml")
+		field := v.Field(i)
+		_, parses := field.Addr().Interface().(encoding.TextUnmarshaler)
+		switch {
+		case name == "" || field.Kind() == reflect.Map:
+		case field.Kind() == reflect.Struct && !parses:
+			d.overrideFields(field, prefix+name+".", lookup)
+		default:
+			d.overrideField(field, prefix+name, lookup)
+		}
+	}
+}
+
+func (d *decoder) overrideField(v reflect.Value, key string, lookup func(string) (string, string, bool)) {
+	text, where, ok := lookup(key)
+	if !ok {
+		return
+	}
+	d.places[key] = where
+	if err := setText(v, text, "."); err != nil {
+		d.Problems = append(d.Problems, Problem{where, key, err.Error()})
+	}
+}
+
+func scalarText(n ast.Node) (string, bool) {
+	switch v := n.(type) {
+	case *ast.LiteralNode:
+		return v.Value.Value, true
+	case *ast.StringNode:
+		return v.Value, true
+	case ast.ScalarNode:
+		return v.GetToken().Value, true
+	}
+	return "", false
+}
+
+func keys(t reflect.Type) []string {
+	var names []string
+	for i := range t.NumField() {
+		if name := t.Field(i).Tag.Get("yaml"); name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func kindOf(v reflect.Value) string {
+	switch v.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Uint64:
+		return "a whole number"
+	}
+	return "text"
+}
+
+func kind(n ast.Node) string {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "keys and values"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.StringNode, *ast.LiteralNode:
+		return "text"
+	case *ast.IntegerNode, *ast.FloatNode:
+		return "a number"
+	case *ast.BoolNode:
+		return "true or false"
+	}
+	return n.Type().String()
+}
+
+// nearest returns the known name within two edits of a misspelt one.
+func nearest(name string, known []string) string {
+	best, distance := "", 3
+	for _, k := range known {
+		if d := levenshtein.Distance(name, k, nil); d < distance {
+			best, distance = k, d
+		}
+	}
+	return best
+}

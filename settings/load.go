@@ -1,0 +1,87 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// An Error holds all that is wrong with a configuration.
+type Error struct{ Problems []Problem }
+
+func (e *Error) Error() string {
+	if len(e.Problems) == 1 {
+		return "the configuration has a problem"
+	}
+	return fmt.Sprintf("the configuration has %d problems", len(e.Problems))
+}
+
+// Evidence returns each problem with its place.
+func (e *Error) Evidence() [][2]string {
+	var facts [][2]string
+	for _, p := range e.Problems {
+		what := p.Text
+		if p.Key != "" {
+			what = p.Key + ": " + what
+		}
+		facts = append(facts, [2]string{p.Where, what})
+	}
+	return facts
+}
+
+// Sources are what a configuration is read from, the later ones overriding.
+type Sources struct {
+	Files  []string            // YAML, each overriding the ones before it key by key
+	Getenv func(string) string // MRELEASE_BUILD_CONTEXT for build.context, likewise INPUT_BUILD-CONTEXT
+	Flags  map[string]string   // by key, such as build.context
+}
+
+// Purpose says which parts of the configuration a command needs.
+type Purpose struct{ Build, Publish bool }
+
+// Load reads and checks a configuration. Its error is an [*Error] with every
+// problem. It looks at local files only.
+func Load(from Sources, need Purpose) (Settings, error) {
+	c := Read(from)
+	c.Check(need)
+	return c.Settings, c.Err()
+}
+
+// Read decodes a configuration and keeps what is wrong with it.
+func Read(from Sources) *Checker {
+	c := &Checker{Settings: Defaults(), Files: from.Files, decoder: &decoder{places: map[string]string{}}}
+	for _, f := range from.Files {
+		if err := c.file(f, &c.Settings); err != nil {
+			c.Problems = append(c.Problems, Problem{Where: f, Text: Reason(err)})
+		}
+	}
+	c.override(&c.Settings, environment(from.Getenv))
+	c.override(&c.Settings, func(key string) (string, string, bool) {
+		v, ok := from.Flags[key]
+		return v, "flag --" + key[strings.LastIndex(key, ".")+1:], ok
+	})
+	return c
+}
+
+// Reason says why a file cannot be read, without the path, which stands beside it.
+func Reason(err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "there is no such file"
+	}
+	return err.Error()
+}
+
+// environment looks a key up as MRELEASE_BUILD_CONTEXT, or as the action's
+// input INPUT_BUILD-CONTEXT; GitHub passes inputs that are not set as empty.
+func environment(getenv func(string) string) func(string) (string, string, bool) {
+	return func(key string) (string, string, bool) {
+		upper := strings.ToUpper(strings.ReplaceAll(key, ".", "-"))
+		for _, n := range []string{"INPUT_" + upper, "MRELEASE_" + strings.ReplaceAll(upper, "-", "_")} {
+			if v := getenv(n); v != "" {
+				return v, "environment " + n, true
+			}
+		}
+		return "", "", false
+	}
+}

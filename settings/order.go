@@ -1,0 +1,22 @@
+package settings
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/mrelease/mrelease/publish/market"
+)
+
+// Terms are what the order says.
+func (o Order) Terms() market.Terms {
+	return market.Terms{
+		Price: o.Price, Volume: o.Volume, Tag: o.Tag,
+		DatasetRestrict: o.DatasetRestrict, WorkerpoolRestrict: o.WorkerpoolRestrict, RequesterRestrict: o.RequesterRestrict,
+	}
+}
+
+// String writes the terms for people.
+func (o Order) String() string {
+	return fmt.Sprintf("%d nRLC a run, %d runs, tag %s", o.Price, o.Volume, cmp.Or(strings.Join(o.Tag.Names(), ","), "none"))
+}

@@ -1,0 +1,168 @@
+// Package settings reads mrelease.yaml: what to release, from what, and where to.
+// The struct is the schema: the decoder, the JSON schema and README.md's table of
+// keys follow from the types of its fields and their tags yaml and doc. It looks at
+// local files only, reads no environment itself and knows no secret.
+package settings
+
+import (
+	"cmp"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/poco"
+)
+
+// Settings are what mrelease.yaml, the environment and the flags say. They are filled
+// once and not written to afterwards. The tags yaml and doc of its fields are
+// what the JSON schema and README.md say of each key.
+type Settings struct {
+	Image   Repository       `yaml:"image" doc:"repository to push to, without tag (required)"`
+	Name    string           `yaml:"name" doc:"the app's name on the chain; the last part of image when it is not set"`
+	Build   Build            `yaml:"build" doc:"what the image is made from"`
+	Enclave Enclave          `yaml:"enclave" doc:"what the chain stores about the enclave"`
+	Sign    Sign             `yaml:"sign" doc:"how the image is signed"`
+	Chain   string           `yaml:"chain" doc:"name of the chain to register on: built in, or one of chains (required)"`
+	Chains  map[string]Chain `yaml:"chains" doc:"chains of your own, and changes to the built-in ones"`
+	Wallet  Wallet           `yaml:"wallet" doc:"the wallet of the app's owner"`
+	Order   Order            `yaml:"order" doc:"the terms of the app's order"`
+	Record  Path             `yaml:"record" doc:"file that the record is written to"`
+}
+
+type Build struct {
+	Context    Path              `yaml:"context" doc:"folder to build"`
+	Dockerfile Path              `yaml:"dockerfile" doc:"Dockerfile; the one in the context when it is not set"`
+	Target     string            `yaml:"target" doc:"stage to build; the last one when it is not set"`
+	Args       map[string]string `yaml:"args" doc:"build arguments"`
+	Contexts   map[string]string `yaml:"contexts" doc:"named contexts: docker-image://REFERENCE, oci-layout:///FOLDER@sha256:DIGEST, or a folder"`
+	Bases      map[string]Pin    `yaml:"bases" doc:"digests that FROM references are pinned to, such as python:3.12: sha256:…"`
+	Secrets    map[string]Secret `yaml:"secrets" doc:"BuildKit secrets: where the value of each id is"`
+	Network    Network           `yaml:"network" doc:"what RUN steps may reach"`
+}
+
+// Secret says where a secret is; it never holds one.
+type Secret struct {
+	Env  string `yaml:"env" doc:"environment variable with the value"`
+	File Path   `yaml:"file" doc:"file with the value"`
+}
+
+type Enclave struct {
+	Format     measure.Format `yaml:"format" doc:"what the chain stores: legacy (KEY|TAG|MRENCLAVE), json (an object), or none (TDX)"`
+	File       string         `yaml:"fingerprint-file" doc:"path of the fingerprint file in the image"`
+	Timeout    Duration       `yaml:"timeout" doc:"time limit for measuring"`
+	Seal       SealMode       `yaml:"seal" doc:"who seals the image: dockerfile (its own steps), or mrelease with fspf or binary-fs"`
+	Toolchain  string         `yaml:"toolchain" doc:"image with the tools for sealing: docker-image://NAME@sha256:DIGEST or oci-layout:///FOLDER@sha256:DIGEST"`
+	Regions    List           `yaml:"regions" doc:"folders that the seal protects; with fspf /usr, /bin, /lib, /sbin and /app when not set, with binary-fs /app"`
+	Program    string         `yaml:"program" doc:"with seal binary-fs: path of the enclave's program in the image"`
+	Stack      Size           `yaml:"stack" doc:"with seal binary-fs: stack of a thread"`
+	Dlopen     uint64         `yaml:"dlopen" doc:"with seal binary-fs: 0 loads no libraries at run time, 1 protected ones, 2 any"`
+	Mprotect   bool           `yaml:"mprotect" doc:"with seal binary-fs: the program may change the protection of its pages"`
+	Key        Path           `yaml:"key" doc:"with seal binary-fs: production key, an RSA-3072 key with exponent 3 in PEM, or env://VARIABLE; without it a debug enclave is signed"`
+	ProductID  uint64         `yaml:"isvprodid" doc:"with seal binary-fs: product id in the signature"`
+	SVN        uint64         `yaml:"isvsvn" doc:"with seal binary-fs: security version in the signature"`
+	AllowDebug bool           `yaml:"allow-debug" doc:"release an enclave that is signed for debug mode, whose memory is open"`
+	Signers    List           `yaml:"signers" doc:"MRSIGNER values that a signed enclave may have; any when not set"`
+	Framework  string         `yaml:"framework" doc:"with format json: its framework, in upper case"`
+	Version    string         `yaml:"version" doc:"with format json: its version, such as v5.9"`
+	Entrypoint string         `yaml:"entrypoint" doc:"with format json: its entrypoint"`
+	Heap       Size           `yaml:"heap" doc:"heap of the enclave, in bytes or as 1G: the heapSize of format json, and what seal binary-fs signs"`
+}
+
+type Sign struct {
+	Key Path `yaml:"key" doc:"cosign key file, or env://VARIABLE (required)"`
+}
+
+type Chain struct {
+	ID          uint64         `yaml:"id" doc:"chain id"`
+	RPC         URL            `yaml:"rpc" doc:"URL of a node"`
+	Hub         common.Address `yaml:"hub" doc:"address of the PoCo hub"`
+	Market      URL            `yaml:"market" doc:"URL of the market"`
+	Fees        poco.Fees      `yaml:"fees" doc:"how transactions are paid: legacy (type 0 at price 0) or eip1559"`
+	Development bool           `yaml:"development" doc:"take measurements of stand-in toolchains"`
+}
+
+type Wallet struct {
+	Keystore    Path           `yaml:"keystore" doc:"keystore file of version 3, or a folder of them (required)"`
+	Address     common.Address `yaml:"address" doc:"which of a folder's wallets"`
+	AllowRawKey bool           `yaml:"allow-raw-key" doc:"take a raw key from MRELEASE_WALLET_KEY"`
+}
+
+type Order struct {
+	Price              uint64         `yaml:"price" doc:"nRLC per run"`
+	Volume             uint64         `yaml:"volume" doc:"number of runs"`
+	Tag                poco.Tag       `yaml:"tag" doc:"what a run needs: 0x and hex digits, or names of bits"`
+	DatasetRestrict    common.Address `yaml:"datasetrestrict" doc:"the one dataset, or group of them, that may be used; any when it is not set"`
+	WorkerpoolRestrict common.Address `yaml:"workerpoolrestrict" doc:"the one workerpool, or group of them, that may run the app; any when it is not set"`
+	RequesterRestrict  common.Address `yaml:"requesterrestrict" doc:"the one requester, or group of them, that may buy runs; any when it is not set"`
+}
+
+// Defaults are the settings that hold when nothing else is said.
+func Defaults() Settings {
+	return Settings{
+		Build: Build{Context: ".", Network: buildkit.NetworkHost},
+		Enclave: Enclave{
+			Format: measure.Legacy, File: "/conf/fingerprint.txt", Timeout: Duration(time.Minute),
+			Seal: SealDockerfile, Stack: 1 << 20, Dlopen: 1,
+		},
+		Order:  Order{Volume: 1_000_000, Tag: poco.TEE()},
+		Record: "dist/record.json",
+	}
+}
+
+// DockerfilePath returns the Dockerfile's path.
+func (s Settings) DockerfilePath() string {
+	if s.Build.Dockerfile != "" {
+		return string(s.Build.Dockerfile)
+	}
+	return filepath.Join(string(s.Build.Context), "Dockerfile")
+}
+
+// AppName returns the app's name on the chain.
+func (s Settings) AppName() string {
+	if s.Name != "" {
+		return s.Name
+	}
+	return path.Base(s.Image.RepositoryStr())
+}
+
+func (s Settings) isBuiltin(chain string) bool {
+	return slices.ContainsFunc(poco.Chains(), func(p poco.Chain) bool { return p.Name == chain })
+}
+
+func (s Settings) chainNames() []string {
+	names := slices.Collect(maps.Keys(s.Chains))
+	for _, p := range poco.Chains() {
+		names = append(names, p.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Profile returns a chain by its name: built in, from the configuration, or
+// built in with some values replaced.
+func (s Settings) Profile(chain string) (poco.Chain, bool) {
+	own, isOwn := s.Chains[chain]
+	builtin := slices.IndexFunc(poco.Chains(), func(p poco.Chain) bool { return p.Name == chain })
+	if !isOwn && builtin < 0 {
+		return poco.Chain{}, false
+	}
+	p := poco.Chain{Name: chain}
+	if builtin >= 0 {
+		p = poco.Chains()[builtin]
+	}
+	if own.Hub != (common.Address{}) {
+		p.Hub, p.AppRegistry = own.Hub, common.Address{}
+	}
+	p.ID = cmp.Or(own.ID, p.ID)
+	p.RPC = cmp.Or(string(own.RPC), p.RPC)
+	p.Market = cmp.Or(string(own.Market), p.Market)
+	p.Fees = cmp.Or(own.Fees, p.Fees)
+	p.Development = own.Development
+	return p, true
+}

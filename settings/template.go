@@ -1,0 +1,137 @@
+package settings
+
+import (
+	"cmp"
+	_ "embed" // the template
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/iexeccli"
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/poco"
+)
+
+//go:embed template.yaml
+var template string
+
+// Template returns a configuration to begin with, from what is known of a project.
+// In the text that it is made from, each @name@ stands on a line of its own, or
+// for one value. A value that only the user can know is written as a comment
+// marked "yours": the key is missing until it is filled in.
+func Template(p iexeccli.Project) string {
+	return strings.NewReplacer(
+		"@image@", pick(p.Image != "", "image: "+yamlText(p.Image), "# image: ghcr.io/acme/hello # yours"),
+		"@name@", pick(p.Name != "", "name: "+yamlText(p.Name), "# name: hello"),
+		"@format@", string(cmp.Or(p.Format, measure.Legacy)),
+		"@enclave@\n", enclaveLines(p),
+		"@chain@", chainLines(p.Chain),
+		"@wallet@", walletLines(p),
+		"@order@\n", orderLines(p.Order),
+	).Replace(template)
+}
+
+func pick(yes bool, a, b string) string {
+	if yes {
+		return a
+	}
+	return b
+}
+
+func enclaveLines(p iexeccli.Project) string {
+	if p.Format != measure.JSON {
+		return ""
+	}
+	heap := ""
+	if p.Enclave.HeapSize != 0 {
+		heap = strconv.FormatUint(p.Enclave.HeapSize, 10)
+	}
+	return setting("  ", "framework", p.Enclave.Framework) + setting("  ", "version", p.Enclave.Version) +
+		setting("  ", "entrypoint", p.Enclave.Entrypoint) + setting("  ", "heap", heap)
+}
+
+// setting is a line of the configuration; one without a value is the user's.
+func setting(indent, key, value string) string {
+	if value == "" {
+		return fmt.Sprintf("%s# %s: # yours\n", indent, key)
+	}
+	return fmt.Sprintf("%s%s: %s\n", indent, key, yamlText(value))
+}
+
+// chainLines names the chain, and describes it where it is not as built in.
+func chainLines(c poco.Chain) string {
+	if c == (poco.Chain{}) {
+		return "chain: bellecour # yours"
+	}
+	lines := "chain: " + yamlText(c.Name)
+	if slices.Contains(poco.Chains(), c) {
+		return lines
+	}
+	hub := ""
+	if c.Hub != (common.Address{}) {
+		hub = c.Hub.Hex()
+	}
+	lines += "\nchains:\n  " + yamlText(c.Name) + ":\n" +
+		setting("    ", "id", strconv.FormatUint(c.ID, 10)) + setting("    ", "rpc", c.RPC) + setting("    ", "hub", hub) +
+		setting("    ", "market", c.Market) + setting("    ", "fees", string(c.Fees))
+	return strings.TrimSuffix(lines, "\n")
+}
+
+func walletLines(p iexeccli.Project) string {
+	lines := "  keystore: wallet.json # yours: a keystore file of version 3, or a folder of them"
+	if p.Wallet != "" {
+		lines = "  keystore: " + yamlText(p.Wallet)
+	}
+	if p.Owner != (common.Address{}) {
+		lines += "\n  address: " + yamlText(p.Owner.Hex())
+	}
+	return lines
+}
+
+// orderLines write the terms; those that are not known are the defaults.
+func orderLines(o iexeccli.Terms) string {
+	d := Defaults().Order
+	tag := d.Tag
+	if o.Tag != nil {
+		tag = *o.Tag
+	}
+	lines := fmt.Sprintf("  price: %d\n  volume: %d\n  tag: %s\n", *cmp.Or(o.Price, &d.Price), *cmp.Or(o.Volume, &d.Volume), tagText(tag))
+	for _, r := range []struct {
+		key string
+		who common.Address
+	}{{"datasetrestrict", o.DatasetRestrict}, {"workerpoolrestrict", o.WorkerpoolRestrict}, {"requesterrestrict", o.RequesterRestrict}} {
+		if r.who != (common.Address{}) {
+			lines += setting("  ", r.key, r.who.Hex())
+		}
+	}
+	return lines
+}
+
+// tagText writes a tag by its names if all its bits have one.
+func tagText(t poco.Tag) string {
+	names := t.Names()
+	for _, n := range names {
+		if !slices.Contains(poco.TagNames(), n) {
+			return yamlText(t.String())
+		}
+	}
+	if len(names) == 1 {
+		return names[0]
+	}
+	return "[" + strings.Join(names, ", ") + "]"
+}
+
+// yamlText writes a text as a YAML scalar, quoted where it would read as
+// something else.
+func yamlText(text string) string {
+	plain := regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._/@:-]*[A-Za-z0-9]|[1-9][0-9]*)$`)
+	words := regexp.MustCompile(`(?i)^(true|false|yes|no|on|off|null)$`)
+	if plain.MatchString(text) && !words.MatchString(text) {
+		return text
+	}
+	return strconv.Quote(text)
+}

@@ -1,0 +1,160 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/poco"
+)
+
+// Checker finds what is wrong with settings, and keeps it. Settings are as far as
+// they could be read.
+type Checker struct {
+	*decoder
+	Settings Settings
+	Files    []string // that they were read from
+}
+
+// Err returns all problems as one error.
+func (c *Checker) Err() error {
+	if len(c.Problems) == 0 {
+		return nil
+	}
+	return &Error{c.Problems}
+}
+
+// Complain adds a problem with the value of a key.
+func (c *Checker) Complain(key, format string, args ...any) {
+	c.Problems = append(c.Problems, Problem{c.Place(key), key, fmt.Sprintf(format, args...)})
+}
+
+// Place returns where a key was set last, else the file in which it is missing.
+func (c *Checker) Place(key string) string {
+	switch where, ok := c.places[key]; {
+	case ok:
+		return where
+	case len(c.Files) > 0:
+		return c.Files[len(c.Files)-1]
+	}
+	return "configuration"
+}
+
+// missing complains of a key that is not set. One whose value was refused is
+// not missing.
+func (c *Checker) missing(key, text string) {
+	if !c.Refused(key) {
+		c.Complain(key, "is missing: %s", text)
+	}
+}
+
+// Refused reports whether there is a problem with a key.
+func (c *Checker) Refused(key string) bool {
+	return slices.ContainsFunc(c.Problems, func(p Problem) bool { return p.Key == key })
+}
+
+// Check finds what is wrong between keys, and what is missing for a purpose.
+func (c *Checker) Check(need Purpose) {
+	if need.Build {
+		c.checkBuild()
+	}
+	c.checkEnclave()
+	for _, name := range slices.Sorted(maps.Keys(c.Settings.Chains)) {
+		c.checkChain(name)
+	}
+	if need.Publish {
+		c.checkPublish()
+	}
+}
+
+func (c *Checker) checkBuild() {
+	if info, err := os.Stat(string(c.Settings.Build.Context)); err != nil {
+		c.Complain("build.context", "%s", Reason(err))
+	} else if !info.IsDir() {
+		c.Complain("build.context", "%s is no folder", c.Settings.Build.Context)
+	} else if _, err := os.Stat(c.Settings.DockerfilePath()); err != nil {
+		c.Complain("build.dockerfile", "%s: %s", c.Settings.DockerfilePath(), Reason(err))
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Settings.Build.Secrets)) {
+		s := c.Settings.Build.Secrets[id]
+		if (s.Env == "") == (s.File == "") {
+			c.Complain("build.secrets."+id, "want exactly one of env and file")
+		}
+	}
+}
+
+func (c *Checker) checkEnclave() {
+	e := c.Settings.Enclave
+	if e.Timeout <= 0 {
+		c.Complain("enclave.timeout", "must be above 0")
+	}
+	if e.File != "" && !path.IsAbs(e.File) {
+		c.Complain("enclave.fingerprint-file", "must be an absolute path in the image, got %q", e.File)
+	}
+	for _, k := range []struct {
+		key string
+		set bool
+	}{{"framework", e.Framework != ""}, {"version", e.Version != ""}, {"entrypoint", e.Entrypoint != ""}, {"heap", e.Heap != 0 && e.Seal != buildkit.SealBinaryFS}} {
+		if k.set && e.Format != measure.JSON {
+			c.Complain("enclave."+k.key, "is used with format json only, and the format is %s", e.Format)
+		}
+	}
+	c.checkSeal()
+	if e.Format != measure.JSON {
+		return
+	}
+	var malformed *measure.FormatError
+	if err := e.Object().Validate(); errors.As(err, &malformed) {
+		key := strings.TrimSuffix(strings.ToLower(malformed.Part), "size")
+		c.Complain("enclave."+key, "%s", malformed.Problem)
+	}
+}
+
+func (c *Checker) checkChain(name string) {
+	profile, key := c.Settings.Chains[name], "chains."+name
+	for _, k := range []struct {
+		name    string
+		missing bool
+	}{
+		{"id", profile.ID == 0}, {"rpc", profile.RPC == ""}, {"hub", profile.Hub == common.Address{}},
+		{"market", profile.Market == ""}, {"fees", profile.Fees == ""},
+	} {
+		if k.missing && !c.Settings.isBuiltin(name) {
+			c.Complain(key, "%s is missing", k.name)
+		}
+	}
+}
+
+func (c *Checker) checkPublish() {
+	if c.Settings.Image.Repository == (name.Repository{}) {
+		c.missing("image", "the repository to push to, such as ghcr.io/acme/hello")
+	}
+	chains := "one of " + strings.Join(c.Settings.chainNames(), ", ")
+	if _, ok := c.Settings.Profile(c.Settings.Chain); c.Settings.Chain == "" {
+		c.missing("chain", chains)
+	} else if !ok {
+		c.Complain("chain", "unknown chain %q, want %s", c.Settings.Chain, chains)
+	}
+	if c.Settings.Sign.Key == "" {
+		c.missing("sign.key", "a cosign key file or env://VARIABLE")
+	}
+	if c.Settings.Wallet.Keystore == "" && !c.Settings.Wallet.AllowRawKey {
+		c.missing("wallet.keystore", "a keystore file, or a folder of them and wallet.address")
+	}
+	o := c.Settings.Order
+	if o.Volume < 1 || o.Volume > poco.MaxAmount {
+		c.Complain("order.volume", "must be between 1 and %d, the market's limit, got %d", uint64(poco.MaxAmount), o.Volume)
+	}
+	if o.Price > poco.MaxAmount {
+		c.Complain("order.price", "must be at most %d nRLC, the market's limit, got %d", uint64(poco.MaxAmount), o.Price)
+	}
+}

@@ -1,0 +1,150 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/measure"
+)
+
+// Repository is a container repository without tag or digest.
+type Repository struct{ name.Repository }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (r *Repository) UnmarshalText(text []byte) (err error) {
+	r.Repository, err = name.NewRepository(string(text))
+	if err != nil {
+		return fmt.Errorf("want a repository without tag or digest, such as ghcr.io/acme/hello, got %q", text)
+	}
+	return nil
+}
+
+// Pin is the digest that a base image is pinned to.
+type Pin string
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (p *Pin) UnmarshalText(text []byte) error {
+	if _, err := name.NewDigest("x@" + string(text)); err != nil {
+		return fmt.Errorf("want sha256: and 64 hex digits, got %q", text)
+	}
+	*p = Pin(text)
+	return nil
+}
+
+// SealMode says who seals the image.
+type SealMode string
+
+// SealDockerfile leaves it to the Dockerfile; the other modes are buildkit's.
+const SealDockerfile SealMode = "dockerfile"
+
+func sealModes() []SealMode {
+	return []SealMode{SealDockerfile, buildkit.SealFSPF, buildkit.SealBinaryFS}
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (m *SealMode) UnmarshalText(text []byte) error {
+	if !slices.Contains(sealModes(), SealMode(text)) {
+		return fmt.Errorf("want one of %v, got %q", sealModes(), text)
+	}
+	*m = SealMode(text)
+	return nil
+}
+
+// List is a list of words, which the environment joins by commas.
+type List []string
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (l *List) UnmarshalText(text []byte) error {
+	*l = nil
+	for word := range strings.SplitSeq(string(text), ",") {
+		if word = strings.TrimSpace(word); word != "" {
+			*l = append(*l, word)
+		}
+	}
+	return nil
+}
+
+// Network is what a build's RUN steps may reach.
+type Network string
+
+func networks() []string {
+	return []string{buildkit.NetworkHost, buildkit.NetworkNone, buildkit.NetworkRecorded}
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (n *Network) UnmarshalText(text []byte) error {
+	if !slices.Contains(networks(), string(text)) {
+		return fmt.Errorf("want one of %s, got %q", strings.Join(networks(), ", "), text)
+	}
+	*n = Network(text)
+	return nil
+}
+
+// URL is the address of a service.
+type URL string
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. The text may hold an API
+// key, so the error does not show it.
+func (u *URL) UnmarshalText(text []byte) error {
+	parsed, err := url.Parse(string(text))
+	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+		return errors.New("want an http:// or https:// URL")
+	}
+	*u = URL(text)
+	return nil
+}
+
+// Duration is a time span such as 90s or 2m.
+type Duration time.Duration
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("want a duration such as 90s or 2m, got %q", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Size is a number of bytes, written as such or with K, M or G (1024 each).
+type Size uint64
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *Size) UnmarshalText(text []byte) error {
+	digits, shift := string(text), 0
+	if i := strings.IndexAny(digits, "KMG"); i >= 0 && i == len(digits)-1 {
+		shift = 10 * (strings.IndexByte("KMG", digits[i]) + 1)
+		digits = digits[:i]
+	}
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || n > (1<<53)>>shift {
+		return fmt.Errorf("want a size such as 1G or 1073741824, got %q", text)
+	}
+	*s = Size(n << shift)
+	return nil
+}
+
+// text writes a size as a user would; nil for none.
+func (s Size) text() any {
+	if s == 0 {
+		return nil
+	}
+	for i, unit := range []string{"G", "M", "K"} {
+		if shift := 30 - 10*i; s%(1<<shift) == 0 {
+			return strconv.FormatUint(uint64(s>>shift), 10) + unit
+		}
+	}
+	return strconv.FormatUint(uint64(s), 10)
+}
+
+// String writes a size in its shortest form.
+func (s Size) String() string { return measure.FormatSize(fmt.Sprint(uint64(s))) }
