@@ -15,10 +15,15 @@ import (
 )
 
 // ImageError says that something names no image that can be opened.
-type ImageError struct{ Problem string }
+type ImageError struct{ Where, Problem string }
 
 // Error implements error.
 func (e *ImageError) Error() string { return e.Problem }
+
+// Evidence returns what was named.
+func (e *ImageError) Evidence() [][2]string {
+	return [][2]string{{"expected", "the folder of an OCI layout with one image, or an image reference"}, {"actual", e.Where}}
+}
 
 // OpenImage opens the folder of an OCI layout with one image, or a reference in a
 // registry, with the user's credentials for it. Its error is an [*ImageError], or
@@ -29,7 +34,7 @@ func OpenImage(ctx context.Context, where string) (v1.Image, error) {
 	}
 	ref, err := name.ParseReference(where)
 	if err != nil {
-		return nil, &ImageError{fmt.Sprintf("%q is neither a folder nor an image reference", where)}
+		return nil, &ImageError{where, fmt.Sprintf("%q is neither a folder nor an image reference", where)}
 	}
 	client := registry.Client{Keychain: authn.DefaultKeychain}
 	if tag, ok := ref.(name.Tag); ok {
@@ -45,7 +50,7 @@ func OpenImage(ctx context.Context, where string) (v1.Image, error) {
 func openLayout(dir string) (v1.Image, error) {
 	path, err := layout.FromPath(dir)
 	if err != nil {
-		return nil, &ImageError{dir + " is no OCI layout"}
+		return nil, &ImageError{dir, dir + " is no OCI layout"}
 	}
 	index, err := path.ImageIndex()
 	if err != nil {
@@ -56,7 +61,7 @@ func openLayout(dir string) (v1.Image, error) {
 		return nil, fmt.Errorf("reading OCI layout: %w", err)
 	}
 	if len(manifest.Manifests) != 1 {
-		return nil, &ImageError{"the OCI layout must hold exactly one image"}
+		return nil, &ImageError{dir, "the OCI layout must hold exactly one image"}
 	}
 	return path.Image(manifest.Manifests[0].Digest)
 }

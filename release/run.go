@@ -76,7 +76,7 @@ type keyring struct {
 // it.
 func (r Release) begin() (*run, error) {
 	if r.Source.Version == "" {
-		return nil, &source.VersionError{Problem: "no version: HEAD has no git tag, and --version is not given"}
+		return nil, &source.VersionError{Problem: "no version: HEAD has no git tag, and --version is not given", Found: "none"}
 	}
 	if r.Teller == nil {
 		r.Teller = silent{}

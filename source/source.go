@@ -76,10 +76,18 @@ func Read(o Options) (Source, error) {
 }
 
 // A VersionError says why there is no version that can be used.
-type VersionError struct{ Problem string }
+type VersionError struct {
+	Problem string
+	Found   string // the version, the tags, or that there is none
+}
 
 // Error implements error.
 func (e *VersionError) Error() string { return e.Problem }
+
+// Evidence returns what was found.
+func (e *VersionError) Evidence() [][2]string {
+	return [][2]string{{"expected", "one git tag at HEAD, or --version"}, {"actual", e.Found}}
+}
 
 // FindVersion returns the version asked for, else that of the tag at the commit;
 // empty when there is none. A version is an image's tag.
@@ -92,7 +100,7 @@ func (o Options) FindVersion(c Commit) (string, error) {
 	}
 	if version == "" && len(c.Tags) > 0 {
 		if len(c.Tags) > 1 {
-			return "", &VersionError{fmt.Sprintf("several tags at HEAD (%s): choose one with --version", strings.Join(c.Tags, ", "))}
+			return "", &VersionError{fmt.Sprintf("several tags at HEAD (%s): choose one with --version", strings.Join(c.Tags, ", ")), "the tags " + strings.Join(c.Tags, ", ")}
 		}
 		if len(c.Dirty) > 0 {
 			return "", &DirtyError{c, c.Tags[0]}
@@ -103,7 +111,7 @@ func (o Options) FindVersion(c Commit) (string, error) {
 		return "", nil
 	}
 	if _, err := name.NewTag("localhost/x:"+version, name.StrictValidation); err != nil {
-		return "", &VersionError{fmt.Sprintf("the version %q cannot be an image's tag: use letters, digits, dots, dashes and underscores, at most 128", version)}
+		return "", &VersionError{fmt.Sprintf("the version %q cannot be an image's tag: use letters, digits, dots, dashes and underscores, at most 128", version), version}
 	}
 	return version, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/compare"
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/lock"
@@ -101,10 +102,11 @@ func rules() []rule {
 		{is[*buildkit.ToolchainError], "E-TOOLCHAIN", exitUsage, toolchainRemedy},
 		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, say("correct the step above and run again; finished steps are cached")},
 
-		{is[*irreproducibleError], "E-NOT-REPRODUCIBLE", exitDiffers, func(err error) string {
-			var i *irreproducibleError
+		{is[*compare.SubjectError], "E-USAGE", exitUsage, say("mrelease explain --help")},
+		{is[*compare.IrreproducibleError], "E-NOT-REPRODUCIBLE", exitDiffers, func(err error) string {
+			var i *compare.IrreproducibleError
 			errors.As(err, &i)
-			return i.remedy()
+			return i.Remedy()
 		}},
 		{is[*lock.DriftError], "E-ENCLAVE-DRIFT", exitMeasurement, say("mrelease accept (when the changes above are meant; then commit " + lock.Name + ")")},
 		{is[*lock.Error], "E-LOCK", exitUsage, say("take " + lock.Name + " from git again, or delete it and run mrelease accept")},

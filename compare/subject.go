@@ -1,0 +1,172 @@
+package compare
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/measure/diff"
+	"github.com/mrelease/mrelease/measure/lock"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/settings"
+)
+
+// Differences are how two releases differ.
+type Differences struct {
+	Record  []diff.Field  // of two records
+	Changes []lock.Change // of what the enclave is measured from
+	Diff    *diff.Report  // of two images
+}
+
+// Equal reports whether there are none.
+func (d Differences) Equal() bool {
+	return len(d.Changes) == 0 && len(d.Record) == 0 && (d.Diff == nil || d.Diff.Manifest.Verdict == diff.Equal)
+}
+
+// SubjectError says that a file is nothing that can be compared.
+type SubjectError struct{ File string }
+
+// Error implements error.
+func (e *SubjectError) Error() string {
+	return fmt.Sprintf("%q is neither a record nor a lock", e.File)
+}
+
+// Evidence returns the file.
+func (e *SubjectError) Evidence() [][2]string {
+	return [][2]string{{"expected", "a record, or " + lock.Name}, {"actual", e.File}}
+}
+
+// subject is one of the two, with as much of it as there is.
+type subject struct {
+	record *record.Record
+	image  v1.Image // nil for a lock
+	lock   lock.Lock
+}
+
+// Two compares any two of: the record of a release, an image in a registry, the
+// folder of an OCI layout, and a lock.
+func Two(ctx context.Context, e settings.Enclave, a, b string) (Differences, error) {
+	x, err := open(ctx, e, a)
+	if err != nil {
+		return Differences{}, err
+	}
+	y, err := open(ctx, e, b)
+	if err != nil {
+		return Differences{}, err
+	}
+	d := Differences{Changes: append([]lock.Change{}, lock.Drift(x.lock, y.lock)...)}
+	if x.record != nil && y.record != nil {
+		d.Record = recordFields(*x.record, *y.record)
+	}
+	if x.image != nil && y.image != nil {
+		report, err := diff.Compare(ctx, x.image, y.image, release.Random(e))
+		if err != nil {
+			return Differences{}, err
+		}
+		d.Diff = &report
+	}
+	return d, nil
+}
+
+// open reads what a file, a folder or a reference names.
+func open(ctx context.Context, e settings.Enclave, where string) (s subject, err error) {
+	if info, err := os.Stat(where); err != nil || !info.Mode().IsRegular() {
+		if s.image, err = release.OpenImage(ctx, where); err != nil {
+			return s, err
+		}
+		return s, s.describe(ctx, e)
+	}
+	schema, err := documentSchema(where)
+	if err != nil {
+		return s, err
+	}
+	switch {
+	case schema == lock.Schema || filepath.Ext(where) == filepath.Ext(lock.Name): // one that a merge broke says where
+		s.lock, err = lock.ReadFile(where)
+		return s, err
+	case schema == record.Schema:
+		return openRecorded(ctx, e, where)
+	}
+	return s, &SubjectError{where}
+}
+
+// documentSchema returns the schema that a document names; a file that is no document
+// names none.
+func documentSchema(file string) (string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("reading document: %w", err)
+	}
+	var head struct {
+		Schema string `json:"schema"`
+	}
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(data, &head); errors.As(err, &syntax) {
+		return "", nil
+	}
+	return head.Schema, nil
+}
+
+func openRecorded(ctx context.Context, e settings.Enclave, path string) (s subject, err error) {
+	rec, err := record.ReadFile(path)
+	if err != nil {
+		return s, err
+	}
+	s.record = &rec
+	if s.image, _, err = release.OpenRecorded(ctx, rec); err != nil {
+		return s, err
+	}
+	if err := s.describe(ctx, e); err != nil {
+		return s, err
+	}
+	s.lock.MRENCLAVE = rec.Enclave.MRENCLAVE
+	return s, nil
+}
+
+// describe makes the lock of the image. What only a configuration knows stays
+// open, and of the measurement that is known which the image states.
+func (s *subject) describe(ctx context.Context, e settings.Enclave) error {
+	facts, err := release.ImageFacts(s.image)
+	if err != nil {
+		return err
+	}
+	if s.lock, err = lock.Describe(ctx, s.image, facts); err != nil {
+		return err
+	}
+	s.lock.Partial = true
+	spec := e.Spec()
+	if spec.Claim, err = release.Claim(s.image); err != nil {
+		return err
+	}
+	if stated, known, err := measure.Stated(ctx, s.image, spec); err == nil && known && stated.Format != measure.None {
+		s.lock.MRENCLAVE = &stated.MRENCLAVE
+	}
+	return nil
+}
+
+// recordFields compares what only records state.
+func recordFields(a, b record.Record) []diff.Field {
+	var fields []diff.Field
+	for _, f := range []diff.Field{
+		{Name: "version", A: a.Version, B: b.Version},
+		{Name: "commit", A: a.Source.Commit, B: b.Source.Commit},
+		{Name: "inputs", A: a.Source.Inputs.String(), B: b.Source.Inputs.String()},
+		{Name: "enclave format", A: string(a.Enclave.Format), B: string(b.Enclave.Format)},
+		{Name: "enclave value", A: a.Enclave.Value, B: b.Enclave.Value},
+		{Name: "chain", A: a.App.Chain, B: b.App.Chain},
+		{Name: "app", A: a.OnChain().Name, B: b.OnChain().Name},
+		{Name: "order", A: a.Order.Hash.Hex(), B: b.Order.Hash.Hex()},
+	} {
+		if f.A != f.B {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
