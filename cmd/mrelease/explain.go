@@ -14,6 +14,7 @@ import (
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
+	"github.com/mrelease/mrelease/preflight"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/record"
@@ -141,7 +142,7 @@ func rules() []rule {
 		{is[*registry.SilentError], "E-REGISTRY", exitNetwork, say("check the address in image, and the network")},
 		{is[*keys.Error], "E-SIGN-KEY", exitUsage, say("sign.key must be a cosign key (cosign generate-key-pair) of type ECDSA P-256 or RSA, and " + keys.CosignPassword + " its password")},
 
-		{is[*clockError], "E-CLOCK", exitUsage, say("set the clock: timedatectl set-ntp true")},
+		{is[*preflight.ClockError], "E-CLOCK", exitUsage, say("set the clock: timedatectl set-ntp true")},
 		{is[*chain.WalletError], "E-WALLET", exitUsage, say("set " + keys.WalletPassword + " to the password of the keystore file in wallet.keystore")},
 		{is[*chain.SyntheticError], "E-SYNTHETIC", exitPolicy, say("build on the real base image, or choose a chain with development: true")},
 		{is[*chain.FundsError], "E-FUNDS", exitFunds, say("send the wallet some of the chain's native coin and run again")},

@@ -1,4 +1,4 @@
-package main
+package preflight
 
 import (
 	"errors"
@@ -12,17 +12,17 @@ import (
 	"github.com/mrelease/mrelease/source"
 )
 
-// finding is something that a release takes and that is likely to be a mistake.
-type finding struct {
+// Finding is something that a release takes and that is likely to be a mistake.
+type Finding struct {
 	Where string `json:"where"` // file:line
 	Code  string `json:"code"`
 	Text  string `json:"text"`
 	Cure  string `json:"cure"`
 }
 
-// source looks at what the image is built from. Which times a release takes is
+// look looks at what the image is built from. Which times a release takes is
 // git's affair.
-func (i *inspection) source() string {
+func (i *inspection) look() string {
 	if i.Refused("build.context") || i.Refused("build.dockerfile") {
 		return ""
 	}
@@ -38,12 +38,12 @@ func (i *inspection) source() string {
 		i.Complain("build.dockerfile", "%v", err)
 	}
 	for _, f := range found {
-		i.findings = append(i.findings, finding{at(src.Dockerfile, f.Line), f.Code, f.Text, f.Cure})
+		i.findings = append(i.findings, Finding{at(src.Dockerfile, f.Line), f.Code, f.Text, f.Cure})
 	}
 	i.context(src)
 	i.bytecode(src)
 	if e := i.Settings.Enclave; e.Seal == buildkit.SealBinaryFS && e.Dlopen == 2 && e.Key != "" {
-		i.findings = append(i.findings, finding{i.Place("enclave.dlopen"), "AnyLibrary", "the production enclave may load any library at run time: no measurement covers them", "set enclave.dlopen to 1"})
+		i.findings = append(i.findings, Finding{i.Place("enclave.dlopen"), "AnyLibrary", "the production enclave may load any library at run time: no measurement covers them", "set enclave.dlopen to 1"})
 	}
 	return src.Dockerfile
 }
@@ -58,7 +58,7 @@ func (i *inspection) bytecode(src buildkit.Source) {
 		if sent, err := src.Sends(path); err != nil || !sent {
 			return err
 		}
-		i.findings = append(i.findings, finding{path, "Bytecode", "compiled Python is in the build context: it holds the time of its source, and a seal covers it", "add **/*.pyc and **/__pycache__ to .dockerignore"})
+		i.findings = append(i.findings, Finding{path, "Bytecode", "compiled Python is in the build context: it holds the time of its source, and a seal covers it", "add **/*.pyc and **/__pycache__ to .dockerignore"})
 		return fs.SkipAll
 	})
 	if err != nil {
@@ -87,7 +87,7 @@ func (i *inspection) context(src buildkit.Source) {
 		if sent, err := src.Sends(f.path); err != nil {
 			i.Complain("build.context", "%v", err)
 		} else if sent {
-			i.findings = append(i.findings, finding{f.path, f.code, f.text, "name it in " + filepath.Join(src.Context, ".dockerignore")})
+			i.findings = append(i.findings, Finding{f.path, f.code, f.text, "name it in " + filepath.Join(src.Context, ".dockerignore")})
 		}
 	}
 }

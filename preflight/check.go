@@ -1,0 +1,164 @@
+package preflight
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/keys"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
+)
+
+// Inspection is all that can be seen of what was written, on this machine alone.
+type Inspection struct {
+	Passed   []Part
+	Findings []Finding
+	Problems []settings.Problem
+}
+
+// Part is a part of a configuration in which nothing is wrong.
+type Part struct{ Name, Evidence string }
+
+// inspection looks at the parts of a configuration, one after the other, and
+// keeps the problems of all.
+type inspection struct {
+	*settings.Checker
+	source   source.Options
+	ring     keys.Ring
+	passed   []Part
+	findings []Finding
+}
+
+// Check looks at the configuration and the files that it names. Keys are decrypted
+// when their passwords are set. It uses no network and needs no builder.
+func Check(c *settings.Checker, src source.Options, ring keys.Ring) Inspection {
+	i := &inspection{Checker: c, source: src, ring: ring}
+	i.part("configuration", i.configuration)
+	i.part("source", i.look)
+	i.part("secrets", i.secrets)
+	i.part("signing key", i.signingKey)
+	i.part("enclave key", i.enclaveKey)
+	i.part("wallet", i.wallet)
+	return Inspection{i.passed, i.findings, c.Problems}
+}
+
+// part looks at one part. It passes when there is evidence and no new problem.
+func (i *inspection) part(name string, look func() (evidence string)) {
+	before := len(i.Problems)
+	if evidence := look(); evidence != "" && len(i.Problems) == before {
+		i.passed = append(i.passed, Part{name, evidence})
+	}
+}
+
+func (i *inspection) configuration() string {
+	i.Check(settings.Purpose{Build: true, Publish: true})
+	return files(i.Checker)
+}
+
+func (i *inspection) secrets() string {
+	_, err := i.source.ReadSecrets()
+	var c *settings.Error
+	if errors.As(err, &c) {
+		i.Problems = append(i.Problems, c.Problems...)
+	}
+	if len(i.Settings.Build.Secrets) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d, each is there", len(i.Settings.Build.Secrets))
+}
+
+func (i *inspection) signingKey() string {
+	where := string(i.Settings.Sign.Key)
+	if where == "" {
+		return ""
+	}
+	_, err := i.ring.ReadSigningKey()
+	var key *registry.Key
+	if err == nil {
+		if i.ring.Getenv(keys.CosignPassword) == "" {
+			return fmt.Sprintf("%s, not decrypted: %s is not set", where, keys.CosignPassword)
+		}
+		key, err = i.ring.OpenSigningKey()
+	}
+	if err != nil {
+		i.Complain("sign.key", "%s: %v", where, err)
+		return ""
+	}
+	return fmt.Sprintf("%s, decrypted, %s", where, key.GetKeyAlgorithm())
+}
+
+// enclaveKey looks at the key that signs the enclave, where mrelease does that.
+func (i *inspection) enclaveKey() string {
+	where := string(i.Settings.Enclave.Key)
+	if where == "" {
+		return ""
+	}
+	if _, err := i.ring.EnclaveKey(); err != nil {
+		i.Complain("enclave.key", "%s: %v", where, err)
+	}
+	return where
+}
+
+func (i *inspection) wallet() string {
+	if i.Refused("wallet.keystore") {
+		return ""
+	}
+	evidence, err := i.openWallet()
+	var w *chain.WalletError
+	if errors.As(err, &w) {
+		i.Complain("wallet.keystore", "%s: %s", w.Where, w.Problem)
+	} else if err != nil {
+		i.Complain("wallet.keystore", "%v", err)
+	}
+	return evidence
+}
+
+func (i *inspection) openWallet() (evidence string, err error) {
+	path, err := i.ring.Keystore()
+	if err != nil {
+		return "", err
+	}
+	if path != "" && i.ring.Getenv(keys.WalletPassword) == "" {
+		stated, err := chain.ReadKeystore(path)
+		i.compareOwner(stated.Address)
+		return fmt.Sprintf("%s of %s, not decrypted: %s is not set", path, stated.Address, keys.WalletPassword), err
+	}
+	wallet, err := i.ring.OpenWallet()
+	if err != nil {
+		return "", err
+	}
+	i.compareOwner(wallet.Address)
+	return fmt.Sprintf("%s, decrypted", wallet.Address), nil
+}
+
+// compareOwner complains of a wallet that is not the one that the configuration
+// names.
+func (i *inspection) compareOwner(found common.Address) {
+	named := i.Settings.Wallet.Address
+	if named != (common.Address{}) && found != (common.Address{}) && found != named {
+		i.Complain("wallet.address", "is %s, and the wallet is %s", named, found)
+	}
+}
+
+// split returns the errors that were joined into one.
+func split(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+// at writes a place in a file.
+func at(file string, line int) string {
+	if line == 0 {
+		return file
+	}
+	return fmt.Sprintf("%s:%d", file, line)
+}

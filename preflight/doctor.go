@@ -1,0 +1,271 @@
+// Package preflight says before a release whether it can be made: Check asks
+// whether what was written is right, and looks at this machine's files only; Doctor
+// asks whether this machine and the services are ready.
+package preflight
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/keys"
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
+)
+
+// patience bounds each check: the services answer within seconds or not at all.
+const patience = 20 * time.Second
+
+// Doctor looks at all that a release needs of this machine and of the services that
+// the settings name.
+type Doctor struct {
+	Checker *settings.Checker
+	Source  source.Options
+	Keys    keys.Ring
+	// Builder says which builder to use; its error is that of the check.
+	Builder  func() (buildkit.Options, error)
+	Registry registry.Client
+}
+
+// Skipped is the outcome of a check that waits for another to be mended.
+type Skipped string
+
+// Error implements error.
+func (e Skipped) Error() string { return string(e) }
+
+// doctor examines one part after the other. What a check finds, later ones use.
+type doctor struct {
+	Doctor
+	settings settings.Settings
+	commit   source.Commit
+	chain    *chain.Client
+	owner    common.Address
+}
+
+// Examine makes each check, also when others fail, and reports it: with evidence,
+// or an error, which is a [Skipped] for one that could not be made. Its own error is
+// that of ctx.
+func (d Doctor) Examine(ctx context.Context, report func(check, evidence string, err error)) error {
+	d.Checker.Check(settings.Purpose{Build: true, Publish: true})
+	in := &doctor{Doctor: d, settings: d.Checker.Settings} // as far as they go
+	for _, c := range []struct {
+		name string
+		look func(context.Context) (evidence string, err error)
+	}{
+		{"configuration", in.configuration}, {"git", in.git}, {"builder", in.builder}, {"registry", in.registry},
+		{"secrets", in.secrets}, {"keys", in.keys}, {"wallet", in.wallet},
+		{"chain", in.connect}, {"coins", in.coins}, {"market", in.market}, {"clock", in.clock},
+	} {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		evidence, err := c.look(limited)
+		cancel()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		report(c.name, evidence, err)
+	}
+	return nil
+}
+
+func (d *doctor) configuration(context.Context) (string, error) {
+	return files(d.Checker), d.Checker.Err()
+}
+
+// files says what settings were read from.
+func files(c *settings.Checker) string {
+	if len(c.Files) == 0 {
+		return "no file, from the environment and flags only"
+	}
+	return strings.Join(c.Files, ", ")
+}
+
+func (d *doctor) git(context.Context) (evidence string, err error) {
+	if d.commit, err = source.ReadCommit(string(d.settings.Build.Context)); err != nil {
+		return "", err
+	}
+	times, err := d.Source.FindTimes(d.commit)
+	if err != nil {
+		return "", err
+	}
+	version, err := d.Source.FindVersion(d.commit)
+	if err != nil {
+		return "", err
+	}
+	evidence = "no commit"
+	if d.commit.Hash != "" {
+		evidence = fmt.Sprintf("commit %.12s, %d changed files", d.commit.Hash, len(d.commit.Dirty))
+	}
+	return fmt.Sprintf("%s, time of the image %s, version %s", evidence, times.Image.Format(time.DateTime), cmp.Or(version, "not known: give --version")), nil
+}
+
+func (d *doctor) builder(ctx context.Context) (string, error) {
+	opts, err := d.Builder()
+	if err != nil {
+		return "", err
+	}
+	health, err := buildkit.Probe(ctx, opts)
+	if err != nil || health.Builder != buildkit.Embedded {
+		return health.Builder, err
+	}
+	return fmt.Sprintf("%s, runc %s, layers %s, %.0f GB free in %s", health.Builder, health.Runtime, health.Layers, float64(health.Free)/1e9, health.State), nil
+}
+
+func (d *doctor) registry(ctx context.Context) (string, error) {
+	if d.settings.Image.Repository == (name.Repository{}) {
+		return "", Skipped("the configuration has no image")
+	}
+	who, err := d.Registry.CheckAccess(ctx, d.settings.Image.Repository)
+	return fmt.Sprintf("%s answers, pushes as %s", d.settings.Image.RegistryStr(), who), err
+}
+
+func (d *doctor) secrets(context.Context) (string, error) {
+	values, err := d.Source.ReadSecrets()
+	if len(d.settings.Build.Secrets) == 0 {
+		return "the build needs none", nil
+	}
+	return fmt.Sprintf("%d, each is there", len(values)), err
+}
+
+// keys are the one that signs the image and, where mrelease seals the image, the
+// one that signs the enclave.
+func (d *doctor) keys(context.Context) (string, error) {
+	if d.settings.Sign.Key == "" {
+		return "", Skipped("the configuration has no sign.key")
+	}
+	key, err := d.Keys.OpenSigningKey()
+	if err != nil {
+		return "", err
+	}
+	evidence := fmt.Sprintf("%s, %s, hint %s", d.settings.Sign.Key, key.GetKeyAlgorithm(), key.GetHint())
+	if d.settings.Enclave.Key != "" {
+		evidence += fmt.Sprintf("; of the enclave %s", d.settings.Enclave.Key)
+		_, err = d.Keys.EnclaveKey()
+	}
+	return evidence, err
+}
+
+// wallet also notes the address that the file states without its password, for
+// the checks that need no more.
+func (d *doctor) wallet(context.Context) (string, error) {
+	if d.settings.Wallet.Keystore == "" && !d.settings.Wallet.AllowRawKey {
+		return "", Skipped("the configuration has no wallet.keystore")
+	}
+	wallet, err := d.Keys.OpenWallet()
+	if d.owner = wallet.Address; err == nil {
+		return wallet.Address.Hex(), nil
+	}
+	if owner, ownerErr := d.Keys.Owner(); ownerErr == nil {
+		d.owner = owner
+	}
+	return "", err
+}
+
+// profile is the chain's, and whether there is one.
+func (d *doctor) profile() (poco.Chain, error) {
+	profile, ok := d.settings.Profile(d.settings.Chain)
+	if !ok {
+		return profile, Skipped("the configuration has no chain that is known")
+	}
+	return profile, nil
+}
+
+func (d *doctor) connect(ctx context.Context) (evidence string, err error) {
+	profile, err := d.profile()
+	if err != nil {
+		return "", err
+	}
+	if d.chain, err = chain.Connect(ctx, profile); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s (%d), hub %s, app registry %s", profile.Name, profile.ID, profile.Hub, d.chain.AppRegistry), nil
+}
+
+// coins compares what the wallet has with what registering an app costs.
+func (d *doctor) coins(ctx context.Context) (string, error) {
+	if d.chain == nil || d.owner == (common.Address{}) {
+		return "", Skipped("needs the chain and the wallet")
+	}
+	if d.chain.Fees == poco.FeesLegacy {
+		return d.chain.Name + " charges nothing", nil
+	}
+	tag := d.settings.Image.Tag("0.0.0")
+	app, err := chain.NewApp(d.owner, d.settings.AppName(), tag, tag.Digest("sha256:"+strings.Repeat("f", 64)), measure.Unmeasured(d.settings.Enclave.Spec()))
+	if err != nil {
+		return "", err
+	}
+	cost, err := chain.EstimateCreate(ctx, d.chain, app)
+	if err != nil {
+		return "", err
+	}
+	balance, err := d.chain.CheckFunds(ctx, d.owner, cost)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s has %s; registering an app costs about %s", d.owner, chain.Coins(balance), chain.Coins(cost.Wei())), nil
+}
+
+func (d *doctor) market(ctx context.Context) (string, error) {
+	profile, err := d.profile()
+	if err == nil && profile.Market == "" {
+		err = Skipped("the configuration has no chain that is known")
+	}
+	if err != nil {
+		return "", err
+	}
+	version, err := market.Client{URL: profile.Market, ChainID: profile.ID}.Version(ctx)
+	return "it answers, version " + version, err
+}
+
+// clock can only be seen to be behind: nothing known here is in the future.
+func (d *doctor) clock(ctx context.Context) (string, error) {
+	const tolerance = time.Minute
+	now := time.Now()
+	if now.Add(tolerance).Before(d.commit.Time) {
+		return "", &ClockError{now, d.commit.Time, "the commit"}
+	}
+	if d.chain == nil {
+		return now.UTC().Format(time.DateTime) + " UTC", nil
+	}
+	last, err := d.chain.LastBlock(ctx)
+	if err != nil {
+		return "", err
+	}
+	if now.Add(tolerance).Before(last) {
+		return "", &ClockError{now, last, "the chain's last block"}
+	}
+	return fmt.Sprintf("%s UTC, not behind the chain", now.UTC().Format(time.DateTime)), nil
+}
+
+// ClockError says that this machine's clock is behind something that happened.
+type ClockError struct {
+	Now, Event time.Time
+	What       string
+}
+
+// Error implements error.
+func (e *ClockError) Error() string {
+	return fmt.Sprintf("the clock says %s, which is before %s (%s)", e.Now.UTC().Format(time.DateTime), e.What, e.Event.UTC().Format(time.DateTime))
+}
+
+// Evidence returns both times.
+func (e *ClockError) Evidence() [][2]string {
+	return [][2]string{{"this machine's clock", e.Now.UTC().Format(time.RFC3339)}, {e.What, e.Event.UTC().Format(time.RFC3339)}}
+}
+
+// IsSkipped reports whether a check could not be made.
+func IsSkipped(err error) bool {
+	var skipped Skipped
+	return errors.As(err, &skipped)
+}
