@@ -15,7 +15,11 @@ SHELL := /bin/bash
 GO ?= go
 # The compiler takes less of the processors when it collects less garbage, and when
 # each of its processes has one to itself.
-BUILD = GOGC=400 GOMAXPROCS=1 $(GO) build -p $(shell nproc) -trimpath
+BUILD = GOGC=400 GOMAXPROCS=1 $(GO) build -p $(shell nproc)
+# For all of go, not for the programs alone: a package that is compiled with
+# -trimpath is another one than without, so tests, vet and staticcheck would compile
+# everything a second time.
+export GOFLAGS := $(strip $(filter-out -trimpath,$(shell $(GO) env GOFLAGS)) -trimpath)
 # The binary is static, so that the container image can be empty.
 export CGO_ENABLED := 0
 LDFLAGS := -s -w
