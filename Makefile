@@ -3,10 +3,18 @@
 # make lint     formatting, vet, staticcheck, tidy modules, workflows
 # make build    bin/mrelease
 # make interop  cosign's and iexec's own programs judge what mrelease does
-# make kill     kill a release at every step and at random, and finish it by running it again
-# make bench    compare with today's tools, side by side; BENCH_SHORT=1: with fewer runs
-# make rebuild  build an example twenty times, on five hosts and with four builders
+# make kill     kill a release at every step, every write and KILLS times at random,
+#               and finish it by running it again
+# make bench    compare with today's tools, side by side
+# make rebuild  build an example twenty times, on five hosts and with four builders,
+#               and commits in every order
 # make fuzz     each fuzz target for FUZZTIME
+# make budget   what each part of .ci/run may take
+#
+# With SHORT=1, as .ci/run says: kill kills after one upload of each kind and less at
+# random, bench has fewer runs and a smaller image, rebuild takes each host and each
+# builder once and a few orders, fuzz takes seconds. All kinds are there; the others
+# have one form.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -15,7 +23,8 @@ SHELL := /bin/bash
 GO ?= go
 # The compiler takes less of the processors when it collects less garbage, and when
 # each of its processes has one to itself.
-BUILD = GOGC=400 GOMAXPROCS=1 $(GO) build -p $(shell nproc)
+FRUGAL = GOGC=400 GOMAXPROCS=1
+BUILD = $(FRUGAL) $(GO) build -p $(shell nproc)
 # For all of go, not for the programs alone: a package that is compiled with
 # -trimpath is another one than without, so tests, vet and staticcheck would compile
 # everything a second time.
@@ -27,7 +36,7 @@ LDFLAGS := -s -w
 PACKAGES := ./...
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: interop bench rebuild build demo modules programs test test-go test-sandbox kill fuzz lint setup clean FORCE
+.PHONY: interop bench rebuild build demo modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -90,7 +99,8 @@ programs:
 	@$(MAKE) --no-print-directory bin/mrelease
 	@$(MAKE) --no-print-directory bin/sandbox
 
-GOTEST = $(CURDIR)/bin/gotestsum --format pkgname-and-test-fails --
+# Lint vets, with all that go test would vet and more, and for all tags.
+GOTEST = $(CURDIR)/bin/gotestsum --format pkgname-and-test-fails -- -vet=off
 
 test: test-go test-sandbox
 
@@ -101,9 +111,9 @@ test-go: setup bin/gotestsum
 test-sandbox: setup bin/gotestsum bin/mrelease bin/act build/base
 	cd sandbox && $(GOTEST) -count=1 -timeout 30m ./...
 
-KILLS ?= 12
+KILLS ?= $(if $(SHORT),3,12)
 kill: setup bin/gotestsum bin/mrelease build/base
-	cd sandbox && $(CURDIR)/bin/gotestsum --format testname -- -count=1 -timeout 30m -run '^TestKill$$' ./e2e -kills $(KILLS)
+	cd sandbox && $(CURDIR)/bin/gotestsum --format testname -- -vet=off -count=1 -timeout 30m -run '^TestKill$$' $(if $(SHORT),-short) ./e2e -kills $(KILLS)
 
 sandbox/clients/node_modules/.package-lock.json: sandbox/clients/package-lock.json
 	@echo "installing iexec's command line, three versions, from npm"
@@ -117,28 +127,49 @@ bin/bench: FORCE
 
 # The comparison needs a machine that does nothing else.
 bench: setup bin/mrelease bin/sandbox bin/bench bin/buildctl bin/buildkitd bin/cosign build/base sandbox/clients/node_modules/.package-lock.json
-	@bin/sandbox --base build/base -- bin/bench
+	@BENCH_SHORT=$${BENCH_SHORT-$(SHORT)} bin/sandbox --base build/base -- bin/bench
 
-rebuild: setup bin/gotestsum bin/mrelease build/base bin/buildkitd bin/rootlesskit
+rebuild: setup bin/gotestsum bin/mrelease build/base bin/buildctl bin/buildkitd bin/rootlesskit
 	@$(call install,newuidmap=uidmap)
-	cd sandbox && $(GOTEST) -tags rebuild -timeout 20m -count=1 ./rebuild
+	cd sandbox && $(GOTEST) -tags rebuild $(if $(SHORT),-short) -timeout 60m -count=1 ./rebuild
 
-# fuzz gives each fuzz target some time, two at a time. What it finds beyond the
-# corpora in testdata/fuzz is kept by Go's cache. Those of package buildkit, which
-# read configuration, are left out unless FUZZ names it: the fuzzer would compile
-# all of BuildKit anew. The second try is for a fuzzer that is stopped too late
-# (golang/go#75804, mended in Go 1.27); what it found fails again, as it is among the seeds then.
-FUZZTIME ?= 20s
+# fuzz gives each fuzz target some time, two at a time; their seeds are run by "make
+# test" too. What it finds beyond the corpora in testdata/fuzz is kept by Go's cache.
+# Those of package buildkit, which read configuration, are left out unless FUZZ names
+# it: the fuzzer would compile all of BuildKit anew. It compiles even the standard
+# library anew, which two at once would do twice, so that is done before. The second
+# try is for a fuzzer that is stopped too late (golang/go#75804, mended in Go 1.27);
+# what it found fails again, as it is among the seeds then.
+FUZZTIME ?= $(if $(SHORT),8s,60s)
 FUZZ ?= ./measure/... ./poco/...
 fuzz:
-	@for p in $$($(GO) list $(FUZZ)); do $(GO) test -list '^Fuzz' $$p | sed -n "s#^Fuzz#$$p &#p"; done | xargs -P 2 -n 2 \
-	sh -c 'echo "$$0 $$1"; fuzz() { $(GO) test -run "^$$1\$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x -parallel 1 $$0; }; fuzz $$1 || fuzz $$1'
+	@targets=$$($(GO) test -vet=off -list '^Fuzz' $(FUZZ) | awk '/^Fuzz/ {name[n++] = $$1} $$1 == "ok" {for (i = 0; i < n; i++) print $$2, name[i]; n = 0}'); \
+	test -n "$$targets" || { echo "no fuzz target in $(FUZZ)"; exit 1; }; \
+	for p in $$(cut -d " " -f 1 <<<"$$targets" | uniq); do $(FRUGAL) $(GO) test -p $$(nproc) -c -fuzz . -o /dev/null $$p; done; \
+	xargs -P 2 -n 2 sh -c 'echo "$$0 $$1"; fuzz() { $(GO) test -vet=off -run "^$$1\$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x -parallel 1 $$0; }; fuzz $$1 || fuzz $$1' <<<"$$targets"
 
 lint: bin/staticcheck bin/actionlint
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	@for m in . sandbox; do (cd $$m && $(GO) vet -tags interop,rebuild ./... && $(CURDIR)/bin/staticcheck -tags interop,rebuild ./...) || exit 1; done
 	@for m in . sandbox tools tools/clients; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
 	@bin/actionlint -shellcheck= -pyflakes=
+
+# The parts of .ci/run, in their order, with the seconds that each may take on a new
+# machine with two processors, where all has to be fetched and compiled; reserve is
+# kept for what is to come. In all 55 minutes.
+define BUDGET
+test 960
+lint 270
+fuzz 240
+interop 240
+kill 180
+rebuild 300
+bench 210
+reserve 900
+endef
+
+budget:
+	@: $(info $(BUDGET))
 
 clean:
 	rm -rf bin build dist

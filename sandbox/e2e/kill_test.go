@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	kills = flag.Int("kills", 0, "how many releases TestKill kills at random moments; with 0 it is short, else it also kills one after each step and each write")
+	kills = flag.Int("kills", 0, "how many releases TestKill kills at random moments; with 0 only where most is at stake, else also after each step and each write, with -short after one upload of each kind")
 	seed  = flag.Uint64("seed", 1, "chooses the random moments of TestKill")
 )
 
@@ -123,6 +123,7 @@ type death struct {
 	name  string
 	step  string        // after the line of this step
 	write int           // after the write of this number, from 1, before its answer
+	kind  string        // of that write: its method and what it writes
 	delay time.Duration // after this time
 
 	signal syscall.Signal // zero: SIGKILL
@@ -135,10 +136,14 @@ func deaths(undisturbed *run) []death {
 		all = append(all, death{name: "after step " + step, step: step})
 	}
 	for i, what := range undisturbed.writes {
-		all = append(all, death{name: fmt.Sprintf("after write %d %s", i+1, label(what)), write: i + 1})
+		method, _, _ := strings.Cut(what, " ")
+		all = append(all, death{name: fmt.Sprintf("after write %d %s", i+1, label(what)), write: i + 1, kind: method + " " + label(what)})
 	}
 	if *kills == 0 {
 		return slices.DeleteFunc(all, func(d death) bool { return !d.isSharp() })
+	}
+	if testing.Short() {
+		all = withoutMoreUploads(all)
 	}
 	random := rand.New(rand.NewPCG(*seed, 0))
 	for range *kills {
@@ -146,6 +151,17 @@ func deaths(undisturbed *run) []death {
 		all = append(all, death{name: "at " + delay.Round(time.Millisecond).String(), delay: delay})
 	}
 	return all
+}
+
+// withoutMoreUploads leaves one upload of each kind: a release makes many, which
+// differ in nothing but what they carry. All else is kept.
+func withoutMoreUploads(all []death) []death {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(all, func(d death) bool {
+		again := seen[d.kind]
+		seen[d.kind] = true
+		return again && strings.HasSuffix(d.kind, "uploads")
+	})
 }
 
 // label says what a write is, without what differs from run to run.

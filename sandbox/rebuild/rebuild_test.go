@@ -45,9 +45,13 @@ type result struct{ Config, Digest, Unsealed, MRENCLAVE string }
 func TestTwentyRebuilds(t *testing.T) {
 	w := newWorkshop(t)
 	var first result
-	for _, h := range hosts() {
+	for i, h := range hosts() {
 		checkout := w.checkout(t, h)
-		for _, b := range w.builders() {
+		builders := w.builders()
+		if testing.Short() { // each host once, and each builder
+			builders = builders[i%len(builders):][:1]
+		}
+		for _, b := range builders {
 			t.Run(h.path+" by "+b.name, func(t *testing.T) {
 				start := time.Now()
 				got := b.build(t, checkout, h.env)
