@@ -44,6 +44,10 @@ bin/mrelease: FORCE
 	@echo "compiling $@ (minutes the first time)"
 	@$(BUILD) -ldflags '$(LDFLAGS)' -o $@ ./cmd/mrelease
 
+# The example of a program that releases through the packages.
+bin/embed: FORCE
+	@$(BUILD) -ldflags '$(LDFLAGS)' -o $@ ./examples/embed
+
 bin/sandbox: FORCE
 	@echo "compiling $@ (minutes the first time)"
 	@cd sandbox && $(BUILD) -ldflags '$(LDFLAGS)' -o ../$@ .
@@ -108,7 +112,7 @@ test-go: setup bin/gotestsum
 	$(GOTEST) -timeout 20m ./...
 
 # Go's cache of test results does not see that bin/mrelease changed: -count=1.
-test-sandbox: setup bin/gotestsum bin/mrelease bin/act build/base
+test-sandbox: setup bin/gotestsum bin/mrelease bin/embed bin/act build/base
 	cd sandbox && $(GOTEST) -count=1 -timeout 30m ./...
 
 KILLS ?= $(if $(SHORT),3,12)

@@ -6,5 +6,6 @@
 // fingerprint file in the image and the lines that the build printed. They
 // agree, or the measurement fails.
 //
-// The package knows nothing of how images are built, pushed or registered.
+// It is for whoever must know what an image measures to, to release it or to check
+// it, and knows nothing of how images are built, pushed or registered.
 package measure

@@ -1,6 +1,6 @@
 // Package poco holds the nouns of iExec's PoCo protocol: the app, its order,
 // the order's tag, the chains the protocol is deployed on, and how an order is
-// hashed. It does no I/O and holds no keys.
+// hashed. It is for whoever speaks the protocol, does no I/O and holds no keys.
 //
 // # The hash of an order
 //

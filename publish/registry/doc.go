@@ -1,4 +1,5 @@
-// Package registry pushes images to container registries, and signs and attests
+// Package registry is for whoever publishes images, or checks what was published:
+// it pushes images to container registries, and signs and attests
 // them there as cosign does, each act beside its check.
 //
 // An image is pushed under the tag of its release, which is written once. A

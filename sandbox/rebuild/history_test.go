@@ -5,13 +5,24 @@ package rebuild
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+
+	publish "github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/sandbox/registry"
 )
 
 // The steps of this Dockerfile write down the times of what was copied, as tools
@@ -208,6 +219,67 @@ func (w *workshop) buildctl(t *testing.T, p *project, s site, args ...string) {
 		"--opt", "build-arg:SOURCE_DATE_EPOCH=315619200",
 	}, args...)
 	run(t, exec.Command(filepath.Join(w.bin, "buildctl"), args...))
+}
+
+// TestAnUnchangedLayerIsNotPushed pushes two commits into one repository: of the
+// layers that did not change, the second sends nothing.
+func TestAnUnchangedLayerIsNotPushed(t *testing.T) {
+	w := newWorkshop(t)
+	p := newProject(t, w)
+	releases := p.history(t)
+	var sent sync.Map // digests of blobs
+	stand := registry.New(registry.Options{})
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost || r.Method == http.MethodPut {
+			sent.Store(r.URL.Query().Get("digest"), true)
+		}
+		stand.ServeHTTP(rw, r)
+	}))
+	defer server.Close()
+	repo, err := name.NewRepository(strings.TrimPrefix(server.URL, "http://") + "/app")
+	must(t, err)
+	s := w.kinds()[0].open(t)
+	push := func(r release) []v1.Descriptor {
+		s.make(t, p, r)
+		image, err := publish.Client{}.Push(t.Context(), repo.Tag(r.commit), openLayout(t, filepath.Join(s.work, "image")))
+		must(t, err)
+		pulled, err := publish.Client{}.Pull(t.Context(), image)
+		must(t, err)
+		manifest, err := pulled.Manifest()
+		must(t, err)
+		return manifest.Layers
+	}
+	first := push(releases[0])
+	for _, l := range first {
+		if _, ok := sent.Load(l.Digest.String()); !ok {
+			t.Fatalf("layer %s was not sent, or it is not seen here", l.Digest)
+		}
+	}
+	sent.Clear()
+	same := 0
+	for i, l := range push(releases[2]) {
+		_, again := sent.Load(l.Digest.String())
+		if l.Digest == first[i].Digest {
+			same++
+		}
+		if unchanged := l.Digest == first[i].Digest; unchanged == again {
+			t.Errorf("layer %d: unchanged %t, sent %t", i, unchanged, again)
+		}
+	}
+	if same != 5 { // the two of the base, WORKDIR, the data and what a step saw of it
+		t.Errorf("%d layers are the same", same)
+	}
+}
+
+func openLayout(t *testing.T, dir string) v1.Image {
+	t.Helper()
+	index, err := layout.ImageIndexFromPath(dir)
+	must(t, err)
+	manifest, err := index.IndexManifest()
+	must(t, err)
+	image, err := index.Image(manifest.Manifests[0].Digest)
+	must(t, err)
+	return image
 }
 
 // TestWalk goes over twenty commits at random, and builds each with a builder that

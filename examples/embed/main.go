@@ -1,0 +1,65 @@
+// Command embed releases an app through the packages, as a program of yours could:
+//
+//	embed VERSION STATE mrelease.yaml…
+//
+// STATE is a folder for the builder's cache.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/keys"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1], os.Args[2], os.Args[3:]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, version, state string, files []string) error {
+	cfg, err := settings.Load(settings.Sources{Files: files, Getenv: os.Getenv}, settings.Purpose{Build: true, Publish: true})
+	if err != nil {
+		return err
+	}
+	src, err := source.Read(source.Options{Settings: cfg, Getenv: os.Getenv, Version: version, Keychain: authn.DefaultKeychain})
+	if err != nil {
+		return err
+	}
+	opened, err := keys.Ring{Sign: cfg.Sign, Wallet: cfg.Wallet, Enclave: cfg.Enclave.Key, Getenv: os.Getenv}.Open()
+	if err != nil {
+		return err
+	}
+	profile, _ := cfg.Profile(cfg.Chain)
+	node, err := chain.Connect(ctx, profile)
+	if err != nil {
+		return err
+	}
+	r := release.Release{Settings: cfg, Source: src, Layout: "dist/image", World: release.World{
+		Builder: func(ctx context.Context) (*buildkit.Builder, error) {
+			return buildkit.Open(ctx, buildkit.Options{State: state, Path: os.Getenv("PATH")})
+		},
+		Registry: registry.Client{Keychain: authn.DefaultKeychain},
+		Chain:    node,
+		Market:   market.Client{URL: profile.Market, ChainID: profile.ID},
+		Keys:     opened,
+	}}
+	result, err := r.Run(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Println(result.Record.Image.Digest, result.Registration.Address)
+	return nil
+}

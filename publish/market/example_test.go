@@ -1,0 +1,23 @@
+package market_test
+
+import (
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/market"
+)
+
+// The same app under the same terms is the same order on every machine.
+func ExampleNewOrder() {
+	domain := poco.Chains()[0].Domain()
+	app := common.HexToAddress("0x1111111111111111111111111111111111111111")
+	terms := market.Terms{Price: 0, Volume: 1_000_000, Tag: poco.TEE()}
+	fmt.Println(market.NewOrder(domain, app, terms).Hash(domain) == market.NewOrder(domain, app, terms).Hash(domain))
+	terms.Price = 1
+	fmt.Println(market.NewOrder(domain, app, terms).Salt)
+	// Output:
+	// true
+	// 0xa4b39aa60cc615dd99a73e0931f06b18a2e112ce315480906e21df196f3f401a
+}
