@@ -36,7 +36,7 @@ LDFLAGS := -s -w
 PACKAGES := ./...
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: interop bench rebuild build demo modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
+.PHONY: interop bench rebuild build demo prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -90,9 +90,11 @@ build/base: setup bin/baseimage bin/scone
 # Two compilers at once would compile what both need twice. So first what makes the
 # base image is compiled, while the modules of the rest are fetched; then that image
 # is made while the rest is compiled.
-demo:
+prepare:
 	@$(MAKE) --no-print-directory -j3 setup modules bin/baseimage
 	@$(MAKE) --no-print-directory -j2 programs build/base
+
+demo: prepare
 	@bin/sandbox --base build/base -- examples/demo.sh
 
 modules:
@@ -106,7 +108,10 @@ programs:
 # Lint vets, with all that go test would vet and more, and for all tags.
 GOTEST = $(CURDIR)/bin/gotestsum --format pkgname-and-test-fails -- -vet=off
 
-test: test-go test-sandbox
+# Tests of both modules, compiled like the programs, find most in the cache then.
+test: prepare
+	@$(MAKE) --no-print-directory test-go
+	@$(MAKE) --no-print-directory test-sandbox
 
 test-go: setup bin/gotestsum
 	$(GOTEST) -timeout 20m ./...

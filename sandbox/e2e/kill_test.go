@@ -123,7 +123,7 @@ type death struct {
 	name  string
 	step  string        // after the line of this step
 	write int           // after the write of this number, from 1, before its answer
-	kind  string        // of that write: its method and what it writes
+	kind  string        // of that write: its method, what it writes, and how far the release was
 	delay time.Duration // after this time
 
 	signal syscall.Signal // zero: SIGKILL
@@ -135,9 +135,14 @@ func deaths(undisturbed *run) []death {
 	for _, step := range undisturbed.steps {
 		all = append(all, death{name: "after step " + step, step: step})
 	}
+	manifests := 0
 	for i, what := range undisturbed.writes {
 		method, _, _ := strings.Cut(what, " ")
-		all = append(all, death{name: fmt.Sprintf("after write %d %s", i+1, label(what)), write: i + 1, kind: method + " " + label(what)})
+		kind := fmt.Sprintf("%s %s behind %d manifests", method, label(what), manifests)
+		all = append(all, death{name: fmt.Sprintf("after write %d %s", i+1, label(what)), write: i + 1, kind: kind})
+		if label(what) == "manifests" {
+			manifests++
+		}
 	}
 	if *kills == 0 {
 		return slices.DeleteFunc(all, func(d death) bool { return !d.isSharp() })
@@ -153,14 +158,15 @@ func deaths(undisturbed *run) []death {
 	return all
 }
 
-// withoutMoreUploads leaves one upload of each kind: a release makes many, which
-// differ in nothing but what they carry. All else is kept.
+// withoutMoreUploads leaves, of the uploads that belong to the same manifest, one for
+// each of the requests that an upload consists of. The others differ from it in what
+// they carry only. All else is kept.
 func withoutMoreUploads(all []death) []death {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(all, func(d death) bool {
 		again := seen[d.kind]
 		seen[d.kind] = true
-		return again && strings.HasSuffix(d.kind, "uploads")
+		return again && strings.Contains(d.kind, " uploads ")
 	})
 }
 
