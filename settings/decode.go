@@ -184,9 +184,10 @@ func (d *decoder) text(n node, v reflect.Value) {
 	text, ok := scalarText(n.Node)
 	if list, isList := n.Node.(*ast.SequenceNode); isList {
 		var words []string
+		ok = true
 		for _, item := range list.Values {
 			word, isScalar := scalarText(item)
-			ok = isScalar
+			ok = ok && isScalar
 			words = append(words, word)
 		}
 		text = strings.Join(words, ",")

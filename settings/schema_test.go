@@ -150,6 +150,7 @@ func TestTheSchemaAgreesWithTheDecoder(t *testing.T) {
 		"chains: {x: {fees: eip1559}}", "chains: {x: {fees: free}}", "chains: {x: {rpc: \"ftp://x\"}}", "chains: {x: {hub: \"0x1\"}}", "chains: {x: {id: one}}", "chains: {x: 1}",
 		"enclave: {heap: 1G}", "enclave: {heap: 1024}", "enclave: {heap: 1T}", "enclave: {timeout: soon}", "enclave: {timeout: 90s}", "enclave: {format: xml}",
 		"wallet: {allow-raw-key: true}", `wallet: {allow-raw-key: "yes"}`, "record: {a: b}",
+		"enclave: {regions: [{a: b}, /app]}", "enclave: {regions: [/app, {a: b}]}", "enclave: {regions: []}", "order: {tag: [[tee], tee]}",
 	} {
 		if bySchema, byDecoder := validate(t, text) == nil, decodes(text); bySchema != byDecoder {
 			t.Errorf("%s: taken by the schema: %t, by the decoder: %t", text, bySchema, byDecoder)

@@ -35,6 +35,7 @@ type Settings struct {
 	Record  Path             `yaml:"record" doc:"file that the record is written to"`
 }
 
+// Build says what the image is made from.
 type Build struct {
 	Context    Path              `yaml:"context" doc:"folder to build"`
 	Dockerfile Path              `yaml:"dockerfile" doc:"Dockerfile; the one in the context when it is not set"`
@@ -52,6 +53,7 @@ type Secret struct {
 	File Path   `yaml:"file" doc:"file with the value"`
 }
 
+// Enclave says what the chain stores about the enclave, and who seals the image.
 type Enclave struct {
 	Format     measure.Format `yaml:"format" doc:"what the chain stores: legacy (KEY|TAG|MRENCLAVE), json (an object), or none (TDX)"`
 	File       string         `yaml:"fingerprint-file" doc:"path of the fingerprint file in the image"`
@@ -74,10 +76,12 @@ type Enclave struct {
 	Heap       Size           `yaml:"heap" doc:"heap of the enclave, in bytes or as 1G: the heapSize of format json, and what seal binary-fs signs"`
 }
 
+// Sign says how the image is signed.
 type Sign struct {
 	Key Path `yaml:"key" doc:"cosign key file, or env://VARIABLE (required)"`
 }
 
+// Chain describes a chain, or changes of a built-in one.
 type Chain struct {
 	ID          uint64         `yaml:"id" doc:"chain id"`
 	RPC         URL            `yaml:"rpc" doc:"URL of a node"`
@@ -87,12 +91,14 @@ type Chain struct {
 	Development bool           `yaml:"development" doc:"take measurements of stand-in toolchains"`
 }
 
+// Wallet says which wallet is the owner's.
 type Wallet struct {
 	Keystore    Path           `yaml:"keystore" doc:"keystore file of version 3, or a folder of them (required)"`
 	Address     common.Address `yaml:"address" doc:"which of a folder's wallets"`
 	AllowRawKey bool           `yaml:"allow-raw-key" doc:"take a raw key from MRELEASE_WALLET_KEY"`
 }
 
+// Order are the terms of the app's order.
 type Order struct {
 	Price              uint64         `yaml:"price" doc:"nRLC per run"`
 	Volume             uint64         `yaml:"volume" doc:"number of runs"`
