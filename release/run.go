@@ -12,7 +12,6 @@ import (
 	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
-	"github.com/mrelease/mrelease/source"
 )
 
 // Keys are what a release signs with. Opening them takes time, on purpose, so each
@@ -75,8 +74,8 @@ type keyring struct {
 // begin reads the lock: a broken one is found before the build rather than after
 // it.
 func (r Release) begin() (*run, error) {
-	if r.Source.Version == "" {
-		return nil, &source.VersionError{Problem: "no version: HEAD has no git tag, and --version is not given", Found: "none"}
+	if err := r.Source.CheckVersion(); err != nil {
+		return nil, err
 	}
 	if r.Teller == nil {
 		r.Teller = silent{}

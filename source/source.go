@@ -75,6 +75,15 @@ func Read(o Options) (Source, error) {
 	return s, nil
 }
 
+// CheckVersion returns a [*VersionError] for a source without a version, which cannot
+// be released.
+func (s Source) CheckVersion() error {
+	if s.Version != "" {
+		return nil
+	}
+	return &VersionError{"no version: HEAD has no git tag, and --version is not given", "none"}
+}
+
 // A VersionError says why there is no version that can be used.
 type VersionError struct {
 	Problem string

@@ -85,8 +85,10 @@ func (a *app) newRelease(o source.Options, told release.Teller) (release.Release
 		World: release.World{Registry: registry.Client{Keychain: authn.DefaultKeychain}},
 	}
 	o.Settings = cfg
-	r.Source, err = a.readSource(o)
-	return r, err
+	if r.Source, err = a.readSource(o); err != nil {
+		return r, err
+	}
+	return r, r.Source.CheckVersion() // before keys are looked for, and the chain
 }
 
 // connect connects a release with the chain and the market that its settings name.
