@@ -14,6 +14,7 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"golang.org/x/sys/unix"
 )
 
 // Built is a finished build.
@@ -89,15 +90,16 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 	return Built{opened, materials}, err
 }
 
-// openLayers returns the cache of finished layers: the builder's, else one for
-// this build, in a scratch folder.
+// openLayers returns the cache of finished layers: the builder's, else one for this
+// build, in a scratch folder. A client of a daemon may have no folder that it can
+// write to, and does without.
 func (b *Builder) openLayers(scratch string) (layerCache, error) {
-	c := layerCache{b.layers}
-	if c.dir == "" {
-		c.dir = filepath.Join(scratch, "layers")
+	if b.layers != "" && os.MkdirAll(b.layers, 0o755) == nil && unix.Access(b.layers, unix.W_OK) == nil {
+		return layerCache{b.layers}, nil
 	}
-	if err := os.MkdirAll(c.dir, 0o755); err != nil {
-		return layerCache{}, fmt.Errorf("opening layer cache: %w", err)
+	c := layerCache{filepath.Join(scratch, "layers")}
+	if err := os.Mkdir(c.dir, 0o755); err != nil {
+		return layerCache{}, fmt.Errorf("making folder for layers: %w", err)
 	}
 	return c, nil
 }

@@ -36,7 +36,7 @@ func (r *run) checkDrift(ctx context.Context) (string, error) {
 		return "", nil
 	}
 	d := Drift{Path: r.Lock, Accepted: *r.accepted, Settings: r.Settings}
-	return "", d.Check(ctx, r.Teller, r.image, record.NewEnclave(r.enclave.Enclave, r.Settings.Enclave.Spec()))
+	return "", d.Check(ctx, r.Teller, r.image.Image, record.NewEnclave(r.enclave.Enclave, r.Settings.Enclave.Spec()))
 }
 
 // lookAtLock says what the release must measure to.

@@ -17,10 +17,10 @@ func (r *run) measure(ctx context.Context) (string, error) {
 	spec := r.Settings.Enclave.Spec()
 	spec.Log = r.image.log
 	var err error
-	if spec.Claim, err = Claim(r.image); err != nil {
+	if spec.Claim, err = Claim(r.image.Image); err != nil {
 		return "", err
 	}
-	if r.enclave.Enclave, err = r.maker().Measure(ctx, r.image, spec); err != nil {
+	if r.enclave.Enclave, err = r.maker().Measure(ctx, r.image.Image, spec); err != nil {
 		return "", err
 	}
 	r.enclave.known = true
@@ -69,10 +69,10 @@ func (r *run) readMeasurement(ctx context.Context) ([]Finding, error) {
 		return nil, nil
 	}
 	var err error
-	if spec.Claim, err = Claim(r.image); err != nil {
+	if spec.Claim, err = Claim(r.image.Image); err != nil {
 		return nil, err
 	}
-	stated, known, err := measure.Stated(ctx, r.image, spec)
+	stated, known, err := measure.Stated(ctx, r.image.Image, spec)
 	if known {
 		r.enclave = enclaveState{stated, true}
 	}

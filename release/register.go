@@ -14,7 +14,7 @@ import (
 // register registers the app that the image is.
 func (r *run) register(ctx context.Context) (string, error) {
 	// The app names the tag, for good, and others may push too.
-	if _, err := r.Registry.Push(ctx, r.tag, r.image); err != nil {
+	if _, err := r.Registry.Push(ctx, r.tag, r.image.Image); err != nil {
 		return "", err
 	}
 	app, err := r.app()

@@ -15,7 +15,7 @@ import (
 )
 
 // Keys are what a release signs with. Opening them takes time, on purpose, so each
-// is asked for when it is needed.
+// is asked for when it is needed, and perhaps twice, by two goroutines at a time.
 type Keys interface {
 	// Owner returns the wallet's address, as far as that is known without opening it.
 	Owner() (common.Address, error)

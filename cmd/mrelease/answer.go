@@ -27,6 +27,7 @@ type releaseAnswer struct {
 	AlreadyPublished  bool          `json:"already-published"`
 	TxHash            string        `json:"tx-hash,omitempty"`
 	RecordPath        string        `json:"record-path"`
+	Made              []string      `json:"made"` // the steps that this run made something in; empty when all was there
 	Record            record.Record `json:"record"`
 }
 
@@ -40,7 +41,7 @@ func (a *app) answerRelease(r release.Result, path string) error {
 		MRENCLAVE: mrenclave(rec), Synthetic: rec.Enclave.Synthetic,
 		AppAddress: r.Registration.Address.Hex(), AlreadyRegistered: !r.Registration.Created,
 		OrderHash: rec.Order.Hash.Hex(), AlreadyPublished: !r.Offering.Published,
-		RecordPath: path, Record: rec,
+		RecordPath: path, Made: append([]string{}, r.Made...), Record: rec,
 	}
 	if r.Registration.Tx != (common.Hash{}) {
 		answer.TxHash = r.Registration.Tx.Hex()
@@ -90,6 +91,9 @@ func (a releaseAnswer) summary() string {
 		if row[1] != "" {
 			fmt.Fprintf(&b, "| %s | `%s` |\n", row[0], row[1])
 		}
+	}
+	if len(a.Made) > 0 {
+		fmt.Fprintf(&b, "\nThis run made: %s\n", strings.Join(a.Made, ", "))
 	}
 	fmt.Fprintf(&b, "\nVerify it yourself: `mrelease verify %s`\n", a.RecordPath)
 	return b.String()
