@@ -167,13 +167,13 @@ lint: bin/staticcheck bin/actionlint
 # machine with two processors, where all has to be fetched and compiled; reserve is
 # kept for what is to come. In all 55 minutes.
 define BUDGET
-test 960
-lint 270
-fuzz 240
-interop 240
+test 780
+lint 240
+fuzz 180
+interop 390
 kill 180
-rebuild 300
-bench 210
+rebuild 330
+bench 300
 reserve 900
 endef
 

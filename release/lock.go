@@ -152,7 +152,7 @@ func lockSettings(e settings.Enclave) map[string]string {
 		s["regions"] = strings.Join(e.Protected(), " ")
 	}
 	if e.Seal == buildkit.SealBinaryFS {
-		p := e.SealOf().Program
+		p := e.BuildSeal().Program
 		maps.Copy(s, map[string]string{
 			"program": p.Path, "heap": settings.Size(p.Heap).String(), "stack": settings.Size(p.Stack).String(), "dlopen": fmt.Sprint(p.Dlopen),
 			"mprotect": fmt.Sprint(p.Mprotect), "isvprodid": fmt.Sprint(p.ProductID), lock.SVN: fmt.Sprint(p.SecurityVersion),

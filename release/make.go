@@ -42,7 +42,7 @@ func (m Maker) Make(ctx context.Context, src source.Source, dir string) (Made, e
 	if !e.Seals() {
 		return m.build(ctx, src, dir)
 	}
-	seal := e.SealOf()
+	seal := e.BuildSeal()
 	var err error
 	if seal.Program.Key, err = m.Keys.EnclaveKey(); err != nil {
 		return Made{}, err

@@ -25,8 +25,8 @@ func (e Enclave) Protected() []string {
 	return []string{"/app"}
 }
 
-// SealOf is how the image is sealed, but for the key and the time.
-func (e Enclave) SealOf() buildkit.Seal {
+// BuildSeal is how the image is sealed, but for the key and the time.
+func (e Enclave) BuildSeal() buildkit.Seal {
 	return buildkit.Seal{
 		Mode: string(e.Seal), Toolchain: e.Toolchain, Regions: e.Protected(),
 		Program: buildkit.Program{

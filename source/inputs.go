@@ -50,7 +50,7 @@ func sealPurpose(e settings.Enclave) map[string]string {
 	if !e.Seals() {
 		return nil
 	}
-	s := e.SealOf()
+	s := e.BuildSeal()
 	tools := s.Material()
 	purpose := map[string]string{"seal.mode": s.Mode, "seal.toolchain": tools.URI + "@" + tools.Digest.String(), "seal.regions": strings.Join(s.Regions, ",")}
 	if e.Seal == buildkit.SealBinaryFS {
