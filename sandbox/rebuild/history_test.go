@@ -208,6 +208,30 @@ func TestForeignCaches(t *testing.T) {
 	}
 }
 
+// TestBuildctlMakesTheSameConfiguration has BuildKit's own program build for the
+// same time: what is set here, times and layers' digests among it, is what BuildKit
+// sets. The compression differs, and so the manifest.
+func TestBuildctlMakesTheSameConfiguration(t *testing.T) {
+	w := newWorkshop(t)
+	p := newProject(t, w)
+	dockerfile, err := os.ReadFile("../../examples/hello-binaryfs/Dockerfile")
+	must(t, err)
+	p.write(t, "Dockerfile", string(dockerfile)+"WORKDIR /work/deep\nRUN mkdir folder && echo text > folder/file\n")
+	p.commit(t)
+	s := w.kinds()[1].open(t)
+	got := s.make(t, p, release{p.name(), []string{"--source-date-epoch", fixedEpoch}})
+	out := filepath.Join(w.dir, "buildctl")
+	w.buildctl(t, p, w.kinds()[1].open(t), "--output", "type=oci,tar=false,rewrite-timestamp=true,dest="+out)
+	config, err := openLayout(t, out).ConfigName()
+	must(t, err)
+	if config.String() != got.Unsealed {
+		t.Errorf("configuration %s, and of buildctl %s", got.Unsealed, config)
+	}
+}
+
+// fixedEpoch is buildkit.FixedEpoch.
+const fixedEpoch = "315619200"
+
 // buildctl builds the project as it is checked out, and so that its steps are the
 // same as ours but for the times of what they copy.
 func (w *workshop) buildctl(t *testing.T, p *project, s site, args ...string) {
@@ -216,7 +240,7 @@ func (w *workshop) buildctl(t *testing.T, p *project, s site, args ...string) {
 		"--addr", s.args[len(s.args)-1], "build", "--progress", "quiet", "--frontend", "dockerfile.v0",
 		"--local", "context=" + p.dir, "--local", "dockerfile=" + p.dir,
 		"--oci-layout", "base=" + w.base, "--opt", "context:iexechub/python-scone=oci-layout://base@" + digestOf(t, w.base),
-		"--opt", "build-arg:SOURCE_DATE_EPOCH=315619200",
+		"--opt", "build-arg:SOURCE_DATE_EPOCH=" + fixedEpoch,
 	}, args...)
 	run(t, exec.Command(filepath.Join(w.bin, "buildctl"), args...))
 }
