@@ -150,15 +150,15 @@ func (s Source) created() time.Time {
 	return time.Unix(s.Created.Unix(), 0).UTC()
 }
 
-// maxEpoch is the last second that an archive's header can hold (ustar: eleven
+// MaxEpoch is the last second that an archive's header can hold (ustar: eleven
 // octal digits), in the year 2242.
-const maxEpoch = 1<<33 - 1
+const MaxEpoch = 1<<33 - 1
 
 func (s Source) checkEpoch() error {
 	var problems []error
 	for what, t := range map[string]time.Time{"epoch": s.epoch(), "time of creation": s.created()} {
-		if t.Unix() < 0 || t.Unix() > maxEpoch {
-			problems = append(problems, fmt.Errorf("checking %s: %d seconds since 1970, want 0 to %d", what, t.Unix(), int64(maxEpoch)))
+		if t.Unix() < 0 || t.Unix() > MaxEpoch {
+			problems = append(problems, fmt.Errorf("checking %s: %d seconds since 1970, want 0 to %d", what, t.Unix(), int64(MaxEpoch)))
 		}
 	}
 	return errors.Join(problems...)

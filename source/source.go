@@ -148,16 +148,16 @@ func (o Options) FindTimes(c Commit) (Times, error) {
 }
 
 func (o Options) askedTime() (asked time.Time, ok bool, err error) {
-	if o.Epoch != 0 {
-		return time.Unix(o.Epoch, 0).UTC(), true, nil
+	where, text := "flag --source-date-epoch", strconv.FormatInt(o.Epoch, 10)
+	if o.Epoch == 0 {
+		where, text = "environment SOURCE_DATE_EPOCH", o.Getenv("SOURCE_DATE_EPOCH")
 	}
-	text := o.Getenv("SOURCE_DATE_EPOCH")
 	if text == "" {
 		return time.Time{}, false, nil
 	}
 	seconds, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || seconds < 0 {
-		return time.Time{}, false, problem("environment SOURCE_DATE_EPOCH", "", fmt.Sprintf("want seconds since 1970, got %q", text))
+	if err != nil || seconds < 0 || seconds > buildkit.MaxEpoch {
+		return time.Time{}, false, problem(where, "", fmt.Sprintf("want seconds since 1970, at most %d, got %q", buildkit.MaxEpoch, text))
 	}
 	return time.Unix(seconds, 0).UTC(), true, nil
 }
