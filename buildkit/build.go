@@ -65,7 +65,7 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 		return Built{}, err
 	}
 	finish := finisher{path: layout.Path(image), layers: layers, epoch: src.epoch(), created: src.created()}
-	response, err := b.solve(building, src.path(), opt, src.frontend(&finish.base), newTranscript(log, src.Secrets))
+	response, err := b.solve(building, src.path(), opt, src.frontend(&finish.plan), newTranscript(log, src.Secrets))
 	if refused := context.Cause(building); refused != nil && ctx.Err() == nil {
 		return Built{}, fmt.Errorf("building image: %w", refused)
 	}
@@ -95,9 +95,9 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 // write to, and does without.
 func (b *Builder) openLayers(scratch string) (layerCache, error) {
 	if b.layers != "" && os.MkdirAll(b.layers, 0o755) == nil && unix.Access(b.layers, unix.W_OK) == nil {
-		return layerCache{b.layers}, nil
+		return newLayerCache(b.layers), nil
 	}
-	c := layerCache{filepath.Join(scratch, "layers")}
+	c := newLayerCache(filepath.Join(scratch, "layers"))
 	if err := os.Mkdir(c.dir, 0o755); err != nil {
 		return layerCache{}, fmt.Errorf("making folder for layers: %w", err)
 	}

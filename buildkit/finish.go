@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -26,9 +27,9 @@ import (
 type finisher struct {
 	path    layout.Path
 	layers  layerCache
-	base    ocispec.Image // what the image begins with; its layers and history stay
-	epoch   time.Time     // of all entries of new layers
-	created time.Time     // of the image and its new history
+	plan    plan      // the layers and the history of its base stay
+	epoch   time.Time // of all entries of new layers
+	created time.Time // of the image and its new history
 }
 
 // finish leaves the finished image as the layout's only one, and returns what the
@@ -119,6 +120,7 @@ func (f finisher) finishImage(ctx context.Context, manifest *v1.Manifest) error 
 		manifest.Layers[i] = v1.Descriptor{MediaType: types.OCILayer, Size: made.Size, Digest: made.Digest}
 		config.RootFS.DiffIDs[i] = digest.Digest(made.DiffID.String())
 	}
+	config.History = f.complete(config.History)
 	f.date(config.History)
 	for name, value := range map[string]any{"rootfs": config.RootFS, "history": config.History, "created": f.created.UTC()} {
 		if fields[name], err = json.Marshal(value); err != nil {
@@ -135,18 +137,42 @@ func (f finisher) finishImage(ctx context.Context, manifest *v1.Manifest) error 
 // kept returns how many of the image's layers are those of its base.
 func (f finisher) kept(config ocispec.Image) int {
 	for i, id := range config.RootFS.DiffIDs {
-		if i >= len(f.base.RootFS.DiffIDs) || f.base.RootFS.DiffIDs[i] != id {
+		if i >= len(f.plan.base.RootFS.DiffIDs) || f.plan.base.RootFS.DiffIDs[i] != id {
 			return i
 		}
 	}
 	return len(config.RootFS.DiffIDs)
 }
 
+// complete returns the image's history. Where that of the base tells of fewer layers
+// than it has, the builder describes the others by what it knows from other builds;
+// they get a description that depends on nothing.
+func (f finisher) complete(exported []ocispec.History) []ocispec.History {
+	base := f.plan.base.History
+	if len(exported) == len(f.plan.history) || len(base) > len(f.plan.history) {
+		return exported
+	}
+	untold := len(f.plan.base.RootFS.DiffIDs)
+	for _, h := range base {
+		if !h.EmptyLayer {
+			untold--
+		}
+	}
+	if untold != len(exported)-len(f.plan.history) {
+		return exported
+	}
+	whole := slices.Clone(base)
+	for range untold {
+		whole = append(whole, ocispec.History{Comment: "a layer of the base image, which says nothing of it"})
+	}
+	return append(whole, f.plan.history[len(base):]...)
+}
+
 // date sets the time of what the build added to the history.
 func (f finisher) date(history []ocispec.History) {
 	created, added := f.created.UTC(), false
 	for i := range history {
-		added = added || i >= len(f.base.History) || !reflect.DeepEqual(history[i], f.base.History[i])
+		added = added || i >= len(f.plan.base.History) || !reflect.DeepEqual(history[i], f.plan.base.History[i])
 		if added {
 			history[i].Created = &created
 		}

@@ -25,9 +25,14 @@ import (
 // with it. Therefore each copy is told which time to give to its files: then the
 // time is part of what the cache knows the copy by.
 
-// frontend returns the build of the Dockerfile. What it learns of the base image
-// goes to base.
-func (s Source) frontend(base *ocispec.Image) gateway.BuildFunc {
+// plan is what the frontend says of the image before it is built.
+type plan struct {
+	base    ocispec.Image     // what the image begins with
+	history []ocispec.History // of the base and the steps
+}
+
+// frontend returns the build of the Dockerfile. What it says goes to p.
+func (s Source) frontend(p *plan) gateway.BuildFunc {
 	return func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
 		result, err := dockerfile.Build(ctx, stamper{c, s.epoch().UnixNano()})
 		if err != nil {
@@ -36,10 +41,15 @@ func (s Source) frontend(base *ocispec.Image) gateway.BuildFunc {
 		// The times are set here, in both directions; BuildKit only lowers them.
 		delete(result.Metadata, commonexptypes.ExporterEpochKey)
 		if config := result.Metadata[exptypes.ExporterImageBaseConfigKey]; len(config) > 0 {
-			if err := json.Unmarshal(config, base); err != nil {
+			if err := json.Unmarshal(config, &p.base); err != nil {
 				return nil, fmt.Errorf("parsing configuration of base image: %w", err)
 			}
 		}
+		var image ocispec.Image
+		if err := json.Unmarshal(result.Metadata[exptypes.ExporterImageConfigKey], &image); err != nil {
+			return nil, fmt.Errorf("parsing image configuration: %w", err)
+		}
+		p.history = image.History
 		return result, nil
 	}
 }

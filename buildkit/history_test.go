@@ -14,6 +14,10 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"golang.org/x/sys/unix"
+
 	"github.com/mrelease/mrelease/buildkit"
 )
 
@@ -187,5 +191,86 @@ func TestAFinishedLayerIsTakenFromTheCache(t *testing.T) {
 		if !os.SameFile(one, other) {
 			t.Errorf("layer %d was written again", i)
 		}
+	}
+}
+
+// What somebody else did to the cache of finished layers costs time, and nothing
+// else: layouts share its files, and may be anybody's.
+func TestAChangedLayerIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	state := filepath.Join(t.TempDir(), "state")
+	b := open(t, buildkit.Options{State: state})
+	want := build(t, b, firstVersion().write(t))
+	cache := filepath.Join(state, "layers")
+	inCache := func(pattern string) []string { return must(filepath.Glob(filepath.Join(cache, pattern))) }
+	for name, attack := range map[string]func(){
+		"a byte in each layer": func() {
+			for _, l := range must(want.Image.Manifest()).Layers[1:] {
+				f := must(os.OpenFile(filepath.Join(cache, l.Digest.Hex), os.O_WRONLY, 0))
+				_ = must(f.WriteAt([]byte("X"), l.Size/2))
+				check(t, f.Close())
+			}
+		},
+		"notes about other layers": func() {
+			notes := inCache("*.json")
+			for i := range notes {
+				check(t, os.WriteFile(notes[i]+".other", must(os.ReadFile(notes[(i+1)%len(notes)])), 0o644))
+			}
+			for _, n := range notes {
+				check(t, os.Rename(n+".other", n))
+			}
+		},
+		"notes about nothing": func() {
+			for _, n := range inCache("*.json") {
+				check(t, os.WriteFile(n, []byte(`{"layer":{"size":4096}}`), 0o644))
+			}
+		},
+		"pipes for notes": func() {
+			for _, n := range inCache("*.json") {
+				check(t, errors.Join(os.Remove(n), unix.Mkfifo(n, 0o644)))
+			}
+		},
+		"folders for layers": func() {
+			for _, l := range must(want.Image.Manifest()).Layers[1:] {
+				path := filepath.Join(cache, l.Digest.Hex)
+				check(t, errors.Join(os.RemoveAll(path), os.Mkdir(path, 0o755)))
+			}
+		},
+		"nothing left": func() { check(t, os.RemoveAll(cache)) },
+	} {
+		attack()
+		got := build(t, b, firstVersion().write(t))
+		sameImage(t, name, got, want)
+		for i, l := range must(got.Image.Layers()) {
+			read := must(l.Compressed())
+			found, _, err := v1.SHA256(read)
+			check(t, errors.Join(err, read.Close()))
+			equal(t, fmt.Sprintf("%s: digest of layer %d", name, i), found, must(l.Digest()))
+		}
+	}
+}
+
+// A base that says nothing of its layers is described by the builder from what it
+// built before.
+func TestABaseWithoutHistoryIsDescribedTheSame(t *testing.T) {
+	t.Parallel()
+	untold := func(name string) string {
+		file := must(programImage(t, v1.Config{Env: []string{"NAME=" + name}}).ConfigFile()).DeepCopy()
+		file.History = nil
+		return reference(t, must(mutate.ConfigFile(programImage(t, v1.Config{}), file)))
+	}
+	from := func(base string) buildkit.Source {
+		src := source(t, "FROM base\nCOPY file /\nRUN [\"/program\", \"write\", \"/made\", \"1\"]\n", files{"file": "1"})
+		src.Contexts["base"] = base
+		return src
+	}
+	one, other := untold("one"), untold("other")
+	warm := open(t, buildkit.Options{})
+	build(t, warm, from(one))
+	got, want := build(t, warm, from(other)), build(t, open(t, buildkit.Options{}), from(other))
+	sameImage(t, "a base without history", got, want)
+	history := must(got.Image.ConfigFile()).History
+	if len(history) != 3 || !strings.HasPrefix(history[1].CreatedBy, "COPY") || history[0].CreatedBy != "" {
+		t.Errorf("history: %+v", history)
 	}
 }
