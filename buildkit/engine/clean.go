@@ -35,7 +35,8 @@ func Clean(ctx context.Context, root, runtime string) (err error) {
 }
 
 // clean removes what a killed run left: containers that still run, mounts, and
-// the bundles they were made from. Whoever holds the lock of root is the only
+// the bundles they were made from; and blobs of which it had a part, which BuildKit
+// would ask its client for the rest of, and that cannot begin in the middle. Whoever holds the lock of root is the only
 // user of these, so none of them can belong to a live build.
 func clean(ctx context.Context, root, runtime string) error {
 	bundles, err := fs.Glob(os.DirFS(root), "runc-*/executor/*")
@@ -54,6 +55,13 @@ func clean(ctx context.Context, root, runtime string) error {
 	}
 	if err := detachMounts(root, sources); err != nil {
 		return err
+	}
+	unfinished, err := fs.Glob(os.DirFS(root), "runc-*/content/ingest/*")
+	if err != nil {
+		return fmt.Errorf("listing unfinished blobs: %w", err)
+	}
+	for _, blob := range unfinished {
+		bundles = append(bundles, filepath.Join(root, blob))
 	}
 	for _, folder := range append(bundles, temporaries(root), namespaces(root)) {
 		if err := os.RemoveAll(folder); err != nil {

@@ -37,6 +37,23 @@ func TestOnlyStaleMountsAreTaken(t *testing.T) {
 	}
 }
 
+func TestAnUnfinishedBlobIsRemoved(t *testing.T) {
+	root := t.TempDir()
+	part := filepath.Join(root, "runc-overlayfs", "content", "ingest", "1")
+	if err := os.MkdirAll(part, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(part, "data"), []byte("part"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := clean(t.Context(), root, "runc"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(part); !os.IsNotExist(err) {
+		t.Errorf("the unfinished blob is there: %v", err)
+	}
+}
+
 // The frontend's look at a context is a mount of one layer, and no overlay.
 func TestALayerThatIsMountedAloneIsFound(t *testing.T) {
 	here := place{8, 1, "/data/state"}
