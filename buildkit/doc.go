@@ -3,7 +3,8 @@
 // inside a Docker engine.
 //
 // A build is meant to be repeatable: the same [Source] gives the same manifest
-// digest on any machine, by any builder, whatever that built before. To that end
+// digest on any machine and by any builder, also by one that built others before, as
+// far as its cache sees what differs (DESIGN.md has the exceptions). To that end
 // the context is sent in a normal form (modification times, modes and owners do
 // not depend on the checkout), every file that the build makes gets one time, new
 // layers are compressed here, the Dockerfile frontend is the one in this program
