@@ -9,6 +9,9 @@
 // an earlier run made is found and used, so a run that was killed anywhere is
 // finished by running it again. Plan looks at each step, Run does each, and DryRun
 // does those that write nothing outside and looks at the others.
+//
+// To call it, see examples/embed: settings.Load and source.Read say what is
+// released, and keys.Ring.Open opens the Keys.
 package release
 
 import (
@@ -31,7 +34,7 @@ type Release struct {
 	Source   source.Source // with a version
 	Lock     string        // path of the accepted lock; a file that is not there accepts anything
 	Layout   string        // folder that the image is built into
-	Teller   Teller
+	Teller   Teller        // nil: nobody is told
 }
 
 // World is what a release acts on.

@@ -2,7 +2,8 @@
 //
 //	embed VERSION STATE mrelease.yaml…
 //
-// STATE is a folder for the builder's cache.
+// STATE is the absolute path of a folder for the builder's cache. The accepted
+// enclave.lock lies in the working folder, as does what is written: dist.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/keys"
+	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/registry"
@@ -24,6 +26,9 @@ import (
 )
 
 func main() {
+	if len(os.Args) < 4 {
+		log.Fatal("usage: embed VERSION STATE mrelease.yaml…")
+	}
 	if err := run(context.Background(), os.Args[1], os.Args[2], os.Args[3:]); err != nil {
 		log.Fatal(err)
 	}
@@ -34,7 +39,7 @@ func run(ctx context.Context, version, state string, files []string) error {
 	if err != nil {
 		return err
 	}
-	src, err := source.Read(source.Options{Settings: cfg, Getenv: os.Getenv, Version: version, Keychain: authn.DefaultKeychain})
+	src, err := source.Read(source.Options{Settings: cfg, Getenv: os.Getenv, Version: version, Lock: lock.Name, Keychain: authn.DefaultKeychain})
 	if err != nil {
 		return err
 	}
@@ -42,12 +47,12 @@ func run(ctx context.Context, version, state string, files []string) error {
 	if err != nil {
 		return err
 	}
-	profile, _ := cfg.Profile(cfg.Chain)
+	profile, _ := cfg.Profile(cfg.Chain) // Load refuses a chain that is not known
 	node, err := chain.Connect(ctx, profile)
 	if err != nil {
 		return err
 	}
-	r := release.Release{Settings: cfg, Source: src, Layout: "dist/image", World: release.World{
+	r := release.Release{Settings: cfg, Source: src, Lock: lock.Name, Layout: "dist/image", World: release.World{
 		Builder: func(ctx context.Context) (*buildkit.Builder, error) {
 			return buildkit.Open(ctx, buildkit.Options{State: state, Path: os.Getenv("PATH")})
 		},
