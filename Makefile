@@ -3,6 +3,7 @@
 # make lint     formatting, vet, staticcheck, tidy modules, workflows
 # make build    bin/mrelease
 # make interop  cosign's and iexec's own programs judge what mrelease does
+# make attack   attack the built program, and print a table: attack, expected, got
 # make kill     kill a release at every step, every write and KILLS times at random,
 #               and finish it by running it again
 # make bench    compare with today's tools, side by side
@@ -36,7 +37,7 @@ LDFLAGS := -s -w
 PACKAGES := ./...
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: interop bench rebuild build demo prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
+.PHONY: attack interop bench rebuild build demo prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -120,6 +121,16 @@ test-go: setup bin/gotestsum
 test-sandbox: setup bin/gotestsum bin/mrelease bin/embed bin/act build/base
 	cd sandbox && $(GOTEST) -count=1 -timeout 30m ./...
 
+# The scripts are attacks on bin/mrelease; the tests named TestAttack are those that
+# no script can make.
+attack: setup bin/mrelease bin/attacks build/base
+	@{ failed=; $(GO) test -vet=off -json -run '^TestAttack' ./... || failed=1; \
+	cd sandbox; $(GO) test -vet=off -json -count=1 -tags attack -timeout 20m -run '^TestAttack' ./... || failed=1; \
+	test -z "$$failed"; } | bin/attacks
+
+bin/attacks: FORCE
+	@cd sandbox && $(BUILD) -o ../$@ ./cmd/attacks
+
 KILLS ?= $(if $(SHORT),3,12)
 kill: setup bin/gotestsum bin/mrelease build/base
 	cd sandbox && $(CURDIR)/bin/gotestsum --format testname -- -vet=off -count=1 -timeout 30m -run '^TestKill$$' $(if $(SHORT),-short) ./e2e -kills $(KILLS)
@@ -159,7 +170,7 @@ fuzz:
 
 lint: bin/staticcheck bin/actionlint
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
-	@for m in . sandbox; do (cd $$m && $(GO) vet -tags interop,rebuild ./... && $(CURDIR)/bin/staticcheck -tags interop,rebuild ./...) || exit 1; done
+	@for m in . sandbox; do (cd $$m && $(GO) vet -tags attack,interop,rebuild ./... && $(CURDIR)/bin/staticcheck -tags attack,interop,rebuild ./...) || exit 1; done
 	@for m in . sandbox tools tools/clients; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
 	@bin/actionlint -shellcheck= -pyflakes=
 
@@ -168,13 +179,14 @@ lint: bin/staticcheck bin/actionlint
 # kept for what is to come. In all 55 minutes.
 define BUDGET
 test 780
+attack 240
 lint 240
 fuzz 180
 interop 390
 kill 180
 rebuild 330
 bench 300
-reserve 900
+reserve 660
 endef
 
 budget:

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -15,12 +16,14 @@ import (
 )
 
 // commands are what scripts can say besides testscript's own commands.
-func commands() map[string]func(*testscript.TestScript, bool, []string) {
-	all := map[string]func(*testscript.TestScript, bool, []string){}
-	for name, run := range map[string]func(*testscript.TestScript, *script, []string){
+func commands(more map[string]func(*testscript.TestScript, *script, []string)) map[string]func(*testscript.TestScript, bool, []string) {
+	own := map[string]func(*testscript.TestScript, *script, []string){
 		"exits": exits, "fault": addFault, "read-only": readOnly, "holds": holds, "owner": owner, "edit": edit, "get": get, "serve": serve,
 		"retag": retag, "layer": layer, "edit-key": editKey, "git": gitCommand, "provenance": provenance,
-	} {
+	}
+	maps.Copy(own, more)
+	all := map[string]func(*testscript.TestScript, bool, []string){}
+	for name, run := range own {
 		all[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			if neg {
 				ts.Fatalf("unsupported: ! %s", name)

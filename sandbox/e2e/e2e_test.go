@@ -45,9 +45,18 @@ func TestMain(m *testing.M) {
 
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	for _, s := range runScripts(t, "testdata/script", nil) {
+		searchFolder(t, s.state)
+		searchRegistry(t, s.world.Registry)
+	}
+}
+
+// runScripts runs the scripts of a folder, which have more commands than all have, and
+// returns where they ran.
+func runScripts(t *testing.T, dir string, more map[string]func(*testscript.TestScript, *script, []string)) (all []*slot) {
+	t.Helper()
 	needBuilder(t)
 	tools, free := prepare(t), make(chan *slot, slots)
-	var all []*slot
 	for range slots {
 		s := &slot{world: startWorld(t), private: startPrivateRegistry(t), state: t.TempDir()}
 		all = append(all, s)
@@ -55,7 +64,7 @@ func TestScripts(t *testing.T) {
 	}
 	t.Run("run", func(t *testing.T) { // ends when all scripts have
 		testscript.Run(t, testscript.Params{
-			Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, Cmds: commands(),
+			Dir: dir, RequireExplicitExec: true, RequireUniqueNames: true, Cmds: commands(more),
 			Setup: func(env *testscript.Env) error {
 				s := <-free
 				env.Defer(func() {
@@ -70,9 +79,8 @@ func TestScripts(t *testing.T) {
 		for _, finding := range s.findings {
 			t.Error(finding)
 		}
-		searchFolder(t, s.state)
-		searchRegistry(t, s.world.Registry)
 	}
+	return all
 }
 
 // tidy takes away the faults that a script left, which shows that it did not test

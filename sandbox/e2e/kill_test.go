@@ -42,7 +42,7 @@ func TestKill(t *testing.T) {
 				r.state = undisturbed.state
 			}
 			err := r.release(t, d)
-			t.Logf("after %d writes and the line %q: %v", len(r.writes), r.last, err)
+			t.Logf("after %d writes and the line %q: %v", len(r.writes), r.last(), err)
 			r.finish(t)
 			if got := r.record(t); got != want {
 				t.Errorf("the record is another one than that of an undisturbed release:\n%s\nwant:\n%s", got, want)
@@ -59,7 +59,7 @@ func TestKillWithARandomSeal(t *testing.T) {
 	r := newRun(t, prepare(t), newGate(t))
 	r.configure(t, "build: {args: {SEAL: random}}\n")
 	err := r.release(t, death{step: "push"})
-	t.Logf("after the line %q: %v", r.last, err)
+	t.Logf("after the line %q: %v", r.last(), err)
 	r.state = t.TempDir() // as on another machine
 	r.finish(t)
 	want := r.record(t)
@@ -76,8 +76,8 @@ func TestInterrupt(t *testing.T) {
 	r := newRun(t, prepare(t), newGate(t))
 	err := r.release(t, death{step: "inputs", signal: syscall.SIGTERM})
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.Contains(r.last, "remedy") {
-		t.Errorf("%v; the last line: %s", err, r.last)
+	if !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.Contains(r.last(), "remedy") {
+		t.Errorf("%v\n%s", err, strings.Join(r.printed, "\n"))
 	}
 	r.checkLeftovers(t)
 	r.finish(t)
@@ -110,7 +110,7 @@ func TestTagMovedDuringARelease(t *testing.T) {
 	}
 	var exit *exec.ExitError
 	if err := r.release(t, death{}); !errors.As(err, &exit) || exit.ExitCode() != 40 || manifests != 4 {
-		t.Errorf("%v after %d manifests; the last line: %s", err, manifests, r.last)
+		t.Errorf("%v after %d manifests:\n%s", err, manifests, strings.Join(r.printed, "\n"))
 	}
 	got, err := look(t.Context(), r.world, repo.Name(), crypto.PubkeyToAddress(r.script.key.PublicKey))
 	if err != nil || got.apps != 0 || got.transactions != 0 {

@@ -32,10 +32,10 @@ type run struct {
 
 	onWrite func(what string) // may be nil
 
-	steps  []string // that were done, of the last process
-	writes []string // likewise
-	last   string   // line that it printed
-	took   time.Duration
+	steps   []string // that were done, of the last process
+	writes  []string // likewise
+	printed []string // lines of the last process
+	took    time.Duration
 }
 
 func newRun(t *testing.T, tools tools, g *gate) *run {
@@ -66,6 +66,14 @@ func (r *run) configure(t *testing.T, more string) {
 	}
 }
 
+// last is the last line that it printed.
+func (r *run) last() string {
+	if len(r.printed) == 0 {
+		return ""
+	}
+	return r.printed[len(r.printed)-1]
+}
+
 func (r *run) temporary() string { return filepath.Join(r.script.dir, "tmp") }
 
 // stepDone matches the line of a step.
@@ -83,7 +91,7 @@ func (r *run) release(t *testing.T, d death) error {
 		t.Fatal(err)
 	}
 	kill := func() { _ = c.Process.Signal(cmp.Or(d.signal, syscall.SIGKILL)) } // fails only when it has ended
-	r.steps, r.writes = nil, nil
+	r.steps, r.writes, r.printed = nil, nil, nil
 	r.gate.open(r.world, r.watch(d, kill))
 	start := time.Now()
 	if err := c.Start(); err != nil {
@@ -93,8 +101,8 @@ func (r *run) release(t *testing.T, d death) error {
 		defer time.AfterFunc(d.delay, kill).Stop()
 	}
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
-		r.last = lines.Text()
-		if m := stepDone.FindStringSubmatch(r.last); m != nil {
+		r.printed = append(r.printed, lines.Text())
+		if m := stepDone.FindStringSubmatch(lines.Text()); m != nil {
 			r.steps = append(r.steps, m[1])
 			if m[1] == d.step {
 				kill()
@@ -129,7 +137,7 @@ func (r *run) watch(d death, kill func()) func(what string) bool {
 func (r *run) finish(t *testing.T) {
 	t.Helper()
 	if err := r.release(t, death{}); err != nil {
-		t.Fatalf("%v; the last line: %s", err, r.last)
+		t.Fatalf("%v\n%s", err, strings.Join(r.printed, "\n"))
 	}
 	got, err := look(t.Context(), r.world, r.world.Registry+"/killed", crypto.PubkeyToAddress(r.script.key.PublicKey))
 	if want := (holdings{1, 1, 1, 1, 1, 1}); err != nil || got != want {

@@ -1,0 +1,118 @@
+// Attacks prints what became of attacks as a table: attack, expected, got. It reads
+// what "go test -json" prints. An attack is a test whose name begins with TestAttack,
+// which expects to be refused, or an attribute "attack" of a test: name, expected and
+// got, with tabs between. What failed is printed behind the table.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+func main() {
+	if err := run(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// event is a line of go test -json; see go doc test2json.
+type event struct{ Action, Package, Test, Key, Value, Output string }
+
+type report struct {
+	rows    [][3]string
+	outputs map[string][]string // of a test
+	failed  []string            // tests
+	ended   int                 // packages
+}
+
+func run(r io.Reader, w io.Writer) error {
+	rep := report{outputs: map[string][]string{}}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return fmt.Errorf("reading go test's output: %w: %s", err, lines.Text())
+		}
+		rep.add(e)
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("reading go test's output: %w", err)
+	}
+	return rep.print(w)
+}
+
+func (r *report) add(e event) {
+	name := e.Package + " " + e.Test
+	switch e.Action {
+	case "attr":
+		if fields := strings.Split(e.Value, "\t"); e.Key == "attack" && len(fields) == 3 {
+			r.rows = append(r.rows, [3]string(fields))
+		}
+	case "output", "build-output":
+		r.outputs[name] = append(r.outputs[name], e.Output)
+	case "pass", "fail", "skip", "build-fail":
+		r.end(e, name)
+	}
+}
+
+// end takes down how a test, or a package, ended. Of tests with subtests only these
+// are attacks.
+func (r *report) end(e event, name string) {
+	if e.Test == "" {
+		r.ended++
+	}
+	got := map[string]string{"pass": "refused", "fail": "SUCCEEDED", "skip": "not tried"}[e.Action]
+	parent := slices.ContainsFunc(r.rows, func(row [3]string) bool { return strings.HasPrefix(row[0], spoken(e.Test)+": ") })
+	if attack.MatchString(e.Test) && !parent {
+		r.rows = append(r.rows, [3]string{spoken(e.Test), "refused", got})
+	}
+	if e.Action == "fail" || e.Action == "build-fail" {
+		r.failed = append(r.failed, name)
+	}
+}
+
+// attack matches the tests that are one. TestAttacks has its rows in attributes.
+var attack = regexp.MustCompile(`^TestAttack[A-Z_]`)
+
+// spoken makes words of a test's name.
+func spoken(test string) string {
+	words := strings.NewReplacer("/", ": ", "_", " ").Replace(strings.TrimPrefix(test, "TestAttack"))
+	return humps.ReplaceAllString(words, "$1 $2")
+}
+
+var humps = regexp.MustCompile(`([a-z])([A-Z])`)
+
+func (r *report) print(w io.Writer) error {
+	slices.SortFunc(r.rows, func(a, b [3]string) int { return strings.Compare(a[0], b[0]) })
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "attack\texpected\tgot")
+	wrong := 0
+	for _, row := range r.rows {
+		mark := ""
+		if row[1] != row[2] {
+			mark, wrong = "  <-", wrong+1
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s%s\n", row[0], row[1], row[2], mark)
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("printing table: %w", err)
+	}
+	for _, name := range r.failed {
+		fmt.Fprintf(w, "\n%s\n%s", name, strings.Join(r.outputs[name], ""))
+	}
+	fmt.Fprintf(w, "\n%d attacks, %d not as expected\n", len(r.rows), wrong)
+	if len(r.failed) > 0 || wrong > 0 || len(r.rows) == 0 || r.ended == 0 {
+		return errors.New("an attack did not end as expected, or a test failed")
+	}
+	return nil
+}
