@@ -34,6 +34,14 @@ text
 COPY --link app /app
 RUN ["/program", "list", "/app", "/seen-app"]
 RUN --mount=type=bind,source=app,target=/mnt ["/program", "list", "/mnt", "/seen-bound"]
+COPY app/main app/other /srv/many/
+COPY app/main /srv/many/third
+COPY big /srv/many/
+COPY app/ma*n no*such /srv/wild/
+WORKDIR /srv/many
+COPY app/other ./fourth/
+COPY big/file .
+RUN ["/program", "list", "/srv", "/seen-folder"]
 `
 
 // version is one commit of a source.
@@ -57,7 +65,7 @@ func (v version) with(name, text string) version {
 }
 
 func firstVersion() version {
-	return version{content: files{"big/file": strings.Repeat("big", 10_000), "app/main": "1"}, created: epoch}
+	return version{content: files{"big/file": strings.Repeat("big", 10_000), "app/main": "1", "app/other": "1"}, created: epoch}
 }
 
 // The image is a function of its source, not of what the builder built before:
@@ -87,6 +95,41 @@ func TestWhatWasBuiltBeforeDoesNotShow(t *testing.T) {
 		src := v.write(t)
 		src.NoCache = true
 		sameImage(t, fmt.Sprintf("version %d, without the cache", i), build(t, forwards, src), cold[i])
+	}
+}
+
+// What BuildKit does not see in the content of files, and a step does, is seen all the
+// same: that they are hard links, and their times in an image.
+func TestWhatContentDoesNotSay(t *testing.T) {
+	t.Parallel()
+	linked := func(how string) buildkit.Source {
+		return source(t, `FROM program AS made
+COPY how /how
+WORKDIR /out
+RUN ["/program", "twice", "/how", "/out/file"]
+FROM program
+COPY --from=made /out /out
+RUN ["/program", "list", "/out", "/seen"]
+`, files{"how": how})
+	}
+	dated := func(when time.Time) buildkit.Source {
+		src := source(t, "FROM program\nRUN --mount=type=bind,from=other,target=/mnt [\"/program\", \"list\", \"/mnt\", \"/seen\"]\n", nil)
+		src.Contexts["other"] = reference(t, must(mutate.Time(image(t, v1.Config{}, files{"file": "1"}), when)))
+		return src
+	}
+	for name, versions := range map[string][2]buildkit.Source{
+		"hard links":        {linked("link"), linked("copy")},
+		"times in an image": {dated(epoch), dated(epoch.Add(time.Hour))},
+	} {
+		one, other := build(t, open(t, buildkit.Options{}), versions[0]), build(t, open(t, buildkit.Options{}), versions[1])
+		if contents(t, one.Image)["seen"] == contents(t, other.Image)["seen"] {
+			t.Errorf("%s: the step sees no difference: %q", name, contents(t, one.Image)["seen"])
+		}
+		for i, want := range [2]made{one, other} {
+			warm := open(t, buildkit.Options{})
+			build(t, warm, versions[1-i])
+			sameImage(t, name, build(t, warm, versions[i]), want)
+		}
 	}
 }
 
@@ -147,7 +190,7 @@ func TestALayerIsAFunctionOfItsContent(t *testing.T) {
 			changed = append(changed, i)
 		}
 	}
-	if want := []int{5}; !slices.Equal(changed, want) { // the copy of app
+	if want := []int{5, 8, 9, 11}; !slices.Equal(changed, want) { // the copies of app/main
 		t.Errorf("layers %d changed, want %d of %d", changed, want, len(a.Layers))
 	}
 	equal(t, "time of creation", must(second.Image.ConfigFile()).Created.Unix(), epoch.Add(time.Hour).Unix())

@@ -25,14 +25,23 @@ import (
 	"github.com/mrelease/mrelease/sandbox/registry"
 )
 
-// The steps of this Dockerfile write down the times of what was copied, as tools
-// that pack files and compilers of bytecode do.
-const watching = `FROM iexechub/python-scone
+// The steps of this Dockerfile write down the times and the hard links of what was
+// copied and mounted, as tools that pack files and compilers of bytecode do.
+const watching = `FROM iexechub/python-scone AS made
+COPY how /how
+RUN mkdir /out && echo 1 > /out/a && $(cat /how) /out/a /out/b
+FROM iexechub/python-scone
 WORKDIR /work/deep
 COPY data /data
 RUN ls -ln --time-style=+%s /data > /seen-data
 COPY src /app
 RUN ls -ln --time-style=+%s /app > /seen-app && python3 -m compileall -q /app
+COPY --from=made /out /out
+RUN ls -ln --time-style=+%s /out > /seen-out
+RUN --mount=type=bind,source=data,target=/mnt ls -ln --time-style=+%s /mnt > /seen-mnt
+COPY how src/app.py /srv/many/
+COPY data/model /srv/many/
+RUN ls -lnd --time-style=+%s /srv/many > /seen-many
 ENTRYPOINT ["python3", "/app/app.py"]
 `
 
@@ -52,7 +61,7 @@ func newProject(t *testing.T, w *workshop) *project {
 	must(t, err)
 	for name, text := range map[string]string{
 		"Dockerfile": watching, ".dockerignore": ".git\n", "mrelease.yaml": string(config), "base.yaml": w.baseConfig(t),
-		"src/app.py": "print(1)\n", "data/model": fmt.Sprint(rand.New(rand.NewPCG(1, 1)).Perm(100_000)),
+		"src/app.py": "print(1)\n", "how": "cp", "data/model": fmt.Sprint(rand.New(rand.NewPCG(1, 1)).Perm(100_000)),
 	} {
 		p.write(t, name, text)
 	}
@@ -97,8 +106,10 @@ type release struct {
 func (p *project) history(t *testing.T) []release {
 	t.Helper()
 	all := []release{{commit: p.name()}}
-	for _, change := range []struct{ name, text string }{{"README", "more"}, {"src/app.py", "print(2)\n"}} {
-		p.write(t, change.name, change.text)
+	for _, change := range []map[string]string{{"README": "more"}, {"src/app.py": "print(2)\n", "how": "ln"}} {
+		for name, text := range change {
+			p.write(t, name, text)
+		}
 		p.commit(t)
 		all = append(all, release{commit: p.name()})
 	}
@@ -290,7 +301,7 @@ func TestAnUnchangedLayerIsNotPushed(t *testing.T) {
 			t.Errorf("layer %d: unchanged %t, sent %t", i, unchanged, again)
 		}
 	}
-	if same != 5 { // the two of the base, WORKDIR, the data and what a step saw of it
+	if same != 8 { // the two of the base, WORKDIR, the data thrice and what steps saw of it twice
 		t.Errorf("%d layers are the same", same)
 	}
 }

@@ -38,6 +38,8 @@ func run(verb string, args []string) error {
 		return nil
 	case "write": // FILE TEXT
 		return os.WriteFile(args[0], []byte(args[1]), 0o644)
+	case "twice": // HOW FILE: makes FILE-1 and FILE-2, one file or two, as the file HOW says
+		return twice(args[0], args[1])
 	case "cat":
 		return cat(args)
 	case "sum":
@@ -72,6 +74,20 @@ func say(stdout, stderr, code string) error {
 		os.Exit(exit)
 	}
 	return err
+}
+
+func twice(how, file string) error {
+	said, err := os.ReadFile(how)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file+"-1", []byte("same"), 0o644); err != nil {
+		return err
+	}
+	if string(said) == "link" {
+		return os.Link(file+"-1", file+"-2")
+	}
+	return os.WriteFile(file+"-2", []byte("same"), 0o644)
 }
 
 func cat(files []string) error {
