@@ -16,9 +16,11 @@ package release
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/record"
@@ -46,6 +48,21 @@ type World struct {
 	Chain    *chain.Client
 	Market   market.Client
 	Keys     Keys
+}
+
+// Connect connects the world with the chain and the market that the settings name, and
+// returns the chain. Errors: those of [chain.Connect].
+func (w *World) Connect(ctx context.Context, cfg settings.Settings) (poco.Chain, error) {
+	profile, ok := cfg.Profile(cfg.Chain)
+	if !ok {
+		return poco.Chain{}, fmt.Errorf("connecting: no chain %q is known", cfg.Chain)
+	}
+	node, err := chain.Connect(ctx, profile)
+	if err != nil {
+		return poco.Chain{}, err
+	}
+	w.Chain, w.Market = node, market.Client{URL: profile.Market, ChainID: profile.ID}
+	return profile, nil
 }
 
 // steps are a release, in order: by how hard they are to take back.

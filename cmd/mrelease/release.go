@@ -9,8 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/keys"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
@@ -93,9 +91,8 @@ func (a *app) newRelease(o source.Options, told release.Teller) (release.Release
 
 // connect connects a release with the chain and the market that its settings name.
 func connect(ctx context.Context, r *release.Release) (evidence string, err error) {
-	profile, _ := r.Settings.Profile(r.Settings.Chain) // the configuration was checked
-	r.Market = market.Client{URL: profile.Market, ChainID: profile.ID}
-	if r.Chain, err = chain.Connect(ctx, profile); err != nil {
+	profile, err := r.Connect(ctx, r.Settings)
+	if err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s (%d), hub %s", profile.Name, profile.ID, profile.Hub), nil

@@ -17,8 +17,6 @@ import (
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/measure/lock"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
@@ -29,42 +27,27 @@ func main() {
 	if len(os.Args) < 4 {
 		log.Fatal("usage: embed VERSION STATE mrelease.yaml…")
 	}
-	if err := run(context.Background(), os.Args[1], os.Args[2], os.Args[3:]); err != nil {
-		log.Fatal(err)
+	ctx, version, state, files := context.Background(), os.Args[1], os.Args[2], os.Args[3:]
+	cfg, err := settings.Load(settings.Sources{Files: files, Getenv: os.Getenv}, settings.Purpose{Build: true, Publish: true})
+	check(err)
+	src, err := source.Read(source.Options{Settings: cfg, Getenv: os.Getenv, Version: version, Lock: lock.Name, Keychain: authn.DefaultKeychain})
+	check(err)
+	opened, err := keys.Ring{Sign: cfg.Sign, Wallet: cfg.Wallet, Enclave: cfg.Enclave.Key, Getenv: os.Getenv}.Open()
+	check(err)
+	world := release.World{Registry: registry.Client{Keychain: authn.DefaultKeychain}, Keys: opened}
+	world.Builder = func(ctx context.Context) (*buildkit.Builder, error) {
+		return buildkit.Open(ctx, buildkit.Options{State: state, Path: os.Getenv("PATH")})
 	}
+	_, err = world.Connect(ctx, cfg)
+	check(err)
+	r := release.Release{Settings: cfg, Source: src, Lock: lock.Name, Layout: "dist/image", World: world}
+	result, err := r.Run(ctx)
+	check(err)
+	fmt.Println(result.Record.Image.Digest, result.Registration.Address)
 }
 
-func run(ctx context.Context, version, state string, files []string) error {
-	cfg, err := settings.Load(settings.Sources{Files: files, Getenv: os.Getenv}, settings.Purpose{Build: true, Publish: true})
+func check(err error) {
 	if err != nil {
-		return err
+		log.Fatal(err)
 	}
-	src, err := source.Read(source.Options{Settings: cfg, Getenv: os.Getenv, Version: version, Lock: lock.Name, Keychain: authn.DefaultKeychain})
-	if err != nil {
-		return err
-	}
-	opened, err := keys.Ring{Sign: cfg.Sign, Wallet: cfg.Wallet, Enclave: cfg.Enclave.Key, Getenv: os.Getenv}.Open()
-	if err != nil {
-		return err
-	}
-	profile, _ := cfg.Profile(cfg.Chain) // Load refuses a chain that is not known
-	node, err := chain.Connect(ctx, profile)
-	if err != nil {
-		return err
-	}
-	r := release.Release{Settings: cfg, Source: src, Lock: lock.Name, Layout: "dist/image", World: release.World{
-		Builder: func(ctx context.Context) (*buildkit.Builder, error) {
-			return buildkit.Open(ctx, buildkit.Options{State: state, Path: os.Getenv("PATH")})
-		},
-		Registry: registry.Client{Keychain: authn.DefaultKeychain},
-		Chain:    node,
-		Market:   market.Client{URL: profile.Market, ChainID: profile.ID},
-		Keys:     opened,
-	}}
-	result, err := r.Run(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Println(result.Record.Image.Digest, result.Registration.Address)
-	return nil
 }
