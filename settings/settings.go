@@ -137,8 +137,13 @@ func (s Settings) AppName() string {
 	return path.Base(s.Image.RepositoryStr())
 }
 
-func (s Settings) isBuiltin(chain string) bool {
-	return slices.ContainsFunc(poco.Chains(), func(p poco.Chain) bool { return p.Name == chain })
+func builtinChain(name string) (poco.Chain, bool) {
+	for _, p := range poco.Chains() {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return poco.Chain{}, false
 }
 
 func (s Settings) chainNames() []string {
@@ -151,21 +156,16 @@ func (s Settings) chainNames() []string {
 }
 
 // Profile returns a chain by its name: built in, from the configuration, or
-// built in with some values replaced.
+// built in with another node or market. What a built-in chain is cannot be changed.
 func (s Settings) Profile(chain string) (poco.Chain, bool) {
 	own, isOwn := s.Chains[chain]
-	builtin := slices.IndexFunc(poco.Chains(), func(p poco.Chain) bool { return p.Name == chain })
-	if !isOwn && builtin < 0 {
+	p, isBuiltin := builtinChain(chain)
+	if !isOwn && !isBuiltin {
 		return poco.Chain{}, false
 	}
-	p := poco.Chain{Name: chain}
-	if builtin >= 0 {
-		p = poco.Chains()[builtin]
+	if !isBuiltin {
+		p = poco.Chain{Name: chain, ID: own.ID, Hub: own.Hub}
 	}
-	if own.Hub != (common.Address{}) {
-		p.Hub, p.AppRegistry = own.Hub, common.Address{}
-	}
-	p.ID = cmp.Or(own.ID, p.ID)
 	p.RPC = cmp.Or(string(own.RPC), p.RPC)
 	p.Market = cmp.Or(string(own.Market), p.Market)
 	p.Fees = cmp.Or(own.Fees, p.Fees)

@@ -121,6 +121,15 @@ func (c *Checker) checkEnclave() {
 
 func (c *Checker) checkChain(name string) {
 	profile, key := c.Settings.Chains[name], "chains."+name
+	if builtin, ok := builtinChain(name); ok {
+		if profile.ID != 0 && profile.ID != builtin.ID {
+			c.Complain(key+".id", "%s is built in with the id %d: another chain is another name", name, builtin.ID)
+		}
+		if profile.Hub != (common.Address{}) && profile.Hub != builtin.Hub {
+			c.Complain(key+".hub", "%s is built in with the hub %s: another chain is another name", name, builtin.Hub)
+		}
+		return
+	}
 	for _, k := range []struct {
 		name    string
 		missing bool
@@ -128,7 +137,7 @@ func (c *Checker) checkChain(name string) {
 		{"id", profile.ID == 0}, {"rpc", profile.RPC == ""}, {"hub", profile.Hub == common.Address{}},
 		{"market", profile.Market == ""}, {"fees", profile.Fees == ""},
 	} {
-		if k.missing && !c.Settings.isBuiltin(name) {
+		if k.missing {
 			c.Complain(key, "%s is missing", k.name)
 		}
 	}

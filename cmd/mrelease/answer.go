@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/release"
 )
@@ -29,6 +31,8 @@ type releaseAnswer struct {
 	RecordPath        string        `json:"record-path"`
 	Made              []string      `json:"made"` // the steps that this run made something in; empty when all was there
 	Record            record.Record `json:"record"`
+
+	config []string // files that verifying needs, as the chain is not built in
 }
 
 // answerRelease prints the record's path, or all with --json, and tells the CI
@@ -42,6 +46,9 @@ func (a *app) answerRelease(r release.Result, path string) error {
 		AppAddress: r.Registration.Address.Hex(), AlreadyRegistered: !r.Registration.Created,
 		OrderHash: rec.Order.Hash.Hex(), AlreadyPublished: !r.Offering.Published,
 		RecordPath: path, Made: append([]string{}, r.Made...), Record: rec,
+	}
+	if !slices.ContainsFunc(poco.Chains(), func(c poco.Chain) bool { return c.Name == rec.App.Chain }) {
+		answer.config = a.configFiles()
 	}
 	if r.Registration.Tx != (common.Hash{}) {
 		answer.TxHash = r.Registration.Tx.Hex()
@@ -95,7 +102,11 @@ func (a releaseAnswer) summary() string {
 	if len(a.Made) > 0 {
 		fmt.Fprintf(&b, "\nThis run made: %s\n", strings.Join(a.Made, ", "))
 	}
-	fmt.Fprintf(&b, "\nVerify it yourself: `mrelease verify %s`\n", a.RecordPath)
+	b.WriteString("\nVerify it yourself: `mrelease verify ")
+	for _, file := range a.config {
+		b.WriteString("--config " + file + " ")
+	}
+	b.WriteString(a.RecordPath + "`\n")
 	return b.String()
 }
 

@@ -129,7 +129,7 @@ func rules() []rule {
 
 		{is[*record.Error], "E-RECORD", exitSignature, say("take the record from its release again: any change makes it invalid")},
 		{is[*record.MovedError], "E-IMAGE-MOVED", exitSignature, say("the registry serves another image than was released: do not run it")},
-		{is[*record.LayerError], "E-IMAGE-LAYER", exitSignature, say("the registry serves other bytes than were released: do not run the image")},
+		{is[*record.ContentError], "E-IMAGE-CONTENT", exitSignature, say("the registry serves other bytes than were released: do not run the image")},
 		{is[*registry.UnsignedError], "E-SIGNATURE", exitSignature, say("check that the key is the one the release was signed with")},
 		{is[*registry.UnattestedError], "E-PROVENANCE", exitSignature, say("check that record and key are the release's; mrelease release of the same version adds a provenance that is missing")},
 		{is[*registry.TakenError], "E-VERSION-TAKEN", exitPolicy, say("release the changed source under a new version, or check out the commit of the old one")},

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
@@ -26,15 +28,17 @@ func (a *app) verifyCommand() *cobra.Command {
 		Long: `verify checks that the app's owner signed the record, and looks up all that it
 states: the app on the chain, the image and each of its layers, the image's
 signature and provenance, the measurement (by running the image again), and the
-order.
-The chain is the built-in or configured one of the record's name.`,
-		Example: "  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json",
+order. What the owner states and nothing outside says is told, too.
+The chain is the built-in one of the record's name. A configuration is read only when
+it is named, since that of the current folder may be anybody's: for the node and the
+market that are asked, and for a chain that is not built in.`,
+		Example: "  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json\n  mrelease verify --config chains.yaml dist/record.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runVerify(c.Context(), args[0], key)
 		},
 	}
-	a.configFlag(c)
+	c.Flags().StringArrayVarP(&a.config, "config", "f", nil, "configuration file that says which node, market and chain to ask; with several, later ones override (default: none)")
 	a.addBuilderFlags(c)
 	c.Flags().StringVar(&key, "key", "", "file of the public key that the image must be signed with (default: the one in the record, which the app's owner signed)")
 	return c
@@ -44,7 +48,19 @@ The chain is the built-in or configured one of the record's name.`,
 type verifyAnswer struct {
 	Schema string        `json:"schema"`
 	OK     bool          `json:"ok"`
+	Asked  asked         `json:"asked"`
 	Checks []verifyCheck `json:"checks"`
+	Stated []string      `json:"stated"` // what the record's owner states and nothing outside says
+}
+
+// asked is whom a verification asked about the chain.
+type asked struct {
+	Chain  string         `json:"chain"`
+	ID     uint64         `json:"chainId"`
+	Hub    record.Address `json:"hub"`
+	Node   string         `json:"node"`             // URL, without secrets
+	Market string         `json:"market"`           // likewise
+	Config []string       `json:"config,omitempty"` // files that say so in place of what is built in
 }
 
 type verifyCheck struct {
@@ -67,8 +83,8 @@ func (e *unverifiedError) Error() string {
 
 func (e *unverifiedError) Unwrap() error { return e.err }
 
-func (a *app) runVerify(ctx context.Context, path, key string) error {
-	cfg, err := a.load(settings.Purpose{})
+func (a *app) runVerify(ctx context.Context, path, keyFile string) error {
+	cfg, err := settings.Load(settings.Sources{Files: a.config, Getenv: a.getenv}, settings.Purpose{})
 	if err != nil {
 		return err
 	}
@@ -76,7 +92,8 @@ func (a *app) runVerify(ctx context.Context, path, key string) error {
 	if err != nil {
 		return err
 	}
-	if err := pinKey(&rec, key); err != nil {
+	key, err := readKey(keyFile)
+	if err != nil {
 		return err
 	}
 	world, err := a.openWorld(ctx, cfg, rec)
@@ -88,21 +105,20 @@ func (a *app) runVerify(ctx context.Context, path, key string) error {
 		return err
 	}
 	defer a.closeBuilder(builder)
-	world.Runner, world.Timeout = builder, time.Duration(cfg.Enclave.Timeout)
+	world.Key, world.Runner, world.Timeout = key, builder, time.Duration(cfg.Enclave.Timeout)
 	return a.verify(ctx, world, rec)
 }
 
-// pinKey puts the key that the caller trusts in the place of the record's.
-func pinKey(rec *record.Record, file string) error {
+// readKey reads the key that the caller trusts.
+func readKey(file string) (record.Key, error) {
 	if file == "" {
-		return nil
+		return record.Key{}, nil
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return &keys.Error{Where: file, Err: err}
+		return record.Key{}, &keys.Error{Where: file, Err: err}
 	}
-	rec.Image.PublicKey = string(pem)
-	return nil
+	return record.Key{PEM: string(pem), Name: file}, nil
 }
 
 // openWorld connects to the record's chain. The profile is chosen by name, and
@@ -110,7 +126,10 @@ func pinKey(rec *record.Record, file string) error {
 func (a *app) openWorld(ctx context.Context, cfg settings.Settings, rec record.Record) (record.World, error) {
 	profile, ok := cfg.Profile(rec.App.Chain)
 	if !ok {
-		return record.World{}, &settings.Error{Problems: []settings.Problem{{Where: "chains", Key: rec.App.Chain, Text: "the record's chain is not built in: the configuration must describe it"}}}
+		return record.World{}, &settings.Error{Problems: []settings.Problem{{
+			Where: "chains", Key: rec.App.Chain,
+			Text: "the record's chain is not built in: name the file that describes it, as in mrelease verify --config mrelease.yaml RECORD",
+		}}}
 	}
 	if want := (poco.Domain{ChainID: profile.ID, Hub: profile.Hub}); rec.Domain() != want {
 		return record.World{}, &chain.WrongChainError{What: "hub in the record", Got: fmt.Sprint(rec.Domain()), Want: fmt.Sprint(want), URL: profile.Name}
@@ -126,8 +145,25 @@ func (a *app) openWorld(ctx context.Context, cfg settings.Settings, rec record.R
 	}, nil
 }
 
+// asked says whom the world asks, and which of the files that were named chose that.
+func (a *app) asked(w record.World) asked {
+	return asked{
+		Chain: w.Chain.Name, ID: w.Chain.ID, Hub: record.Address(w.Chain.Hub),
+		Node: w.Chain.Node(), Market: w.Market.Node(), Config: a.config,
+	}
+}
+
+func (q asked) String() string {
+	from := "as built in"
+	if len(q.Config) > 0 {
+		from = "with " + strings.Join(q.Config, ", ")
+	}
+	return fmt.Sprintf("%s (%d), hub %s, node %s, market %s, %s", q.Chain, q.ID, common.Address(q.Hub), q.Node, q.Market, from)
+}
+
 func (a *app) verify(ctx context.Context, world record.World, rec record.Record) error {
-	answer := verifyAnswer{Schema: "mrelease.verify/v1"}
+	answer := verifyAnswer{Schema: "mrelease.verify/v1", Asked: a.asked(world), Stated: rec.Stated()}
+	a.story.note("asking  %s", answer.Asked)
 	var failed []error
 	err := record.Verify(ctx, world, rec, func(c record.Check) {
 		check := verifyCheck{Name: c.Name, OK: c.Err == nil, Evidence: c.Evidence}
@@ -138,6 +174,7 @@ func (a *app) verify(ctx context.Context, world record.World, rec record.Record)
 		answer.Checks = append(answer.Checks, check)
 		a.story.check(c)
 	})
+	a.story.note("not checked, stated by the app's owner alone: %s", strings.Join(answer.Stated, ", "))
 	answer.OK = err == nil
 	if err := a.printVerdict(answer); err != nil {
 		return err

@@ -112,6 +112,9 @@ func Connect(ctx context.Context, profile poco.Chain) (*Client, error) {
 	return c, nil
 }
 
+// Node returns the node's URL without the secrets in it.
+func (c *Client) Node() string { return redact.URL(c.RPC) }
+
 // patience is how long a request to a node may take, with all of its tries.
 const patience = 45 * time.Second
 

@@ -44,13 +44,23 @@ func CheckOrder(ctx context.Context, c *Client, order poco.SignedAppOrder, owner
 // CheckOpen asks the hub whether runs of an order are left, whoever signed it.
 // Its error is an *OrderError if not.
 func CheckOpen(ctx context.Context, c *Client, order poco.AppOrder) error {
-	hash := order.Hash(c.Domain())
-	consumed, err := call[*big.Int](ctx, c, c.hub(), "viewConsumed", hash)
+	left, err := Remaining(ctx, c, order)
 	if err != nil {
 		return err
 	}
-	if consumed.Cmp(order.Volume) >= 0 {
-		return &OrderError{hash, "is closed or used up on chain", "consumed " + consumed.String(), "less than " + order.Volume.String(), c.Name}
+	if left.Sign() <= 0 {
+		consumed := new(big.Int).Sub(order.Volume, left)
+		return &OrderError{order.Hash(c.Domain()), "is closed or used up on chain", "consumed " + consumed.String(), "less than " + order.Volume.String(), c.Name}
 	}
 	return nil
+}
+
+// Remaining asks the hub how many runs of an order are left. A closed order has none.
+// Error: *RPCError.
+func Remaining(ctx context.Context, c *Client, order poco.AppOrder) (*big.Int, error) {
+	consumed, err := call[*big.Int](ctx, c, c.hub(), "viewConsumed", order.Hash(c.Domain()))
+	if err != nil {
+		return nil, err
+	}
+	return new(big.Int).Sub(order.Volume, consumed), nil
 }

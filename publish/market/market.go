@@ -30,6 +30,9 @@ type Client struct {
 	Patience time.Duration
 }
 
+// Node returns the market's URL without the secrets in it.
+func (m Client) Node() string { return redact.URL(m.URL) }
+
 // Order is an order as the market has it.
 type Order struct {
 	Hash      common.Hash         `json:"orderHash"`

@@ -136,6 +136,12 @@ func FindOrder(ctx context.Context, c *chain.Client, m Client, order poco.AppOrd
 			Got: fmt.Sprintf("%s, %d remaining", there.Status, there.Remaining), Want: StatusOpen, Where: redact.URL(m.URL),
 		}
 	}
+	if left := new(big.Int).SetUint64(there.Remaining); left.Cmp(order.Volume) > 0 {
+		return nil, &chain.OrderError{
+			Hash: hash, Problem: "has more runs in the market than it is for",
+			Got: left.String() + " remaining", Want: "at most " + order.Volume.String(), Where: redact.URL(m.URL),
+		}
+	}
 	return there, nil
 }
 

@@ -285,7 +285,36 @@ func (r Record) check() error {
 			return &Error{c.problem, c.got, c.want}
 		}
 	}
+	return r.Enclave.check()
+}
+
+// check compares the measurement with the value that the chain stores: a record must
+// not say less, or more, than the app that it is about.
+func (e Enclave) check() error {
+	if e.Format == measure.None {
+		if e.Value != "" || e.MRENCLAVE != nil || e.File != "" || e.Signature != nil {
+			return &Error{"has a measurement beside the format none", fmt.Sprintf("value %q, MRENCLAVE %v", e.Value, e.MRENCLAVE), "neither value nor MRENCLAVE"}
+		}
+		return nil
+	}
+	stated, err := e.stated()
+	if err != nil {
+		return &Error{"has a value that is not of its format: " + err.Error(), e.Value, "a value of format " + string(e.Format)}
+	}
+	if e.MRENCLAVE == nil || *e.MRENCLAVE != stated {
+		return &Error{"has another MRENCLAVE than its value", fmt.Sprint(e.MRENCLAVE), stated.String()}
+	}
 	return nil
+}
+
+// stated returns the MRENCLAVE in the value.
+func (e Enclave) stated() (measure.MRENCLAVE, error) {
+	if e.Format == measure.JSON {
+		object, err := measure.ParseObject([]byte(e.Value))
+		return object.Fingerprint, err
+	}
+	fingerprint, err := measure.ParseFingerprint(e.Value)
+	return fingerprint.MRENCLAVE, err
 }
 
 // WriteFile writes a signed record so that a reader sees the old file or the

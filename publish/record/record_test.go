@@ -36,7 +36,7 @@ func unsigned(owner common.Address) record.Record {
 		Schema: record.Schema, Version: "1.0.0",
 		Source:  record.Source{Commit: strings.Repeat("c", 40), Epoch: 1_700_000_000, Inputs: digest("a")},
 		Image:   record.Image{Reference: "registry.example/app:1.0.0", Digest: digest("b"), Config: digest("d"), PublicKey: "-----BEGIN PUBLIC KEY-----\n"},
-		Enclave: record.Enclave{Format: measure.Legacy, MRENCLAVE: &m, Value: "key|tag|" + m.String(), File: "/conf/fingerprint.txt"},
+		Enclave: record.Enclave{Format: measure.Legacy, MRENCLAVE: &m, Value: measure.Fingerprint{MRENCLAVE: m}.String(), File: "/conf/fingerprint.txt"},
 		App: record.App{
 			Chain: "bellecour", ChainID: 134, Hub: record.Address{19: 1}, Registry: record.Address{19: 2}, Address: record.Address(app),
 			Owner: record.Address(owner), Name: "app", Checksum: common.HexToHash(strings.Repeat("b", 64)),
@@ -62,6 +62,42 @@ func write(t *testing.T, r record.Record, w chain.Wallet) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// A record says of the enclave what the value on chain says, however its owner signs it.
+func TestAttackWithAMeasurementThatIsNotTheValue(t *testing.T) {
+	w := wallet(t, "01")
+	whole := unsigned(w.Address).Enclave
+	object := measure.Object{Framework: "SCONE", Version: "v5", Entrypoint: "/app", HeapSize: 1, Fingerprint: *whole.MRENCLAVE}
+	other := measure.MRENCLAVE{9}
+	for name, e := range map[string]record.Enclave{
+		"none with a value":         {Format: measure.None, Value: whole.Value},
+		"none with an MRENCLAVE":    {Format: measure.None, MRENCLAVE: whole.MRENCLAVE},
+		"none with a file":          {Format: measure.None, File: whole.File},
+		"none with a signature":     {Format: measure.None, Signature: &record.Signature{}},
+		"no MRENCLAVE":              {Format: measure.Legacy, Value: whole.Value},
+		"no value":                  {Format: measure.Legacy, MRENCLAVE: whole.MRENCLAVE},
+		"another MRENCLAVE":         {Format: measure.Legacy, Value: whole.Value, MRENCLAVE: &other},
+		"an object as legacy":       {Format: measure.Legacy, Value: object.String(), MRENCLAVE: whole.MRENCLAVE},
+		"a fingerprint as json":     {Format: measure.JSON, Value: whole.Value, MRENCLAVE: whole.MRENCLAVE},
+		"another MRENCLAVE in JSON": {Format: measure.JSON, Value: object.String(), MRENCLAVE: &other},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := unsigned(w.Address)
+			r.Enclave = e
+			var wrong *record.Error
+			if _, err := record.Parse(write(t, r, w)); !errors.As(err, &wrong) {
+				t.Errorf("got %v, want a *record.Error", err)
+			}
+		})
+	}
+	for _, e := range []record.Enclave{whole, {Format: measure.None}, {Format: measure.JSON, Value: object.String(), MRENCLAVE: whole.MRENCLAVE}} {
+		r := unsigned(w.Address)
+		r.Enclave = e
+		if _, err := record.Parse(write(t, r, w)); err != nil {
+			t.Errorf("%+v: %v", e, err)
+		}
+	}
 }
 
 // Whatever byte of a record is changed, dropped, or put in: it does not parse.

@@ -1,11 +1,13 @@
 package record
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
+	"math/big"
+	"net"
 	"strings"
 	"time"
 
@@ -25,8 +27,16 @@ type World struct {
 	Registry registry.Client
 	Chain    *chain.Client // connected to the record's chain
 	Market   market.Client
+	Key      Key
 	Runner   measure.Runner
 	Timeout  time.Duration // for one run of the image
+}
+
+// Key is the public key that the image must be signed with. The zero Key is the one in
+// the record, which the app's owner signed.
+type Key struct {
+	PEM  string
+	Name string // where it is from
 }
 
 // Check is one statement of a record, looked up.
@@ -65,6 +75,20 @@ func Verify(ctx context.Context, w World, r Record, report func(Check)) error {
 	return errors.Join(errs...)
 }
 
+// Stated returns what of a record [Verify] compares with nothing that is not the
+// owner's own word too, in words.
+func (r Record) Stated() []string {
+	stated := []string{"version " + r.Version}
+	if r.Source.Commit != "" {
+		stated = append(stated, "commit "+r.Source.Commit)
+	}
+	stated = append(stated, "that the image is built from this source, from nothing but the materials above, at its time")
+	if r.Source.Unsealed != nil {
+		stated = append(stated, "the image before its seal")
+	}
+	return stated
+}
+
 type auditor struct {
 	World
 	Record
@@ -77,6 +101,9 @@ func (a auditor) app(ctx context.Context) (string, error) {
 	}
 	if diff := there.Diff(a.OnChain()); len(diff) > 0 {
 		return "", &chain.AppConflictError{Address: common.Address(a.App.Address), Diff: diff, Chain: a.App.Chain}
+	}
+	if registry := a.World.Chain.AppRegistry; common.Address(a.App.Registry) != registry {
+		return "", &Error{"names another app registry than the hub", common.Address(a.App.Registry).Hex(), registry.Hex()}
 	}
 	return fmt.Sprintf("%s on %s, 6 fields equal, owner %s signed the record", common.Address(a.App.Address), a.App.Chain, there.Owner), nil
 }
@@ -112,7 +139,7 @@ func (a auditor) image(ctx context.Context) (string, error) {
 	}
 	manifest, err := image.Manifest()
 	if err != nil {
-		return "", fmt.Errorf("reading manifest: %w", err)
+		return "", &ContentError{"manifest", a.Image.Digest, err}
 	}
 	for _, c := range [][3]string{
 		{"config", manifest.Config.Digest.String(), a.Image.Config.String()},
@@ -155,7 +182,11 @@ func (a auditor) pull(ctx context.Context) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.Registry.Pull(ctx, digest)
+	image, err := a.Registry.Pull(ctx, digest)
+	if err != nil {
+		return nil, contentError("manifest", a.Image.Digest, err)
+	}
+	return image, nil
 }
 
 // layers reads every byte of the image; go-containerregistry compares each
@@ -166,7 +197,7 @@ func (a auditor) layers(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if _, err := image.RawConfigFile(); err != nil {
-		return "", fmt.Errorf("reading config: %w", err)
+		return "", contentError("configuration", a.Image.Config, err)
 	}
 	layers, err := image.Layers()
 	if err != nil {
@@ -190,38 +221,40 @@ func readLayer(layer v1.Layer) (int64, error) {
 	}
 	content, err := layer.Compressed()
 	if err != nil {
-		return 0, layerError(digest, err)
+		return 0, contentError("layer", digest, err)
 	}
 	n, err := io.Copy(io.Discard, content)
 	if err := errors.Join(err, content.Close()); err != nil {
-		return n, layerError(digest, err)
+		return n, contentError("layer", digest, err)
 	}
 	return n, nil
 }
 
-// layerError tells a registry that fails from one that serves other bytes.
-func layerError(layer v1.Hash, err error) error {
+// contentError tells a registry that fails from one that serves other bytes.
+func contentError(part string, digest v1.Hash, err error) error {
 	var answer *transport.Error
-	var network *url.Error
-	if errors.As(err, &answer) || errors.As(err, &network) {
-		return &registry.Error{Act: "pulling", Where: "layer " + layer.String(), Err: err}
+	var network net.Error // url.Error is one
+	if errors.As(err, &answer) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled) {
+		return &registry.Error{Act: "pulling", Where: part + " " + digest.String(), Err: err}
 	}
-	return &LayerError{layer, err}
+	return &ContentError{part, digest, err}
 }
 
-// LayerError says that a layer is not what its digest says, or cannot be read.
-type LayerError struct {
+// ContentError says that a part of an image is not what its digest says, or cannot be
+// read.
+type ContentError struct {
+	Part   string // manifest, configuration or layer
 	Digest v1.Hash
 	Err    error
 }
 
-func (e *LayerError) Error() string { return fmt.Sprintf("layer %s: %v", e.Digest, e.Err) }
+func (e *ContentError) Error() string { return fmt.Sprintf("%s %s: %v", e.Part, e.Digest, e.Err) }
 
 // Unwrap returns the cause.
-func (e *LayerError) Unwrap() error { return e.Err }
+func (e *ContentError) Unwrap() error { return e.Err }
 
 // Evidence returns the digest and what was wrong.
-func (e *LayerError) Evidence() [][2]string {
+func (e *ContentError) Evidence() [][2]string {
 	return [][2]string{{"expected", e.Digest.String()}, {"actual", e.Err.Error()}}
 }
 
@@ -233,7 +266,7 @@ func (a auditor) signature(ctx context.Context) (string, error) {
 	if err := a.Registry.CheckSignature(ctx, digest, key); err != nil {
 		return "", err
 	}
-	return "signed with the record's public key", nil
+	return "signed with " + a.keyName(), nil
 }
 
 // provenance asks whether the image's own attestation says what the record says.
@@ -245,12 +278,20 @@ func (a auditor) provenance(ctx context.Context) (string, error) {
 	if err := a.Registry.CheckAttestation(ctx, digest, key, a.Source.Provenance(a.Version)); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("attested with the record's public key, %d materials", len(a.Source.Materials)), nil
+	return fmt.Sprintf("attested with %s, %d materials", a.keyName(), len(a.Source.Materials)), nil
+}
+
+// keyName says whose word the key is.
+func (a auditor) keyName() string {
+	if a.Key.PEM == "" {
+		return "the record's public key, which the app's owner states"
+	}
+	return "the key in " + a.Key.Name + ", which was given"
 }
 
 // signed returns what is signed, and the key.
 func (a auditor) signed() (name.Digest, registry.PublicKey, error) {
-	key, err := registry.ParsePublicKey(a.Image.PublicKey)
+	key, err := registry.ParsePublicKey(cmp.Or(a.Key.PEM, a.Image.PublicKey))
 	if err != nil {
 		return name.Digest{}, key, err
 	}
@@ -260,7 +301,7 @@ func (a auditor) signed() (name.Digest, registry.PublicKey, error) {
 
 func (a auditor) measurement(ctx context.Context) (string, error) {
 	if a.Enclave.Format == measure.None {
-		return "the image's digest is the measurement", nil
+		return "not measured: the app has no enclave value, as apps for TDX; what runs is named by the image's digest alone", nil
 	}
 	spec, err := a.spec()
 	if err != nil {
@@ -318,5 +359,20 @@ func (a auditor) orderOnMarket(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s is open, %d runs remaining, tag %s", a.Order.Hash, offer.Remaining, a.Order.Signed.Tag), nil
+	left, err := chain.Remaining(ctx, a.World.Chain, a.Order.Signed.AppOrder)
+	if err != nil {
+		return "", err
+	}
+	runs := fmt.Sprintf("%s runs remaining", left)
+	if market := new(big.Int).SetUint64(offer.Remaining); market.Cmp(left) != 0 {
+		runs = fmt.Sprintf("%s runs remaining (the market says %s, the chain %s)", least(market, left), market, left)
+	}
+	return fmt.Sprintf("%s is open, %s, tag %s", a.Order.Hash, runs, a.Order.Signed.Tag), nil
+}
+
+func least(a, b *big.Int) *big.Int {
+	if a.Cmp(b) < 0 {
+		return a
+	}
+	return b
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/record"
@@ -30,6 +31,7 @@ import (
 //	owner transfer RECORD     gives the app to another owner
 //	owner reclaim RECORD      gets the app back
 //	owner sign RECORD         signs an edited record
+//	owner hide RECORD         states that the app has no measurement
 //	owner fund                gets a coin
 func owner(ts *testscript.TestScript, s *script, args []string) {
 	ctx := context.Background()
@@ -38,7 +40,7 @@ func owner(ts *testscript.TestScript, s *script, args []string) {
 		return
 	}
 	if len(args) != 2 {
-		ts.Fatalf("usage: owner close|unpublish|transfer|reclaim|sign RECORD, or owner fund")
+		ts.Fatalf("usage: owner close|unpublish|transfer|reclaim|sign|hide RECORD, or owner fund")
 	}
 	var r record.Record
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &r))
@@ -55,7 +57,10 @@ func owner(ts *testscript.TestScript, s *script, args []string) {
 		ts.Check(w.transfer(ctx, common.Address(r.App.Address)))
 	case "reclaim":
 		ts.Check(w.reclaim(ctx, common.Address(r.App.Address)))
-	case "sign":
+	case "sign", "hide":
+		if args[0] == "hide" {
+			r.Enclave = record.Enclave{Format: measure.None}
+		}
 		wallet, err := chain.ParseKey(hex.EncodeToString(crypto.FromECDSA(s.key)))
 		ts.Check(err)
 		ts.Check(r.Sign(wallet))

@@ -35,8 +35,8 @@ func (c *cli) trades(t *testing.T) {
 	if err != nil || there.Remaining != 999_999 {
 		t.Errorf("the market says %+v, %v; want 999999 remaining", there, err)
 	}
-	if out, _ := c.mrelease(t, r, "verify", r.name+".json"); !strings.Contains(out, "PASSED") {
-		t.Errorf("verify says %s", out)
+	if out, told := c.mrelease(t, r, "verify", r.name+".json"); !strings.Contains(out, "PASSED") || !strings.Contains(told, " 999999 runs remaining") {
+		t.Errorf("verify says %s\n%s", out, told)
 	}
 }
 
