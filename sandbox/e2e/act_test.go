@@ -53,7 +53,7 @@ func checkWorkflow(t *testing.T, log string) {
 	for _, want := range []string{
 		`set-output:: app-address=0x[0-9A-Fa-f]{40}\n`, `set-output:: order-hash=0x[0-9a-f]{64}\n`, `set-output:: digest=sha256:[0-9a-f]{64}\n`,
 		`set-output:: mrenclave=53594e54[0-9a-f]{56}\n`, `set-output:: record-path=dist/record.json\n`, `set-output:: already-registered=false\n`,
-		`### Released 1.0.0\n`, `\| App \| .0x`, `Verify it yourself: .mrelease verify --config mrelease.yaml dist/record.json`,
+		`### Released 1.0.0\n`, `\| App \| .0x`, `Verify it yourself: .mrelease verify (--config \S+ )+dist/record.json`,
 		`\| app 0x[0-9A-Fa-f]{40}, record dist/record.json\n`, `\| \{"schema":"mrelease.release/v1"`,
 		`\| PASSED\n`, `Job succeeded`,
 	} {
