@@ -1,0 +1,105 @@
+package printable
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"sync"
+)
+
+// Own is a text of the program's own, colours among it, that is shown as it is.
+type Own string
+
+// Writer is where lines are shown. It can be used by several at once: their lines do
+// not mix.
+type Writer struct {
+	mu      sync.Mutex
+	w       io.Writer
+	partial []byte // of a line that was not ended yet
+}
+
+// NewWriter returns a Writer that shows on w.
+func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
+
+// Write shows somebody's lines as [Lines] makes them. What comes after the last line
+// end waits for the next one, or for Flush.
+func (w *Writer) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.partial = append(w.partial, p...)
+	end := bytes.LastIndexByte(w.partial, '\n') + 1
+	if end == 0 {
+		return len(p), nil
+	}
+	whole := Lines(string(w.partial[:end]))
+	w.partial = append(w.partial[:0], w.partial[end:]...)
+	if _, err := io.WriteString(w.w, whole); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Flush shows what was written since the last line end, and ends the line.
+func (w *Writer) Flush() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.flush()
+}
+
+func (w *Writer) flush() error {
+	if len(w.partial) == 0 {
+		return nil
+	}
+	rest := Lines(string(w.partial)) + "\n"
+	w.partial = w.partial[:0]
+	_, err := io.WriteString(w.w, rest)
+	return err
+}
+
+// Printf shows lines of the program's own, which ends with a line end. Its arguments
+// are somebody's, each shown as [Text] makes it, unless they are an [Own].
+func (w *Writer) Printf(format string, args ...any) error {
+	shown := make([]any, len(args))
+	for i, arg := range args {
+		shown[i] = argument(arg)
+	}
+	lines := strings.Split(fmt.Sprintf(format, shown...), "\n")
+	for i, line := range lines {
+		lines[i] = guarded(line)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, err := io.WriteString(w.w, strings.Join(lines, "\n"))
+	return err
+}
+
+// argument makes an argument one that can be shown, and leaves numbers to their verbs.
+func argument(arg any) any {
+	switch arg := arg.(type) {
+	case Own:
+		return string(arg)
+	case error, fmt.Stringer:
+		return Text(fmt.Sprint(arg))
+	}
+	switch reflect.ValueOf(arg).Kind() {
+	case reflect.Bool, reflect.Float32, reflect.Float64,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return arg
+	}
+	return Text(fmt.Sprint(arg))
+}
+
+// Verbatim writes what is no text but for a program that reads the lines: a command of
+// a CI system. A line that was not ended is ended before.
+func (w *Writer) Verbatim(text string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w.w, text)
+	return err
+}
