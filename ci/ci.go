@@ -3,20 +3,25 @@
 package ci
 
 import (
+	"crypto/rand"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/sethvargo/go-githubactions"
+
+	"github.com/mrelease/mrelease/printable"
 )
 
 // Reporter is what a CI system is told.
 type Reporter interface {
-	Mask(secret string)               // never show this text
-	Group(name string) (end func())   // fold what is printed until end
+	Mask(secret string) // never show this text, nor what it looks like in base64, hex or a URL
+	// Group folds what is printed until end. None of it is a command, whatever it
+	// says.
+	Group(name string) (end func())
 	Outputs(values map[string]string) // for later steps of the job
 	Summary(markdown string)          // for the job's page
 	Failed(message string)            // why the job ends
@@ -24,12 +29,9 @@ type Reporter interface {
 
 // New returns the reporter of the system that the environment tells of. What it is
 // told through the log goes to w.
-func New(getenv func(string) string, w io.Writer) Reporter {
+func New(getenv func(string) string, w *printable.Writer) Reporter {
 	if getenv("GITHUB_ACTIONS") == "true" {
-		return github{
-			action: githubactions.New(githubactions.WithGetenv(getenv), githubactions.WithWriter(w)),
-			getenv: getenv, w: w,
-		}
+		return &github{getenv: getenv, w: w}
 	}
 	return plain{}
 }
@@ -44,47 +46,94 @@ func (plain) Summary(string)            {}
 func (plain) Failed(string)             {}
 
 // github is GitHub Actions, and act, which emulates it without all of its files.
+// Within a group its runner takes no commands: somebody's build prints there. They are
+// stopped with a word that nobody can guess, and for each command of ours begun again.
 type github struct {
-	action *githubactions.Action
 	getenv func(string) string
-	w      io.Writer
+	w      *printable.Writer
+
+	mu     sync.Mutex
+	groups int    // that are open
+	word   string // that begins commands again; empty while they are taken
 }
 
-func (g github) Mask(secret string) { g.action.AddMask(secret) }
-
-func (g github) Group(name string) func() {
-	g.action.Group(name)
-	return g.action.EndGroup
-}
-
-func (g github) Outputs(values map[string]string) {
-	if !g.has("GITHUB_OUTPUT") {
-		return
+// command writes commands, as one, and leaves commands stopped while a group is open.
+func (g *github) command(commands ...githubactions.Command) {
+	if g.word != "" {
+		commands = slices.Insert(commands, 0, githubactions.Command{Name: g.word})
+		g.word = ""
 	}
+	if g.groups > 0 {
+		g.word = rand.Text()
+		commands = append(commands, githubactions.Command{Name: "stop-commands", Message: g.word})
+	}
+	var lines strings.Builder
+	for _, c := range commands {
+		fmt.Fprintln(&lines, c.String())
+	}
+	_ = g.w.Verbatim(lines.String()) // who reads the log is not there any more
+}
+
+func (g *github) Mask(secret string) {
+	var masks []githubactions.Command
+	for _, text := range printable.Disguises(secret) {
+		masks = append(masks, githubactions.Command{Name: "add-mask", Message: text})
+	}
+	if len(masks) == 0 { // too short to be looked for, but asked for
+		masks = append(masks, githubactions.Command{Name: "add-mask", Message: secret})
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.command(masks...)
+}
+
+func (g *github) Group(name string) func() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.groups++
+	g.command(githubactions.Command{Name: "group", Message: printable.Text(name)})
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.groups--
+		g.command(githubactions.Command{Name: "endgroup"})
+	}
+}
+
+// Failed prints the message as the job's annotation.
+func (g *github) Failed(message string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.command(githubactions.Command{Name: "error", Message: printable.Lines(message)})
+}
+
+// Outputs writes each value between two lines that it cannot hold: nobody knows them
+// before.
+func (g *github) Outputs(values map[string]string) {
+	var lines strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		g.action.SetOutput(name, values[name])
+		delimiter := "end-" + rand.Text()
+		fmt.Fprintf(&lines, "%s<<%s\n%s\n%s\n", name, delimiter, values[name], delimiter)
 	}
+	g.appendTo("GITHUB_OUTPUT", lines.String())
 }
 
 // maxSummary is GitHub's limit for one step; a larger summary is dropped whole.
 const maxSummary = 1 << 20
 
-func (g github) Summary(markdown string) {
+func (g *github) Summary(markdown string) {
+	markdown = printable.Lines(markdown)
 	if len(markdown) > maxSummary {
 		markdown = strings.ToValidUTF8(markdown[:maxSummary-100], "") + "\n\n(cut off at GitHub's limit of 1 MiB)\n"
 	}
-	if g.has("GITHUB_STEP_SUMMARY") {
-		g.action.AddStepSummary(markdown)
-		return
+	if !g.appendTo("GITHUB_STEP_SUMMARY", markdown+"\n") {
+		fmt.Fprintln(g.w, markdown)
 	}
-	fmt.Fprintln(g.w, markdown)
 }
 
-func (g github) Failed(message string) { g.action.Errorf("%s", message) }
-
-// has reports whether a command file is there and can be written: the library
-// panics on one that cannot.
-func (g github) has(variable string) bool {
+// appendTo appends to one of the runner's files, and reports whether it is there and
+// could be written: act has not all of them.
+func (g *github) appendTo(variable, text string) bool {
 	path := g.getenv(variable)
 	if path == "" {
 		return false
@@ -93,5 +142,20 @@ func (g github) has(variable string) bool {
 	if err != nil {
 		return false
 	}
-	return f.Close() == nil
+	_, err = f.WriteString(text)
+	return f.Close() == nil && err == nil
+}
+
+// Code writes a value as code in a cell of a table in markdown, where it is nothing
+// else: no other cell, no end of the code, no markup.
+func Code(value string) string {
+	value = strings.ReplaceAll(printable.Text(value), "|", `\|`)
+	fence := "`"
+	for strings.Contains(value, fence) {
+		fence += "`"
+	}
+	if strings.HasPrefix(value, "`") || strings.HasSuffix(value, "`") {
+		value = " " + value + " " // markdown takes these away
+	}
+	return fence + value + fence
 }

@@ -1,0 +1,185 @@
+package ci_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/printable"
+)
+
+// runner reads a log as GitHub's does (actions/runner, ActionCommandManager and
+// ActionCommand): a line ends at each of \n and \r, spaces at its start do not count,
+// ##[ counts anywhere, and while commands are stopped only the word that was given
+// begins them again.
+func runner(log string) (commands []string) {
+	stopped := ""
+	for line := range strings.FieldsFuncSeq(log, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		name, message := "", ""
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "::"); ok {
+			name, message, _ = strings.Cut(rest, "::")
+		} else if _, rest, ok := strings.Cut(line, "##["); ok {
+			name, message, _ = strings.Cut(rest, "]")
+		} else {
+			continue
+		}
+		switch {
+		case stopped != "" && name == stopped:
+			stopped = ""
+		case stopped != "":
+		case name == "stop-commands":
+			stopped = message
+		default:
+			commands = append(commands, strings.TrimSpace(name+" "+message))
+		}
+	}
+	return commands
+}
+
+func newWorld(t *testing.T) (r ci.Reporter, log *bytes.Buffer, w *printable.Writer, dir string) {
+	t.Helper()
+	dir, log = t.TempDir(), &bytes.Buffer{}
+	w = printable.NewWriter(log)
+	env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": filepath.Join(dir, "output"), "GITHUB_STEP_SUMMARY": filepath.Join(dir, "summary")}
+	return ci.New(func(name string) string { return env[name] }, w), log, w, dir
+}
+
+// words that a stranger would print, in the hope that the runner obeys.
+func hostile() []string {
+	return []string{
+		"::add-mask::a\n", "  ::set-env name=PATH::/evil\n", "x\r::add-path::/evil\n", "##[add-mask]a\n", "text ##[set-output name=mrenclave]evil\n",
+		"::stop-commands::x\n", "::endgroup::\n", "\u0085::error::x\n", "half a line ::", "::warning::\x1b[2J\n",
+	}
+}
+
+func TestAttackCommandStream(t *testing.T) {
+	r, log, w, _ := newWorld(t)
+	show := func() {
+		for _, text := range hostile() {
+			if _, err := w.Write([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	end := r.Group("build")
+	show()
+	r.Mask("the secret")
+	inner := r.Group("seal\n::evil::")
+	show()
+	inner()
+	show()
+	end()
+	show()
+	r.Failed("why ##[x]\n::error::evil\x1b[2J")
+	var got []string
+	for _, c := range runner(log.String()) {
+		if strings.HasPrefix(c, "add-mask ") {
+			if c = "add-mask"; got[len(got)-1] == c {
+				continue
+			}
+		}
+		got = append(got, c)
+	}
+	want := []string{"group build", "add-mask", `group seal\n::evil::`, "endgroup", "endgroup", `error why #\#[x]%0A\::error::evil\x1b[2J`}
+	if !slices.Equal(got, want) {
+		t.Errorf("the runner obeys\n%q, want\n%q in\n%s", got, want, log)
+	}
+	// Even what went around the writer would not be obeyed within a group.
+	if commands := runner("::stop-commands::w\n" + strings.Join(hostile(), "") + "\n::w::\n"); commands != nil {
+		t.Errorf("the runner of this test obeys %q", commands)
+	}
+}
+
+func TestStopWordsAreNeverTheSame(t *testing.T) {
+	r, log, _, _ := newWorld(t)
+	for range 50 {
+		r.Group("a")()
+	}
+	words := map[string]bool{}
+	for line := range strings.Lines(log.String()) {
+		if word, ok := strings.CutPrefix(line, "::stop-commands::"); ok {
+			words[word] = true
+			if len(word) < 20 {
+				t.Errorf("the word %q can be guessed", word)
+			}
+		}
+	}
+	if len(words) != 50 {
+		t.Errorf("%d words for 50 groups", len(words))
+	}
+}
+
+func TestMasksOfDisguises(t *testing.T) {
+	r, log, _, _ := newWorld(t)
+	secret := "wallet password/4f1c"
+	r.Mask(secret)
+	r.Mask("abc")
+	masks := runner(log.String())
+	for _, want := range []string{secret, "wallet+password%252F4f1c", "wallet%2520password%252F4f1c", base64.RawStdEncoding.EncodeToString([]byte(secret))[:26], "abc"} {
+		if !slices.Contains(masks, "add-mask "+want) {
+			t.Errorf("no mask for %s among %q", want, masks)
+		}
+	}
+}
+
+// outputs reads a file of outputs as the runner does (FileCommandManager).
+func outputs(t *testing.T, file string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"); len(lines) > 0; {
+		name, delimiter, isLong := strings.Cut(lines[0], "<<")
+		if !isLong {
+			name, value, _ := strings.Cut(lines[0], "=")
+			found[name], lines = value, lines[1:]
+			continue
+		}
+		end := slices.Index(lines[1:], delimiter)
+		if end < 0 {
+			t.Fatalf("no %s after %s", delimiter, name)
+		}
+		found[name], lines = strings.Join(lines[1:1+end], "\n"), lines[end+2:]
+	}
+	return found
+}
+
+func TestAttackOutputs(t *testing.T) {
+	r, _, _, dir := newWorld(t)
+	want := map[string]string{
+		"record-path": "dist/a\n_GitHubActionsFileCommandDelimeter_\nmrenclave=evil", "mrenclave": "53", "empty": "",
+		"more": "ghadelimiter\nEOF\nmrenclave<<X\nevil\nX\n", "result-json": `{"a":"::x"}`,
+	}
+	r.Outputs(want)
+	got := outputs(t, filepath.Join(dir, "output"))
+	if len(got) != len(want) {
+		t.Errorf("%d outputs, want %d: %q", len(got), len(want), got)
+	}
+	for name, value := range want {
+		if got[name] != value {
+			t.Errorf("%s is %q, want %q", name, got[name], value)
+		}
+	}
+}
+
+func TestAttackSummary(t *testing.T) {
+	r, _, _, dir := newWorld(t)
+	r.Summary("| Image | " + ci.Code("a` | evil |\n\n# PASSED <b>\x1b[2J``") + " |\n")
+	text, err := os.ReadFile(filepath.Join(dir, "summary"))
+	want := "| Image | ``` a` \\| evil \\|\\n\\n# PASSED <b>\\x1b[2J`` ``` |\n\n"
+	if err != nil || string(text) != want {
+		t.Errorf("got %q, %v; want %q", text, err, want)
+	}
+	for value, want := range map[string]string{"plain": "`plain`", "a`b": "``a`b``", "a|b": "`a\\|b`"} {
+		if got := ci.Code(value); got != want {
+			t.Errorf("Code(%q): %q, want %q", value, got, want)
+		}
+	}
+}
