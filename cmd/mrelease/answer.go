@@ -9,6 +9,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/release"
@@ -86,7 +87,7 @@ func (a releaseAnswer) outputs(encoded string) map[string]string {
 // how to check it.
 func (a releaseAnswer) summary() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### Released %s\n\n", a.Version)
+	fmt.Fprintf(&b, "### Released %s\n\n", a.Version) // which is a tag's name
 	if a.Synthetic {
 		b.WriteString("**Synthetic measurement**: made by a stand-in toolchain.\n\n")
 	}
@@ -96,17 +97,17 @@ func (a releaseAnswer) summary() string {
 		{"Order", a.OrderHash + existing(a.AlreadyPublished)}, {"Transaction", a.TxHash}, {"Commit", a.Record.Source.Commit},
 	} {
 		if row[1] != "" {
-			fmt.Fprintf(&b, "| %s | `%s` |\n", row[0], row[1])
+			fmt.Fprintf(&b, "| %s | %s |\n", row[0], ci.Code(row[1]))
 		}
 	}
 	if len(a.Made) > 0 {
 		fmt.Fprintf(&b, "\nThis run made: %s\n", strings.Join(a.Made, ", "))
 	}
-	b.WriteString("\nVerify it yourself: `mrelease verify ")
+	verify := "mrelease verify "
 	for _, file := range a.config {
-		b.WriteString("--config " + file + " ")
+		verify += "--config " + file + " "
 	}
-	b.WriteString(a.RecordPath + "`\n")
+	fmt.Fprintf(&b, "\nVerify it yourself: %s\n", ci.Code(verify+a.RecordPath))
 	return b.String()
 }
 

@@ -129,11 +129,14 @@ func (a *app) progress() (buildkit.Progress, error) {
 	case "plain", "quiet", "tty":
 	case "", "auto":
 		p.Mode = "plain"
-		if isTerminal(a.story.w) {
+		if isTerminal(a.terminal) {
 			p.Mode = "tty"
 		}
 	default:
 		return p, &usageError{fmt.Errorf("unknown progress %q, want auto, plain, tty or quiet", p.Mode), "mrelease"}
+	}
+	if p.Mode == "tty" { // which moves the cursor; what it is given to show can be shown
+		p.Writer = a.terminal
 	}
 	return p, nil
 }

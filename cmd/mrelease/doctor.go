@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/preflight"
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
@@ -126,7 +127,7 @@ func (f *diagnosis) specify(c *settings.Error) {
 }
 
 func (f diagnosis) print(lines story) {
-	mark := map[string]string{"ok": lines.paint(green, "✓"), "failed": lines.paint(red, "✗"), "skipped": "-"}[f.Status]
+	mark := map[string]printable.Own{"ok": lines.paint(green, "✓"), "failed": lines.paint(red, "✗"), "skipped": "-"}[f.Status]
 	lines.note("%s %-14s %s", mark, f.Name, f.Evidence)
 	if f.Remedy != "" {
 		lines.note("  %-14s mend: %s", "", f.Remedy)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/printable"
 )
 
 func main() {
@@ -27,11 +28,12 @@ func main() {
 
 // run is the program: it returns the exit code.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	a := &app{getenv: getenv, stdout: stdout, story: story{w: stderr, color: isTerminal(stderr) && getenv("NO_COLOR") == "", ci: ci.New(getenv, stderr)}}
+	a := newApp(getenv, stdout, stderr)
+	defer a.flush()
 	root := a.command()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(a.stdout)
+	root.SetErr(a.story.w)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
@@ -40,7 +42,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	f.write(a.story)
 	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy))
 	if a.json && !is[toldError](err) {
-		if err := printJSON(stdout, f); err != nil {
+		if err := printJSON(a.stdout, f); err != nil {
 			a.story.note("printing the error: %v", err)
 		}
 	}
@@ -50,13 +52,30 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 // app is what all commands share.
 type app struct {
 	getenv func(string) string
-	stdout io.Writer
+	stdout *printable.Writer
 	story  story
+
+	terminal io.Writer // standard error, for a display that moves the cursor
+	painted  bool      // standard output is a terminal with colours
 
 	json   bool
 	config []string
 	build  buildFlags
 }
+
+// newApp puts a printable.Writer before each of the streams: whatever is shown goes
+// through it.
+func newApp(getenv func(string) string, stdout, stderr io.Writer) *app {
+	colors := getenv("NO_COLOR") == ""
+	told := printable.NewWriter(stderr)
+	return &app{
+		getenv: getenv, stdout: printable.NewWriter(stdout), painted: isTerminal(stdout) && colors, terminal: stderr,
+		story: story{w: told, color: isTerminal(stderr) && colors, ci: ci.New(getenv, told)},
+	}
+}
+
+// flush shows a last line that was not ended.
+func (a *app) flush() { _ = errors.Join(a.stdout.Flush(), a.story.w.Flush()) }
 
 // usageError is a wrong use of the command line.
 type usageError struct {

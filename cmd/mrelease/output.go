@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/release"
 )
@@ -16,12 +18,13 @@ import (
 // digest, a path, one JSON document with --json), standard error the story
 // (steps, the tools' own output, errors). Colours and BuildKit's display are
 // for terminals. Secrets are never printed; a CI system is told to mask them
-// before their first use.
+// before their first use. Text from outside is shown as package printable makes it:
+// both streams are its Writers.
 
 // story tells on standard error what happens: a line for each step, with its
 // time and the evidence for it.
 type story struct {
-	w     io.Writer
+	w     *printable.Writer
 	color bool
 	ci    ci.Reporter
 }
@@ -44,7 +47,7 @@ func (s story) Step(name string) (ended func(evidence string, err error)) {
 		if err != nil {
 			mark, color, evidence = "✗", red, "failed"
 		}
-		fmt.Fprintf(s.w, "%s %-12s %7s  %s\n", s.paint(color, mark), name, since(start), evidence)
+		s.note("%s %-12s %7s  %s", s.paint(color, mark), name, since(start), evidence)
 	}
 }
 
@@ -54,8 +57,8 @@ func (s story) Found(f release.Finding) { s.note("%s %s", f.Name, f.Evidence) }
 // Note implements release.Teller.
 func (s story) Note(text string) { s.note("%s", text) }
 
-// note tells something beside the steps.
-func (s story) note(format string, args ...any) { fmt.Fprintf(s.w, format+"\n", args...) }
+// note tells something beside the steps. A terminal that is gone is no reason to stop.
+func (s story) note(format string, args ...any) { _ = s.w.Printf(format+"\n", args...) }
 
 const (
 	red    = "31"
@@ -63,11 +66,12 @@ const (
 	yellow = "33"
 )
 
-func (s story) paint(color, text string) string {
+// paint colours a word of our own.
+func (s story) paint(color, word string) printable.Own {
 	if !s.color {
-		return text
+		return printable.Own(word)
 	}
-	return "\x1b[" + color + "m" + text + "\x1b[0m"
+	return printable.Own("\x1b[" + color + "m" + word + "\x1b[0m")
 }
 
 // lines is where a command prints an answer of several lines: standard output,
@@ -76,7 +80,7 @@ func (a *app) lines() story {
 	if a.json {
 		return a.story
 	}
-	return story{w: a.stdout, color: isTerminal(a.stdout) && a.getenv("NO_COLOR") == "", ci: a.story.ci}
+	return story{w: a.stdout, color: a.painted, ci: a.story.ci}
 }
 
 // toldError is a failure that the command's own document tells of: standard
@@ -91,10 +95,15 @@ func since(start time.Time) string {
 
 // printJSON writes an answer's document.
 func printJSON(w io.Writer, document any) error {
-	enc := json.NewEncoder(w)
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(document)
+	if err := enc.Encode(document); err != nil {
+		return fmt.Errorf("encoding answer: %w", err)
+	}
+	_, err := w.Write(printable.JSON(text.Bytes()))
+	return err
 }
 
 // failure is an error as it is shown: what happened, the evidence for it, and
@@ -121,8 +130,11 @@ func (f failure) write(s story) {
 		width = max(width, len(e.Name))
 	}
 	for _, e := range f.Evidence {
-		value := strings.ReplaceAll(strings.TrimRight(e.Value, "\n"), "\n", "\n    "+strings.Repeat(" ", width))
-		s.note("  %-*s  %s", width, e.Name, value)
+		name := e.Name
+		for line := range strings.SplitSeq(strings.TrimRight(e.Value, "\n"), "\n") {
+			s.note("  %-*s  %s", width, name, line)
+			name = ""
+		}
 	}
 	s.note("  %-*s  %s", width, "remedy", f.Remedy)
 }

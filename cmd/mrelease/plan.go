@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/source"
 )
@@ -101,7 +102,7 @@ func (l planLines) Found(f release.Finding) {
 	if l.silent {
 		return
 	}
-	mark := map[release.State]string{
+	mark := map[release.State]printable.Own{
 		release.There: l.paint(green, "✓"), release.ToMake: l.paint(yellow, "+"), release.Unknown: l.paint(yellow, "?"), release.Note: " ",
 	}[f.State]
 	l.note("%s %-10s %s", mark, f.Name, f.Evidence)
