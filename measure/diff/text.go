@@ -6,6 +6,8 @@ import (
 	"io"
 	"maps"
 	"strings"
+
+	"github.com/mrelease/mrelease/printable"
 )
 
 // WriteText writes a report for people: the verdicts, what differs, the gravest
@@ -29,7 +31,7 @@ func (r Report) WriteDetails(w io.Writer, limit int) error {
 		l.write(&b, limit)
 	}
 	for _, c := range r.Causes {
-		fmt.Fprintf(&b, "cause: %s (%d, such as %s)\n  cure: %s\n", c.Name, c.Count, c.Example, c.Cure)
+		fmt.Fprintf(&b, "cause: %s (%d, such as %s)\n  cure: %s\n", c.Name, c.Count, printable.Text(c.Example), c.Cure)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -89,7 +91,7 @@ func (c Change) String() string {
 	if c.Kind == Package {
 		text = fmt.Sprintf("package %s: %s -> %s", c.Path, cmp.Or(c.A, absent), cmp.Or(c.B, absent))
 	}
-	return text + random(c.Random)
+	return printable.Text(text) + random(c.Random)
 }
 
 func counts(folded map[Kind]int) string {
@@ -120,7 +122,7 @@ func short(digest string) string {
 
 // excerpt shortens a value and keeps it on one line.
 func excerpt(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
+	s = printable.Text(strings.Join(strings.Fields(s), " "))
 	if runes := []rune(s); len(runes) > maxValue {
 		return string(runes[:maxValue]) + "…"
 	}
@@ -153,5 +155,5 @@ func fixedLines(fields []Field) []string {
 
 // String returns a line for people.
 func (f Field) String() string {
-	return fmt.Sprintf("%s: %s -> %s%s", f.Name, excerpt(cmp.Or(f.A, absent)), excerpt(cmp.Or(f.B, absent)), random(f.Random))
+	return printable.Text(fmt.Sprintf("%s: %s -> %s%s", f.Name, excerpt(cmp.Or(f.A, absent)), excerpt(cmp.Or(f.B, absent)), random(f.Random)))
 }
