@@ -14,14 +14,13 @@ import (
 	"github.com/moby/buildkit/util/progress/progressui"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/mrelease/mrelease/printable"
 )
 
 const (
 	// tailLines is how much of a failing step's output an error carries.
 	tailLines = 20
-	// minMasked keeps short values, which occur everywhere, from being masked.
-	minMasked = 4
-	mask      = "***"
 )
 
 // Progress says where and how the builder's display is shown.
@@ -76,27 +75,18 @@ func newTranscript(log io.Writer, secrets map[string][]byte) *transcript {
 	}
 }
 
-// masker replaces each line of each secret, the longest first, since output is
-// looked at line by line.
+// masker replaces each secret, and what it looks like in base64, hex and URLs.
 func masker(secrets map[string][]byte) *strings.Replacer {
-	var lines []string
+	var all []string
 	for _, secret := range secrets {
-		for line := range strings.Lines(string(secret)) {
-			if line = strings.TrimSpace(line); len(line) >= minMasked {
-				lines = append(lines, line)
-			}
-		}
+		all = append(all, string(secret))
 	}
-	slices.SortFunc(lines, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
-	var pairs []string
-	for _, line := range lines {
-		pairs = append(pairs, line, mask)
-	}
-	return strings.NewReplacer(pairs...)
+	return printable.Hider(all...)
 }
 
 // update takes note of a status and replaces the pieces of output in it by
-// whole, masked lines.
+// whole, masked lines. All text in it is made such that a display can show it: names of
+// steps are the Dockerfile's, and of files to load a registry's.
 func (t *transcript) update(status *client.SolveStatus) {
 	var whole []*client.VertexLog
 	for _, log := range status.Logs {
@@ -113,6 +103,30 @@ func (t *transcript) update(status *client.SolveStatus) {
 		}
 	}
 	status.Logs = whole
+	t.show(status)
+}
+
+// show makes all text of a status one that can be shown.
+func (t *transcript) show(status *client.SolveStatus) {
+	text := func(s string) string { return printable.Text(t.secrets.Replace(s)) }
+	for _, v := range status.Vertexes {
+		v.Name, v.Error = text(v.Name), text(v.Error)
+		if g := v.ProgressGroup; g != nil {
+			g.Name = text(g.Name)
+		}
+	}
+	for _, s := range status.Statuses {
+		s.ID, s.Name = text(s.ID), text(s.Name)
+	}
+	for _, w := range status.Warnings {
+		w.Short, w.URL = []byte(text(string(w.Short))), text(w.URL)
+		for i, detail := range w.Detail {
+			w.Detail[i] = []byte(text(string(detail)))
+		}
+		if w.SourceInfo != nil {
+			w.SourceInfo.Data = []byte(printable.Lines(string(w.SourceInfo.Data)))
+		}
+	}
 }
 
 // flush returns what a step printed after its last line end.
@@ -148,7 +162,7 @@ func (t *transcript) emit(logs []*client.VertexLog, log client.VertexLog, lines 
 	}
 	tail := append(t.tails[log.Vertex], strings.Split(strings.TrimSuffix(text, "\n"), "\n")...)
 	t.tails[log.Vertex] = tail[max(0, len(tail)-tailLines):]
-	log.Data = []byte(text)
+	log.Data = []byte(printable.Lines(text))
 	return append(logs, &log)
 }
 
