@@ -168,6 +168,10 @@ func (d *decoder) field(n node, key string, value ast.Node, v reflect.Value) {
 }
 
 func (d *decoder) entry(n node, key string, value ast.Node, v reflect.Value) {
+	if err := checkEntryName(key); err != nil {
+		d.fail(n.child(key, value), "%v", err)
+		return
+	}
 	if v.IsNil() {
 		v.Set(reflect.MakeMap(v.Type()))
 	}
@@ -196,7 +200,7 @@ func (d *decoder) text(n node, v reflect.Value) {
 		d.fail(n, "want a value, got %s", kind(n.Node))
 		return
 	}
-	if err := setText(v, text, filepath.Dir(n.path)); err != nil {
+	if err := setText(n.key, v, text, filepath.Dir(n.path)); err != nil {
 		d.fail(n, "%v", err)
 	}
 }
@@ -208,7 +212,7 @@ func (d *decoder) scalar(n node, v reflect.Value) {
 		d.fail(n, "want %s, got %s", kindOf(v), kind(n.Node))
 		return
 	}
-	if err := setText(v, text, filepath.Dir(n.path)); err != nil {
+	if err := setText(n.key, v, text, filepath.Dir(n.path)); err != nil {
 		d.fail(n, "%v", err)
 	}
 }
@@ -217,8 +221,11 @@ func (d *decoder) scalar(n node, v reflect.Value) {
 // environment and flags relative to the working directory.
 type Path string
 
-// setText sets a value from its text.
-func setText(v reflect.Value, text, dir string) error {
+// setText sets the value of a key from its text.
+func setText(key string, v reflect.Value, text, dir string) error {
+	if err := checkText(key, text); err != nil {
+		return err
+	}
 	if p, ok := v.Addr().Interface().(*Path); ok {
 		*p = Path(text)
 		if text != "" && !filepath.IsAbs(text) && !strings.Contains(text, "://") {
@@ -277,7 +284,7 @@ func (d *decoder) overrideField(v reflect.Value, key string, lookup func(string)
 		return
 	}
 	d.places[key] = where
-	if err := setText(v, text, "."); err != nil {
+	if err := setText(key, v, text, "."); err != nil {
 		d.Problems = append(d.Problems, Problem{where, key, err.Error()})
 	}
 }

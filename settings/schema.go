@@ -24,10 +24,12 @@ type schema struct {
 	Enum        []string           `json:"enum,omitempty"`
 	Examples    []string           `json:"examples,omitempty"`
 	Pattern     string             `json:"pattern,omitempty"`
+	MaxLength   int                `json:"maxLength,omitempty"`
 	Minimum     *uint64            `json:"minimum,omitempty"`
 	Items       *schema            `json:"items,omitempty"`
 	AnyOf       []schema           `json:"anyOf,omitempty"`
 	Properties  map[string]*schema `json:"properties,omitempty"`
+	Names       *schema            `json:"propertyNames,omitempty"`
 	Additional  any                `json:"additionalProperties,omitempty"`
 	Default     any                `json:"default,omitempty"`
 }
@@ -84,7 +86,7 @@ func schemaOf(v reflect.Value) *schema {
 		for _, child := range entry.Properties {
 			child.Default = nil // an entry of a map has none
 		}
-		return &schema{Type: kinds{"object"}, Additional: entry}
+		return &schema{Type: kinds{"object"}, Names: entryNames(), Additional: entry}
 	case reflect.Bool:
 		return &schema{Type: kinds{"boolean"}, Default: v.Bool()}
 	case reflect.Uint64:
@@ -131,11 +133,16 @@ func valueSchema(v any) *schema {
 		return &schema{Type: kinds{"string"}, Pattern: `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`, Default: shortDuration(v)}
 	case Size:
 		return &schema{Type: kinds{"string", "integer"}, Pattern: "^[0-9]+[KMG]?$", Minimum: new(uint64), Default: v.text()}
+	case Name:
+		return &schema{Type: kinds{"string"}, MaxLength: MaxName}
 	case map[string]string: // the decoder takes any scalar
-		return &schema{Type: kinds{"object"}, Additional: &schema{Type: kinds{"string", "number", "boolean"}}}
+		return &schema{Type: kinds{"object"}, Names: entryNames(), Additional: &schema{Type: kinds{"string", "number", "boolean"}}}
 	}
 	return nil
 }
+
+// entryNames describes the names of a map's entries.
+func entryNames() *schema { return &schema{Pattern: entryName} }
 
 func tagSchema(t poco.Tag) *schema {
 	names := schema{Type: kinds{"string"}, Enum: poco.TagNames()}

@@ -24,7 +24,7 @@ import (
 // what the JSON schema and README.md say of each key.
 type Settings struct {
 	Image   Repository       `yaml:"image" doc:"repository to push to, without tag (required)"`
-	Name    string           `yaml:"name" doc:"the app's name on the chain; the last part of image when it is not set"`
+	Name    Name             `yaml:"name" doc:"the app's name on the chain; the last part of image when it is not set"`
 	Build   Build            `yaml:"build" doc:"what the image is made from"`
 	Enclave Enclave          `yaml:"enclave" doc:"what the chain stores about the enclave"`
 	Sign    Sign             `yaml:"sign" doc:"how the image is signed"`
@@ -132,7 +132,7 @@ func (s Settings) DockerfilePath() string {
 // AppName returns the app's name on the chain.
 func (s Settings) AppName() string {
 	if s.Name != "" {
-		return s.Name
+		return string(s.Name)
 	}
 	return path.Base(s.Image.RepositoryStr())
 }
