@@ -16,9 +16,9 @@ import (
 
 // The environment variables that hold secrets.
 const (
-	WalletPassword = "MRELEASE_WALLET_PASSWORD"
-	WalletKey      = "MRELEASE_WALLET_KEY"
-	CosignPassword = "COSIGN_PASSWORD" // cosign's own name
+	WalletPassword = settings.WalletPassword
+	WalletKey      = settings.WalletKey
+	CosignPassword = settings.CosignPassword
 )
 
 // Ring is the keys that settings name.

@@ -85,10 +85,7 @@ func (c *Checker) checkBuild() {
 		c.Complain("build.dockerfile", "%s: %s", c.Settings.DockerfilePath(), Reason(err))
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Settings.Build.Secrets)) {
-		s := c.Settings.Build.Secrets[id]
-		if (s.Env == "") == (s.File == "") {
-			c.Complain("build.secrets."+id, "want exactly one of env and file")
-		}
+		c.checkSecret(id, c.Settings.Build.Secrets[id])
 	}
 }
 

@@ -6,7 +6,6 @@ package source
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -164,47 +163,6 @@ func (o Options) askedTime() (asked time.Time, ok bool, err error) {
 
 func problem(where, key, text string) error {
 	return &settings.Error{Problems: []settings.Problem{{Where: where, Key: key, Text: text}}}
-}
-
-// ReadSecrets reads the values of the build's secrets. Its error is a
-// [*settings.Error] with every one that cannot be had.
-func (o Options) ReadSecrets() (map[string][]byte, error) {
-	values := map[string][]byte{}
-	var problems []settings.Problem
-	for id, s := range o.Settings.Build.Secrets {
-		if o.Unread {
-			values[id] = nil
-			continue
-		}
-		value, problem := o.readSecret(s)
-		if problem != nil {
-			problem.Where = "build.secrets." + id
-			problems = append(problems, *problem)
-		}
-		if len(value) > 0 && o.Mask != nil {
-			o.Mask(string(value))
-		}
-		values[id] = value
-	}
-	if len(problems) > 0 {
-		return nil, &settings.Error{Problems: problems}
-	}
-	return values, nil
-}
-
-func (o Options) readSecret(s settings.Secret) ([]byte, *settings.Problem) {
-	if s.File != "" {
-		value, err := os.ReadFile(string(s.File))
-		if err != nil {
-			return nil, &settings.Problem{Key: "file", Text: settings.Reason(err)}
-		}
-		return value, nil
-	}
-	value := o.Getenv(s.Env)
-	if value == "" {
-		return nil, &settings.Problem{Key: "env", Text: s.Env + " is not set"}
-	}
-	return []byte(value), nil
 }
 
 // ignored keeps the lock out of the build: an image that held it would change with

@@ -1,0 +1,77 @@
+package settings
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// The environment variables that hold what opens the keys.
+const (
+	WalletPassword = "MRELEASE_WALLET_PASSWORD"
+	WalletKey      = "MRELEASE_WALLET_KEY"
+	CosignPassword = "COSIGN_PASSWORD" // cosign's own name
+)
+
+// KeyVariables returns the environment variables that no build may have: those of
+// passwords, and of keys.
+func (s Settings) KeyVariables() []string {
+	names := []string{WalletPassword, WalletKey, CosignPassword}
+	for _, where := range []Path{s.Sign.Key, s.Enclave.Key} {
+		if name, ok := strings.CutPrefix(string(where), "env://"); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// KeyFiles returns the files that no build may have.
+func (s Settings) KeyFiles() []string {
+	var files []string
+	for _, where := range []Path{s.Sign.Key, s.Enclave.Key, s.Wallet.Keystore} {
+		if where != "" && !strings.HasPrefix(string(where), "env://") {
+			files = append(files, string(where))
+		}
+	}
+	return files
+}
+
+// checkSecret finds out whether a build's secret is one that may be given to it: each
+// step of the Dockerfile, and whatever it runs, could print it in a form that nobody
+// recognizes.
+func (c *Checker) checkSecret(id string, s Secret) {
+	key := "build.secrets." + id
+	switch {
+	case (s.Env == "") == (s.File == ""):
+		c.Complain(key, "want exactly one of env and file")
+	case slices.Contains(c.Settings.KeyVariables(), s.Env):
+		c.Complain(key+".env", "%s is what opens a key of the release: no build may have it", s.Env)
+	case s.File != "" && c.isKeyFile(string(s.File)):
+		c.Complain(key+".file", "%s is a key of the release: no build may have it", s.File)
+	}
+}
+
+// isKeyFile reports whether a path leads to a key, or into a folder of keys.
+func (c *Checker) isKeyFile(path string) bool {
+	return slices.ContainsFunc(c.Settings.KeyFiles(), func(key string) bool {
+		keyInfo, err := os.Stat(key)
+		if err != nil {
+			return false
+		}
+		for _, p := range []string{path, filepath.Dir(realPath(path))} {
+			if info, err := os.Stat(p); err == nil && os.SameFile(info, keyInfo) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// realPath follows the links of a path, as far as it is there.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}

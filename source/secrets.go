@@ -1,0 +1,81 @@
+package source
+
+import (
+	"bytes"
+	"os"
+
+	"github.com/mrelease/mrelease/settings"
+)
+
+// ReadSecrets reads the values of the build's secrets. Its error is a
+// [*settings.Error] with every one that cannot be had, or that no build may have.
+func (o Options) ReadSecrets() (map[string][]byte, error) {
+	values := map[string][]byte{}
+	var problems []settings.Problem
+	for id, s := range o.Settings.Build.Secrets {
+		if o.Unread {
+			values[id] = nil
+			continue
+		}
+		value, problem := o.readSecret(s)
+		if problem != nil {
+			problem.Where = "build.secrets." + id
+			problems = append(problems, *problem)
+		}
+		if len(value) > 0 && o.Mask != nil {
+			o.Mask(string(value))
+		}
+		values[id] = value
+	}
+	if len(problems) > 0 {
+		return nil, &settings.Error{Problems: problems}
+	}
+	return values, nil
+}
+
+func (o Options) readSecret(s settings.Secret) ([]byte, *settings.Problem) {
+	value, problem := o.readValue(s)
+	if problem == nil {
+		problem = o.checkValue(value)
+	}
+	return value, problem
+}
+
+func (o Options) readValue(s settings.Secret) ([]byte, *settings.Problem) {
+	if s.File != "" {
+		value, err := os.ReadFile(string(s.File))
+		if err != nil {
+			return nil, &settings.Problem{Key: "file", Text: settings.Reason(err)}
+		}
+		return value, nil
+	}
+	value := o.Getenv(s.Env)
+	if value == "" {
+		return nil, &settings.Problem{Key: "env", Text: s.Env + " is not set"}
+	}
+	return []byte(value), nil
+}
+
+// shortest is how long a password must be to be looked for in longer texts: shorter
+// ones occur everywhere.
+const shortest = 6
+
+// checkValue refuses a secret that holds what opens the release's keys, or is one: under
+// another variable's name, in a copy of a file, in the environment of a process as
+// /proc shows it.
+func (o Options) checkValue(value []byte) *settings.Problem {
+	for _, name := range o.Settings.KeyVariables() {
+		secret := []byte(o.Getenv(name))
+		if len(secret) > 0 && (bytes.Equal(trimmed(value), trimmed(secret)) || len(secret) >= shortest && bytes.Contains(value, secret)) {
+			return &settings.Problem{Text: "holds the value of " + name + ", which opens a key of the release: no build may have it"}
+		}
+	}
+	for _, file := range o.Settings.KeyFiles() {
+		if key, err := os.ReadFile(file); err == nil && bytes.Equal(trimmed(value), trimmed(key)) {
+			return &settings.Problem{Text: "is a copy of " + file + ", a key of the release: no build may have it"}
+		}
+	}
+	return nil
+}
+
+func trimmed(value []byte) []byte { return bytes.TrimSpace(value) }
