@@ -41,7 +41,7 @@ func (r Ring) Open() (*Opening, error) {
 }
 
 // Owner is that of [Ring].
-func (o *Opening) Owner() (common.Address, error) { return o.ring.Owner() }
+func (o *Opening) Owner() (owner common.Address, stated string, err error) { return o.ring.Owner() }
 
 // EnclaveKey is that of [Ring].
 func (o *Opening) EnclaveKey() ([]byte, error) { return o.ring.EnclaveKey() }

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -26,10 +27,13 @@ func (r Ring) lockedWallet() (l locked[chain.Wallet], err error) {
 	}
 	if path == "" {
 		wallet, err := chain.ParseKey(r.secret(WalletKey))
+		if err == nil {
+			err = compare("raw key", wallet.Address, "wallet.address is", r.Wallet.Address)
+		}
 		l.open = func() (chain.Wallet, error) { return wallet, nil }
 		return l, err
 	}
-	file, err := chain.ReadKeystore(path)
+	file, err := r.readStated(path)
 	if err != nil {
 		return l, err
 	}
@@ -38,8 +42,39 @@ func (r Ring) lockedWallet() (l locked[chain.Wallet], err error) {
 		return l, &chain.WalletError{Where: path, Problem: WalletPassword + " is not set"}
 	}
 	l.memory = file.Memory
-	l.open = func() (chain.Wallet, error) { return chain.OpenKeystore(path, []byte(password)) }
+	l.open = func() (chain.Wallet, error) {
+		wallet, err := chain.OpenKeystore(path, []byte(password))
+		if err == nil {
+			err = compare(path, wallet.Address, "the file states", file.Address)
+		}
+		if err == nil {
+			err = compare(path, wallet.Address, "wallet.address is", r.Wallet.Address)
+		}
+		if err != nil {
+			return chain.Wallet{}, err
+		}
+		return wallet, nil
+	}
 	return l, nil
+}
+
+// compare returns a [*chain.WalletError] when a key is of another address than the one
+// that was said: whoever looked at that would see another owner than the chain does.
+func compare(where string, found common.Address, says string, said common.Address) error {
+	if said == (common.Address{}) || said == found {
+		return nil
+	}
+	return &chain.WalletError{Where: where, Problem: fmt.Sprintf("the key in it is that of %s, but %s %s", found, says, said)}
+}
+
+// readStated reads what a keystore file says of itself, which must be of the wallet
+// that the settings name.
+func (r Ring) readStated(path string) (chain.Keystore, error) {
+	file, err := chain.ReadKeystore(path)
+	if named := r.Wallet.Address; err == nil && file.Address != (common.Address{}) && named != (common.Address{}) && named != file.Address {
+		return file, &chain.WalletError{Where: path, Problem: fmt.Sprintf("the file states %s, but wallet.address is %s", file.Address, named)}
+	}
+	return file, err
 }
 
 // Keystore returns the file of the wallet; "" when the wallet is a raw key in the
@@ -69,18 +104,18 @@ func (r Ring) Keystore() (path string, err error) {
 }
 
 // Owner returns the wallet's address, without the password where the keystore file
-// states it.
-func (r Ring) Owner() (common.Address, error) {
+// states it. Then stated says who does: only opening the key shows whether it is so.
+func (r Ring) Owner() (owner common.Address, stated string, err error) {
 	path, err := r.Keystore()
 	if err == nil && path != "" {
-		file, err := chain.ReadKeystore(path)
+		file, err := r.readStated(path)
 		if err != nil || file.Address != (common.Address{}) {
-			return file.Address, err
+			return file.Address, path, err
 		}
 	}
 	if err != nil && r.Wallet.Address != (common.Address{}) {
-		return r.Wallet.Address, nil // the file itself is on another machine
+		return r.Wallet.Address, "wallet.address", nil // the file itself is on another machine
 	}
 	wallet, err := r.OpenWallet()
-	return wallet.Address, err
+	return wallet.Address, "", err
 }

@@ -125,7 +125,7 @@ func (i *inspection) openWallet() (evidence string, err error) {
 	if path != "" && i.ring.Getenv(keys.WalletPassword) == "" {
 		stated, err := chain.ReadKeystore(path)
 		i.compareOwner(stated.Address)
-		return fmt.Sprintf("%s of %s, not decrypted: %s is not set", path, stated.Address, keys.WalletPassword), err
+		return fmt.Sprintf("%s states that it is %s, not decrypted: %s is not set", path, stated.Address, keys.WalletPassword), err
 	}
 	wallet, err := i.ring.OpenWallet()
 	if err != nil {

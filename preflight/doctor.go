@@ -166,7 +166,7 @@ func (d *doctor) wallet(context.Context) (string, error) {
 	if d.owner = wallet.Address; err == nil {
 		return wallet.Address.Hex(), nil
 	}
-	if owner, ownerErr := d.Keys.Owner(); ownerErr == nil {
+	if owner, _, ownerErr := d.Keys.Owner(); ownerErr == nil {
 		d.owner = owner
 	}
 	return "", err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
 )
@@ -42,6 +43,9 @@ func (i *inspection) look() string {
 	}
 	i.context(src)
 	i.bytecode(src)
+	if scripts := printable.Scripts(i.Settings.AppName()); scripts != nil {
+		i.findings = append(i.findings, Finding{i.Place("name"), "MixedScripts", "the app's name mixes letters of " + strings.Join(scripts, ", ") + ": it may be read as another name", "write it in one script"})
+	}
 	if e := i.Settings.Enclave; e.Seal == buildkit.SealBinaryFS && e.Dlopen == 2 && e.Key != "" {
 		i.findings = append(i.findings, Finding{i.Place("enclave.dlopen"), "AnyLibrary", "the production enclave may load any library at run time: no measurement covers them", "set enclave.dlopen to 1"})
 	}

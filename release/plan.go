@@ -10,6 +10,8 @@ import (
 type Plan struct {
 	Version    string
 	Commit     string // empty outside a repository, or when the context differs from it
+	Wallet     string // address of the app's owner
+	StatedBy   string // who states that address; empty when the key was opened
 	Inputs     v1.Hash
 	Image      string // reference
 	Digest     string // when the image is there

@@ -109,6 +109,9 @@ func (r Release) run(ctx context.Context, act func(step, context.Context, *run) 
 	}
 	in.stopBuilder = sync.OnceFunc(in.closeBuilder)
 	defer in.stopBuilder()
+	for _, f := range in.whoAndWhat("") {
+		in.Teller.Note(f.Evidence)
+	}
 	for _, s := range steps() {
 		if err := act(s, ctx, in); err != nil {
 			return Result{}, err
@@ -126,9 +129,13 @@ func (r Release) Plan(ctx context.Context) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	if in.keys.wallet.Address, err = r.Keys.Owner(); err != nil {
+	owner, stated, err := r.Keys.Owner()
+	if err != nil {
 		return Plan{}, err
 	}
+	in.keys.wallet.Address = owner
+	in.plan.Wallet, in.plan.StatedBy = owner.Hex(), stated
+	in.plan.add(in.Teller, in.whoAndWhat(stated))
 	for _, look := range looks() {
 		found, err := look(in, ctx)
 		if err != nil {

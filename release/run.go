@@ -17,8 +17,9 @@ import (
 // Keys are what a release signs with. Opening them takes time, on purpose, so each
 // is asked for when it is needed, and perhaps twice, by two goroutines at a time.
 type Keys interface {
-	// Owner returns the wallet's address, as far as that is known without opening it.
-	Owner() (common.Address, error)
+	// Owner returns the wallet's address, as far as that is known without opening it,
+	// and then who states it; empty when the key was opened.
+	Owner() (owner common.Address, stated string, err error)
 	OpenWallet() (chain.Wallet, error)
 	// Checker returns the key for looking at what it signed. It may open when it
 	// has to sign.

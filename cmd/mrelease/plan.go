@@ -40,6 +40,8 @@ type planAnswer struct {
 	Version    string          `json:"version"`
 	Commit     string          `json:"commit,omitempty"`
 	Inputs     string          `json:"inputs"`
+	Wallet     string          `json:"wallet"`                     // address of the app's owner
+	StatedBy   string          `json:"wallet-stated-by,omitempty"` // who states it, as its key was not opened
 	Image      string          `json:"image"`
 	Digest     string          `json:"digest,omitempty"`      // when the image is there
 	AppAddress string          `json:"app-address,omitempty"` // when the image is there
@@ -80,7 +82,7 @@ func (a *app) plan(ctx context.Context) error {
 
 func newPlanAnswer(p release.Plan) planAnswer {
 	answer := planAnswer{
-		Schema: "mrelease.plan/v1", Version: p.Version, Commit: p.Commit, Inputs: p.Inputs.String(), Image: p.Image, Digest: p.Digest,
+		Schema: "mrelease.plan/v1", Version: p.Version, Commit: p.Commit, Inputs: p.Inputs.String(), Wallet: p.Wallet, StatedBy: p.StatedBy, Image: p.Image, Digest: p.Digest,
 		AppAddress: p.AppAddress, OrderHash: p.OrderHash, Make: p.With(release.ToMake), Cost: p.Cost, Obstacles: p.Obstacles,
 	}
 	for _, f := range p.Findings {
