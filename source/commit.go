@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/mrelease/mrelease/printable"
 )
 
 // Commit is the state of the repository that a build context lies in.
@@ -94,9 +96,12 @@ func (e *DirtyError) Error() string {
 	return fmt.Sprintf("the source differs from the tag %s", e.Tag)
 }
 
-// Evidence returns the files that differ.
+// Evidence returns the files that differ, each on a line of its own.
 func (e *DirtyError) Evidence() [][2]string {
-	files := e.Commit.Dirty
+	var files []string
+	for _, name := range e.Commit.Dirty {
+		files = append(files, printable.Text(name))
+	}
 	more := ""
 	if len(files) > 10 {
 		more = fmt.Sprintf("\nand %d more", len(files)-10)
