@@ -20,7 +20,9 @@ import (
 func TestAttacks(t *testing.T) {
 	t.Parallel()
 	var rows attacks
-	runScripts(t, "testdata/attack", map[string]func(*testscript.TestScript, *script, []string){"attack": rows.attack})
+	runScripts(t, "testdata/attack", map[string]func(*testscript.TestScript, *script, []string){
+		"attack": rows.attack, "strange-files": strangeFiles, "strange-record": rows.strangeRecord,
+	})
 	for _, row := range rows.all {
 		t.Attr("attack", strings.Join(row[:], "\t"))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/sandbox/fault"
 )
 
@@ -68,12 +69,15 @@ func exits(ts *testscript.TestScript, s *script, args []string) {
 var masked = regexp.MustCompile(`(?m)^::add-mask::.*$`)
 
 func checkPrinted(ts *testscript.TestScript, s *script, stdout, stderr string) {
+	checkShown(ts, stdout, stderr)
 	if ts.Getenv("GITHUB_ACTIONS") == "true" {
 		stderr = masked.ReplaceAllString(stderr, "")
 	}
 	for _, secret := range s.secrets() {
-		if strings.Contains(stdout+stderr, secret) {
-			ts.Fatalf("the secret %s was printed", secret)
+		for _, form := range printable.Disguises(secret) {
+			if strings.Contains(stdout+stderr, form) {
+				ts.Fatalf("the secret %s was printed, as %s", secret, form)
+			}
 		}
 	}
 	if strings.Contains(stderr, "goroutine ") || strings.Contains(stderr, "panic:") {

@@ -7,10 +7,12 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -49,6 +51,8 @@ func hash(mode string) (exit int, err error) {
 	case "hash":
 		fmt.Println(measurement())
 	case "nothing":
+	case "say":
+		return 0, say()
 	case "noise":
 		fmt.Println("Enclave starts\n" + measurement())
 	case "two":
@@ -83,6 +87,14 @@ func seal(kind string) error {
 		return nil
 	case "fail":
 		return errors.New("sealing fails")
+	case "say":
+		if err := say(); err != nil {
+			return err
+		}
+	case "say and fail":
+		return errors.Join(say(), errors.New("sealing fails"))
+	case "say only":
+		return os.WriteFile("/fingerprint.txt", saying(), 0o644)
 	}
 	text := key + "|" + tag + "|" + measurement()
 	if kind == "entrypoint" {
@@ -94,18 +106,39 @@ func seal(kind string) error {
 	return os.WriteFile("/conf/fingerprint.txt", []byte(text+"\n"), 0o644)
 }
 
+// saying is what the image has in a file for the program to say.
+func saying() []byte {
+	text, err := os.ReadFile("/files/say.txt")
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// say prints it on both outputs.
+func say() error {
+	if _, err := os.Stderr.Write(saying()); err != nil {
+		return err
+	}
+	_, err := os.Stdout.Write(saying())
+	return err
+}
+
 func random(bytes int) string {
 	b := make([]byte, bytes)
 	rand.Read(b)
 	return hex.EncodeToString(b)
 }
 
-// checkSecret prints a build secret if there is one, as careless steps do.
+// checkSecret prints a build secret if there is one, as careless steps do, and in the
+// forms in which others do not see it.
 func checkSecret() error {
 	secret, err := os.ReadFile("/run/secrets/license")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	fmt.Printf("license %s\n", bytes.TrimSpace(secret))
+	secret = bytes.TrimSpace(secret)
+	fmt.Printf("license %s, %s, %x, %s\n", secret, base64.StdEncoding.EncodeToString(append([]byte("license: "), secret...)), secret, url.QueryEscape(string(secret)))
+	fmt.Fprintln(os.Stderr, base64.URLEncoding.EncodeToString(append(secret, '\n')))
 	return err
 }

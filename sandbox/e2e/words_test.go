@@ -1,0 +1,70 @@
+package e2e
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// stranger is what somebody writes who wants to be on the user's terminal, and to
+// command the CI system: in a file's name too, so without a slash.
+const stranger = "a\x1b[2J\x1b[32mPASSED\x1b[0m\u009b1A\r::add-mask::b\n::set-output name=mrenclave::evil\n ::stop-commands::c\n##[add-mask]d \u202e\u200b\u2028::error::e\u0085\x07"
+
+// inJSON writes a text as it stands between the quotes of a JSON document.
+func inJSON(text string) string {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a string can be written
+	}
+	return string(quoted[1 : len(quoted)-1])
+}
+
+// checkShown looks at all that any script has printed: nothing controls a terminal,
+// and nothing commands a CI system but what mrelease says itself.
+func checkShown(ts *testscript.TestScript, stdout, stderr string) {
+	for _, r := range stdout + stderr {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			ts.Fatalf("%U was printed", r)
+		}
+	}
+	if told := obeyed(stdout); len(told) > 0 {
+		ts.Fatalf("a CI system obeys standard output: %q", told)
+	}
+	for _, command := range obeyed(stderr) {
+		if ts.Getenv("GITHUB_ACTIONS") != "true" || !own.MatchString(command) {
+			ts.Fatalf("a CI system obeys %q", command)
+		}
+	}
+}
+
+// own matches the commands of mrelease.
+var own = regexp.MustCompile(`^(group [a-z]+|endgroup|add-mask .+|error E-[A-Z-]+: .*)$`)
+
+// obeyed returns the commands that GitHub's runner takes from a log (actions/runner,
+// ActionCommandManager and ActionCommand).
+func obeyed(log string) (commands []string) {
+	stopped := ""
+	for line := range strings.FieldsFuncSeq(log, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		name, message := "", ""
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "::"); ok {
+			name, message, _ = strings.Cut(rest, "::")
+		} else if _, rest, ok := strings.Cut(line, "##["); ok {
+			name, message, _ = strings.Cut(rest, "]")
+		} else {
+			continue
+		}
+		switch {
+		case stopped != "" && name == stopped:
+			stopped = ""
+		case stopped != "":
+		case name == "stop-commands":
+			stopped = message
+		default:
+			commands = append(commands, strings.TrimSpace(name+" "+message))
+		}
+	}
+	return commands
+}
