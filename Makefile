@@ -2,6 +2,7 @@
 # make test     all tests
 # make lint     formatting, vet, staticcheck, tidy modules, workflows
 # make build    bin/mrelease
+# make notices  THIRD-PARTY: the licences of all that is linked into bin/mrelease
 # make interop  cosign's and iexec's own programs judge what mrelease does
 # make attack   attack the built program, and print a table: attack, expected, got
 # make kill     kill a release at every step, every write and KILLS times at random,
@@ -37,7 +38,7 @@ LDFLAGS := -s -w
 PACKAGES := ./...
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: attack interop bench rebuild build demo prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
+.PHONY: attack notices interop bench rebuild build demo prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -168,9 +169,20 @@ fuzz:
 	for p in $$(cut -d " " -f 1 <<<"$$targets" | uniq); do $(FRUGAL) $(GO) test -p $$(nproc) -c -fuzz . -o /dev/null $$p; done; \
 	xargs -P 2 -n 2 sh -c 'echo "$$0 $$1"; fuzz() { $(GO) test -vet=off -run "^$$1\$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x -parallel 1 $$0; }; fuzz $$1 || fuzz $$1' <<<"$$targets"
 
-lint: bin/staticcheck bin/actionlint
+# What is linked into the program that is shipped.
+LINKED = GOOS=linux GOARCH=amd64 $(GO) list -deps -json=ImportPath,Dir,Module,Standard ./cmd/mrelease
+
+notices: bin/notices
+	@$(LINKED) | bin/notices THIRD-PARTY
+
+bin/notices: FORCE
+	@cd tools && $(BUILD) -o ../$@ ./notices
+
+lint: bin/staticcheck bin/actionlint bin/notices
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	@for m in . sandbox; do (cd $$m && $(GO) vet -tags attack,interop,rebuild ./... && $(CURDIR)/bin/staticcheck -tags attack,interop,rebuild ./...) || exit 1; done
+	@cd tools && $(GO) vet ./notices && $(CURDIR)/bin/staticcheck ./notices && $(GO) test -vet=off ./notices
+	@$(LINKED) | bin/notices -check THIRD-PARTY
 	@for m in . sandbox tools tools/clients; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
 	@bin/actionlint -shellcheck= -pyflakes=
 
