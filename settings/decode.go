@@ -4,7 +4,6 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -15,6 +14,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/mrelease/mrelease/bounds"
 )
 
 // A Problem is one thing that is wrong with the configuration.
@@ -43,9 +44,13 @@ type decoder struct {
 // file merges a file into the struct that target points to: later files win
 // key by key.
 func (d *decoder) file(path string, target any) error {
-	data, err := os.ReadFile(path)
+	data, err := bounds.ReadFile(path, bounds.Config)
 	if err != nil {
 		return fmt.Errorf("reading configuration: %w", err)
+	}
+	if err := checkDepth(string(data)); err != nil {
+		d.syntax(path, err)
+		return nil
 	}
 	f, err := parser.ParseBytes(data, 0)
 	if err != nil {
@@ -63,15 +68,15 @@ func (d *decoder) file(path string, target any) error {
 
 func (d *decoder) syntax(path string, err error) {
 	var se *yaml.SyntaxError
-	where := path
-	text := err.Error()
-	if errors.As(err, &se) {
-		text = se.Message
-		if t := se.Token; t != nil && t.Position != nil {
-			where = fmt.Sprintf("%s:%d:%d", path, t.Position.Line, t.Position.Column)
-		}
+	if !errors.As(err, &se) {
+		d.Problems = append(d.Problems, Problem{Where: path, Text: err.Error()})
+		return
 	}
-	d.Problems = append(d.Problems, Problem{Where: where, Text: text})
+	where := path // Error would draw the place, which takes gigabytes for a line of 64 KB
+	if t := se.Token; t != nil && t.Position != nil {
+		where = fmt.Sprintf("%s:%d:%d", path, t.Position.Line, t.Position.Column)
+	}
+	d.Problems = append(d.Problems, Problem{Where: where, Text: se.Message})
 }
 
 // node is a YAML node with what is known of its place.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/mrelease/mrelease/bounds"
 )
 
 // An Error holds all that is wrong with a configuration.
@@ -68,6 +70,10 @@ func Read(from Sources) *Checker {
 func Reason(err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "there is no such file"
+	}
+	var larger *bounds.Error
+	if errors.As(err, &larger) {
+		return larger.Reason()
 	}
 	return err.Error()
 }

@@ -1,0 +1,53 @@
+// Package bounds is how much mrelease takes from outside: of files that somebody
+// else may have written, and of services that somebody else runs. Nothing is read
+// beyond a bound; what is larger is an error that names the bound.
+//
+// All are in this file, and [All] tells them as SECURITY.md does. What bounds the
+// containers that a build or a measurement starts is theirs: package
+// buildkit/engine.
+package bounds
+
+import "time"
+
+// Files.
+const (
+	Config      = 64 << 10 // bytes of a mrelease.yaml
+	ConfigDepth = 32       // lists and mappings within each other; mrelease's own keys need 5
+	Record      = 4 << 20  // bytes; a record with 10,000 materials has 2 MB
+	Lock        = 4 << 20  // bytes of an enclave.lock
+	Key         = 64 << 10 // bytes of a key file: an RSA key of 16,384 bits has 13 KB
+	Project     = 1 << 20  // bytes of an iexec.json, and of each file beside it
+	Docker      = 1 << 20  // bytes of Docker's config.json
+	Values      = 100_000  // values in a JSON document
+	Depth       = 64       // objects and arrays within each other in a JSON document
+)
+
+// Keys that are opened with a password. What iexec, geth and cosign write takes
+// 128 MiB, 256 MiB and 64 MiB.
+const (
+	KeyMemory = 1 << 30     // bytes: scrypt's 128·N·r
+	KeyWork   = 1 << 31     // bytes that scrypt goes through: 128·N·r·p
+	KeyRounds = 10_000_000  // of PBKDF2; OWASP asks for 600,000
+	KeyLength = 1 << 10     // bytes derived
+	KeyTime   = time.Minute // until a key is open
+)
+
+// Answers of services.
+const (
+	RPCAnswer    = 4 << 20  // bytes of a node's answer; code of a contract has 49 KB
+	MarketAnswer = 4 << 20  // bytes of a market's answer; a page of 1,000 orders has 0.7 MB
+	Manifest     = 4 << 20  // bytes: what registries take, and all that is neither blob nor error
+	ImageConfig  = 4 << 20  // bytes of an image's configuration
+	ErrorBody    = 64 << 10 // bytes of an answer that is an error
+	Bundle       = 4 << 20  // bytes of a signature or attestation
+	Referrers    = 1_000    // statements about an image that are read
+)
+
+// Time. A blob may be large, and a network slow; but not without end.
+const (
+	RateFloor  = 8 << 10          // bytes a second of a blob, on average over RateWindow
+	RateWindow = 30 * time.Second // without, or with too little, coming
+	Answer     = 2 * time.Minute  // for the head of an answer, and again for all of one that is no blob
+	Act        = time.Hour        // for one check of a record, and for one push
+	Request    = 45 * time.Second // for a request to node or market, with all of its tries
+)

@@ -1,0 +1,47 @@
+package bounds
+
+import "fmt"
+
+// CheckJSON bounds what decoding a JSON document takes, before it is decoded: three
+// bytes of an array can be a value of a hundred bytes in memory. It looks at
+// brackets and commas outside of strings only, and leaves whether the text is JSON to
+// the decoder. Its error is an [*Error].
+func CheckJSON(data []byte) error {
+	depth, values, quoted := 0, 1, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			depth++
+			values++
+		case c == ']' || c == '}':
+			depth--
+		case c == ',':
+			values++
+		}
+		if depth > Depth {
+			return &Error{What: "its depth", Most: fmt.Sprintf("%d objects and arrays within each other", Depth)}
+		}
+		if values > Values {
+			return &Error{What: "the number of its values", Most: fmt.Sprintf("%d values", Values)}
+		}
+	}
+	return nil
+}
+
+// ReadJSON is [ReadFile] and [CheckJSON].
+func ReadJSON(path string, most int64) ([]byte, error) {
+	data, err := ReadFile(path, most)
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckJSON(data); err != nil {
+		err.(*Error).Where = path
+		return nil, err
+	}
+	return data, nil
+}

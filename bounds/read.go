@@ -1,0 +1,94 @@
+package bounds
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+)
+
+// Error says that something from outside goes beyond a bound.
+type Error struct {
+	Where string // file, or who answered; empty where the caller says it
+	What  string // "its size", "its depth"
+	Most  string // with its unit
+	Got   string // empty when it is only known to be more
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	if e.Where == "" {
+		return e.Reason()
+	}
+	return e.Where + ": " + e.Reason()
+}
+
+// Reason is the error without the place.
+func (e *Error) Reason() string {
+	return fmt.Sprintf("%s is more than the %s that are read", e.What, e.Most)
+}
+
+// Evidence returns bound and value.
+func (e *Error) Evidence() [][2]string {
+	got := e.Got
+	if got == "" {
+		got = "more"
+	}
+	facts := [][2]string{{"expected", "at most " + e.Most}, {"actual", got}}
+	if e.Where != "" {
+		facts = append(facts, [2]string{"where", e.Where})
+	}
+	return facts
+}
+
+// Bytes writes a size as it is told.
+func Bytes(n int64) string {
+	for _, unit := range []struct {
+		size int64
+		name string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if n >= unit.size && n%unit.size == 0 {
+			return fmt.Sprintf("%d %s", n/unit.size, unit.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// ReadFile is [os.ReadFile] for a file that somebody else may have written: it
+// reads at most a number of bytes, and does not wait for a writer where the file is a
+// named pipe. Its error is an [*Error] for a larger file.
+func ReadFile(path string, most int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	data, err := readOpen(f, path, most)
+	return data, errors.Join(err, f.Close())
+}
+
+func readOpen(f *os.File, path string, most int64) ([]byte, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().IsRegular() && info.Size() > most {
+		return nil, &Error{path, "its size", Bytes(most), fmt.Sprintf("%d bytes", info.Size())}
+	}
+	data, err := ReadAll(f, most)
+	var larger *Error
+	if errors.As(err, &larger) {
+		larger.Where = path
+	}
+	return data, err
+}
+
+// ReadAll is [io.ReadAll] for at most a number of bytes. Its error is an [*Error]
+// when there are more.
+func ReadAll(r io.Reader, most int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err == nil && int64(len(data)) > most {
+		return nil, &Error{What: "its size", Most: Bytes(most)}
+	}
+	return data, err
+}
