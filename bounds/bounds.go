@@ -25,11 +25,11 @@ const (
 // Keys that are opened with a password. What iexec, geth and cosign write takes
 // 128 MiB, 256 MiB and 64 MiB.
 const (
-	KeyMemory = 1 << 30     // bytes: scrypt's 128·N·r
-	KeyWork   = 1 << 31     // bytes that scrypt goes through: 128·N·r·p
-	KeyRounds = 10_000_000  // of PBKDF2; OWASP asks for 600,000
-	KeyLength = 1 << 10     // bytes derived
-	KeyTime   = time.Minute // until a key is open
+	KeyMemory = 1 << 30    // bytes: scrypt's 128·N·r
+	KeyWork   = 1 << 32    // bytes that scrypt goes through: 128·N·r·p
+	KeyRounds = 10_000_000 // of PBKDF2; OWASP asks for 600,000
+	KeyLength = 1 << 10    // bytes derived
+	RSA       = 16_384     // bits of an RSA key
 )
 
 // Answers of services.

@@ -7,9 +7,9 @@ package keys
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/settings"
 )
@@ -66,7 +66,7 @@ func (r Ring) read(where string) ([]byte, error) {
 		}
 		return nil, &Error{where, errors.New(variable + " is not set")}
 	}
-	content, err := os.ReadFile(where)
+	content, err := bounds.ReadFile(where, bounds.Key)
 	if err != nil {
 		return nil, &Error{where, errors.New(settings.Reason(err))}
 	}

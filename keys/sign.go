@@ -1,37 +1,39 @@
 package keys
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/settings"
 )
 
 // OpenSigningKey decrypts the cosign key: a file, or env://NAME. Its error is an
 // [*Error].
-func (r Ring) OpenSigningKey() (*registry.Key, error) {
+func (r Ring) OpenSigningKey(ctx context.Context) (*registry.Key, error) {
 	l, _, err := r.lockedKey()
 	if err != nil {
 		return nil, err
 	}
-	return l.unlock()
+	return await(ctx, l.unlock)
 }
 
 // Checker returns the signing key for who looks at what it signed: without the
 // password where its public half is a file.
-func (r Ring) Checker() (*registry.Key, error) {
+func (r Ring) Checker(ctx context.Context) (*registry.Key, error) {
 	l, public, err := r.lockedKey()
 	if err != nil {
 		return nil, err
 	}
+	open := func() (*registry.Key, error) { return await(ctx, l.unlock) }
 	if public == nil {
-		return l.unlock()
+		return open()
 	}
-	return public.Pair(l.unlock), nil
+	return public.Pair(open), nil
 }
 
 // lockedKey finds the key and, where cosign.pub is beside it, its public half,
@@ -70,7 +72,7 @@ func (r Ring) readPublicKey() (path string, key *registry.PublicKey, err error) 
 		return "", nil, nil
 	}
 	path = stem + ".pub"
-	pem, err := os.ReadFile(path)
+	pem, err := bounds.ReadFile(path, bounds.Key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil, nil
 	}

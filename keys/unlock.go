@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -8,6 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"golang.org/x/sys/unix"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/registry"
 )
@@ -22,6 +24,8 @@ type Opening struct {
 
 // Open begins to open both: passwords are slow to check, on purpose. What can be
 // seen without that is an error at once.
+//
+// Waiting for one of them ends with the context of who waits.
 func (r Ring) Open() (*Opening, error) {
 	key, public, err := r.lockedKey()
 	if err != nil {
@@ -41,24 +45,54 @@ func (r Ring) Open() (*Opening, error) {
 }
 
 // Owner is that of [Ring].
-func (o *Opening) Owner() (owner common.Address, stated string, err error) { return o.ring.Owner() }
+func (o *Opening) Owner(ctx context.Context) (owner common.Address, stated string, err error) {
+	return o.ring.Owner(ctx)
+}
 
 // EnclaveKey is that of [Ring].
 func (o *Opening) EnclaveKey() ([]byte, error) { return o.ring.EnclaveKey() }
 
 // OpenWallet waits until the wallet is open.
-func (o *Opening) OpenWallet() (chain.Wallet, error) { return o.wallet() }
+func (o *Opening) OpenWallet(ctx context.Context) (chain.Wallet, error) {
+	return await(ctx, o.wallet)
+}
 
 // OpenSigningKey waits until the signing key is open.
-func (o *Opening) OpenSigningKey() (*registry.Key, error) { return o.key() }
+func (o *Opening) OpenSigningKey(ctx context.Context) (*registry.Key, error) {
+	return await(ctx, o.key)
+}
 
 // Checker returns the signing key for looking at what it signed. Where its public
 // half is a file it is opened later, when something has to be signed.
-func (o *Opening) Checker() (*registry.Key, error) {
+func (o *Opening) Checker(ctx context.Context) (*registry.Key, error) {
+	open := func() (*registry.Key, error) { return await(ctx, o.key) }
 	if o.public == nil {
-		return o.key()
+		return open()
 	}
-	return o.public.Pair(o.key), nil
+	return o.public.Pair(open), nil
+}
+
+// await waits for a key that is being opened. The functions that check passwords
+// cannot be interrupted: what was begun ends in the background, within the bounds.
+func await[K any](ctx context.Context, open func() (K, error)) (K, error) {
+	type answer struct {
+		key K
+		err error
+	}
+	opened := make(chan answer, 1)
+	if ctx.Err() == nil {
+		go func() {
+			key, err := open()
+			opened <- answer{key, err}
+		}()
+	}
+	select {
+	case <-ctx.Done():
+		var none K
+		return none, ctx.Err()
+	case a := <-opened:
+		return a.key, a.err
+	}
 }
 
 // locked is a key whose password was not checked yet.
@@ -77,13 +111,12 @@ func (l locked[K]) unlock() (K, error) {
 	debug.SetMemoryLimit(min(limit, max(l.memory, usualMemory)+memoryBeside))
 	defer debug.SetMemoryLimit(limit)
 	defer runtime.GC()
-	reserve(min(l.memory, mostMemory))
+	reserve(min(l.memory, bounds.KeyMemory))
 	return l.open()
 }
 
 const (
 	usualMemory  = 128 << 20 // of a wallet that iExec's command line made
-	mostMemory   = 1 << 30   // a file may state anything
 	memoryBeside = 20 << 20  // for a build, before it writes the image
 	hugePage     = 2 << 20   // on machines that have enclaves
 )

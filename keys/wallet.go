@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -12,12 +13,12 @@ import (
 
 // OpenWallet decrypts the wallet, or takes a raw key from the environment where
 // that is allowed. Its error is a [*chain.WalletError].
-func (r Ring) OpenWallet() (chain.Wallet, error) {
+func (r Ring) OpenWallet(ctx context.Context) (chain.Wallet, error) {
 	l, err := r.lockedWallet()
 	if err != nil {
 		return chain.Wallet{}, err
 	}
-	return l.unlock()
+	return await(ctx, l.unlock)
 }
 
 func (r Ring) lockedWallet() (l locked[chain.Wallet], err error) {
@@ -43,7 +44,7 @@ func (r Ring) lockedWallet() (l locked[chain.Wallet], err error) {
 	}
 	l.memory = file.Memory
 	l.open = func() (chain.Wallet, error) {
-		wallet, err := chain.OpenKeystore(path, []byte(password))
+		wallet, err := file.Open([]byte(password))
 		if err == nil {
 			err = compare(path, wallet.Address, "the file states", file.Address)
 		}
@@ -105,7 +106,7 @@ func (r Ring) Keystore() (path string, err error) {
 
 // Owner returns the wallet's address, without the password where the keystore file
 // states it. Then stated says who does: only opening the key shows whether it is so.
-func (r Ring) Owner() (owner common.Address, stated string, err error) {
+func (r Ring) Owner(ctx context.Context) (owner common.Address, stated string, err error) {
 	path, err := r.Keystore()
 	if err == nil && path != "" {
 		file, err := r.readStated(path)
@@ -116,6 +117,6 @@ func (r Ring) Owner() (owner common.Address, stated string, err error) {
 	if err != nil && r.Wallet.Address != (common.Address{}) {
 		return r.Wallet.Address, "wallet.address", nil // the file itself is on another machine
 	}
-	wallet, err := r.OpenWallet()
+	wallet, err := r.OpenWallet(ctx)
 	return wallet.Address, "", err
 }

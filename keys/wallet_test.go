@@ -53,27 +53,27 @@ func ring(path string, named common.Address) Ring {
 func TestAttackStatedAddress(t *testing.T) {
 	victim := "70997970c51812dc3a010c7d01b50e0d17dc79c8"
 	path, owner := writeKeystore(t, victim)
-	if stated, by, err := ring(path, common.Address{}).Owner(); err != nil || stated != common.HexToAddress(victim) || by != path {
+	if stated, by, err := ring(path, common.Address{}).Owner(t.Context()); err != nil || stated != common.HexToAddress(victim) || by != path {
 		t.Errorf("stated %s by %q, %v; want it to be marked as the file's word", stated, by, err)
 	}
 	refuse(t, path, common.Address{}, "is that of "+owner.Hex()+", but the file states "+common.HexToAddress(victim).Hex())
 
 	path, owner = writeKeystore(t, "")
-	if opened, by, err := ring(path, common.Address{}).Owner(); err != nil || opened != owner || by != "" {
+	if opened, by, err := ring(path, common.Address{}).Owner(t.Context()); err != nil || opened != owner || by != "" {
 		t.Errorf("opened %s by %q, %v", opened, by, err)
 	}
 	refuse(t, path, common.HexToAddress(victim), "but wallet.address is")
 
 	path, owner = writeKeystore(t, victim)
 	refuse(t, path, owner, "the file states")
-	if _, _, err := ring(path, owner).Owner(); err == nil {
+	if _, _, err := ring(path, owner).Owner(t.Context()); err == nil {
 		t.Error("a file that states another address than wallet.address has an owner")
 	}
 }
 
 func refuse(t *testing.T, path string, named common.Address, want string) {
 	t.Helper()
-	wallet, err := ring(path, named).OpenWallet()
+	wallet, err := ring(path, named).OpenWallet(t.Context())
 	var we *chain.WalletError
 	if !errors.As(err, &we) || !strings.Contains(we.Problem, want) || wallet != (chain.Wallet{}) {
 		t.Errorf("%v, want an error with %q", err, want)
@@ -83,7 +83,7 @@ func refuse(t *testing.T, path string, named common.Address, want string) {
 func TestHonestWallet(t *testing.T) {
 	path, owner := writeKeystore(t, "")
 	for _, named := range []common.Address{{}, owner} {
-		if wallet, err := ring(path, named).OpenWallet(); err != nil || wallet.Address != owner {
+		if wallet, err := ring(path, named).OpenWallet(t.Context()); err != nil || wallet.Address != owner {
 			t.Errorf("%s, %v", wallet.Address, err)
 		}
 	}

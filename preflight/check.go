@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -34,15 +35,16 @@ type inspection struct {
 }
 
 // Check looks at the configuration and the files that it names. Keys are decrypted
-// when their passwords are set. It uses no network and needs no builder.
-func Check(c *settings.Checker, src source.Options, ring keys.Ring) Inspection {
+// when their passwords are set. It uses no network and needs no builder. What it
+// found counts for nothing when the context ended.
+func Check(ctx context.Context, c *settings.Checker, src source.Options, ring keys.Ring) Inspection {
 	i := &inspection{Checker: c, source: src, ring: ring}
 	i.part("configuration", i.configuration)
 	i.part("source", i.look)
 	i.part("secrets", i.secrets)
-	i.part("signing key", i.signingKey)
+	i.part("signing key", func() string { return i.signingKey(ctx) })
 	i.part("enclave key", i.enclaveKey)
-	i.part("wallet", i.wallet)
+	i.part("wallet", func() string { return i.wallet(ctx) })
 	return Inspection{i.passed, i.findings, c.Problems}
 }
 
@@ -71,7 +73,7 @@ func (i *inspection) secrets() string {
 	return fmt.Sprintf("%d, each is there", len(i.Settings.Build.Secrets))
 }
 
-func (i *inspection) signingKey() string {
+func (i *inspection) signingKey(ctx context.Context) string {
 	where := string(i.Settings.Sign.Key)
 	if where == "" {
 		return ""
@@ -82,7 +84,7 @@ func (i *inspection) signingKey() string {
 		if i.ring.Getenv(keys.CosignPassword) == "" {
 			return fmt.Sprintf("%s, not decrypted: %s is not set", where, keys.CosignPassword)
 		}
-		key, err = i.ring.OpenSigningKey()
+		key, err = i.ring.OpenSigningKey(ctx)
 	}
 	if err != nil {
 		i.Complain("sign.key", "%s: %v", where, err)
@@ -103,11 +105,11 @@ func (i *inspection) enclaveKey() string {
 	return where
 }
 
-func (i *inspection) wallet() string {
+func (i *inspection) wallet(ctx context.Context) string {
 	if i.Refused("wallet.keystore") {
 		return ""
 	}
-	evidence, err := i.openWallet()
+	evidence, err := i.openWallet(ctx)
 	var w *chain.WalletError
 	if errors.As(err, &w) {
 		i.Complain("wallet.keystore", "%s: %s", w.Where, w.Problem)
@@ -117,7 +119,7 @@ func (i *inspection) wallet() string {
 	return evidence
 }
 
-func (i *inspection) openWallet() (evidence string, err error) {
+func (i *inspection) openWallet(ctx context.Context) (evidence string, err error) {
 	path, err := i.ring.Keystore()
 	if err != nil {
 		return "", err
@@ -127,7 +129,7 @@ func (i *inspection) openWallet() (evidence string, err error) {
 		i.compareOwner(stated.Address)
 		return fmt.Sprintf("%s states that it is %s, not decrypted: %s is not set", path, stated.Address, keys.WalletPassword), err
 	}
-	wallet, err := i.ring.OpenWallet()
+	wallet, err := i.ring.OpenWallet(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -140,11 +140,11 @@ func (d *doctor) secrets(context.Context) (string, error) {
 
 // keys are the one that signs the image and, where mrelease seals the image, the
 // one that signs the enclave.
-func (d *doctor) keys(context.Context) (string, error) {
+func (d *doctor) keys(ctx context.Context) (string, error) {
 	if d.settings.Sign.Key == "" {
 		return "", Skipped("the configuration has no sign.key")
 	}
-	key, err := d.Keys.OpenSigningKey()
+	key, err := d.Keys.OpenSigningKey(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -158,15 +158,15 @@ func (d *doctor) keys(context.Context) (string, error) {
 
 // wallet also notes the address that the file states without its password, for
 // the checks that need no more.
-func (d *doctor) wallet(context.Context) (string, error) {
+func (d *doctor) wallet(ctx context.Context) (string, error) {
 	if d.settings.Wallet.Keystore == "" && !d.settings.Wallet.AllowRawKey {
 		return "", Skipped("the configuration has no wallet.keystore")
 	}
-	wallet, err := d.Keys.OpenWallet()
+	wallet, err := d.Keys.OpenWallet(ctx)
 	if d.owner = wallet.Address; err == nil {
 		return wallet.Address.Hex(), nil
 	}
-	if owner, _, ownerErr := d.Keys.Owner(); ownerErr == nil {
+	if owner, _, ownerErr := d.Keys.Owner(ctx); ownerErr == nil {
 		d.owner = owner
 	}
 	return "", err

@@ -40,7 +40,7 @@ func (r *run) lookForProvenance(ctx context.Context) ([]Finding, error) {
 	if r.image.Image == nil {
 		return make, nil
 	}
-	if _, err := r.checker(); err != nil {
+	if _, err := r.checker(ctx); err != nil {
 		return []Finding{{"provenance", Unknown, "whether it is attested: likewise"}}, nil
 	}
 	if err := r.readOrigin(ctx); err != nil || !r.image.found {

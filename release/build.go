@@ -14,7 +14,7 @@ func (r *run) build(ctx context.Context) (string, error) {
 	building, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		if _, err := r.openAll(); err != nil {
+		if _, err := r.openAll(ctx); err != nil {
 			stop()
 		}
 	}()

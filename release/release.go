@@ -129,7 +129,7 @@ func (r Release) Plan(ctx context.Context) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	owner, stated, err := r.Keys.Owner()
+	owner, stated, err := r.Keys.Owner(ctx)
 	if err != nil {
 		return Plan{}, err
 	}

@@ -1,6 +1,8 @@
 package release
 
 import (
+	"context"
+
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,12 +21,12 @@ import (
 type Keys interface {
 	// Owner returns the wallet's address, as far as that is known without opening it,
 	// and then who states it; empty when the key was opened.
-	Owner() (owner common.Address, stated string, err error)
-	OpenWallet() (chain.Wallet, error)
+	Owner(ctx context.Context) (owner common.Address, stated string, err error)
+	OpenWallet(ctx context.Context) (chain.Wallet, error)
 	// Checker returns the key for looking at what it signed. It may open when it
 	// has to sign.
-	Checker() (*registry.Key, error)
-	OpenSigningKey() (*registry.Key, error)
+	Checker(ctx context.Context) (*registry.Key, error)
+	OpenSigningKey(ctx context.Context) (*registry.Key, error)
 	// EnclaveKey returns the key that signs the enclave, in PEM; nil for none.
 	EnclaveKey() ([]byte, error)
 }

@@ -18,7 +18,7 @@ func (r *run) lookForSignature(ctx context.Context) ([]Finding, error) {
 	if !r.image.found {
 		return []Finding{{"signature", ToMake, "the image would be signed"}}, nil
 	}
-	key, err := r.checker()
+	key, err := r.checker(ctx)
 	if err != nil {
 		return []Finding{{"signature", Unknown, fmt.Sprintf("whether the image is signed: the key cannot be opened (%v)", err)}}, nil
 	}

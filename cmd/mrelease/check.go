@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/preflight"
@@ -20,11 +22,11 @@ are set. It uses no network and needs no builder. Lines that begin with "note"
 are findings that stop no release.`,
 		Example: "  mrelease check\n  mrelease check --schema > mrelease.schema.json",
 		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
 			if printSchema {
 				return a.printSchema()
 			}
-			return a.check()
+			return a.check(c.Context())
 		},
 	}
 	a.configFlag(c)
@@ -54,9 +56,12 @@ type checkProblem struct {
 	Text  string `json:"text"`
 }
 
-func (a *app) check() error {
+func (a *app) check(ctx context.Context) error {
 	c := settings.Read(a.sources())
-	found := preflight.Check(c, a.sourceOptions(source.Options{Settings: c.Settings}), a.ring(c.Settings))
+	found := preflight.Check(ctx, c, a.sourceOptions(source.Options{Settings: c.Settings}), a.ring(c.Settings))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if a.json {
 		if err := printJSON(a.stdout, newCheckAnswer(found)); err != nil {
 			return err

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
@@ -114,7 +114,7 @@ func readKey(file string) (record.Key, error) {
 	if file == "" {
 		return record.Key{}, nil
 	}
-	pem, err := os.ReadFile(file)
+	pem, err := bounds.ReadFile(file, bounds.Key)
 	if err != nil {
 		return record.Key{}, &keys.Error{Where: file, Err: err}
 	}

@@ -3,15 +3,11 @@ package chain
 import (
 	"crypto/ecdsa"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"math/big"
-	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/ethereum/go-ethereum/accounts/keystore"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
 )
@@ -37,53 +33,6 @@ func (e *WalletError) Unwrap() error { return e.Err }
 // Evidence returns where and why.
 func (e *WalletError) Evidence() [][2]string {
 	return [][2]string{{"where", e.Where}, {"problem", e.Problem}}
-}
-
-// OpenKeystore decrypts an Ethereum keystore V3 file, as geth and iExec's CLI
-// write it (the latter with the key "Crypto" for "crypto").
-func OpenKeystore(path string, password []byte) (Wallet, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return Wallet{}, &WalletError{path, "the file cannot be read", err}
-	}
-	key, err := keystore.DecryptKey(data, string(password))
-	switch {
-	case errors.Is(err, keystore.ErrDecrypt):
-		return Wallet{}, &WalletError{Where: path, Problem: "wrong password"}
-	case err != nil:
-		return Wallet{}, &WalletError{Where: path, Problem: "the file is no keystore of version 3"}
-	}
-	return Wallet{key.Address, key.PrivateKey}, nil
-}
-
-// Keystore is what a keystore file says to those who have no password.
-type Keystore struct {
-	Address common.Address // zero when it states none
-	Memory  int64          // bytes that opening it takes: scrypt's 128·N·r (RFC 7914)
-}
-
-// ReadKeystore reads a keystore file without opening it.
-func ReadKeystore(path string) (Keystore, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return Keystore{}, &WalletError{path, "the file cannot be read", err}
-	}
-	var file struct { // the keys in any letter case, as keystore.DecryptKey takes them
-		Address string          `json:"address"`
-		Version json.RawMessage `json:"version"`
-		Crypto  *struct {
-			Params struct{ N, R int64 } `json:"kdfparams"`
-		} `json:"crypto"`
-		PrivateKey json.RawMessage `json:"privateKey"`
-	}
-	err = json.Unmarshal(data, &file)
-	if err == nil && file.Crypto == nil && file.PrivateKey != nil {
-		return Keystore{}, &WalletError{Where: path, Problem: "the key in it is not encrypted: iexec wallet import makes a keystore file of it"}
-	}
-	if err != nil || file.Crypto == nil || string(file.Version) != "3" {
-		return Keystore{}, &WalletError{Where: path, Problem: "the file is no keystore of version 3"}
-	}
-	return Keystore{common.HexToAddress(file.Address), 128 * file.Crypto.Params.N * file.Crypto.Params.R}, nil
 }
 
 // FindKeystore returns the keystore file of an address in a folder, as geth and

@@ -20,6 +20,8 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/options"
+
+	"github.com/mrelease/mrelease/bounds"
 )
 
 // Key is a cosign key pair that signs images. It satisfies sigstore-go's
@@ -48,7 +50,8 @@ func keyBlock(text []byte) *pem.Block {
 }
 
 // KeyMemory returns the bytes that opening a key takes: scrypt's 128·N·r (RFC
-// 7914). It is 0 for a text that is no key.
+// 7914). It is 0 for a text that is no key, and for numbers that [LoadKey] refuses: it
+// takes those only that cosign writes.
 func KeyMemory(text []byte) int64 {
 	block := keyBlock(text)
 	if block == nil {
@@ -57,10 +60,14 @@ func KeyMemory(text []byte) int64 {
 	var sealed struct {
 		KDF struct{ Params struct{ N, R int64 } }
 	}
-	if json.Unmarshal(block.Bytes, &sealed) != nil {
+	if bounds.CheckJSON(block.Bytes) != nil || json.Unmarshal(block.Bytes, &sealed) != nil {
 		return 0 // decrypt says what is wrong
 	}
-	return 128 * sealed.KDF.Params.N * sealed.KDF.Params.R
+	n, r := sealed.KDF.Params.N, sealed.KDF.Params.R
+	if n < 0 || r < 0 || n > bounds.KeyMemory || r > bounds.KeyMemory || 128*float64(n)*float64(r) > bounds.KeyMemory {
+		return 0
+	}
+	return 128 * n * r
 }
 
 // decrypt does what LoadPrivateKey of cosign's main package does. That package
@@ -108,6 +115,9 @@ func checkKeyType(public crypto.PublicKey) error {
 		}
 		return fmt.Errorf("ECDSA %s is not usable for images, want P-256 or RSA", k.Params().Name)
 	case *rsa.PublicKey:
+		if bits := k.N.BitLen(); bits > bounds.RSA {
+			return &bounds.Error{What: "the RSA key", Most: fmt.Sprintf("%d bits", bounds.RSA), Got: fmt.Sprintf("%d bits", bits)}
+		}
 		return nil
 	}
 	return fmt.Errorf("%T is not usable for images, want ECDSA P-256 or RSA", public)
