@@ -34,10 +34,10 @@ const (
 
 // Answers of services.
 const (
-	RPCAnswer    = 4 << 20  // bytes of a node's answer; code of a contract has 49 KB
-	MarketAnswer = 4 << 20  // bytes of a market's answer; a page of 1,000 orders has 0.7 MB
+	RPCAnswer    = 1 << 20  // bytes of a node's answer; code of a contract has 49 KB
+	MarketAnswer = 1 << 20  // bytes of a market's answer; an order has 2 KB
 	Manifest     = 4 << 20  // bytes: what registries take, and all that is neither blob nor error
-	ImageConfig  = 4 << 20  // bytes of an image's configuration
+	ImageConfig  = 1 << 20  // bytes of an image's config
 	ErrorBody    = 64 << 10 // bytes of an answer that is an error
 	Bundle       = 4 << 20  // bytes of a signature or attestation
 	Referrers    = 1_000    // statements about an image that are read

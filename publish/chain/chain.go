@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/big"
 	"net/url"
-	"time"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
@@ -16,7 +15,9 @@ import (
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/rpc"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/internal/outside"
 	"github.com/mrelease/mrelease/publish/internal/patient"
 	"github.com/mrelease/mrelease/publish/internal/redact"
 )
@@ -99,14 +100,18 @@ func (e *NotPoCoError) Evidence() [][2]string {
 //
 // Errors: *RPCError, *WrongChainError, *NotPoCoError.
 func Connect(ctx context.Context, profile poco.Chain) (*Client, error) {
-	dialed, err := rpc.DialOptions(ctx, profile.RPC, rpc.WithHTTPClient(patient.Client(patience)))
+	at, err := url.Parse(profile.RPC)
 	if err != nil {
 		return nil, &RPCError{redact.URL(profile.RPC), "dialing", redact.Error(err)}
 	}
-	client := ethclient.NewClient(dialed)
-	c := &Client{Chain: profile, backend: client}
+	client := patient.Client(bounds.Request, outside.Service{Host: at.Host, Most: bounds.RPCAnswer})
+	dialed, err := rpc.DialOptions(ctx, profile.RPC, rpc.WithHTTPClient(client))
+	if err != nil {
+		return nil, &RPCError{redact.URL(profile.RPC), "dialing", redact.Error(err)}
+	}
+	c := &Client{Chain: profile, backend: ethclient.NewClient(dialed)}
 	if err := c.check(ctx); err != nil {
-		client.Close()
+		dialed.Close()
 		return nil, err
 	}
 	return c, nil
@@ -114,9 +119,6 @@ func Connect(ctx context.Context, profile poco.Chain) (*Client, error) {
 
 // Node returns the node's URL without the secrets in it.
 func (c *Client) Node() string { return redact.URL(c.RPC) }
-
-// patience is how long a request to a node may take, with all of its tries.
-const patience = 45 * time.Second
 
 func (c *Client) check(ctx context.Context) error {
 	id, err := c.backend.ChainID(ctx)
@@ -208,5 +210,6 @@ func unreachable(err error) bool {
 	var network *url.Error
 	var status rpc.HTTPError
 	var garbage *json.SyntaxError
-	return errors.As(err, &network) || errors.As(err, &status) || errors.As(err, &garbage) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	var larger *bounds.Error
+	return errors.As(err, &larger) || errors.As(err, &network) || errors.As(err, &status) || errors.As(err, &garbage) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

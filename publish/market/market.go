@@ -16,8 +16,10 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/internal/outside"
 	"github.com/mrelease/mrelease/publish/internal/patient"
 	"github.com/mrelease/mrelease/publish/internal/redact"
 )
@@ -26,7 +28,9 @@ import (
 type Client struct {
 	URL     string
 	ChainID uint64
-	// Patience is how long a request may take, with all of its tries; 0: 45 s.
+	// Patience is how long a request may take, with all of its tries; 0: 45 s, so that
+	// a release that meets a silent market ends within two minutes. It asks for the
+	// order, and at most once more to publish it.
 	Patience time.Duration
 }
 
@@ -51,7 +55,11 @@ type Error struct {
 	Request string // "POST /apporders"
 	Status  int    // of HTTP; 0: no answer
 	Message string // the market's words, or the network's
+	Err     error  // why there is no answer that can be used; nil when the market refused
 }
+
+// Unwrap returns the network's error.
+func (e *Error) Unwrap() error { return e.Err }
 
 func (e *Error) Error() string {
 	if e.Status == 0 {
@@ -113,6 +121,9 @@ func (m Client) Publish(ctx context.Context, w chain.Wallet, order poco.SignedAp
 	return err
 }
 
+// maxMessage bounds what is shown of the market's words, in bytes.
+const maxMessage = 1000
+
 // maxLogins is how many jobs of a wallet may publish at the same time.
 const maxLogins = 8
 
@@ -141,7 +152,7 @@ func (m Client) login(ctx context.Context, w chain.Wallet) (string, error) {
 	}
 	text := answer.Data.Message.Challenge
 	if !strings.HasPrefix(text, "Sign this message to log into iExec Gateway: ") {
-		return "", &Error{redact.URL(m.URL), "GET /challenge", http.StatusOK, fmt.Sprintf("it sent %q for a challenge", text)}
+		return "", &Error{redact.URL(m.URL), "GET /challenge", http.StatusOK, fmt.Sprintf("it sent %.200q for a challenge", text), nil}
 	}
 	hash := poco.ChallengeHash(m.ChainID, text)
 	sig, err := w.SignHash(hash)
@@ -161,48 +172,46 @@ type request struct {
 // do sends a request and decodes the answer. Answers of 429 and 5xx, and none,
 // are asked for again a few times.
 func (m Client) do(ctx context.Context, r request, answer any) error {
-	fail := func(status int, message string) error {
-		return &Error{redact.URL(m.URL), r.method + " " + r.path, status, message}
+	fail := func(status int, message string, err error) error {
+		return &Error{redact.URL(m.URL), r.method + " " + r.path, status, message, err}
 	}
 	req, err := m.request(ctx, r)
 	if err != nil {
-		return fail(0, err.Error())
+		return fail(0, err.Error(), err)
 	}
-	resp, err := patient.Client(cmp.Or(m.Patience, defaultPatience)).Do(req)
+	service := outside.Service{Host: req.URL.Host, Most: bounds.MarketAnswer}
+	resp, err := patient.Client(cmp.Or(m.Patience, bounds.Request), service).Do(req)
 	if err != nil {
-		return fail(0, redact.Error(err).Error())
+		err = redact.Error(err)
+		return fail(0, err.Error(), err)
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	data, err := io.ReadAll(resp.Body) // which ends at the bound
 	if err != nil {
-		return fail(resp.StatusCode, err.Error())
+		return fail(resp.StatusCode, err.Error(), err)
+	}
+	if err := bounds.CheckJSON(data); err != nil {
+		return fail(resp.StatusCode, err.Error(), err)
 	}
 	var verdict struct {
 		OK    bool   `json:"ok"`
 		Error string `json:"error"`
 	}
 	if err := json.Unmarshal(data, &verdict); err != nil || resp.StatusCode != http.StatusOK || !verdict.OK {
-		return fail(resp.StatusCode, describe(verdict.Error, data))
+		return fail(resp.StatusCode, describe(verdict.Error, data), nil)
 	}
 	if answer == nil {
 		return nil
 	}
 	if err := json.Unmarshal(data, answer); err != nil {
-		return fail(resp.StatusCode, "unexpected answer: "+err.Error())
+		return fail(resp.StatusCode, "unexpected answer: "+err.Error(), err)
 	}
 	return nil
 }
 
-// defaultPatience lets a release that meets a silent market end within two
-// minutes: it asks for the order, and at most once more to publish it.
-const defaultPatience = 45 * time.Second
-
-// maxAnswer bounds what is read of an answer; a page of 1,000 orders has 0.7 MB.
-const maxAnswer = 4 << 20
-
 func describe(message string, body []byte) string {
 	if message != "" {
-		return message
+		return message[:min(len(message), maxMessage)]
 	}
 	return fmt.Sprintf("%.200q", bytes.TrimSpace(body))
 }

@@ -2,22 +2,38 @@
 package patient
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/publish/internal/outside"
 )
 
-// Client returns a client that sends a request again, up to three times, when
-// the answer is 429 or 5xx or there is none; the last answer is passed on. All
+// Client returns a client of a service that sends a request again, up to three times,
+// when the answer is 429 or 5xx or there is none; the last answer is passed on. All
 // tries together take at most the limit, a single one a third of it.
-func Client(limit time.Duration) *http.Client {
+func Client(limit time.Duration, service outside.Service) *http.Client {
 	c := retryablehttp.NewClient()
 	c.Logger = nil
 	c.RetryMax, c.RetryWaitMin, c.RetryWaitMax = 3, 300*time.Millisecond, 3*time.Second
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
-	c.HTTPClient = &http.Client{Timeout: limit / 3} // of the common transport, which keeps connections
+	c.CheckRetry = retry
+	c.HTTPClient = &http.Client{Timeout: limit / 3, Transport: outside.Transport(service)}
 	client := c.StandardClient()
 	client.Timeout = limit
 	return client
+}
+
+// retry is the library's policy, but for what would be refused again.
+func retry(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	var inside *bounds.AddressError
+	var larger *bounds.Error
+	if errors.As(err, &inside) || errors.As(err, &larger) {
+		return false, nil
+	}
+	return retryablehttp.DefaultRetryPolicy(ctx, resp, err)
 }

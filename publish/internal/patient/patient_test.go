@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mrelease/mrelease/publish/internal/outside"
 	"github.com/mrelease/mrelease/publish/internal/patient"
 )
 
@@ -43,7 +44,7 @@ func TestClientAsksAgain(t *testing.T) {
 		{[]int{500}, 500, 4},
 	} {
 		url, count := serve(t, c.statuses...)
-		resp, err := patient.Client(time.Minute).Post(url, "text/plain", strings.NewReader("question"))
+		resp, err := patient.Client(time.Minute, outside.Service{Host: strings.TrimPrefix(url, "http://"), Most: 1000}).Post(url, "text/plain", strings.NewReader("question"))
 		if err != nil {
 			t.Errorf("%v: %v", c.statuses, err)
 			continue
@@ -70,7 +71,7 @@ func TestClientIsPatientForALimitedTime(t *testing.T) {
 	} {
 		s := httptest.NewServer(handler)
 		start := time.Now()
-		resp, err := patient.Client(600*time.Millisecond).Post(s.URL, "text/plain", strings.NewReader("question"))
+		resp, err := patient.Client(600*time.Millisecond, outside.Service{Host: strings.TrimPrefix(s.URL, "http://"), Most: 1000}).Post(s.URL, "text/plain", strings.NewReader("question"))
 		if err == nil {
 			resp.Body.Close()
 		}
@@ -89,7 +90,7 @@ func TestClientEndsWithItsContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resp, err := patient.Client(time.Minute).Do(req); err == nil {
+	if resp, err := patient.Client(time.Minute, outside.Service{Host: strings.TrimPrefix(url, "http://"), Most: 1000}).Do(req); err == nil {
 		resp.Body.Close()
 		t.Error("the request was made")
 	}

@@ -1,0 +1,180 @@
+// Package outside is how services of others are spoken to over HTTP: what they
+// answer is bounded in size and time, and where they send a request on to may not be
+// further inside this machine or its network than they are.
+package outside
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/mrelease/mrelease/bounds"
+)
+
+// Service is a service of somebody else's.
+type Service struct {
+	Host string // of its URL, with the port where that has one
+	Most int64  // bytes of an answer
+	// Blob tells the requests whose answers may be of any size, and whose bodies may
+	// be large. They must keep to bounds.RateFloor instead. nil: there are none.
+	Blob func(*http.Request) bool
+	// Base makes the requests; nil: a transport of this package.
+	Base http.RoundTripper
+}
+
+// Transport returns a transport for requests to a service. It must be used with a
+// client of net/http, which follows redirects with requests that tell what they come
+// from.
+func Transport(s Service) http.RoundTripper {
+	t := &transport{Service: s, limits: usual(), look: lookUp, elsewhere: s.Base}
+	if s.Base == nil {
+		t.Base, t.elsewhere = base(), guarded()
+	}
+	return t
+}
+
+type transport struct {
+	Service
+	limits
+	elsewhere http.RoundTripper // for requests to other hosts
+	look      look
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	rt, isElsewhere := t.Base, r.URL.Host != t.Host
+	if isElsewhere {
+		allowed, err := t.admit(r)
+		if err != nil {
+			return nil, err
+		}
+		r, rt = r.WithContext(context.WithValue(r.Context(), limit{}, allowed)), t.elsewhere
+	}
+	isBlob := t.Blob != nil && t.Blob(first(r))
+	e := begin(r)
+	if r.Body != nil && r.Body != http.NoBody {
+		e.request.Body = &sent{ReadCloser: r.Body, pace: t.pace(e, "takes", true)}
+	}
+	resp, err := rt.RoundTrip(e.request)
+	if err != nil {
+		return nil, e.fail(err)
+	}
+	if isElsewhere && resp.StatusCode >= 400 {
+		if err := resp.Body.Close(); err != nil {
+			return nil, e.fail(err)
+		}
+		resp.Body, resp.ContentLength = http.NoBody, 0 // it is not the service's, and may be anybody's
+	}
+	return t.bound(resp, e, isBlob)
+}
+
+func (t *transport) pace(e *exchange, verb string, isBlob bool) *pace {
+	return &pace{limits: t.limits, host: e.request.URL.Host, verb: verb, cancel: e.cancel, isBlob: isBlob}
+}
+
+// first is the request that a chain of redirects began with.
+func first(r *http.Request) *http.Request {
+	for r.Response != nil && r.Response.Request != nil {
+		r = r.Response.Request
+	}
+	return r
+}
+
+// bound wraps an answer's body.
+func (t *transport) bound(resp *http.Response, e *exchange, isBlob bool) (*http.Response, error) {
+	most := t.Most
+	switch {
+	case resp.StatusCode >= 400:
+		most, isBlob = min(most, bounds.ErrorBody), false
+	case isBlob:
+		most = -1
+	}
+	if most >= 0 && resp.ContentLength > most && resp.Request.Method != http.MethodHead {
+		return nil, e.fail(errors.Join(t.larger(most), resp.Body.Close()))
+	}
+	resp.Body = &body{ReadCloser: resp.Body, ctx: e, pace: t.pace(e, "sends", isBlob), left: most, larger: t.larger(most)}
+	return resp, nil
+}
+
+func (t *transport) larger(most int64) error {
+	return &bounds.Error{Where: t.Host, What: "the size of its answer", Most: bounds.Bytes(most)}
+}
+
+// admit returns how far inside a request to another host may go: as far as the
+// service itself is. Whoever has no way to look hosts up has a proxy do it.
+func (t *transport) admit(r *http.Request) (place, error) {
+	allowed := public
+	if own, err := t.look(r.Context(), hostname(t.Host)); err == nil && len(own) > 0 {
+		allowed = min(slices.Min(own), loopback)
+	}
+	there, err := t.look(r.Context(), r.URL.Hostname())
+	if err != nil || len(there) == 0 || slices.Max(there) <= allowed {
+		return allowed, nil
+	}
+	if r.Body != nil {
+		err = r.Body.Close()
+	}
+	return 0, errors.Join(&bounds.AddressError{From: t.Host, To: r.URL.Host, Kind: slices.Max(there).String()}, err)
+}
+
+func hostname(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return strings.Trim(host, "[]")
+}
+
+// base is go's default transport, but for a time limit: that waits for ever for a
+// service that takes a request and does not answer.
+var base = sync.OnceValue(func() http.RoundTripper { return newBase() })
+
+func newBase() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = 50
+	t.ResponseHeaderTimeout = bounds.Answer // some take long to put a large layer in its place
+	return t
+}
+
+// guarded is base for other hosts. Names may have changed their addresses since they
+// were looked up, so the address counts that is connected to. A proxy is the user's
+// own choice, and connects by itself.
+var guarded = sync.OnceValue(func() http.RoundTripper {
+	t := newBase()
+	direct := t.Clone()
+	direct.DialContext = (&net.Dialer{Timeout: 30 * time.Second, ControlContext: control}).DialContext
+	return splitter{proxied: t, direct: direct}
+})
+
+type splitter struct{ proxied, direct *http.Transport }
+
+// RoundTrip implements [http.RoundTripper].
+func (s splitter) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.proxied.Proxy != nil {
+		if proxy, err := s.proxied.Proxy(r); err != nil || proxy != nil {
+			return s.proxied.RoundTrip(r)
+		}
+	}
+	return s.direct.RoundTrip(r)
+}
+
+// limit is the context's key of how far inside a connection may go.
+type limit struct{}
+
+func control(ctx context.Context, _, address string, _ syscall.RawConn) error {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return err
+	}
+	allowed, _ := ctx.Value(limit{}).(place)
+	if there := placeOf(to.Addr()); there > allowed {
+		return &bounds.AddressError{From: "the service", To: address, Kind: there.String()}
+	}
+	return nil
+}
