@@ -60,6 +60,20 @@ func (s story) Note(text string) { s.note("%s", text) }
 // note tells something beside the steps. A terminal that is gone is no reason to stop.
 func (s story) note(format string, args ...any) { _ = s.w.Printf(format+"\n", args...) }
 
+// patience is after how long it is told how far something is, again and again.
+const patience = 10 * time.Second
+
+// progress returns a function that tells how far something is, now and then.
+func (s story) progress() func(text string) {
+	last := time.Now()
+	return func(text string) {
+		if time.Since(last) >= patience {
+			s.note("… %s", text)
+			last = time.Now()
+		}
+	}
+}
+
 const (
 	red    = "31"
 	green  = "32"

@@ -80,7 +80,7 @@ func (a *app) newRelease(o source.Options, told release.Teller) (release.Release
 	}
 	r := release.Release{
 		Settings: cfg, Lock: a.lockPath(), Layout: filepath.Join("dist", "image"), Teller: told,
-		World: release.World{Registry: registry.Client{Keychain: authn.DefaultKeychain}},
+		World: release.World{Registry: registry.Client{Keychain: authn.DefaultKeychain, Progress: a.story.progress()}},
 	}
 	o.Settings = cfg
 	if r.Source, err = a.readSource(o); err != nil {

@@ -142,6 +142,7 @@ func (a *app) openWorld(ctx context.Context, cfg settings.Settings, rec record.R
 		Registry: registry.Client{Keychain: authn.DefaultKeychain},
 		Chain:    client,
 		Market:   market.Client{URL: profile.Market, ChainID: profile.ID},
+		Progress: a.story.progress(),
 	}, nil
 }
 

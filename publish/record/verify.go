@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -16,6 +17,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
@@ -30,6 +32,8 @@ type World struct {
 	Key      Key
 	Runner   measure.Runner
 	Timeout  time.Duration // for one run of the image
+	// Progress, unless it is nil, is told how far a check is, often.
+	Progress func(text string)
 }
 
 // Key is the public key that the image must be signed with. The zero Key is the one in
@@ -50,7 +54,8 @@ type Check struct {
 // Verify looks up all that a record states, whether or not a check before
 // failed. The record itself was checked by [Parse].
 func Verify(ctx context.Context, w World, r Record, report func(Check)) error {
-	a := auditor{w, r}
+	a := auditor{World: w, Record: r}
+	a.statements = sync.OnceValues(func() (registry.Statements, error) { return a.readStatements(ctx) })
 	var errs []error
 	for _, c := range []struct {
 		name  string
@@ -66,7 +71,11 @@ func Verify(ctx context.Context, w World, r Record, report func(Check)) error {
 		{"order on market", a.orderOnMarket},
 	} {
 		start := time.Now()
-		evidence, err := c.check(ctx)
+		var evidence string
+		err := bounds.Within(ctx, bounds.Act, "the check of the "+c.name, func(ctx context.Context) (err error) {
+			evidence, err = c.check(ctx)
+			return err
+		})
 		report(Check{Name: c.name, Evidence: evidence, Err: err, Took: time.Since(start)})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
@@ -92,6 +101,7 @@ func (r Record) Stated() []string {
 type auditor struct {
 	World
 	Record
+	statements func() (registry.Statements, error) // of the record's key about the image, read once
 }
 
 func (a auditor) app(ctx context.Context) (string, error) {
@@ -205,7 +215,7 @@ func (a auditor) layers(ctx context.Context) (string, error) {
 	}
 	var total int64
 	for _, layer := range layers {
-		n, err := readLayer(layer)
+		n, err := readLayer(layer, func(read int64) { a.tell(total + read) })
 		if err != nil {
 			return "", err
 		}
@@ -214,7 +224,26 @@ func (a auditor) layers(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d layers, %.1f MB, each as its digest says", len(layers), float64(total)/1e6), nil
 }
 
-func readLayer(layer v1.Layer) (int64, error) {
+// tell tells how much of the layers was read.
+func (a auditor) tell(read int64) {
+	if a.Progress != nil {
+		a.Progress(fmt.Sprintf("%.1f MB of the layers are read", float64(read)/1e6))
+	}
+}
+
+// counter tells how many bytes were written to it.
+type counter struct {
+	n    int64
+	tell func(int64)
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	c.tell(c.n)
+	return len(p), nil
+}
+
+func readLayer(layer v1.Layer, tell func(read int64)) (int64, error) {
 	digest, err := layer.Digest()
 	if err != nil {
 		return 0, fmt.Errorf("reading digest of layer: %w", err)
@@ -223,7 +252,7 @@ func readLayer(layer v1.Layer) (int64, error) {
 	if err != nil {
 		return 0, contentError("layer", digest, err)
 	}
-	n, err := io.Copy(io.Discard, content)
+	n, err := io.Copy(&counter{tell: tell}, content)
 	if err := errors.Join(err, content.Close()); err != nil {
 		return n, contentError("layer", digest, err)
 	}
@@ -234,7 +263,8 @@ func readLayer(layer v1.Layer) (int64, error) {
 func contentError(part string, digest v1.Hash, err error) error {
 	var answer *transport.Error
 	var network net.Error // url.Error is one
-	if errors.As(err, &answer) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled) {
+	var slow *bounds.SlowError
+	if errors.As(err, &answer) || errors.As(err, &network) || errors.As(err, &slow) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled) {
 		return &registry.Error{Act: "pulling", Where: part + " " + digest.String(), Err: err}
 	}
 	return &ContentError{part, digest, err}
@@ -258,24 +288,24 @@ func (e *ContentError) Evidence() [][2]string {
 	return [][2]string{{"expected", e.Digest.String()}, {"actual", e.Err.Error()}}
 }
 
-func (a auditor) signature(ctx context.Context) (string, error) {
-	digest, key, err := a.signed()
+func (a auditor) signature(context.Context) (string, error) {
+	said, err := a.statements()
 	if err != nil {
 		return "", err
 	}
-	if err := a.Registry.CheckSignature(ctx, digest, key); err != nil {
+	if err := said.CheckSignature(); err != nil {
 		return "", err
 	}
-	return "signed with " + a.keyName(), nil
+	return aside("signed with "+a.keyName(), said), nil
 }
 
 // provenance asks whether the image's own attestation says what the record says.
-func (a auditor) provenance(ctx context.Context) (string, error) {
-	digest, key, err := a.signed()
+func (a auditor) provenance(context.Context) (string, error) {
+	said, err := a.statements()
 	if err != nil {
 		return "", err
 	}
-	if err := a.Registry.CheckAttestation(ctx, digest, key, a.Source.Provenance(a.Version)); err != nil {
+	if err := said.CheckAttestation(a.Source.Provenance(a.Version)); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("attested with %s, %d materials", a.keyName(), len(a.Source.Materials)), nil
@@ -289,14 +319,28 @@ func (a auditor) keyName() string {
 	return "the key in " + a.Key.Name + ", which was given"
 }
 
-// signed returns what is signed, and the key.
-func (a auditor) signed() (name.Digest, registry.PublicKey, error) {
+// aside adds to evidence what else is said about the image.
+func aside(evidence string, said registry.Statements) string {
+	if others := said.Aside(); others != "" {
+		return evidence + "; " + others
+	}
+	return evidence
+}
+
+func (a auditor) readStatements(ctx context.Context) (said registry.Statements, err error) {
 	key, err := registry.ParsePublicKey(cmp.Or(a.Key.PEM, a.Image.PublicKey))
 	if err != nil {
-		return name.Digest{}, key, err
+		return said, err
 	}
 	digest, err := a.digest()
-	return digest, key, err
+	if err != nil {
+		return said, err
+	}
+	err = bounds.Within(ctx, bounds.Act, "reading the image's referrers", func(ctx context.Context) (err error) {
+		said, err = a.Registry.Statements(ctx, digest, key)
+		return err
+	})
+	return said, err
 }
 
 func (a auditor) measurement(ctx context.Context) (string, error) {

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
-	"time"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/publish/internal/outside"
 )
 
 // LoginError says that a registry wants credentials and does not take those
@@ -62,7 +63,7 @@ func (e *SilentError) Evidence() [][2]string {
 //
 // Errors: *LoginError, *SilentError.
 func (c Client) CheckAccess(ctx context.Context, repo name.Repository) (who string, err error) {
-	challenge, err := transport.Ping(ctx, repo.Registry, c.transport())
+	challenge, err := transport.Ping(ctx, repo.Registry, c.transport(repo.Registry))
 	if err != nil {
 		return "", &SilentError{repo.RegistryStr(), err}
 	}
@@ -80,20 +81,13 @@ func (c Client) CheckAccess(ctx context.Context, repo name.Repository) (who stri
 	return who, c.login(ctx, repo, auth)
 }
 
-func (c Client) transport() http.RoundTripper {
-	if c.Transport != nil {
-		return c.Transport
-	}
-	return defaultTransport()
+// transport makes requests to a registry, and to those to which it sends them on.
+func (c Client) transport(to name.Registry) http.RoundTripper {
+	return outside.Transport(outside.Service{Host: to.RegistryStr(), Most: bounds.Manifest, Blob: isBlob, Base: c.Transport})
 }
 
-// defaultTransport is go-containerregistry's, which waits for ever for a
-// registry that takes a request and does not answer.
-var defaultTransport = sync.OnceValue(func() http.RoundTripper {
-	t := remote.DefaultTransport.(*http.Transport).Clone()
-	t.ResponseHeaderTimeout = 2 * time.Minute // some take long to put a large layer in its place
-	return t
-})
+// isBlob tells the requests for blobs, and with blobs.
+func isBlob(r *http.Request) bool { return strings.Contains(r.URL.Path, "/blobs/") }
 
 // credentials never returns the anonymous ones.
 func (c Client) credentials(ctx context.Context, repo name.Repository) (authn.Authenticator, error) {
@@ -121,7 +115,7 @@ func (c Client) login(ctx context.Context, repo name.Repository, auth authn.Auth
 		}
 		return &SilentError{repo.RegistryStr(), err}
 	}
-	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, c.transport(), []string{repo.Scope(transport.PushScope)})
+	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, c.transport(repo.Registry), []string{repo.Scope(transport.PushScope)})
 	if err != nil {
 		return refused(err)
 	}

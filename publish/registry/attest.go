@@ -25,32 +25,53 @@ type Attestation struct {
 func (c Client) Attest(ctx context.Context, image name.Digest, key *Key, a Attestation) (made bool, err error) {
 	return once[*UnattestedError](
 		func() error { return c.CheckAttestation(ctx, image, key.PublicKey, a) },
-		func() error { return c.write(ctx, image, key, a) })
+		func() error { return c.state(ctx, image, key, a) })
 }
 
 // CheckAttestation looks among an image's referrers for an attestation of the
 // key that says exactly what is wanted: the predicates must be equal as JSON.
-// Its error is an *UnattestedError when there is none.
+// Its error is an *UnattestedError when there is none, and an *Error when that
+// cannot be told.
 func (c Client) CheckAttestation(ctx context.Context, image name.Digest, key PublicKey, want Attestation) error {
-	s, err := newStatement(image, want)
+	s, err := c.Statements(ctx, image, key)
 	if err != nil {
 		return err
 	}
-	found, err := c.inspect(ctx, image, key, want.Type)
+	return s.CheckAttestation(want)
+}
+
+// CheckAttestation is that of [Client].
+func (s Statements) CheckAttestation(want Attestation) error {
+	wanted, err := newStatement(s.image, want)
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(found.predicates, func(p json.RawMessage) bool { return equalJSON(p, s.Predicate) }) {
+	predicates := s.Predicates(want.Type)
+	if slices.ContainsFunc(predicates, func(p json.RawMessage) bool { return equalJSON(p, wanted.Predicate) }) {
 		return nil
 	}
-	return &UnattestedError{Image: image, Type: want.Type, Want: s.Predicate, Got: found.predicates, Others: found.others, Reasons: found.reasons}
+	if s.outage != nil {
+		return s.outage
+	}
+	_, others := s.of(want.Type)
+	return &UnattestedError{Image: s.image, Type: want.Type, Want: wanted.Predicate, Got: predicates, Others: others, Aside: s.Aside(), Reasons: s.reasons}
+}
+
+// Predicates returns those of a type that the key attested.
+func (s Statements) Predicates(predicateType string) []json.RawMessage {
+	found, _ := s.of(predicateType)
+	var predicates []json.RawMessage
+	for _, f := range found {
+		predicates = append(predicates, f.Predicate)
+	}
+	return predicates
 }
 
 // Attestations returns the predicates of a type that the key attested about an
 // image.
 func (c Client) Attestations(ctx context.Context, image name.Digest, key PublicKey, predicateType string) ([]json.RawMessage, error) {
-	found, err := c.inspect(ctx, image, key, predicateType)
-	return found.predicates, err
+	s, err := c.Statements(ctx, image, key)
+	return s.Predicates(predicateType), err
 }
 
 // UnattestedError says that the wanted key does not attest of an image what it
@@ -61,6 +82,7 @@ type UnattestedError struct {
 	Want    json.RawMessage   // predicate
 	Got     []json.RawMessage // predicates that the key attests instead
 	Others  int               // bundles that are there but do not verify, or are of another type
+	Aside   string            // what else is there, see [Statements.Aside]
 	Reasons error             // why they do not verify
 }
 
@@ -81,11 +103,7 @@ func (e *UnattestedError) Evidence() [][2]string {
 		want, got := lines(e.Want), lines(e.Got[0])
 		return [][2]string{{"expected", without(want, got)}, {"actual", without(got, want)}, {"where", e.Image.String()}}
 	}
-	facts := [][2]string{{"expected", "a bundle of type " + e.Type}, {"actual", fmt.Sprintf("%d other bundles", e.Others)}, {"where", e.Image.String()}}
-	if e.Reasons != nil {
-		facts = append(facts, [2]string{"because", e.Reasons.Error()})
-	}
-	return facts
+	return evidence(e.Image, e.Type, e.Others, e.Aside, e.Reasons)
 }
 
 // lines writes JSON with a value a line.

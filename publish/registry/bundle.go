@@ -6,13 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	ociremote "github.com/sigstore/cosign/v2/pkg/oci/remote"
 	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
@@ -20,6 +18,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/mrelease/mrelease/bounds"
 )
 
 // statement is an in-toto statement v1 about one image.
@@ -70,8 +70,8 @@ func once[Missing error](check, write func() error) (made bool, err error) {
 	return true, nil
 }
 
-// write signs a statement and stores it as a referrer of the image.
-func (c Client) write(ctx context.Context, image name.Digest, key *Key, a Attestation) error {
+// state signs a statement and stores it as a referrer of the image.
+func (c Client) state(ctx context.Context, image name.Digest, key *Key, a Attestation) error {
 	s, err := newStatement(image, a)
 	if err != nil {
 		return err
@@ -88,35 +88,10 @@ func (c Client) write(ctx context.Context, image name.Digest, key *Key, a Attest
 	if err != nil {
 		return fmt.Errorf("encoding bundle: %w", err)
 	}
-	if err := ociremote.WriteAttestationNewBundleFormat(image, encoded, a.Type, ociremote.WithRemoteOptions(c.options(ctx)...)); err != nil {
+	if err := ociremote.WriteAttestationNewBundleFormat(image, encoded, a.Type, ociremote.WithRemoteOptions(c.options(ctx, image)...)); err != nil {
 		return failed("pushing statement about", image, err)
 	}
 	return nil
-}
-
-// inspection is what a key states about an image, in statements of one type.
-type inspection struct {
-	predicates []json.RawMessage
-	others     int   // bundles that do not verify, or hold a statement of another type
-	reasons    error // why they do not verify
-}
-
-func (c Client) inspect(ctx context.Context, image name.Digest, key PublicKey, predicateType string) (inspection, error) {
-	var found inspection
-	bundles, err := c.bundles(ctx, image)
-	if err != nil {
-		return found, err
-	}
-	for _, raw := range bundles {
-		s, err := verifyBundle(raw, image, key)
-		if err == nil && s.PredicateType == predicateType {
-			found.predicates = append(found.predicates, s.Predicate)
-			continue
-		}
-		found.others++
-		found.reasons = errors.Join(found.reasons, err)
-	}
-	return found, nil
 }
 
 // verifyBundle checks the envelope's signature and that its subject is the
@@ -124,6 +99,9 @@ func (c Client) inspect(ctx context.Context, image name.Digest, key PublicKey, p
 // timestamp.
 func verifyBundle(raw []byte, image name.Digest, key PublicKey) (s statement, err error) {
 	var b bundle.Bundle
+	if err := bounds.CheckJSON(raw); err != nil {
+		return s, fmt.Errorf("parsing bundle: %w", err)
+	}
 	if err := b.UnmarshalJSON(raw); err != nil {
 		return s, fmt.Errorf("parsing bundle: %w", err)
 	}
@@ -149,55 +127,4 @@ func verifyBundle(raw []byte, image name.Digest, key PublicKey) (s statement, er
 		return s, fmt.Errorf("parsing statement: %w", err)
 	}
 	return s, nil
-}
-
-// bundles returns the Sigstore bundles among an image's referrers, unparsed: a
-// malformed one, which anybody who may push can add, is no reason to fail.
-func (c Client) bundles(ctx context.Context, image name.Digest) ([][]byte, error) {
-	index, err := remote.Referrers(image, c.options(ctx)...)
-	if err != nil {
-		return nil, failed("listing referrers of", image, err)
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, failed("listing referrers of", image, err)
-	}
-	var bundles [][]byte
-	for _, referrer := range manifest.Manifests {
-		b, err := c.bundle(ctx, image.Digest(referrer.Digest.String()))
-		if err != nil {
-			return nil, failed("reading referrer", referrer.Digest, err)
-		}
-		if b != nil {
-			bundles = append(bundles, b)
-		}
-	}
-	return bundles, nil
-}
-
-// maxBundle bounds what is read of a bundle: a certificate chain, a log entry
-// and a statement fit many times over.
-const maxBundle = 4 << 20
-
-// bundle returns nil for a referrer that is no bundle, by the media type of its
-// layer: registries do not agree on the artifact type that they list.
-func (c Client) bundle(ctx context.Context, referrer name.Digest) ([]byte, error) {
-	image, err := remote.Image(referrer, c.options(ctx)...)
-	if err != nil {
-		return nil, err
-	}
-	layers, err := image.Layers()
-	if err != nil || len(layers) != 1 {
-		return nil, err
-	}
-	mediaType, err := layers[0].MediaType()
-	if err != nil || !strings.HasPrefix(string(mediaType), "application/vnd.dev.sigstore.bundle") {
-		return nil, err
-	}
-	content, err := layers[0].Compressed() // as stored: a bundle is not compressed
-	if err != nil {
-		return nil, err
-	}
-	raw, err := io.ReadAll(io.LimitReader(content, maxBundle))
-	return raw, errors.Join(err, content.Close())
 }

@@ -11,6 +11,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/mrelease/mrelease/bounds"
 )
 
 const (
@@ -37,15 +39,17 @@ const (
 // Client is access to container registries.
 type Client struct {
 	Keychain  authn.Keychain    // nil: anonymous
-	Transport http.RoundTripper // nil: go-containerregistry's default, with a time limit
+	Transport http.RoundTripper // nil: one of its own, with time limits
+	// Progress, unless it is nil, is told how far a push is, often.
+	Progress func(text string)
 }
 
-func (c Client) options(ctx context.Context) []remote.Option {
+func (c Client) options(ctx context.Context, of name.Reference) []remote.Option {
 	opts := []remote.Option{remote.WithContext(ctx)}
 	if c.Keychain != nil {
 		opts = append(opts, remote.WithAuthFromKeychain(c.Keychain))
 	}
-	return append(opts, remote.WithTransport(c.transport()))
+	return append(opts, remote.WithTransport(c.transport(of.Context().Registry)))
 }
 
 // TakenError says that a tag, which is never written twice, holds another
@@ -72,7 +76,7 @@ func (e *TakenError) Evidence() [][2]string {
 // Released returns the image of a release that was pushed before, or nil when
 // the tag is free. Its error is a *TakenError when the tag holds anything else.
 func (c Client) Released(ctx context.Context, tag name.Tag, inputs v1.Hash) (v1.Image, error) {
-	image, err := remote.Image(tag, c.options(ctx)...)
+	image, err := c.image(ctx, tag)
 	if isNotFound(err) {
 		return nil, nil
 	}
@@ -109,13 +113,14 @@ func (c Client) Push(ctx context.Context, tag name.Tag, image v1.Image) (name.Di
 		return tag.Digest(digest.String()), err
 	}
 	pushed := tag.Digest(digest.String())
-	if err := remote.Write(pushed, image, c.options(ctx)...); err != nil {
+	err = bounds.Within(ctx, bounds.Act, "the push", func(ctx context.Context) error { return c.write(ctx, pushed, image) })
+	if err != nil {
 		return name.Digest{}, failed("pushing", pushed, err)
 	}
 	if there, err := c.holds(ctx, tag, image); err != nil || there {
 		return pushed, err
 	}
-	if err := remote.Tag(tag, image, c.options(ctx)...); err != nil {
+	if err := remote.Tag(tag, image, c.options(ctx, tag)...); err != nil {
 		return name.Digest{}, failed("tagging", tag, err)
 	}
 	there, err := c.holds(ctx, tag, image)
@@ -123,6 +128,32 @@ func (c Client) Push(ctx context.Context, tag name.Tag, image v1.Image) (name.Di
 		err = failed("reading back", tag, errors.New("the registry took the image but does not have it"))
 	}
 	return pushed, err
+}
+
+// write writes an image, and tells how far it is.
+func (c Client) write(ctx context.Context, to name.Digest, image v1.Image) error {
+	if c.Progress == nil {
+		return remote.Write(to, image, c.options(ctx, to)...)
+	}
+	updates, written := make(chan v1.Update), make(chan struct{})
+	defer close(written)
+	go c.tell(updates, written)
+	return remote.Write(to, image, append(c.options(ctx, to), remote.WithProgress(updates))...)
+}
+
+// tell tells of updates until they are closed, or the image is written.
+func (c Client) tell(updates <-chan v1.Update, written <-chan struct{}) {
+	for {
+		select {
+		case u, open := <-updates:
+			if !open {
+				return
+			}
+			c.Progress(fmt.Sprintf("%.1f of %.1f MB are pushed", float64(u.Complete)/1e6, float64(u.Total)/1e6))
+		case <-written:
+			return
+		}
+	}
 }
 
 // OvertakenError says that another run of the same release pushed its image
@@ -143,7 +174,7 @@ func (e *OvertakenError) Evidence() [][2]string {
 
 // holds reports whether the tag names the image; another image is an error.
 func (c Client) holds(ctx context.Context, tag name.Tag, image v1.Image) (bool, error) {
-	there, err := remote.Head(tag, c.options(ctx)...)
+	there, err := remote.Head(tag, c.options(ctx, tag)...)
 	if isNotFound(err) {
 		return false, nil
 	}
@@ -158,7 +189,7 @@ func (c Client) holds(ctx context.Context, tag name.Tag, image v1.Image) (bool, 
 	if err != nil {
 		return false, fmt.Errorf("reading manifest: %w", err)
 	}
-	other, err := remote.Image(tag.Digest(there.Digest.String()), c.options(ctx)...)
+	other, err := c.image(ctx, tag.Digest(there.Digest.String()))
 	if err != nil {
 		return false, failed("looking for", tag, err)
 	}
@@ -173,10 +204,33 @@ func (c Client) holds(ctx context.Context, tag name.Tag, image v1.Image) (bool, 
 	return false, &TakenError{Tag: tag, Digest: there.Digest, Got: got, Want: want}
 }
 
+// image returns an image whose manifest and config are within the bounds.
+func (c Client) image(ctx context.Context, of name.Reference) (v1.Image, error) {
+	there, err := remote.Get(of, c.options(ctx, of)...)
+	if err != nil {
+		return nil, err
+	}
+	if err := bounds.CheckJSON(there.Manifest); err != nil {
+		return nil, fmt.Errorf("reading manifest: %w", err)
+	}
+	image, err := there.Image()
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return nil, fmt.Errorf("reading manifest: %w", err)
+	}
+	if size := manifest.Config.Size; size > bounds.ImageConfig {
+		return nil, &bounds.Error{What: "the size of the image's config", Most: bounds.Bytes(bounds.ImageConfig), Got: fmt.Sprintf("%d bytes", size)}
+	}
+	return image, nil
+}
+
 // Pull returns the image that a digest names. Its layers are fetched when they
 // are read, and checked against their digests.
 func (c Client) Pull(ctx context.Context, digest name.Digest) (v1.Image, error) {
-	image, err := remote.Image(digest, c.options(ctx)...)
+	image, err := c.image(ctx, digest)
 	if err != nil {
 		return nil, failed("pulling", digest, err)
 	}
@@ -185,7 +239,7 @@ func (c Client) Pull(ctx context.Context, digest name.Digest) (v1.Image, error) 
 
 // Resolve returns the digest that a tag names at present.
 func (c Client) Resolve(ctx context.Context, tag name.Tag) (name.Digest, error) {
-	there, err := remote.Head(tag, c.options(ctx)...)
+	there, err := remote.Head(tag, c.options(ctx, tag)...)
 	if err != nil {
 		return name.Digest{}, failed("resolving", tag, err)
 	}

@@ -19,14 +19,15 @@ func (c Client) Sign(ctx context.Context, image name.Digest, key *Key) (made boo
 	signature := Attestation{cosigntypes.CosignSignPredicateType, struct{}{}}
 	return once[*UnsignedError](
 		func() error { return c.CheckSignature(ctx, image, key.PublicKey) },
-		func() error { return c.write(ctx, image, key, signature) })
+		func() error { return c.state(ctx, image, key, signature) })
 }
 
 // UnsignedError says that an image has no signature of the wanted key.
 type UnsignedError struct {
 	Image   name.Digest
-	Others  int   // bundles that are there but do not verify, or attest something else
-	Reasons error // why they do not verify
+	Others  int    // bundles that are there but do not verify, or attest something else
+	Aside   string // what else is there, see [Statements.Aside]
+	Reasons error  // why they do not verify
 }
 
 func (e *UnsignedError) Error() string {
@@ -38,20 +39,42 @@ func (e *UnsignedError) Unwrap() error { return e.Reasons }
 
 // Evidence returns what was found instead.
 func (e *UnsignedError) Evidence() [][2]string {
-	facts := [][2]string{{"expected", "a bundle of type " + cosigntypes.CosignSignPredicateType}, {"actual", fmt.Sprintf("%d other bundles", e.Others)}, {"where", e.Image.String()}}
-	if e.Reasons != nil {
-		facts = append(facts, [2]string{"because", e.Reasons.Error()})
+	return evidence(e.Image, cosigntypes.CosignSignPredicateType, e.Others, e.Aside, e.Reasons)
+}
+
+// evidence is that of a statement that is missing.
+func evidence(image name.Digest, predicateType string, others int, aside string, reasons error) [][2]string {
+	found := fmt.Sprintf("%d other bundles", others)
+	if aside != "" {
+		found += "; " + aside
+	}
+	facts := [][2]string{{"expected", "a bundle of type " + predicateType}, {"actual", found}, {"where", image.String()}}
+	if reasons != nil {
+		facts = append(facts, [2]string{"because", reasons.Error()})
 	}
 	return facts
 }
 
 // CheckSignature looks among an image's referrers for a signature of the key.
 // Attestations by the same key do not count: cosign's own verify takes any of
-// them for a signature. Its error is an *UnsignedError when there is none.
+// them for a signature. Its error is an *UnsignedError when there is none, and an
+// *Error when that cannot be told.
 func (c Client) CheckSignature(ctx context.Context, image name.Digest, key PublicKey) error {
-	found, err := c.inspect(ctx, image, key, cosigntypes.CosignSignPredicateType)
-	if err != nil || len(found.predicates) > 0 {
+	s, err := c.Statements(ctx, image, key)
+	if err != nil {
 		return err
 	}
-	return &UnsignedError{image, found.others, found.reasons}
+	return s.CheckSignature()
+}
+
+// CheckSignature is that of [Client].
+func (s Statements) CheckSignature() error {
+	found, others := s.of(cosigntypes.CosignSignPredicateType)
+	if len(found) > 0 {
+		return nil
+	}
+	if s.outage != nil {
+		return s.outage
+	}
+	return &UnsignedError{s.image, others, s.Aside(), s.reasons}
 }
