@@ -10,6 +10,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/diff"
 	"github.com/mrelease/mrelease/measure/lock"
@@ -100,7 +101,11 @@ func open(ctx context.Context, e settings.Enclave, where string) (s subject, err
 // documentSchema returns the schema that a document names; a file that is no document
 // names none.
 func documentSchema(file string) (string, error) {
-	data, err := os.ReadFile(file)
+	data, err := bounds.ReadJSON(file, max(bounds.Record, bounds.Lock))
+	var larger *bounds.Error
+	if errors.As(err, &larger) {
+		return "", nil // neither is as large
+	}
 	if err != nil {
 		return "", fmt.Errorf("reading document: %w", err)
 	}

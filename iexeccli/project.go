@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
 )
@@ -70,7 +70,7 @@ type reader struct {
 
 // object reads one of the files.
 func (r *reader) object(name string) (map[string]any, error) {
-	data, err := os.ReadFile(filepath.Join(r.dir, name))
+	data, err := bounds.ReadJSON(filepath.Join(r.dir, name), bounds.Project)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}

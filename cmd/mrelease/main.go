@@ -112,6 +112,7 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 		return c.Help()
 	}
 	root.Args = cobra.ArbitraryArgs
+	root.PersistentPreRunE = a.checkCredentials
 	return root
 }
 

@@ -13,6 +13,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/sgx"
 )
@@ -22,8 +23,6 @@ const (
 	Name = "enclave.lock"
 	// Schema names the layout of a lock.
 	Schema = "mrelease.lock/v1"
-	// maxSize bounds a file that is read; a large image's lock has 100 KB.
-	maxSize = 16 << 20
 )
 
 // Lock is what a release was measured from.
@@ -92,6 +91,9 @@ func (e *Error) Evidence() [][2]string {
 // merge has left in another form is a *Error with its line.
 func Parse(data []byte) (Lock, error) {
 	var l Lock
+	if err := bounds.CheckJSON(data); err != nil {
+		return Lock{}, &Error{Problem: "cannot be read: " + err.Error()}
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&l); err != nil {
@@ -150,16 +152,13 @@ func firstDifference(a, b []byte) int {
 // ReadFile reads a lock. A file that is not there is an fs.ErrNotExist; one that
 // cannot be understood is a *Error.
 func ReadFile(path string) (Lock, error) {
-	f, err := os.Open(path)
+	data, err := bounds.ReadFile(path, bounds.Lock)
+	var larger *bounds.Error
+	if errors.As(err, &larger) {
+		return Lock{}, &Error{File: path, Problem: "cannot be read: " + larger.Reason()}
+	}
 	if err != nil {
 		return Lock{}, fmt.Errorf("reading lock: %w", err)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return Lock{}, fmt.Errorf("reading lock: %w", err)
-	}
-	if len(data) > maxSize {
-		return Lock{}, &Error{File: path, Problem: fmt.Sprintf("has more than %d bytes", maxSize)}
 	}
 	l, err := Parse(data)
 	var malformed *Error

@@ -15,6 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/poco"
@@ -230,13 +231,16 @@ func (e *Error) Evidence() [][2]string {
 // each other, and the owner's signature. A change of any byte is a *Error.
 func Parse(data []byte) (Record, error) {
 	var r Record
+	if err := bounds.CheckJSON(data); err != nil {
+		return r, &Error{"cannot be read: " + err.Error(), "more", "JSON of schema " + Schema}
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r); err != nil {
 		return r, &Error{"cannot be read: " + err.Error(), "malformed JSON", "JSON of schema " + Schema}
 	}
 	if r.Schema != Schema {
-		return r, &Error{"is of another schema", r.Schema, Schema}
+		return r, &Error{"is of another schema", fmt.Sprintf("%.200s", r.Schema), Schema}
 	}
 	if r.Order.Signed.AppPrice == nil {
 		return r, &Error{"has no order", "nothing", "order.signed"}
@@ -347,7 +351,11 @@ func (r Record) WriteFile(path string) (err error) {
 
 // ReadFile reads a record from a file with [Parse].
 func ReadFile(path string) (Record, error) {
-	data, err := os.ReadFile(path)
+	data, err := bounds.ReadFile(path, bounds.Record)
+	var larger *bounds.Error
+	if errors.As(err, &larger) {
+		return Record{}, &Error{"cannot be read: " + larger.Reason(), path, "at most " + larger.Most}
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, &Error{"is not there", "no file", path}
 	}
