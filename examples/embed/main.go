@@ -17,6 +17,7 @@ import (
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/measure/lock"
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
@@ -48,6 +49,6 @@ func main() {
 
 func check(err error) {
 	if err != nil {
-		log.Fatal(err)
+		log.Fatal(printable.Text(err.Error())) // it may hold what a registry or a node says
 	}
 }
