@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -105,10 +106,19 @@ func (a releaseAnswer) summary() string {
 	}
 	verify := "mrelease verify "
 	for _, file := range a.config {
-		verify += "--config " + file + " "
+		verify += "--config " + shellWord(file) + " "
 	}
-	fmt.Fprintf(&b, "\nVerify it yourself: %s\n", ci.Code(verify+a.RecordPath))
+	fmt.Fprintf(&b, "\nVerify it yourself: %s\n", ci.Code(verify+shellWord(a.RecordPath)))
 	return b.String()
+}
+
+// shellWord quotes a text that is no plain word, for a command that users copy: a
+// file's name can hold another command.
+func shellWord(text string) string {
+	if regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`).MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 func existing(there bool) string {
