@@ -58,7 +58,7 @@ type image struct {
 	entry    uint64
 	programs []program
 	sections []section
-	names    section // of the sections
+	names    uint64 // where the names of the sections are
 }
 
 // fileReader reads a file until the context ends.
@@ -144,8 +144,11 @@ func (f *image) readSections(at uint64, count, names uint16) error {
 			size: le.Uint64(b[32:]), link: le.Uint32(b[40:]), align: le.Uint64(b[48:]), entrySize: le.Uint64(b[56:]),
 		})
 	}
-	if int(names) < len(f.sections) {
-		f.names = f.sections[names]
+	if count > 0 && names >= count {
+		return &sgx.FormatError{Part: "ELF header", Problem: "has the names of its sections in none of them", Offset: 62, Got: fmt.Sprint(names), Want: fmt.Sprintf("below %d", count)}
+	}
+	if count > 0 {
+		f.names = f.sections[names].offset
 	}
 	return nil
 }
@@ -167,15 +170,17 @@ func (f *image) inside(part string, at, n uint64) error {
 	return nil
 }
 
-// named returns the sections of a name, in order.
+// named returns the sections of a name, in order. As in Intel's loader, where
+// the table of names ends does not count; Open Enclave's host sees none more.
 func (f *image) named(name string) ([]section, error) {
 	var all []section
 	want := name + "\x00"
 	for _, s := range f.sections {
-		if uint64(s.name) > f.names.size || uint64(len(want)) > f.names.size-uint64(s.name) {
+		at := f.names + uint64(s.name)
+		if at < f.names || f.inside("section name", at, uint64(len(want))) != nil {
 			continue
 		}
-		got, err := f.bytes("section name table", f.names.offset+uint64(s.name), uint64(len(want)))
+		got, err := f.bytes("section name", at, uint64(len(want)))
 		if err != nil {
 			return nil, err
 		}
@@ -184,6 +189,19 @@ func (f *image) named(name string) ([]section, error) {
 		}
 	}
 	return all, nil
+}
+
+// mark returns the section that makes the file an enclave of one of the SDKs,
+// and whether there is one. Of two, which counts would depend on the loader.
+func (f *image) mark(name string) (section, bool, error) {
+	all, err := f.named(name)
+	switch {
+	case err != nil || len(all) == 0:
+		return section{}, false, err
+	case len(all) > 1:
+		return section{}, false, &sgx.FormatError{Part: "ELF section " + name, Problem: "is there more than once", Offset: int64(all[1].offset), Got: fmt.Sprintf("%d sections", len(all)), Want: "one"}
+	}
+	return all[0], true, nil
 }
 
 // first returns the first section of a name, and whether there is one.

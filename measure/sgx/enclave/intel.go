@@ -9,18 +9,6 @@ import (
 	"github.com/mrelease/mrelease/measure/sgx"
 )
 
-// The note that holds Intel's metadata: a header of 12 bytes, a name without
-// padding, and metadata blocks one after the other, one for each generation of
-// loaders (intel/linux-sgx: psw/urts/parser/elfparser.cpp, get_meta_property;
-// psw/urts/urts_com.h, get_metadata).
-const (
-	noteSection = ".note.sgxmeta"
-	noteName    = "sgx_metadata\x00"
-	noteHeader  = 12
-	maxNote     = 1 << 20 // bytes; real ones have 24 KB
-	maxBlocks   = 8       // real ones have two
-)
-
 // Where a metadata block has what, in bytes (common/inc/internal/metadata.h).
 const (
 	metadataMagic = 0x86a80294635d0e4c
@@ -49,11 +37,13 @@ type metadata struct {
 	raw          []byte
 	at           uint64 // in the file
 	major, minor uint32
+	note         span
 }
 
 func (m metadata) String() string { return fmt.Sprintf("metadata %d.%d", m.major, m.minor) }
 
-// openIntel measures an enclave of Intel's SDK, once for each metadata block.
+// openIntel measures an enclave of Intel's SDK, once for each metadata block:
+// which of them a loader takes depends on its version and on the CPU.
 func openIntel(ctx context.Context, f *image, note section) ([]Enclave, error) {
 	if f.kind != shared {
 		return nil, &sgx.FormatError{Part: "ELF header", Problem: "is not of the type that Intel's loader takes", Offset: 16, Got: fmt.Sprint(f.kind), Want: fmt.Sprint(shared)}
@@ -70,58 +60,20 @@ func openIntel(ctx context.Context, f *image, note section) ([]Enclave, error) {
 		}
 		all = append(all, e)
 	}
-	return all, nil
+	return all, checkSigners(all)
 }
 
-func readMetadata(f *image, note section) ([]metadata, error) {
-	raw, at, err := readNote(f, note)
-	if err != nil {
-		return nil, err
-	}
-	var blocks []metadata
-	for len(raw) >= sizeMetadata && binary.LittleEndian.Uint64(raw) == metadataMagic {
-		m, err := readBlock(raw, at)
-		if err != nil {
-			return nil, err
+// checkSigners refuses blocks of several keys. One run of the SDK's tool signs
+// all of them; a further one may hold any enclave of anybody's, which a newer
+// loader would start in place of the one before it.
+func checkSigners(all []Enclave) error {
+	first := all[0].SIGSTRUCT.MRSIGNER()
+	for _, e := range all[1:] {
+		if got := e.SIGSTRUCT.MRSIGNER(); got != first {
+			return &sgx.FormatError{Part: e.Part, Problem: "is signed by another key than " + all[0].Part, Offset: e.Offset, Got: got.String(), Want: first.String()}
 		}
-		if blocks = append(blocks, m); len(blocks) > maxBlocks {
-			return nil, &sgx.LimitError{What: "SGX metadata blocks", Got: maxBlocks + 1, Limit: maxBlocks}
-		}
-		raw, at = raw[len(m.raw):], at+uint64(len(m.raw))
 	}
-	if blocks == nil {
-		return nil, &UnsignedError{"enclave of Intel's SDK", int64(at)}
-	}
-	return blocks, nil
-}
-
-func readBlock(raw []byte, at uint64) (metadata, error) {
-	size := uint64(binary.LittleEndian.Uint32(raw[atSize:]))
-	if size < sizeMetadata || size > uint64(len(raw)) {
-		return metadata{}, malformed("size", "does not fit the note", at, fmt.Sprint(size))
-	}
-	version := binary.LittleEndian.Uint64(raw[atVersion:])
-	return metadata{raw[:size], at, uint32(version >> 32), uint32(version)}, nil
-}
-
-// readNote returns what the note holds, and where it stands in the file.
-func readNote(f *image, note section) ([]byte, uint64, error) {
-	const start = noteHeader + uint64(len(noteName))
-	h, err := f.bytes("SGX metadata note", note.offset, start)
-	if err != nil {
-		return nil, 0, err
-	}
-	size := uint64(binary.LittleEndian.Uint32(h[4:]))
-	switch {
-	case binary.LittleEndian.Uint32(h) != uint32(len(noteName)) || string(h[noteHeader:]) != noteName:
-		return nil, 0, malformed("note", "has another name", note.offset, fmt.Sprintf("%q", h[noteHeader:]))
-	case size > maxNote:
-		return nil, 0, &sgx.LimitError{What: "SGX metadata note in bytes", Got: size, Limit: maxNote}
-	case start+size > note.size:
-		return nil, 0, malformed("note", "is longer than its section", note.offset, fmt.Sprint(start+size))
-	}
-	raw, err := f.bytes("SGX metadata note", note.offset+start, size)
-	return raw, note.offset + start, err
+	return nil
 }
 
 // open measures one block.

@@ -14,7 +14,7 @@ func (m metadata) addSegments(p *plan, f *image) error {
 	if err != nil {
 		return err
 	}
-	segments, relocated, err := m.segments(f)
+	segments, relocated, err := m.segments(f, read)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (m metadata) addSegments(p *plan, f *image) error {
 
 // segments returns the segments in the order in which they are added, and the
 // pages that relocations write to.
-func (m metadata) segments(f *image) ([]program, bitmap, error) {
+func (m metadata) segments(f *image, read reader) ([]program, bitmap, error) {
 	own, err := f.loads(loadable)
 	if err != nil {
 		return nil, nil, err
@@ -44,7 +44,7 @@ func (m metadata) segments(f *image) ([]program, bitmap, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	module, err := m.sharedObject(f)
+	module, err := m.sharedObject(f, read)
 	return append(own, module...), relocated, err
 }
 
@@ -63,7 +63,9 @@ func (m metadata) oldTail(last program, next uint64) []region {
 }
 
 // patchedFile reads the file with the block's patches, which count from the
-// file's start.
+// file's start. The loader makes them after it has chosen the block and before
+// it reads the layout and the signature: one that reached into the note would
+// give it others than those that stand in the file.
 func (m metadata) patchedFile(f *image) (reader, error) {
 	table, err := m.table(patchTable, sizePatch)
 	if err != nil {
@@ -79,10 +81,14 @@ func (m metadata) patchedFile(f *image) (reader, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := f.inside("SGX metadata patch", le.Uint64(b), uint64(len(data))); err != nil {
+		to := le.Uint64(b)
+		if err := f.inside("SGX metadata patch", to, uint64(len(data))); err != nil {
 			return nil, err
 		}
-		patches = append(patches, patch{le.Uint64(b), data})
+		if m.note.overlaps(to, uint64(len(data))) {
+			return nil, malformed("patch", "changes the metadata that the loader goes by", m.at, fmt.Sprintf("%d bytes at %#x", len(data), to))
+		}
+		patches = append(patches, patch{to, data})
 	}
 	return func(dst []byte, at uint64) error {
 		err := f.read(dst, at)
@@ -93,7 +99,7 @@ func (m metadata) patchedFile(f *image) (reader, error) {
 
 // sharedObject returns the segments of a second ELF file, appended to the
 // first one, that holds a FIPS module (SDK 2.26).
-func (m metadata) sharedObject(f *image) ([]program, error) {
+func (m metadata) sharedObject(f *image, read reader) ([]program, error) {
 	if m.generation() == 2 || m.generation() == 1 && m.minor < 5 || m.generation() == 3 && m.minor < 2 {
 		return nil, nil
 	}
@@ -108,22 +114,22 @@ func (m metadata) sharedObject(f *image) ([]program, error) {
 			if err != nil {
 				return nil, err
 			}
-			return appended(f, le.Uint64(entry), le.Uint64(entry[8:]), le.Uint64(entry[16:]))
+			if err := f.inside("appended shared object", le.Uint64(entry), le.Uint64(entry[16:])); err != nil {
+				return nil, err
+			}
+			return appended(read, le.Uint64(entry), le.Uint64(entry[8:]), le.Uint64(entry[16:]))
 		}
 	}
 	return nil, nil
 }
 
 // appended reads the second ELF file and moves its segments to where they are
-// in the file and in the enclave.
-func appended(f *image, offset, addr, size uint64) ([]program, error) {
-	if err := f.inside("appended shared object", offset, size); err != nil {
-		return nil, err
-	}
+// in the file and in the enclave. The loader reads it after the patches.
+func appended(read reader, offset, addr, size uint64) ([]program, error) {
 	if addr > sgx.MaxEnclaveSize {
 		return nil, &sgx.LimitError{What: "address of the appended shared object", Got: addr, Limit: sgx.MaxEnclaveSize}
 	}
-	second, err := readELF(func(dst []byte, at uint64) error { return f.read(dst, offset+at) }, size)
+	second, err := readELF(func(dst []byte, at uint64) error { return read(dst, offset+at) }, size)
 	if err != nil {
 		return nil, fmt.Errorf("reading appended shared object: %w", err)
 	}

@@ -68,10 +68,10 @@ type candidate struct {
 	reserve uint64            // address range in bytes; 0: what the pages need
 }
 
-// openOpenEnclave measures an Open Enclave image; *UnmeasurableError if it is
-// none.
-func openOpenEnclave(ctx context.Context, f *image) (Enclave, error) {
-	o, err := readOE(f)
+// openOpenEnclave measures an Open Enclave image; *UnmeasurableError if it
+// cannot be.
+func openOpenEnclave(ctx context.Context, f *image, info section) (Enclave, error) {
+	o, err := readOE(f, info)
 	if err != nil {
 		return Enclave{}, err
 	}
@@ -189,20 +189,14 @@ type oeImage struct {
 	symbolTable      section
 }
 
-func readOE(f *image) (*oeImage, error) {
-	info, err := f.named(infoSection)
-	if err != nil {
-		return nil, err
-	}
-	if len(info) == 0 {
-		return nil, otherRuntime()
-	}
-	o := &oeImage{image: f, info: info[len(info)-1].addr}
+func readOE(f *image, info section) (*oeImage, error) {
+	o := &oeImage{image: f, info: info.addr}
 	for _, read := range []func() error{o.readSegments, o.readInfo, o.readThreadLocal} {
 		if err := read(); err != nil {
 			return nil, err
 		}
 	}
+	var err error
 	o.symbolTable, _, err = f.first(".dynsym")
 	return o, err
 }

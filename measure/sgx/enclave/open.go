@@ -127,20 +127,28 @@ func openELF(ctx context.Context, r io.ReaderAt, size int64) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	notes, err := f.named(noteSection)
+	note, isIntel, err := f.mark(noteSection)
 	if err != nil {
 		return nil, err
 	}
-	if len(notes) > 0 {
-		all, err := openIntel(ctx, f, notes[0])
+	info, isOE, err := f.mark(infoSection)
+	switch {
+	case err != nil:
+		return nil, err
+	case isIntel && isOE:
+		return nil, &sgx.FormatError{Part: "ELF file", Problem: "is marked for two loaders, which would start two enclaves", Offset: -1, Got: noteSection + " and " + infoSection, Want: "one of them"}
+	case isIntel:
+		all, err := openIntel(ctx, f, note)
 		return result(KindIntel, all, err)
+	case isOE:
+		e, err := openOpenEnclave(ctx, f, info)
+		var other *UnmeasurableError
+		if errors.As(err, &other) {
+			return openOther(ctx, r, size, other)
+		}
+		return result(KindOpenEnclave, []Enclave{e}, err)
 	}
-	e, err := openOpenEnclave(ctx, f)
-	var other *UnmeasurableError
-	if errors.As(err, &other) {
-		return openOther(ctx, r, size, other)
-	}
-	return result(KindOpenEnclave, []Enclave{e}, err)
+	return openOther(ctx, r, size, otherRuntime())
 }
 
 // openOther searches a file of any kind for SIGSTRUCTs.
