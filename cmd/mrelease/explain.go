@@ -34,6 +34,7 @@ const (
 	exitSignature   = 12 // of an image or a record
 	exitChain       = 13 // the chain holds, or is, something else
 	exitOrder       = 14 // the order cannot be matched
+	exitUnmeasured  = 15 // a valid signature, of what was not measured
 	exitNetwork     = 20 // registry or market, after retries
 	exitRPC         = 22 // the chain's node
 	exitFunds       = 23
@@ -118,6 +119,8 @@ func rules() []rule {
 		{is[*sgx.SignatureError], "E-ENCLAVE-SIGNATURE", exitSignature, say("the SIGSTRUCT was changed after signing: take the file from its maker again")},
 		{is[*enclave.UnsignedError], "E-ENCLAVE-UNSIGNED", exitMeasurement, say("sign the enclave with its SDK's tool first (sgx_sign, oesign)")},
 		{is[*enclave.NoSignatureError], "E-ENCLAVE-NONE", exitMeasurement, say("give a signed enclave, an SGXS stream or a SIGSTRUCT; for an image, its reference or the folder of its OCI layout")},
+		{is[*signatureOnlyError], "E-ENCLAVE-SIGNATURE-ONLY", exitUnmeasured, signatureOnlyRemedy},
+		{is[*enclave.UnmeasurableError], "E-ENCLAVE-UNMEASURED", exitMeasurement, say("do not take its signature for a measurement: take the file from its maker again; if it is as its maker made it, measure it with the tool of the SDK that made it")},
 		{is[*badEnclaveError], "E-ENCLAVE-FILE", exitMeasurement, say("the file is damaged or no enclave: take it from its maker again")},
 		{is[*measure.UnsignedError], "E-ENCLAVE-UNSIGNED", exitMeasurement, say("enclave.program must be the file that the seal signed: the program itself, not a link to it")},
 		{is[*sgx.PolicyError], "E-ENCLAVE-POLICY", exitPolicy, say("sign with a production key (enclave.key) that is in enclave.signers, and with an enclave.isvsvn that is no lower than the accepted one; enclave.allow-debug: true releases a debug enclave, whose memory is open")},
@@ -185,6 +188,19 @@ func toolchainRemedy(err error) string {
 // walletBeyondBounds matches a keystore file that is not opened for what that takes.
 func walletBeyondBounds(err error) bool {
 	return is[*chain.WalletError](err) && is[*bounds.Error](err)
+}
+
+// signatureOnlyRemedy says how the measurement can be had.
+func signatureOnlyRemedy(err error) string {
+	var s *signatureOnlyError
+	errors.As(err, &s)
+	switch s.Kind {
+	case enclave.KindSIGSTRUCT:
+		return "measure the enclave that it signs: mrelease measure FILE, with the enclave's own file"
+	case enclave.KindWindows:
+		return "measure the build for Linux, or this one with the SDK's tool on Windows"
+	}
+	return "measure it with the tool of the runtime that starts it; for an image, mrelease measure IMAGE"
 }
 
 // marketRefused tells a refusal from a failure: the former will be repeated.

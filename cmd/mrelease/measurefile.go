@@ -16,20 +16,22 @@ type fileAnswer struct {
 	File     string          `json:"file"`
 	Kind     enclave.Kind    `json:"kind"`
 	Enclaves []enclaveAnswer `json:"enclaves"`
+	Failure  *failure        `json:"failure,omitempty"` // why the command does not end with 0
 }
 
 // enclaveAnswer is one way in which a file can be loaded.
 type enclaveAnswer struct {
-	Part     string         `json:"part"`
-	Computed *sgx.MRENCLAVE `json:"computed,omitempty"` // from the file's pages; absent when that cannot be done
-	Signed   *sgx.MRENCLAVE `json:"signed,omitempty"`   // what the SIGSTRUCT says; absent when there is none
-	MRSIGNER *sgx.MRSIGNER  `json:"mrsigner,omitempty"`
-	Product  uint16         `json:"isvprodid"`
-	SVN      uint16         `json:"isvsvn"`
-	Debug    bool           `json:"debug"`
-	Date     string         `json:"date,omitempty"` // YYYY-MM-DD
-	Proven   bool           `json:"proven"`         // the pages measure to what is validly signed
-	Problem  string         `json:"problem,omitempty"`
+	Part       string         `json:"part"`
+	Computed   *sgx.MRENCLAVE `json:"computed,omitempty"`   // from the file's pages; absent when that cannot be done
+	Unmeasured string         `json:"unmeasured,omitempty"` // why it cannot
+	Signed     *sgx.MRENCLAVE `json:"signed,omitempty"`     // what the SIGSTRUCT says; absent when there is none
+	MRSIGNER   *sgx.MRSIGNER  `json:"mrsigner,omitempty"`
+	Product    uint16         `json:"isvprodid"`
+	SVN        uint16         `json:"isvsvn"`
+	Debug      bool           `json:"debug"`
+	Date       string         `json:"date,omitempty"` // YYYY-MM-DD
+	Proven     bool           `json:"proven"`         // the pages measure to what is validly signed
+	Problem    string         `json:"problem,omitempty"`
 }
 
 // badEnclaveError says that a file is no enclave as its signer made it.
@@ -42,6 +44,26 @@ func (e *badEnclaveError) Error() string { return e.File + ": " + e.Err.Error() 
 
 // Unwrap returns the verdicts.
 func (e *badEnclaveError) Unwrap() error { return e.Err }
+
+// signatureOnlyError says that the signatures in a file are valid and that nothing
+// in it was measured.
+type signatureOnlyError struct {
+	File string
+	Kind enclave.Kind
+	Err  error // why nothing was
+}
+
+func (e *signatureOnlyError) Error() string {
+	return fmt.Sprintf("%s (%s): only its signature was checked: %s", e.File, e.Kind, e.Err)
+}
+
+// Unwrap returns why nothing was measured.
+func (e *signatureOnlyError) Unwrap() error { return e.Err }
+
+// Evidence returns what kind of file it is, and what would have been needed.
+func (e *signatureOnlyError) Evidence() [][2]string {
+	return [][2]string{{"kind", string(e.Kind)}, {"expected", "pages that measure to the signed MRENCLAVE"}, {"actual", e.Err.Error()}}
+}
 
 // measureFile measures an enclave, an SGXS stream or a SIGSTRUCT natively, and
 // checks its signatures. It runs nothing and needs no builder.
@@ -74,15 +96,33 @@ func (a *app) printFile(path string, found *enclave.File) error {
 	for _, e := range found.Enclaves {
 		answer.Enclaves = append(answer.Enclaves, describeEnclave(e))
 	}
-	if a.json {
-		if err := printJSON(a.stdout, answer); err != nil {
-			return err
-		}
-	} else {
-		a.printEnclaves(answer.Enclaves)
+	err := judgeFile(path, found)
+	if err != nil {
+		f := explain(err)
+		answer.Failure = &f
 	}
+	if !a.json {
+		a.printEnclaves(answer.Enclaves)
+		return err
+	}
+	if err := printJSON(a.stdout, answer); err != nil {
+		return err
+	}
+	if err != nil {
+		return toldError{err}
+	}
+	return nil
+}
+
+// judgeFile says what speaks against taking a file's measurement for proven.
+func judgeFile(path string, found *enclave.File) error {
 	if err := found.Verdict(); err != nil {
 		return &badEnclaveError{path, err}
+	}
+	for _, e := range found.Enclaves {
+		if e.Unmeasured != nil {
+			return &signatureOnlyError{path, found.Kind, e.Unmeasured}
+		}
 	}
 	return nil
 }
@@ -91,6 +131,8 @@ func describeEnclave(e enclave.Enclave) enclaveAnswer {
 	answer := enclaveAnswer{Part: e.Part, Proven: e.Proven()}
 	if e.Unmeasured == nil {
 		answer.Computed = &e.Computed
+	} else {
+		answer.Unmeasured = e.Unmeasured.Error()
 	}
 	if e.Verdict != nil {
 		answer.Problem = e.Verdict.Error()
@@ -107,20 +149,19 @@ func describeEnclave(e enclave.Enclave) enclaveAnswer {
 	return answer
 }
 
-// printEnclaves prints the measurement of each enclave, and tells what is known
-// of it.
+// printEnclaves prints what was measured, and tells what is known of it. A value
+// that is only signed is told and never the answer: a script would take it for
+// one that was measured.
 func (a *app) printEnclaves(all []enclaveAnswer) {
 	for _, e := range all {
-		value := e.Computed
-		if value == nil {
-			value = e.Signed
-		}
 		a.story.note("  %s: %s", e.Part, e.verdict())
 		if e.MRSIGNER != nil {
 			a.story.note("  MRSIGNER %s, isvprodid %d, isvsvn %d, debug %t", e.MRSIGNER, e.Product, e.SVN, e.Debug)
 		}
-		if value != nil {
-			fmt.Fprintln(a.stdout, value)
+		if e.Computed != nil {
+			fmt.Fprintln(a.stdout, e.Computed)
+		} else if e.Signed != nil {
+			a.story.note("  signed, not measured: MRENCLAVE %s", e.Signed)
 		}
 	}
 }
@@ -132,7 +173,7 @@ func (e enclaveAnswer) verdict() string {
 	case e.Proven:
 		return "its pages measure to what is signed"
 	case e.Signed != nil:
-		return "validly signed; its pages cannot be measured from this file"
+		return "validly signed; " + e.Unmeasured
 	}
 	return "measured; not signed"
 }

@@ -3,7 +3,6 @@ package enclave_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/binary"
@@ -27,47 +26,28 @@ const (
 )
 
 // testKey is the key that signs the test enclaves; see package sgx.
-func testKey(t testing.TB) *rsa.PrivateKey {
+func testKey(t testing.TB) *rsa.PrivateKey { return readKey(t, "../testdata/primes.txt") }
+
+// strangersKey is another one.
+func strangersKey(t testing.TB) *rsa.PrivateKey { return readKey(t, "../testdata/stranger.txt") }
+
+func readKey(t testing.TB, file string) *rsa.PrivateKey {
 	t.Helper()
-	text, err := os.ReadFile("../testdata/primes.txt")
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
+	one, n, phi := big.NewInt(1), big.NewInt(1), big.NewInt(1)
 	var primes []*big.Int
 	for _, line := range strings.Fields(string(text)) {
 		p, _ := new(big.Int).SetString(line, 62)
 		primes = append(primes, p)
-	}
-	return keyOf(primes)
-}
-
-// keyOf makes a key of exponent 3 from its primes.
-func keyOf(primes []*big.Int) *rsa.PrivateKey {
-	one, n, phi := big.NewInt(1), big.NewInt(1), big.NewInt(1)
-	for _, p := range primes {
 		n.Mul(n, p)
 		phi.Mul(phi, new(big.Int).Sub(p, one))
 	}
 	key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: 3}, D: new(big.Int).ModInverse(big.NewInt(3), phi), Primes: primes}
 	key.Precompute()
 	return key
-}
-
-// strangersKey is a fresh key. For an exponent of 3, no prime may leave 1 when
-// it is divided by 3.
-func strangersKey(t testing.TB) *rsa.PrivateKey {
-	t.Helper()
-	var primes []*big.Int
-	for len(primes) < 2 {
-		p, err := rand.Prime(rand.Reader, 1536)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if new(big.Int).Mod(p, big.NewInt(3)).Int64() == 2 {
-			primes = append(primes, p)
-		}
-	}
-	return keyOf(primes)
 }
 
 // sign returns a SIGSTRUCT about an MRENCLAVE.

@@ -25,7 +25,9 @@ func (e *MismatchError) Evidence() [][2]string {
 }
 
 // UnmeasurableError says why the MRENCLAVE cannot be computed from the file
-// alone. It says nothing against the file.
+// alone. In [Enclave] it says nothing against the file; as an error of [Open] it
+// says that the file is, or was, an enclave of one of the SDKs, of which the
+// signature alone must not be taken for a measurement.
 type UnmeasurableError struct {
 	Part   string // "file", "Open Enclave image", ...
 	Reason string

@@ -82,17 +82,16 @@ func (m metadata) open(ctx context.Context, f *image) (Enclave, error) {
 	if err != nil {
 		return Enclave{}, err
 	}
-	e := Enclave{Part: "Intel SDK " + m.String(), Offset: int64(m.at) + atSigstruct, SIGSTRUCT: s}
 	if m.generation() < 1 || m.generation() > 3 {
-		e.Unmeasured = &UnmeasurableError{m.String(), "is of a version that is not known here"}
-	} else {
-		p, err := m.plan(f)
-		if err == nil {
-			e.Computed, err = p.measure(ctx)
-		}
-		if err != nil {
-			return Enclave{}, err
-		}
+		return Enclave{}, &UnmeasurableError{m.String(), "is of a version that is not known here"}
+	}
+	p, err := m.plan(f)
+	if err != nil {
+		return Enclave{}, err
+	}
+	e := Enclave{Part: "Intel SDK " + m.String(), Offset: int64(m.at) + atSigstruct, SIGSTRUCT: s}
+	if e.Computed, err = p.measure(ctx); err != nil {
+		return Enclave{}, err
 	}
 	e.judge()
 	return e, nil

@@ -182,9 +182,8 @@ func TestIntelUnsignedAndUnknown(t *testing.T) {
 	b := intelBlock(1)
 	b.version = 4 << 32
 	file, _ := intelFile(t, intelBase(), func(*elfFile) []sgx.MRENCLAVE { return make([]sgx.MRENCLAVE, 1) }, b)
-	got, err := open(t, file)
 	var cannot *enclave.UnmeasurableError
-	if err != nil || got.Verdict() != nil || got.Enclaves[0].Proven() || !errors.As(got.Enclaves[0].Unmeasured, &cannot) {
+	if got, err := open(t, file); !errors.As(err, &cannot) {
 		t.Errorf("metadata of a later version: %+v, %v", got, err)
 	}
 }

@@ -68,8 +68,9 @@ type candidate struct {
 	reserve uint64            // address range in bytes; 0: what the pages need
 }
 
-// openOpenEnclave measures an Open Enclave image; *UnmeasurableError if it
-// cannot be.
+// openOpenEnclave measures an Open Enclave image. One that is signed and cannot
+// be measured is an *UnmeasurableError: its signature alone would say nothing
+// about the image.
 func openOpenEnclave(ctx context.Context, f *image, info section) (Enclave, error) {
 	o, err := readOE(f, info)
 	if err != nil {
@@ -83,6 +84,9 @@ func openOpenEnclave(ctx context.Context, f *image, info section) (Enclave, erro
 	}
 	if err == nil {
 		err = o.measure(ctx, &e)
+	}
+	if err == nil && e.SIGSTRUCT != nil && e.Unmeasured != nil {
+		err = e.Unmeasured
 	}
 	e.judge()
 	return e, err

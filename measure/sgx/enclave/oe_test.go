@@ -96,7 +96,8 @@ func TestUnsignedOpenEnclave(t *testing.T) {
 	}
 }
 
-// What is in another file cannot be measured; the signature still counts.
+// What is in another file cannot be measured, and the signature alone does not
+// count: a changed name would be enough to come to it.
 func TestOpenEnclaveWithMoreThanTheFile(t *testing.T) {
 	for name, change := range map[string]func(m *image){
 		"module":         func(m *image) { m.needed = true },
@@ -106,19 +107,14 @@ func TestOpenEnclaveWithMoreThanTheFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m, h := latest()
 			change(&m)
-			file, want := m.signed(t, h)
+			file, _ := m.signed(t, h)
 			if name == "module" {
-				file = bytes.Clone(file)
 				copy(file[infoAt+m.infoSize-8-sgx.SIGSTRUCTSize:], sign(t, sgx.MRENCLAVE{1}))
-				want = sgx.MRENCLAVE{1}
 			}
 			f, err := open(t, file)
 			var cannot *enclave.UnmeasurableError
-			if err != nil || f.Verdict() != nil || !errors.As(f.Enclaves[0].Unmeasured, &cannot) || f.Enclaves[0].Proven() {
+			if !errors.As(err, &cannot) {
 				t.Fatalf("%+v, %v", f, err)
-			}
-			if got := f.Enclaves[0].SIGSTRUCT.Body().MRENCLAVE; got != want {
-				t.Errorf("signed MRENCLAVE = %s, want %s", got, want)
 			}
 		})
 	}

@@ -19,7 +19,8 @@ const (
 	KindSGXS         Kind = "SGXS stream"
 	KindIntel        Kind = "Intel SDK enclave"
 	KindOpenEnclave  Kind = "Open Enclave enclave"
-	KindSignedBinary Kind = "signed binary" // SIGSTRUCTs in a file of another kind
+	KindWindows      Kind = "Windows binary" // a PE file with SIGSTRUCTs in it
+	KindSignedBinary Kind = "signed binary"  // SIGSTRUCTs in a file of another kind
 )
 
 // File is what Open found.
@@ -37,7 +38,9 @@ type Enclave struct {
 	SIGSTRUCT *sgx.SIGSTRUCT // nil: none, or malformed
 	Computed  sgx.MRENCLAVE  // what the pages measure to, if Unmeasured is nil
 
-	// Unmeasured says why there is no Computed: *UnmeasurableError.
+	// Unmeasured says why there is no Computed: *UnmeasurableError. Only files
+	// that are no enclaves of a known SDK have it, and unsigned ones of Open
+	// Enclave: a signed enclave that cannot be measured is an error of Open.
 	Unmeasured error
 	// Verdict is nil if nothing speaks against the enclave: the signature
 	// verifies, and its MRENCLAVE is Computed as far as that exists. Otherwise
@@ -79,6 +82,8 @@ func (f *File) Verdict() error {
 //
 //   - *sgx.FormatError: it contradicts its own format, or no CPU could load it
 //   - *sgx.LimitError: it asks for more than the limits of this package
+//   - *UnmeasurableError: it is an enclave of one of the SDKs, or holds the marks
+//     of one, and its pages cannot be measured
 //   - *UnsignedError: it is an enclave of Intel's SDK before signing
 //   - *NoSignatureError: it is nothing of SGX
 //   - the context's error, or the reader's
@@ -97,13 +102,21 @@ func open(ctx context.Context, r io.ReaderAt, size int64, start string) (*File, 
 	case strings.HasPrefix(start, "\x7fELF"):
 		return openELF(ctx, r, size)
 	case size == sgx.SIGSTRUCTSize:
-		return openOther(ctx, r, size, &UnmeasurableError{"file", "is a signature without its enclave"})
+		return openOther(ctx, r, size, other{KindSIGSTRUCT, "is a signature without its enclave"})
+	case isPE(r, size):
+		return openOther(ctx, r, size, other{KindWindows, "is for Windows, whose loader's page layout is not known here"})
 	}
 	return openOther(ctx, r, size, otherRuntime())
 }
 
-func otherRuntime() *UnmeasurableError {
-	return &UnmeasurableError{"file", "is started by a runtime whose page layout is not known here"}
+// other is a kind of file whose signatures are all that can be checked.
+type other struct {
+	kind Kind
+	why  string
+}
+
+func otherRuntime() other {
+	return other{KindSignedBinary, "is started by a runtime whose page layout is not known here"}
 }
 
 func openSGXS(ctx context.Context, r io.ReaderAt, size int64) (*File, error) {
@@ -142,17 +155,14 @@ func openELF(ctx context.Context, r io.ReaderAt, size int64) (*File, error) {
 		return result(KindIntel, all, err)
 	case isOE:
 		e, err := openOpenEnclave(ctx, f, info)
-		var other *UnmeasurableError
-		if errors.As(err, &other) {
-			return openOther(ctx, r, size, other)
-		}
 		return result(KindOpenEnclave, []Enclave{e}, err)
 	}
 	return openOther(ctx, r, size, otherRuntime())
 }
 
-// openOther searches a file of any kind for SIGSTRUCTs.
-func openOther(ctx context.Context, r io.ReaderAt, size int64, why *UnmeasurableError) (*File, error) {
+// openOther searches a file of any kind for SIGSTRUCTs. A file of no known kind
+// that holds marks of an enclave was one before somebody damaged it.
+func openOther(ctx context.Context, r io.ReaderAt, size int64, o other) (*File, error) {
 	found, err := sgx.Find(ctx, r, size)
 	if err != nil {
 		return nil, err
@@ -160,13 +170,15 @@ func openOther(ctx context.Context, r io.ReaderAt, size int64, why *Unmeasurable
 	if len(found) == 0 {
 		return nil, &NoSignatureError{size}
 	}
-	file := &File{Kind: KindSignedBinary}
-	if size == sgx.SIGSTRUCTSize && found[0].Offset == 0 {
-		file.Kind = KindSIGSTRUCT
+	if o.kind == KindSignedBinary {
+		if err := findMarks(fileReader(ctx, r), uint64(size), found); err != nil {
+			return nil, err
+		}
 	}
+	file := &File{Kind: o.kind}
 	for _, s := range found {
 		part := fmt.Sprintf("SIGSTRUCT at %#x", s.Offset)
-		file.Enclaves = append(file.Enclaves, Enclave{Part: part, Offset: s.Offset, SIGSTRUCT: s.SIGSTRUCT, Unmeasured: why, Verdict: s.Err})
+		file.Enclaves = append(file.Enclaves, Enclave{Part: part, Offset: s.Offset, SIGSTRUCT: s.SIGSTRUCT, Unmeasured: &UnmeasurableError{"file", o.why}, Verdict: s.Err})
 	}
 	return file, nil
 }

@@ -65,6 +65,20 @@ func TestOpenSignedBinary(t *testing.T) {
 	}
 }
 
+// A Windows library is told as one: its metadata is Intel's, in a section of
+// another name, and its layout is not known here.
+func TestOpenWindowsLibrary(t *testing.T) {
+	block := intelBlock(3)
+	file := append(make([]byte, 0x200), block.encode(sign(t, sgx.MRENCLAVE{1}))...)
+	copy(file, "MZ")
+	file[0x3c] = 0x80
+	copy(file[0x80:], "PE\x00\x00")
+	f, err := open(t, file)
+	if err != nil || f.Kind != enclave.KindWindows || f.Verdict() != nil || f.Enclaves[0].Proven() {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
 func TestOpenNothing(t *testing.T) {
 	plain := &elfFile{}
 	plain.load(5, 0, 0, noise(0x1000, 1), 0x1000)
@@ -205,7 +219,8 @@ func checkOpen(t *testing.T, file []byte) {
 		var limit *sgx.LimitError
 		var unsigned *enclave.UnsignedError
 		var none *enclave.NoSignatureError
-		if !errors.As(err, &format) && !errors.As(err, &limit) && !errors.As(err, &unsigned) && !errors.As(err, &none) {
+		var cannot *enclave.UnmeasurableError
+		if !errors.As(err, &format) && !errors.As(err, &limit) && !errors.As(err, &unsigned) && !errors.As(err, &none) && !errors.As(err, &cannot) {
 			t.Errorf("error of type %T: %v", err, err)
 		}
 	}
@@ -213,6 +228,9 @@ func checkOpen(t *testing.T, file []byte) {
 		return
 	}
 	for _, e := range f.Enclaves {
+		if e.Unmeasured != nil && e.Verdict == nil && (f.Kind == enclave.KindIntel || f.Kind == enclave.KindOpenEnclave) {
+			t.Errorf("%+v is unmeasured and nothing speaks against it", e)
+		}
 		if e.Proven() && e.SIGSTRUCT.Body().MRENCLAVE != e.Computed {
 			t.Errorf("%+v is proven", e)
 		}

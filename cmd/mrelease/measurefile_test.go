@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/mrelease/mrelease/measure/sgx"
+)
+
+// ran is what a run of the program left.
+type ran struct {
+	code           int
+	stdout, stderr string
+}
+
+func runProgram(t *testing.T, args ...string) ran {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), args, func(string) string { return "" }, &stdout, &stderr)
+	return ran{code, stdout.String(), stderr.String()}
+}
+
+// onlyDocument decodes standard output, which must be one JSON document.
+func (r ran) onlyDocument(t *testing.T) (answer fileAnswer) {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(r.stdout))
+	if err := d.Decode(&answer); err != nil {
+		t.Fatalf("%v in %s", err, r.stdout)
+	}
+	if err := d.Decode(&struct{}{}); err != io.EOF {
+		t.Errorf("more than one document: %s", r.stdout)
+	}
+	return answer
+}
+
+func productionBody() sgx.Body {
+	return sgx.Body{Date: 0x20250101, Attributes: sgx.Attributes{Flags: sgx.Mode64Bit, XFRM: 3}, AttributesMask: sgx.Attributes{Flags: ^uint64(0)}}
+}
+
+func TestMeasureFile(t *testing.T) {
+	path := written(t, "enclave.signed.so", newEnclave(t, productionBody()))
+	plain := runProgram(t, "measure", path)
+	if plain.code != 0 || len(plain.stdout) != 65 || !strings.Contains(plain.stderr, "its pages measure to what is signed") {
+		t.Fatalf("%+v", plain)
+	}
+	answer := runProgram(t, "measure", path, "--json").onlyDocument(t)
+	if e := answer.Enclaves[0]; !e.Proven || e.Computed.String() != strings.TrimSpace(plain.stdout) || answer.Failure != nil {
+		t.Errorf("%+v", answer)
+	}
+}
+
+// An enclave whose code was changed, with one byte more that would hide it, is
+// refused, prints no value that was only signed, and never ends with 0.
+func TestAttackMeasureFile(t *testing.T) {
+	enclave := newEnclave(t, productionBody())
+	signature := signBody(t, productionBody())
+	changed := bytes.Clone(enclave)
+	changed[enclaveCode] ^= 1
+	windows := append(make([]byte, 512), signature...)
+	copy(windows, "MZ")
+	windows[0x3c] = 0x80
+	copy(windows[0x80:], "PE\x00\x00")
+	poke := func(at int, b byte) []byte {
+		file := bytes.Clone(changed)
+		file[at] = b
+		return file
+	}
+	for name, tt := range map[string]struct {
+		file []byte
+		exit int
+		code string
+		says string
+	}{
+		"code changed":                         {changed, 11, "E-ENCLAVE-CHANGED", "computed MRENCLAVE"},
+		"code changed and e_shstrndx":          {poke(62, 0), 11, "E-ENCLAVE-UNMEASURED", "sgx"},
+		"code changed and the section's name":  {poke(enclaveNote+noteHeader+blockSize+3, 'N'), 11, "E-ENCLAVE-UNMEASURED", "sgx_metadata"},
+		"code changed and the ELF magic":       {poke(1, 'e'), 11, "E-ENCLAVE-UNMEASURED", "sgx"},
+		"code changed and the note's name":     {poke(enclaveNote+12, 'S'), 11, "E-ENCLAVE-FILE", "has another name"},
+		"code changed and the metadata's mark": {poke(enclaveNote+noteHeader, 0), 11, "E-ENCLAVE-UNSIGNED", "not signed"},
+		"a signature for an enclave":           {signature, 15, "E-ENCLAVE-SIGNATURE-ONLY", "SIGSTRUCT"},
+		"a Windows library for an enclave":     {windows, 15, "E-ENCLAVE-SIGNATURE-ONLY", "Windows"},
+		"a signature in some file":             {append([]byte("some file"), signature...), 15, "E-ENCLAVE-SIGNATURE-ONLY", "runtime"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := written(t, "enclave.signed.so", tt.file)
+			got := runProgram(t, "measure", path)
+			if got.code != tt.exit || !strings.Contains(got.stderr, tt.code+":") || !strings.Contains(got.stderr, tt.says) {
+				t.Errorf("%+v, want %d %s, %s", got, tt.exit, tt.code, tt.says)
+			}
+			if measured := tt.code == "E-ENCLAVE-CHANGED"; measured != (got.stdout != "") {
+				t.Errorf("standard output: %s", got.stdout)
+			}
+			if json := runProgram(t, "measure", path, "--json"); json.code != tt.exit || strings.Contains(json.stdout, `"proven": true`) {
+				t.Errorf("%+v", json)
+			} else {
+				json.onlyDocument(t)
+			}
+		})
+	}
+}
