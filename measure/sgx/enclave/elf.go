@@ -53,6 +53,7 @@ type section struct {
 // image is an ELF64 file for x86-64.
 type image struct {
 	read     reader
+	work     *work
 	size     uint64
 	kind     uint16
 	entry    uint64

@@ -90,7 +90,7 @@ func (m metadata) open(ctx context.Context, f *image) (Enclave, error) {
 		return Enclave{}, err
 	}
 	e := Enclave{Part: "Intel SDK " + m.String(), Offset: int64(m.at) + atSigstruct, SIGSTRUCT: s}
-	if e.Computed, err = p.measure(ctx); err != nil {
+	if e.Computed, err = p.measure(ctx, f.work); err != nil {
 		return Enclave{}, err
 	}
 	e.judge()

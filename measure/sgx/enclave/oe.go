@@ -172,7 +172,7 @@ func (o *oeImage) compute(ctx context.Context, c candidate) (sgx.MRENCLAVE, erro
 	if err != nil {
 		return sgx.MRENCLAVE{}, err
 	}
-	return p.measure(ctx)
+	return p.measure(ctx, o.work)
 }
 
 // oeImage is an Open Enclave image, and what its structure says.

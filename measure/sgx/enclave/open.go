@@ -88,19 +88,24 @@ func (f *File) Verdict() error {
 //   - *NoSignatureError: it is nothing of SGX
 //   - the context's error, or the reader's
 func Open(ctx context.Context, r io.ReaderAt, size int64) (*File, error) {
+	return Options{}.Open(ctx, r, size)
+}
+
+// Open is [Open] with other bounds.
+func (o Options) Open(ctx context.Context, r io.ReaderAt, size int64) (*File, error) {
 	start := make([]byte, min(max(size, 0), 8))
 	if _, err := r.ReadAt(start, 0); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("reading start of file: %w", err)
 	}
-	return open(ctx, r, size, string(start))
+	return o.open(ctx, r, size, string(start))
 }
 
-func open(ctx context.Context, r io.ReaderAt, size int64, start string) (*File, error) {
+func (o Options) open(ctx context.Context, r io.ReaderAt, size int64, start string) (*File, error) {
 	switch {
 	case start == "ECREATE\x00" || start == "UNSIZED\x00":
-		return openSGXS(ctx, r, size)
+		return openSGXS(ctx, r, size, o.work())
 	case strings.HasPrefix(start, "\x7fELF"):
-		return openELF(ctx, r, size)
+		return openELF(ctx, r, size, o.work())
 	case size == sgx.SIGSTRUCTSize:
 		return openOther(ctx, r, size, other{KindSIGSTRUCT, "is a signature without its enclave"})
 	case isPE(r, size):
@@ -119,8 +124,11 @@ func otherRuntime() other {
 	return other{KindSignedBinary, "is started by a runtime whose page layout is not known here"}
 }
 
-func openSGXS(ctx context.Context, r io.ReaderAt, size int64) (*File, error) {
-	computed, err := sgx.MeasureSGXS(ctx, io.NewSectionReader(r, 0, size))
+func openSGXS(ctx context.Context, r io.ReaderAt, size int64, w *work) (*File, error) {
+	if err := w.plan(uint64(size)); err != nil {
+		return nil, err
+	}
+	computed, err := sgx.MeasureSGXS(ctx, counted{io.NewSectionReader(r, 0, size), w})
 	return result(KindSGXS, []Enclave{{Part: "SGXS stream", Offset: -1, Computed: computed}}, err)
 }
 
@@ -135,11 +143,12 @@ func result(kind Kind, all []Enclave, err error) (*File, error) {
 // openELF looks for the two kinds of ELF file that can be measured. A
 // malformed one is an error, never a mere signed binary: else a changed byte in
 // its tables would spare it the measurement.
-func openELF(ctx context.Context, r io.ReaderAt, size int64) (*File, error) {
+func openELF(ctx context.Context, r io.ReaderAt, size int64, w *work) (*File, error) {
 	f, err := readELF(fileReader(ctx, r), uint64(size))
 	if err != nil {
 		return nil, err
 	}
+	f.work = w
 	note, isIntel, err := f.mark(noteSection)
 	if err != nil {
 		return nil, err

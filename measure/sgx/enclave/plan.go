@@ -62,35 +62,83 @@ func (p *plan) addAll(regions ...region) error {
 }
 
 // measure checks the plan and computes its MRENCLAVE.
-func (p *plan) measure(ctx context.Context) (sgx.MRENCLAVE, error) {
+func (p *plan) measure(ctx context.Context, w *work) (sgx.MRENCLAVE, error) {
 	if err := p.check(); err != nil {
 		return sgx.MRENCLAVE{}, err
 	}
-	m := sgx.NewMeasurer(p.size, p.ssaPages)
-	buf := make([]byte, 64*pageSize)
+	if err := w.plan(p.cost()); err != nil {
+		return sgx.MRENCLAVE{}, err
+	}
+	h := hasher{sgx.NewMeasurer(p.size, p.ssaPages), make([]byte, 64*pageSize), w}
 	for _, r := range p.regions {
-		if err := r.measure(ctx, m, buf); err != nil {
+		if err := h.add(ctx, r); err != nil {
 			return sgx.MRENCLAVE{}, err
 		}
 	}
-	return m.Sum(), nil
+	return h.Sum(), nil
 }
 
-func (r region) measure(ctx context.Context, m *sgx.Measurer, buf []byte) error {
-	if r.content == nil {
-		return m.AddRun(ctx, r.at, r.pages, r.flags)
+// What is hashed of a page, in bytes (Intel SDM volume 3D: an EADD block, and
+// sixteen EEXTENDs of a block and its chunk).
+const (
+	costAdded    = 64
+	costMeasured = 64 + 16*(64+sgx.ChunkSize)
+)
+
+// cost is what measuring hashes, in bytes.
+func (p *plan) cost() (n uint64) {
+	for _, r := range p.regions {
+		n += r.pages * r.cost()
 	}
-	for done, size := uint64(0), r.pages*pageSize; done < size; {
+	return n
+}
+
+func (r region) cost() uint64 {
+	if r.content == nil {
+		return costAdded
+	}
+	return costMeasured
+}
+
+// hasher measures regions in pieces, through one buffer.
+type hasher struct {
+	*sgx.Measurer
+	buf  []byte
+	work *work
+}
+
+// runPages is the piece of a region whose content does not count.
+const runPages = 1 << 16
+
+func (h hasher) add(ctx context.Context, r region) error {
+	piece := uint64(len(h.buf) / pageSize)
+	if r.content == nil {
+		piece = runPages
+	}
+	for done := uint64(0); done < r.pages; {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		part := buf[:min(uint64(len(buf)), size-done)]
-		if err := r.content(part, done); err != nil {
+		n := min(piece, r.pages-done)
+		if err := h.addPiece(ctx, r, done, n); err != nil {
 			return err
 		}
-		m.AddPages(r.at+done, r.flags, part)
-		done += uint64(len(part))
+		h.work.add(n * r.cost())
+		done += n
 	}
+	return nil
+}
+
+func (h hasher) addPiece(ctx context.Context, r region, from, pages uint64) error {
+	at := r.at + from*pageSize
+	if r.content == nil {
+		return h.AddRun(ctx, at, pages, r.flags)
+	}
+	part := h.buf[:pages*pageSize]
+	if err := r.content(part, from*pageSize); err != nil {
+		return err
+	}
+	h.AddPages(at, r.flags, part)
 	return nil
 }
 
