@@ -126,14 +126,14 @@ func openEnclaveTakes(file []byte) []byte {
 
 // openEnclaveImage is what the segments make of the memory.
 func openEnclaveImage(file []byte) []byte {
-	memory := make([]byte, 0, 1<<20)
+	memory := make([]byte, 0, imageSize)
 	for i := range u16(file, 56) {
 		s := u64(file, 32) + 56*i
 		if u32(file, s) != 1 {
 			continue
 		}
 		from, to, n, end := u64(file, s+8), u64(file, s+16), u64(file, s+32), u64(file, s+16)+u64(file, s+40)
-		if n > u64(file, s+40) || end > 1<<30 {
+		if n > u64(file, s+40) || end > 1<<22 {
 			return nil
 		}
 		if missing := int(end) - len(memory); missing > 0 {
