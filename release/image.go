@@ -1,9 +1,12 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -22,19 +25,20 @@ func (e *ImageError) Error() string { return e.Problem }
 
 // Evidence returns what was named.
 func (e *ImageError) Evidence() [][2]string {
-	return [][2]string{{"expected", "the folder of an OCI layout with one image, or an image reference"}, {"actual", e.Where}}
+	return [][2]string{{"expected", "the folder of an OCI layout with one image, or a reference with its registry"}, {"actual", e.Where}}
 }
 
 // OpenImage opens the folder of an OCI layout with one image, or a reference in a
-// registry, with the user's credentials for it. Its error is an [*ImageError], or
-// that of the registry.
+// registry, with the user's credentials for it. A reference must name its registry,
+// or its digest: no name of a file is looked up in a registry. Its error is an
+// [*ImageError], or that of the registry.
 func OpenImage(ctx context.Context, where string) (v1.Image, error) {
 	if info, err := os.Stat(where); err == nil && info.IsDir() {
 		return openLayout(where)
 	}
 	ref, err := name.ParseReference(where)
-	if err != nil {
-		return nil, &ImageError{where, fmt.Sprintf("%q is neither a folder nor an image reference", where)}
+	if problem := notInRegistry(where); err != nil || problem != "" {
+		return nil, &ImageError{where, cmp.Or(problem, fmt.Sprintf("%q is neither a folder nor an image reference", where))}
 	}
 	client := registry.Client{Keychain: authn.DefaultKeychain}
 	if tag, ok := ref.(name.Tag); ok {
@@ -45,6 +49,42 @@ func OpenImage(ctx context.Context, where string) (v1.Image, error) {
 		return client.Pull(ctx, digest)
 	}
 	return client.Pull(ctx, ref.(name.Digest))
+}
+
+// notInRegistry says why something is no name in a registry: it is in the file
+// system, even if it cannot be opened, or could only be there.
+func notInRegistry(where string) string {
+	if info, err := os.Lstat(where); err == nil {
+		if info.Mode()&os.ModeSymlink != 0 {
+			info, err = os.Stat(where)
+		}
+		if err != nil {
+			return fmt.Sprintf("%q is a link that leads to nothing", where)
+		}
+		return fmt.Sprintf("%q is %s, which is no image", where, kindOf(info.Mode()))
+	}
+	first, _, isPath := strings.Cut(where, "/")
+	if info, err := os.Stat(first); isPath && err == nil && info.IsDir() || first == "" || strings.Trim(first, ".") == "" {
+		return fmt.Sprintf("there is no file and no folder %q", where)
+	}
+	if !strings.Contains(where, "@") && !(isPath && (strings.ContainsAny(first, ".:") || first == "localhost")) {
+		return fmt.Sprintf("there is no file and no folder %q, and as an image it lacks its registry (docker.io/…)", where)
+	}
+	return ""
+}
+
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode.IsRegular():
+		return "a file"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "no file"
 }
 
 func openLayout(dir string) (v1.Image, error) {

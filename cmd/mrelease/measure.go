@@ -88,14 +88,23 @@ type measured struct {
 }
 
 // measured builds the source, or opens the image that is named, and measures it.
+// An image that is not there is told before a builder is asked for.
 func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string) (m measured, err error) {
+	m.spec = cfg.Enclave.Spec()
+	if len(args) > 0 {
+		if m.image, err = release.OpenImage(ctx, args[0]); err != nil {
+			return m, err
+		}
+		if m.spec.Claim, err = release.Claim(m.image); err != nil {
+			return m, err
+		}
+	}
 	builder, err := a.openBuilder(ctx)
 	if err != nil {
 		return m, err
 	}
 	defer a.closeBuilder(builder)
 	maker := a.maker(builder, cfg)
-	m.spec = cfg.Enclave.Spec()
 	if len(args) == 0 {
 		src, err := a.readSource(source.Options{Settings: cfg})
 		if err != nil {
@@ -106,10 +115,6 @@ func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string
 			return m, err
 		}
 		m.image, m.spec.Log = made.Image, made.Log
-	} else if m.image, err = release.OpenImage(ctx, args[0]); err != nil {
-		return m, err
-	} else if m.spec.Claim, err = release.Claim(m.image); err != nil {
-		return m, err
 	}
 	m.enclave, err = maker.Measure(ctx, m.image, m.spec)
 	return m, err

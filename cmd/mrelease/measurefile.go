@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
@@ -68,27 +70,40 @@ func (e *signatureOnlyError) Evidence() [][2]string {
 // measureFile measures an enclave, an SGXS stream or a SIGSTRUCT natively, and
 // checks its signatures. It runs nothing and needs no builder.
 func (a *app) measureFile(ctx context.Context, path string) (err error) {
-	f, err := os.Open(path)
+	f, size, err := openRegular(path)
 	if err != nil {
-		return fmt.Errorf("opening enclave: %w", err)
+		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("opening enclave: %w", err)
-	}
 	var found *enclave.File
 	err = a.story.step("measure", func() (string, error) {
-		found, err = enclave.Open(ctx, f, info.Size())
+		found, err = enclave.Open(ctx, f, size)
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("%s, %d bytes", found.Kind, info.Size()), nil
+		return fmt.Sprintf("%s, %d bytes", found.Kind, size), nil
 	})
 	if err != nil {
 		return &badEnclaveError{path, err}
 	}
 	return a.printFile(path, found)
+}
+
+// openRegular opens a file and returns its size. It does not wait for a pipe that
+// was put in the file's place in the meantime.
+func openRegular(path string) (*os.File, int64, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, &usageError{fmt.Errorf("opening enclave: %w", err), "mrelease measure"}
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("is no regular file")}
+	}
+	if err != nil {
+		return nil, 0, &usageError{errors.Join(fmt.Errorf("opening enclave: %w", err), f.Close()), "mrelease measure"}
+	}
+	return f, info.Size(), nil
 }
 
 func (a *app) printFile(path string, found *enclave.File) error {
