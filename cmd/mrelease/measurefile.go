@@ -21,20 +21,25 @@ type fileAnswer struct {
 	Failure  *failure        `json:"failure,omitempty"` // why the command does not end with 0
 }
 
-// enclaveAnswer is one way in which a file can be loaded.
+// enclaveAnswer is one way in which a file can be loaded. What a signature says
+// is absent when there is none.
 type enclaveAnswer struct {
 	Part       string         `json:"part"`
 	Computed   *sgx.MRENCLAVE `json:"computed,omitempty"`   // from the file's pages; absent when that cannot be done
 	Unmeasured string         `json:"unmeasured,omitempty"` // why it cannot
-	Signed     *sgx.MRENCLAVE `json:"signed,omitempty"`     // what the SIGSTRUCT says; absent when there is none
+	Signed     *sgx.MRENCLAVE `json:"signed,omitempty"`     // what the SIGSTRUCT says
 	MRSIGNER   *sgx.MRSIGNER  `json:"mrsigner,omitempty"`
-	Product    uint16         `json:"isvprodid"`
-	SVN        uint16         `json:"isvsvn"`
-	Debug      bool           `json:"debug"`
-	Date       string         `json:"date,omitempty"` // YYYY-MM-DD
-	Proven     bool           `json:"proven"`         // the pages measure to what is validly signed
+	Product    *uint16        `json:"isvprodid,omitempty"`
+	SVN        *uint16        `json:"isvsvn,omitempty"`
+	Debug      sgx.DebugMode  `json:"debug,omitempty"` // refused, allowed (the host chooses) or signed
+	Date       string         `json:"date,omitempty"`  // YYYY-MM-DD
+	Note       string         `json:"note,omitempty"`
+	Proven     bool           `json:"proven"` // the pages measure to what is validly signed
 	Problem    string         `json:"problem,omitempty"`
 }
+
+// releaseNote is said of signatures that Intel makes for itself.
+const releaseNote = "ReleaseType is 1: EINIT refuses this signature outside Intel's own use"
 
 // badEnclaveError says that a file is no enclave as its signer made it.
 type badEnclaveError struct {
@@ -107,7 +112,7 @@ func openRegular(path string) (*os.File, int64, error) {
 }
 
 func (a *app) printFile(path string, found *enclave.File) error {
-	answer := fileAnswer{Schema: "mrelease.measure-file/v1", File: path, Kind: found.Kind}
+	answer := fileAnswer{Schema: "mrelease.measure-file/v2", File: path, Kind: found.Kind}
 	for _, e := range found.Enclaves {
 		answer.Enclaves = append(answer.Enclaves, describeEnclave(e))
 	}
@@ -157,7 +162,10 @@ func describeEnclave(e enclave.Enclave) enclaveAnswer {
 	}
 	body, signer := e.SIGSTRUCT.Body(), e.SIGSTRUCT.MRSIGNER()
 	answer.Signed, answer.MRSIGNER = &body.MRENCLAVE, &signer
-	answer.Product, answer.SVN, answer.Debug = body.ProductID, body.SecurityVersion, body.Debug()
+	answer.Product, answer.SVN, answer.Debug = &body.ProductID, &body.SecurityVersion, body.DebugMode()
+	if body.ReleaseType {
+		answer.Note = releaseNote
+	}
 	if day, ok := body.Day(); ok {
 		answer.Date = day.Format("2006-01-02")
 	}
@@ -171,7 +179,10 @@ func (a *app) printEnclaves(all []enclaveAnswer) {
 	for _, e := range all {
 		a.story.note("  %s: %s", e.Part, e.verdict())
 		if e.MRSIGNER != nil {
-			a.story.note("  MRSIGNER %s, isvprodid %d, isvsvn %d, debug %t", e.MRSIGNER, e.Product, e.SVN, e.Debug)
+			a.story.note("  MRSIGNER %s, isvprodid %d, isvsvn %d, debug %s", e.MRSIGNER, *e.Product, *e.SVN, e.Debug)
+		}
+		if e.Note != "" {
+			a.story.note("  %s", e.Note)
 		}
 		if e.Computed != nil {
 			fmt.Fprintln(a.stdout, e.Computed)

@@ -54,6 +54,42 @@ func TestMeasureFile(t *testing.T) {
 	}
 }
 
+// A mask that leaves DEBUG open lets the host choose; what is not signed has no
+// product; Intel's own signatures are told.
+func TestMeasureFileSaysWhatTheSignatureSays(t *testing.T) {
+	locked, open, debug, intel := productionBody(), productionBody(), productionBody(), productionBody()
+	open.AttributesMask.Flags = ^sgx.Debug
+	debug.Attributes.Flags |= sgx.Debug
+	intel.ReleaseType = true
+	for name, tt := range map[string]struct {
+		body  sgx.Body
+		says  string
+		debug sgx.DebugMode
+	}{
+		"locked": {locked, "isvprodid 0, isvsvn 0, debug refused", sgx.DebugRefused},
+		"open":   {open, "debug allowed", sgx.DebugAllowed},
+		"debug":  {debug, "debug signed", sgx.DebugSigned},
+		"Intel":  {intel, "EINIT refuses this signature outside Intel's own use", sgx.DebugRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := written(t, "enclave.signed.so", newEnclave(t, tt.body))
+			got := runProgram(t, "measure", path)
+			if got.code != 0 || !strings.Contains(got.stderr, tt.says) || len(got.stdout) != 65 {
+				t.Errorf("%+v, want %s", got, tt.says)
+			}
+			e := runProgram(t, "measure", path, "--json").onlyDocument(t).Enclaves[0]
+			if e.Debug != tt.debug || (e.Note != "") != tt.body.ReleaseType || e.Product == nil {
+				t.Errorf("%+v", e)
+			}
+		})
+	}
+	stream := append([]byte("ECREATE\x00\x01\x00\x00\x00\x00\x00\x01\x00"), make([]byte, 48)...)
+	got := runProgram(t, "measure", written(t, "enclave.sgxs", stream), "--json")
+	if got.code != 0 || strings.Contains(got.stdout, "isv") || strings.Contains(got.stdout, "debug") || strings.Contains(got.stdout, "signed") {
+		t.Errorf("%+v", got)
+	}
+}
+
 // An enclave whose code was changed, with one byte more that would hide it, is
 // refused, prints no value that was only signed, and never ends with 0.
 func TestAttackMeasureFile(t *testing.T) {

@@ -56,12 +56,12 @@ func Find(ctx context.Context, r io.ReaderAt, size int64) ([]Found, error) {
 func candidates(part []byte, end int) []int {
 	var all []int
 	for at := 0; ; at++ {
-		i := bytes.Index(part[at:], []byte(header))
+		i := bytes.Index(part[at:], []byte(header[:atType+3]))
 		if i < 0 || at+i >= end {
 			return all
 		}
 		at += i
-		if bytes.HasPrefix(part[min(at+atHeader2, len(part)):], []byte(header2)) {
+		if bytes.HasPrefix(part[min(at+atHeader2, len(part)):], []byte(header2)) && part[at+atType+3]&^releaseBit == 0 {
 			all = append(all, at)
 		}
 	}

@@ -22,6 +22,9 @@ func (p Policy) Check(s *SIGSTRUCT) error {
 		broken = append(broken, Violation{"signature", err.Error(), "a valid one"})
 	}
 	b := s.Body()
+	if b.ReleaseType {
+		broken = append(broken, Violation{"release type", "Intel's own: no CPU starts the enclave elsewhere", "0"})
+	}
 	if b.Debug() && !p.AllowDebug {
 		broken = append(broken, Violation{"debug", "set: the enclave's memory is open", "not set"})
 	}

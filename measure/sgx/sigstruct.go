@@ -16,6 +16,7 @@ const SIGSTRUCTSize = 1808
 // Where a SIGSTRUCT has what (Intel SDM volume 3D, "Layout of Enclave Signature
 // Structure"). The signature covers the first 128 bytes and 900..1028.
 const (
+	atType       = 12
 	atVendor     = 16
 	atDate       = 20
 	atHeader2    = 24
@@ -44,7 +45,11 @@ const (
 	exponent = 3
 )
 
-// The constants at 0 and 24.
+// releaseBit is bit 31 of the four bytes at 12 (intel/linux-sgx:
+// common/inc/internal/arch.h, css_header_t.type), in the last of them.
+const releaseBit = 0x80
+
+// The constants at 0, but for the release bit, and at 24.
 const (
 	header  = "\x06\x00\x00\x00\xe1\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00"
 	header2 = "\x01\x01\x00\x00\x60\x00\x00\x00\x60\x00\x00\x00\x01\x00\x00\x00"
@@ -66,6 +71,11 @@ const (
 
 // Body is what a SIGSTRUCT says about an enclave, without key and signature.
 type Body struct {
+	// ReleaseType marks what Intel signs for its own use, such as its launch
+	// enclave. EINIT refuses it elsewhere: the header must be without it (Intel
+	// SDM volume 3D, "EINIT").
+	ReleaseType bool
+
 	Vendor    uint32 // 0x8086 for Intel's enclaves, else 0
 	Date      uint32 // BCD: 0x20240811 is the 11th of August 2024; some tools write 0
 	SWDefined uint32 // for the signer's use
@@ -86,6 +96,28 @@ func (b Body) Debug() bool { return b.Attributes.Flags&Debug != 0 }
 // starts the enclave chooses, and only the attestation of the running enclave
 // tells.
 func (b Body) DebugLocked() bool { return b.AttributesMask.Flags&Debug != 0 }
+
+// DebugMode says whether whoever starts the enclave gets it in debug mode, as
+// EINIT compares its attributes under the mask.
+func (b Body) DebugMode() DebugMode {
+	switch {
+	case b.Debug():
+		return DebugSigned
+	case b.DebugLocked():
+		return DebugRefused
+	}
+	return DebugAllowed
+}
+
+// DebugMode is what a signature says about debug mode.
+type DebugMode string
+
+// The values of DebugMode.
+const (
+	DebugRefused DebugMode = "refused" // the CPU starts it without debug mode only
+	DebugAllowed DebugMode = "allowed" // whoever starts it chooses
+	DebugSigned  DebugMode = "signed"  // it is signed for debug mode
+)
 
 // Day returns Date as a day; false when it is no calendar day.
 func (b Body) Day() (time.Time, bool) {
@@ -115,7 +147,7 @@ func (s *SIGSTRUCT) MRSIGNER() MRSIGNER {
 // ParseSIGSTRUCT reads the 1808 bytes of a SIGSTRUCT. It refuses all that EINIT
 // refuses before it looks at the signature: other constants, reserved bytes
 // that are not zero, an exponent that is not 3, a modulus that has not 3072
-// bits. The error is a *FormatError.
+// bits. Only Body.ReleaseType is left to the caller. The error is a *FormatError.
 func ParseSIGSTRUCT(data []byte) (*SIGSTRUCT, error) {
 	if len(data) != SIGSTRUCTSize {
 		return nil, &FormatError{Part: "SIGSTRUCT", Problem: "has the wrong length", Offset: -1, Got: fmt.Sprintf("%d bytes", len(data)), Want: "1808"}
@@ -135,7 +167,7 @@ func (s *SIGSTRUCT) check() error {
 		at   int
 		want []byte
 	}{
-		{"HEADER", 0, []byte(header)}, {"HEADER2", atHeader2, []byte(header2)},
+		{"HEADER", 0, s.wantHeader()}, {"HEADER2", atHeader2, []byte(header2)},
 		{"EXPONENT", atExponent, []byte{exponent, 0, 0, 0}},
 		{"reserved bytes", atSWDefined + 4, make([]byte, endHeader-atSWDefined-4)},
 		{"reserved bytes", atCETMask + 1, make([]byte, atFamilyID-atCETMask-1)},
@@ -152,6 +184,13 @@ func (s *SIGSTRUCT) check() error {
 	return nil
 }
 
+// wantHeader is the constant with the release bit as it is.
+func (s *SIGSTRUCT) wantHeader() []byte {
+	want := []byte(header)
+	want[atType+3] |= s.raw[atType+3] & releaseBit
+	return want
+}
+
 // number reads 384 bytes at an offset.
 func (s *SIGSTRUCT) number(at int) *big.Int {
 	return new(big.Int).SetBytes(reversed(s.raw[at:][:keySize]))
@@ -160,6 +199,7 @@ func (s *SIGSTRUCT) number(at int) *big.Int {
 func parseBody(raw *[SIGSTRUCTSize]byte) Body {
 	le := binary.LittleEndian
 	return Body{
+		ReleaseType:       raw[atType+3]&releaseBit != 0,
 		Vendor:            le.Uint32(raw[atVendor:]),
 		Date:              le.Uint32(raw[atDate:]),
 		SWDefined:         le.Uint32(raw[atSWDefined:]),
@@ -180,6 +220,9 @@ func parseBody(raw *[SIGSTRUCTSize]byte) Body {
 // put is the inverse of parseBody.
 func (b Body) put(raw *[SIGSTRUCTSize]byte) {
 	le := binary.LittleEndian
+	if raw[atType+3] = 0; b.ReleaseType {
+		raw[atType+3] = releaseBit
+	}
 	le.PutUint32(raw[atVendor:], b.Vendor)
 	le.PutUint32(raw[atDate:], b.Date)
 	le.PutUint32(raw[atSWDefined:], b.SWDefined)

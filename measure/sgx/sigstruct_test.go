@@ -72,6 +72,41 @@ func TestEveryBitOfSIGSTRUCTCounts(t *testing.T) {
 	}
 }
 
+// Intel's launch enclave has the release bit. It is signed and found like any
+// other bit, and no policy takes it.
+func TestReleaseType(t *testing.T) {
+	body := testBody()
+	body.ReleaseType = true
+	signed := sign(t, body)
+	if raw := signed.Bytes(); raw[15] != 0x80 {
+		t.Errorf("header % x", raw[:16])
+	}
+	parsed, err := sgx.ParseSIGSTRUCT(signed.Bytes())
+	if err != nil || parsed.Body() != body || parsed.Verify() != nil {
+		t.Fatalf("%+v, %v", parsed, err)
+	}
+	file := append([]byte("before"), signed.Bytes()...)
+	if found, err := sgx.Find(t.Context(), bytes.NewReader(file), int64(len(file))); err != nil || len(found) != 1 || found[0].Err != nil {
+		t.Errorf("%+v, %v", found, err)
+	}
+	var policy *sgx.PolicyError
+	if err := (sgx.Policy{}).Check(parsed); !errors.As(err, &policy) || policy.Violations[0].Rule != "release type" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestDebugMode(t *testing.T) {
+	for want, b := range map[sgx.DebugMode]sgx.Body{
+		sgx.DebugRefused: {AttributesMask: sgx.Attributes{Flags: sgx.Debug}},
+		sgx.DebugAllowed: {AttributesMask: sgx.Attributes{Flags: ^sgx.Debug}},
+		sgx.DebugSigned:  {Attributes: sgx.Attributes{Flags: sgx.Debug}},
+	} {
+		if got := b.DebugMode(); got != want {
+			t.Errorf("%+v: %s, want %s", b, got, want)
+		}
+	}
+}
+
 func TestParseSIGSTRUCTRefuses(t *testing.T) {
 	signed := sign(t, testBody()).Bytes()
 	for name, tt := range map[string]struct {
@@ -82,6 +117,7 @@ func TestParseSIGSTRUCTRefuses(t *testing.T) {
 		"empty":     {func(b []byte) []byte { return nil }, "SIGSTRUCT", -1},
 		"short":     {func(b []byte) []byte { return b[:1807] }, "SIGSTRUCT", -1},
 		"header":    {func(b []byte) []byte { b[0] = 5; return b }, "SIGSTRUCT HEADER", 0},
+		"type":      {func(b []byte) []byte { b[15] = 0x40; return b }, "SIGSTRUCT HEADER", 0},
 		"header 2":  {func(b []byte) []byte { b[39] = 1; return b }, "SIGSTRUCT HEADER2", 24},
 		"reserved":  {func(b []byte) []byte { b[127] = 1; return b }, "SIGSTRUCT reserved bytes", 44},
 		"exponent":  {func(b []byte) []byte { b[513] = 1; return b }, "SIGSTRUCT EXPONENT", 512},
