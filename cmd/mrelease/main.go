@@ -61,6 +61,8 @@ type app struct {
 	json   bool
 	config []string
 	build  buildFlags
+
+	hashLimit uint64 // GiB that measuring a file may hash
 }
 
 // newApp puts a printable.Writer before each of the streams: whatever is shown goes

@@ -10,11 +10,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/measure/sgx/enclave"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
 )
+
+// maxHashLimit is a week of hashing, in GiB.
+const maxHashLimit = 1 << 20
 
 func (a *app) measureCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -31,10 +35,14 @@ pages, without running it, and compared with what was signed.`,
 		Example: "  mrelease measure\n  mrelease measure dist/image\n  mrelease measure ghcr.io/acme/hello:1.0.0\n  mrelease measure enclave.signed.so",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if a.hashLimit == 0 || a.hashLimit > maxHashLimit {
+				return &usageError{fmt.Errorf("--hash-limit must be from 1 to %d", maxHashLimit), c.CommandPath()}
+			}
 			return a.runMeasure(c.Context(), args)
 		},
 	}
 	a.addBuildFlags(c)
+	c.Flags().Uint64Var(&a.hashLimit, "hash-limit", enclave.DefaultMaxHashed>>30, "what measuring a FILE may hash, in GiB: 64 bytes for a page of heap, 5184 for a page with content")
 	return c
 }
 
@@ -66,9 +74,9 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	enclave := m.enclave
+	found := m.enclave
 	if !a.json {
-		_, err = fmt.Fprintln(a.stdout, enclave.Value)
+		_, err = fmt.Fprintln(a.stdout, found.Value)
 		return err
 	}
 	digest, err := m.image.Digest()
@@ -76,7 +84,7 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 		return fmt.Errorf("reading digest: %w", err)
 	}
 	return printJSON(a.stdout, measureAnswer{
-		"mrelease.measure/v1", digest, enclave.Format, enclave.MRENCLAVE, enclave.Value, enclave.IsSynthetic(), enclave.Readings,
+		"mrelease.measure/v1", digest, found.Format, found.MRENCLAVE, found.Value, found.IsSynthetic(), found.Readings,
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
@@ -82,7 +83,8 @@ func (a *app) measureFile(ctx context.Context, path string) (err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	var found *enclave.File
 	err = a.story.step("measure", func() (string, error) {
-		found, err = enclave.Open(ctx, f, size)
+		o := enclave.Options{MaxHashed: a.hashLimit << 30, Progress: a.hashProgress(time.Now)}
+		found, err = o.Open(ctx, f, size)
 		if err != nil {
 			return "", err
 		}
@@ -92,6 +94,21 @@ func (a *app) measureFile(ctx context.Context, path string) (err error) {
 		return &badEnclaveError{path, err}
 	}
 	return a.printFile(path, found)
+}
+
+// progressEvery is how often it is told how far a measurement is.
+const progressEvery = 2 * time.Second
+
+// hashProgress tells from time to time how much was hashed. Honest files are
+// measured before the first time.
+func (a *app) hashProgress(now func() time.Time) func(hashed, known uint64) {
+	last := now()
+	return func(hashed, known uint64) {
+		if t := now(); t.Sub(last) >= progressEvery {
+			last = t
+			a.story.note("  %d MB of %d MB hashed (--hash-limit %d GiB)", hashed>>20, known>>20, a.hashLimit)
+		}
+	}
 }
 
 // openRegular opens a file and returns its size. It does not wait for a pipe that

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mrelease/mrelease/measure/sgx"
 )
@@ -158,5 +160,34 @@ func TestAttackMeasureWhatIsNoFile(t *testing.T) {
 			}
 			got.onlyDocument(t)
 		})
+	}
+}
+
+// A small file that asks for gigabytes of hashing is refused at once; the caller
+// may allow more, and is told how far it is.
+func TestAttackSmallFileThatMakesUsHash(t *testing.T) {
+	file := newEnclave(t, productionBody())
+	binary.LittleEndian.PutUint64(file[64+40:], 1<<30)                     // the segment's size in memory
+	binary.LittleEndian.PutUint64(file[enclaveNote+noteHeader+40:], 1<<40) // the enclave's
+	got := runProgram(t, "measure", written(t, "enclave.signed.so", file), "--hash-limit", "1")
+	if got.code != exitMeasurement || !strings.Contains(got.stderr, "E-ENCLAVE-LIMIT") || !strings.Contains(got.stderr, "--hash-limit") || got.stdout != "" {
+		t.Errorf("%+v", got)
+	}
+	if got := runProgram(t, "measure", "--hash-limit", "0"); got.code != exitUsage {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestHashProgress(t *testing.T) {
+	var told bytes.Buffer
+	a := &app{story: story{w: &told}, hashLimit: 16}
+	clock := time.Unix(0, 0)
+	tell := a.hashProgress(func() time.Time { return clock })
+	for range 40 {
+		clock = clock.Add(progressEvery / 10)
+		tell(3<<20, 5<<30)
+	}
+	if lines := strings.Count(told.String(), "3 MB of 5120 MB hashed"); lines != 4 {
+		t.Errorf("told %d times: %s", lines, told.String())
 	}
 }
