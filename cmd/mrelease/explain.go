@@ -121,7 +121,7 @@ func rules() []rule {
 		{is[*enclave.NoSignatureError], "E-ENCLAVE-NONE", exitMeasurement, say("give a signed enclave, an SGXS stream or a SIGSTRUCT; for an image, its reference or the folder of its OCI layout")},
 		{is[*signatureOnlyError], "E-ENCLAVE-SIGNATURE-ONLY", exitUnmeasured, signatureOnlyRemedy},
 		{is[*enclave.UnmeasurableError], "E-ENCLAVE-UNMEASURED", exitMeasurement, say("do not take its signature for a measurement: take the file from its maker again; if it is as its maker made it, measure it with the tool of the SDK that made it")},
-		{is[*sgx.LimitError], "E-ENCLAVE-LIMIT", exitMeasurement, say("the file asks for more than an honest enclave needs; if it is one, allow more with --hash-limit, where that is the limit above")},
+		{is[*sgx.LimitError], "E-ENCLAVE-LIMIT", exitMeasurement, say("the file asks for more than enclaves need; if it is one all the same, allow more with --hash-limit, where that is the limit above")},
 		{is[*badEnclaveError], "E-ENCLAVE-FILE", exitMeasurement, say("the file is damaged or no enclave: take it from its maker again")},
 		{is[*measure.UnsignedError], "E-ENCLAVE-UNSIGNED", exitMeasurement, say("enclave.program must be the file that the seal signed: the program itself, not a link to it")},
 		{is[*sgx.PolicyError], "E-ENCLAVE-POLICY", exitPolicy, say("sign with a production key (enclave.key) that is in enclave.signers, and with an enclave.isvsvn that is no lower than the accepted one; enclave.allow-debug: true releases a debug enclave, whose memory is open")},

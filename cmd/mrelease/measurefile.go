@@ -97,9 +97,9 @@ func (a *app) measureFile(ctx context.Context, path string) (err error) {
 }
 
 // progressEvery is how often it is told how far a measurement is.
-const progressEvery = 2 * time.Second
+const progressEvery = 5 * time.Second
 
-// hashProgress tells from time to time how much was hashed. Honest files are
+// hashProgress tells from time to time how much was hashed. Most files are
 // measured before the first time.
 func (a *app) hashProgress(now func() time.Time) func(hashed, known uint64) {
 	last := now()
