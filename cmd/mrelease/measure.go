@@ -31,7 +31,8 @@ registry or the folder of an OCI layout; without it the source is built.
 
 FILE is an enclave of Intel's SGX SDK or of Open Enclave, an SGXS stream, a
 SIGSTRUCT, or any file with SIGSTRUCTs in it. Its MRENCLAVE is computed from its
-pages, without running it, and compared with what was signed.`,
+pages, without running it, and compared with what was signed. A file of which
+only a signature can be checked has no answer, and the exit code 15.`,
 		Example: "  mrelease measure\n  mrelease measure dist/image\n  mrelease measure ghcr.io/acme/hello:1.0.0\n  mrelease measure enclave.signed.so",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -15,7 +15,20 @@
 //   - any other file with SIGSTRUCTs in it: not computed, since the runtime
 //     that builds the enclave is not known; the signatures are checked.
 //
+// # What "proven" means
+//
+// The CPU starts pages only if they measure to what the SIGSTRUCT says that the
+// loader gives it. So an enclave is proven if its pages measure to what is validly
+// signed, and a file only holds proven enclaves if each SIGSTRUCT that one of the
+// loaders could take from it is among them. A file is refused if it has one that
+// could be overlooked: a metadata block outside the note, a patch of the metadata,
+// blocks of several signers, marks of both SDKs or two of the same.
+//
+// A file that is, or by its marks was, an enclave of one of the SDKs and cannot be
+// measured is an error, however valid its signature: else one changed byte in a
+// name would spare changed code the measurement.
+//
 // Files are taken for hostile. Whatever they claim, memory stays below some tens
 // of megabytes (for honest files it is less than one), and time is bounded by
-// the file's size, by the limits of this package and by the context.
+// the file's size, by [Options], and by the context.
 package enclave

@@ -208,6 +208,21 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// checkStarters asserts that all signatures which a loader takes from a file are
+// reported.
+func checkStarters(t *testing.T, f *enclave.File, file []byte) {
+	t.Helper()
+	var reported [][]byte
+	for _, e := range f.Enclaves {
+		reported = append(reported, e.SIGSTRUCT.Bytes())
+	}
+	for _, signature := range takenBy(file) {
+		if !holds(reported, signature) {
+			t.Errorf("a loader takes a signature that is not reported: % x", signature[:64])
+		}
+	}
+}
+
 // checkOpen asserts what holds for any file. A file may ask for gigabytes to be
 // hashed: then it is only started.
 func checkOpen(t *testing.T, file []byte) {
@@ -234,6 +249,9 @@ func checkOpen(t *testing.T, file []byte) {
 		if e.Proven() && e.SIGSTRUCT.Body().MRENCLAVE != e.Computed {
 			t.Errorf("%+v is proven", e)
 		}
+	}
+	if proven(f, nil) && f.Kind != enclave.KindSGXS {
+		checkStarters(t, f, file)
 	}
 }
 
