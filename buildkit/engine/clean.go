@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,71 +22,66 @@ import (
 
 // Clean removes from a state folder what a killed run left of containers and
 // mounts, so that the folder itself can be removed. It fails when another process
-// uses the folder.
-func Clean(ctx context.Context, root, runtime string) (err error) {
-	if root, err = prepareRoot(root); err != nil {
+// uses the folder, and with a [*ForeignError] as Start does.
+func Clean(ctx context.Context, root, runtime string) error {
+	s, err := openState(root)
+	if err != nil {
 		return err
 	}
-	lock := flock.New(filepath.Join(root, lockFile))
+	lock := flock.New(filepath.Join(s.path, lockFile))
 	held, err := lock.TryLock()
 	if err != nil || !held {
-		return fmt.Errorf("locking builder state %q: in use, or %w", root, errors.Join(err, lock.Close()))
+		return fmt.Errorf("locking builder state %q: in use, or %w", s.path, errors.Join(err, lock.Close(), s.dir.Close()))
 	}
-	return errors.Join(clean(ctx, root, runtime), lock.Close())
+	if err = s.checkAll(); err == nil {
+		err = clean(ctx, s, runtime)
+	}
+	return errors.Join(err, lock.Close(), s.dir.Close())
 }
 
 // clean removes what a killed run left: containers that still run, mounts, and
 // the bundles they were made from; and blobs of which it had a part, which BuildKit
 // would ask its client for the rest of, and that cannot begin in the middle. Whoever holds the lock of root is the only
 // user of these, so none of them can belong to a live build.
-func clean(ctx context.Context, root, runtime string) error {
-	bundles, err := fs.Glob(os.DirFS(root), "runc-*/executor/*")
+func clean(ctx context.Context, s state, runtime string) error {
+	bundles, err := fs.Glob(s.dir.FS(), bundlePattern)
 	if err != nil {
 		return fmt.Errorf("listing bundles: %w", err)
 	}
-	for i, bundle := range bundles {
-		bundles[i] = filepath.Join(root, bundle)
-	}
-	sources, err := mountSources(bundles)
+	sources, err := mountSources(s.dir.FS(), bundles)
 	if err != nil {
 		return err
 	}
-	if err := deleteContainers(ctx, bundles, runtime); err != nil {
+	if err := deleteContainers(ctx, s, bundles, runtime); err != nil {
 		return err
 	}
-	if err := detachMounts(root, sources); err != nil {
+	if err := detachMounts(s.path, sources); err != nil {
 		return err
 	}
-	unfinished, err := fs.Glob(os.DirFS(root), "runc-*/content/ingest/*")
-	if err != nil {
-		return fmt.Errorf("listing unfinished blobs: %w", err)
-	}
-	for _, blob := range unfinished {
-		bundles = append(bundles, filepath.Join(root, blob))
-	}
-	for _, folder := range append(bundles, temporaries(root), namespaces(root)) {
-		if err := os.RemoveAll(folder); err != nil {
-			return fmt.Errorf("removing what a killed run left: %w", err)
-		}
+	if err := s.each(s.dir.RemoveAll, bundlePattern, "runc-*/content/ingest/*", temporaries, namespaces); err != nil {
+		return fmt.Errorf("removing what a killed run left: %w", err)
 	}
 	return nil
 }
 
-// namespaces is where BuildKit keeps the networks of its recording proxy. It
-// removes what is left there itself, but while it makes new ones.
-func namespaces(root string) string { return filepath.Join(root, "net") }
+const (
+	bundlePattern = "runc-*/executor/*"
+	temporaries   = "tmp"
+	// namespaces is where BuildKit keeps the networks of its recording proxy. It
+	// removes what is left there itself, but while it makes new ones.
+	namespaces = "net"
+)
 
-func temporaries(root string) string { return filepath.Join(root, "tmp") }
-
-// keepTemporaries puts this process's temporary files below root, and containerd's
+// keepTemporaries puts this process's temporary files into the state, and containerd's
 // mounts, whose place it chose before.
-func keepTemporaries(root string) error {
-	err := os.MkdirAll(temporaries(root), 0o700)
+func keepTemporaries(s state) error {
+	folder := filepath.Join(s.path, temporaries)
+	err := s.dir.Mkdir(temporaries, 0o700)
 	if err == nil {
-		err = os.Setenv("TMPDIR", temporaries(root))
+		err = os.Setenv("TMPDIR", folder)
 	}
 	if err == nil {
-		err = mount.SetTempMountLocation(temporaries(root))
+		err = mount.SetTempMountLocation(folder)
 	}
 	if err != nil {
 		return fmt.Errorf("preparing builder state: %w", err)
@@ -96,10 +92,10 @@ func keepTemporaries(root string) error {
 // mountSources returns the host paths that the containers of the bundles had
 // mounted. Secrets are among them: they lie in memory file systems outside of
 // the state folder, and a bundle's configuration is the only trace to them.
-func mountSources(bundles []string) ([]string, error) {
+func mountSources(root fs.FS, bundles []string) ([]string, error) {
 	var sources []string
 	for _, bundle := range bundles {
-		data, err := os.ReadFile(filepath.Join(bundle, "config.json"))
+		data, err := fs.ReadFile(root, path.Join(bundle, "config.json"))
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 			continue
 		}
@@ -121,14 +117,14 @@ func mountSources(bundles []string) ([]string, error) {
 // deleteContainers ends the containers of the bundles. BuildKit names a bundle's
 // folder as its container, and removes the container first, so runc's list, which
 // is the whole machine's and fails when others change it, is not needed.
-func deleteContainers(ctx context.Context, bundles []string, runtime string) error {
+func deleteContainers(ctx context.Context, s state, bundles []string, runtime string) error {
 	r := &runc.Runc{Command: runtime}
 	for _, bundle := range bundles {
-		if _, err := os.Stat(filepath.Join(bundle, "config.json")); err != nil {
+		if _, err := s.dir.Lstat(path.Join(bundle, "config.json")); err != nil {
 			continue // other files lie there too
 		}
-		if err := r.Delete(ctx, filepath.Base(bundle), &runc.DeleteOpts{Force: true}); err != nil {
-			return fmt.Errorf("deleting container %q: %w", filepath.Base(bundle), err)
+		if err := r.Delete(ctx, path.Base(bundle), &runc.DeleteOpts{Force: true}); err != nil {
+			return fmt.Errorf("deleting container %q: %w", path.Base(bundle), err)
 		}
 	}
 	return nil

@@ -46,7 +46,12 @@ func TestAnUnfinishedBlobIsRemoved(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(part, "data"), []byte("part"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := clean(t.Context(), root, "runc"); err != nil {
+	s, err := openState(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.dir.Close()
+	if err := clean(t.Context(), s, "runc"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(part); !os.IsNotExist(err) {
@@ -79,24 +84,27 @@ func TestALayerThatIsMountedAloneIsFound(t *testing.T) {
 func TestMountSourcesAreReadFromBundles(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, config string) string {
-		bundle := filepath.Join(dir, name)
-		if err := os.Mkdir(bundle, 0o700); err != nil {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(bundle, "config.json"), []byte(config), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name, "config.json"), []byte(config), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return bundle
+		return name
 	}
-	file := filepath.Join(dir, "hosts")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "hosts"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	found, err := mountSources([]string{
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	found, err := mountSources(root.FS(), []string{
 		write("whole", `{"mounts": [{"destination": "/run/secrets/a", "source": "/tmp/buildkit-secrets1/a"}]}`),
 		write("cut off", `{"mounts": [{"destina`),
-		filepath.Join(dir, "none"),
-		file,
+		"none",
+		"hosts",
 	})
 	if err != nil || len(found) != 1 || found[0] != "/tmp/buildkit-secrets1/a" {
 		t.Errorf("sources: %q, %v", found, err)

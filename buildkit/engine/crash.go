@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -27,51 +26,51 @@ func databaseOptions() *bolt.Options {
 
 // beginUnsynced notes that the databases are about to be written. It first removes
 // them, and what they are about, if they may be torn.
-func beginUnsynced(root string) (discarded bool, err error) {
+func beginUnsynced(s state) (discarded bool, err error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return false, fmt.Errorf("reading the boot's ID: %w", err)
 	}
-	note := filepath.Join(root, unsyncedFile)
-	last, err := os.ReadFile(note)
+	last, err := s.dir.ReadFile(unsyncedFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return false, writeSynced(note, boot)
+		return false, writeSynced(s, unsyncedFile, boot)
 	case err != nil:
 		return false, fmt.Errorf("reading builder state: %w", err)
 	case string(last) == string(boot):
 		return false, nil // killed; the kernel kept what was written
 	}
-	if err := discard(root); err != nil {
+	if err := discard(s); err != nil {
 		return false, fmt.Errorf("removing builder state of a machine that stopped: %w", err)
 	}
-	return true, writeSynced(note, boot)
+	return true, writeSynced(s, unsyncedFile, boot)
 }
 
 // discard removes the worker's folders and the databases.
-func discard(root string) error {
-	return eachBelow(root, []string{"runc-*", "*.db"}, os.RemoveAll)
+func discard(s state) error {
+	return s.each(s.dir.RemoveAll, "runc-*", "*.db")
 }
 
 // endUnsynced writes the closed databases to the disk.
-func endUnsynced(root string) error {
-	if err := eachBelow(root, []string{"*.db", "runc-*/*.db", "runc-*/snapshots/*.db"}, syncFile); err != nil {
+func endUnsynced(s state) error {
+	if err := s.each(s.sync, "*.db", "runc-*/*.db", "runc-*/snapshots/*.db"); err != nil {
 		return fmt.Errorf("writing builder state to the disk: %w", err)
 	}
-	if err := os.Remove(filepath.Join(root, unsyncedFile)); err != nil {
+	if err := s.dir.Remove(unsyncedFile); err != nil {
 		return fmt.Errorf("closing builder state: %w", err)
 	}
 	return nil
 }
 
-func eachBelow(root string, patterns []string, do func(name string) error) error {
+// each does something with all files and folders of the state that match a pattern.
+func (s state) each(do func(name string) error, patterns ...string) error {
 	for _, pattern := range patterns {
-		found, err := fs.Glob(os.DirFS(root), pattern)
+		found, err := fs.Glob(s.dir.FS(), pattern)
 		if err != nil {
 			return err
 		}
 		for _, name := range found {
-			if err := do(filepath.Join(root, name)); err != nil {
+			if err := do(name); err != nil {
 				return err
 			}
 		}
@@ -80,19 +79,19 @@ func eachBelow(root string, patterns []string, do func(name string) error) error
 }
 
 // writeSynced writes a file that is on the disk when it returns.
-func writeSynced(name string, content []byte) error {
-	if err := os.WriteFile(name, content, 0o600); err != nil {
+func writeSynced(s state, name string, content []byte) error {
+	if err := s.write(name, content); err != nil {
 		return fmt.Errorf("writing builder state: %w", err)
 	}
-	if err := errors.Join(syncFile(name), syncFile(filepath.Dir(name))); err != nil {
+	if err := errors.Join(s.sync(name), s.sync(".")); err != nil {
 		return fmt.Errorf("writing builder state to the disk: %w", err)
 	}
 	return nil
 }
 
-// syncFile waits until a file, or a folder's list of names, is on the disk.
-func syncFile(name string) (err error) {
-	f, err := os.Open(name)
+// sync waits until a file, or a folder's list of names, is on the disk.
+func (s state) sync(name string) (err error) {
+	f, err := s.dir.Open(name)
 	if err != nil {
 		return err
 	}

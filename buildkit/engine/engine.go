@@ -19,7 +19,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -77,7 +76,7 @@ type Options struct {
 // Engine is a running BuildKit. Its methods may be called from several
 // goroutines.
 type Engine struct {
-	root       string
+	state      state
 	client     *client.Client
 	server     *grpc.Server
 	controller *control.Controller
@@ -93,7 +92,9 @@ type Engine struct {
 // Start takes the state folder, removes what a killed run left in it, and
 // brings the engine up.
 //
-// While another process holds the folder, Start waits until ctx ends. It fails
+// While another process holds the folder, Start waits until ctx ends. Its error is a
+// [*ForeignError] when the folder, or something in it, is not ours: it belongs to
+// another user, others may write to it, or it is a link. It fails
 // with a wrapped error when Root is not absolute, the folder cannot be locked
 // or cleaned, or BuildKit refuses the runtime.
 func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
@@ -102,29 +103,32 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 		apicaps.ExportedProduct = "buildkit"
 	}
 	syscall.Umask(umask)
-	root, err := prepareRoot(opts.Root)
+	state, err := openState(opts.Root)
 	if err != nil {
 		return nil, err
 	}
-	lock, err := acquire(ctx, root, opts.Waiting)
+	lock, err := acquire(ctx, state.path, opts.Waiting)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, state.dir.Close())
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, lock.Close())
+			err = errors.Join(err, lock.Close(), state.dir.Close())
 		}
 	}()
-	works := checkRuntime(ctx, root, opts.Runtime)
-	if err := clean(ctx, root, opts.Runtime); err != nil {
-		return nil, fmt.Errorf("cleaning builder state %q: %w", root, err)
+	if err := state.checkAll(); err != nil {
+		return nil, err
+	}
+	works := checkRuntime(ctx, state, opts.Runtime)
+	if err := clean(ctx, state, opts.Runtime); err != nil {
+		return nil, fmt.Errorf("cleaning builder state %q: %w", state.path, err)
 	}
 	if opts.Exclusive {
-		if err := keepTemporaries(root); err != nil {
+		if err := keepTemporaries(state); err != nil {
 			return nil, err
 		}
 	}
-	discarded, err := beginUnsynced(root)
+	discarded, err := beginUnsynced(state)
 	if err != nil {
 		return nil, err
 	}
@@ -133,10 +137,10 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 	}
 	// The first step asks for this, and waits for the start of ten small programs.
 	go archutil.SupportedPlatforms(false)
-	e := &Engine{root: root, lock: lock, stopping: make(chan struct{}), served: make(chan error, 1)}
+	e := &Engine{state: state, lock: lock, stopping: make(chan struct{}), served: make(chan error, 1)}
 	e.close = sync.OnceValue(e.shutDown)
-	if err := e.assemble(ctx, root, opts); err != nil {
-		return nil, fmt.Errorf("starting builder in %q: %w", root, err)
+	if err := e.assemble(ctx, state.path, opts); err != nil {
+		return nil, fmt.Errorf("starting builder in %q: %w", state.path, err)
 	}
 	if err := <-works; err != nil {
 		return nil, errors.Join(fmt.Errorf("starting runtime %q: %w", opts.Runtime, err), e.Close())
@@ -150,25 +154,25 @@ const checkedFile = "runtime"
 // checkRuntime runs the runtime while other things start: one that is broken
 // would fail a step as if it were the step's own program. That takes as long as
 // all the rest, so it is done once for each runtime that comes.
-func checkRuntime(ctx context.Context, root, runtime string) <-chan error {
+func checkRuntime(ctx context.Context, s state, runtime string) <-chan error {
 	works := make(chan error, 1)
-	go func() { works <- checkNewRuntime(ctx, root, runtime) }()
+	go func() { works <- checkNewRuntime(ctx, s, runtime) }()
 	return works
 }
 
-func checkNewRuntime(ctx context.Context, root, runtime string) error {
+func checkNewRuntime(ctx context.Context, s state, runtime string) error {
 	info, err := os.Stat(runtime)
 	if err != nil {
 		return err
 	}
-	known, note := fmt.Sprintln(runtime, info.Size(), info.ModTime().UnixNano()), filepath.Join(root, checkedFile)
-	if checked, err := os.ReadFile(note); err == nil && string(checked) == known {
+	known := fmt.Sprintln(runtime, info.Size(), info.ModTime().UnixNano())
+	if checked, err := s.dir.ReadFile(checkedFile); err == nil && string(checked) == known {
 		return nil
 	}
 	if _, err := (&runc.Runc{Command: runtime}).Version(ctx); err != nil {
 		return err
 	}
-	return os.WriteFile(note, []byte(known), 0o600)
+	return s.write(checkedFile, []byte(known))
 }
 
 // Client returns the client of this engine. It is closed with the engine.
@@ -215,22 +219,6 @@ func Quiet(log io.Writer) {
 	logrus.SetLevel(logrus.WarnLevel)
 }
 
-// prepareRoot creates the state folder and resolves symbolic links in its
-// path, because runc and the kernel report resolved paths.
-func prepareRoot(root string) (string, error) {
-	if !filepath.IsAbs(root) {
-		return "", fmt.Errorf("opening builder state %q: not an absolute path", root)
-	}
-	if err := os.MkdirAll(root, 0o700); err != nil {
-		return "", fmt.Errorf("creating builder state: %w", err)
-	}
-	resolved, err := filepath.EvalSymlinks(root)
-	if err != nil {
-		return "", fmt.Errorf("opening builder state: %w", err)
-	}
-	return resolved, nil
-}
-
 // assemble builds the controller, serves it on an in-memory pipe and connects
 // the client to the other end.
 func (e *Engine) assemble(ctx context.Context, root string, opts Options) error {
@@ -260,7 +248,7 @@ func (e *Engine) shutDown() error {
 	close(e.stopping)
 	disconnected := e.client.Close()
 	e.stopServer()
-	return errors.Join(collected, disconnected, <-e.served, e.controller.Close(), e.layers.Close(), endUnsynced(e.root), e.lock.Close())
+	return errors.Join(collected, disconnected, <-e.served, e.controller.Close(), e.layers.Close(), endUnsynced(e.state), e.lock.Close(), e.state.dir.Close())
 }
 
 // stopServer lets calls under way finish, but not for ever.
