@@ -15,6 +15,8 @@ import (
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
 	"golang.org/x/sys/unix"
+
+	"github.com/mrelease/mrelease/buildkit/engine"
 )
 
 // Built is a finished build.
@@ -94,8 +96,8 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 // build, in a scratch folder. A client of a daemon may have no folder that it can
 // write to, and does without.
 func (b *Builder) openLayers(scratch string) (layerCache, error) {
-	if b.layers != "" && os.MkdirAll(b.layers, 0o755) == nil && unix.Access(b.layers, unix.W_OK) == nil {
-		return newLayerCache(b.layers), nil
+	if b.layers != "" && os.MkdirAll(b.layers, 0o700) == nil && unix.Access(b.layers, unix.W_OK) == nil {
+		return newLayerCache(b.layers), engine.CheckState(filepath.Dir(b.layers))
 	}
 	c := newLayerCache(filepath.Join(scratch, "layers"))
 	if err := os.Mkdir(c.dir, 0o755); err != nil {

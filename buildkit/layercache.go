@@ -17,6 +17,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sys/unix"
 )
 
 // layerCacheLimit is how many bytes of layers are kept for later builds.
@@ -115,16 +116,21 @@ func readRegular(path string, limit int64) ([]byte, error) {
 	return data, errors.Join(err, f.Close())
 }
 
-// openRegular opens a file, and nothing else: a pipe would be waited for.
+// openRegular opens a file, and nothing else: a pipe would be waited for, and a link
+// could lead anywhere.
 func openRegular(path string) (*os.File, error) {
-	info, err := os.Lstat(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("opening %s: not a file", path)
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("opening %s: not a file", path)
 	}
-	return os.Open(path)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // make makes the layer from a file that holds the blob in the given form.

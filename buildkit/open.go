@@ -92,6 +92,9 @@ func (e *NoBuilderError) Evidence() [][2]string {
 	return facts
 }
 
+// StateError says that the state folder, or something in it, is not ours.
+type StateError = engine.ForeignError
+
 func unusable(builder, problem, command string) *NoBuilderError {
 	return &NoBuilderError{[]Attempt{{builder, problem}}, command}
 }
@@ -99,7 +102,7 @@ func unusable(builder, problem, command string) *NoBuilderError {
 // Open finds the builder, starts it if it is the embedded one, and makes sure
 // that it answers. Its error is a [*NoBuilderError] when there is none: a
 // builder that was named, or that BuildKitHost names, is not replaced by
-// another.
+// another. A state folder in which somebody else has a hand is a [*StateError].
 func Open(ctx context.Context, opts Options) (*Builder, error) {
 	switch {
 	case opts.Builder == Embedded:

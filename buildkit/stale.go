@@ -45,6 +45,9 @@ func removeStale(parent, prefix string, clean func(dir string) error) error {
 			continue
 		}
 		dir := filepath.Join(parent, entry.Name())
+		if info, err := os.Lstat(filepath.Join(dir, lockFile)); err != nil || !entry.IsDir() || !info.Mode().IsRegular() {
+			continue // nothing that this made: opening it could mean anything
+		}
 		lock := flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_RDWR))
 		if held, err := lock.TryLock(); err != nil || !held {
 			continue // a live build, or no folder of a build
