@@ -48,6 +48,9 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := checkOutput(output); err != nil {
+		return err
+	}
 	src, err := a.readSource(source.Options{Settings: cfg})
 	if err != nil {
 		return err

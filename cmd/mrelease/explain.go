@@ -95,6 +95,7 @@ func rules() []rule {
 		{is[*release.ImageError], "E-USAGE", exitUsage, say("mrelease measure --help")},
 		{is[*settings.Error], "E-CONFIG", exitUsage, say("correct the places above; README.md lists every key")},
 		{is[*existsError], "E-EXISTS", exitUsage, say("complete the files that are there (mrelease check says what they lack), or move them away")},
+		{is[*outsideError], "E-OUTPUT", exitUsage, say("remove the link, or name the folder that it leads to")},
 		{is[*source.DirtyError], "E-SOURCE-DIRTY", exitPolicy, say("commit or stash the changes, or name another version with --version")},
 
 		{is[*buildkit.NoBuilderError], "E-BUILDER", exitUsage, func(err error) string {

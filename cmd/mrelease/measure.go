@@ -115,11 +115,15 @@ func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string
 	defer a.closeBuilder(builder)
 	maker := a.maker(builder, cfg)
 	if len(args) == 0 {
+		layout := filepath.Join("dist", "image")
+		if err := checkOutput(layout); err != nil {
+			return m, err
+		}
 		src, err := a.readSource(source.Options{Settings: cfg})
 		if err != nil {
 			return m, err
 		}
-		made, err := maker.Make(ctx, src, filepath.Join("dist", "image"))
+		made, err := maker.Make(ctx, src, layout)
 		if err != nil {
 			return m, err
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -81,6 +82,9 @@ func (a *app) newRelease(o source.Options, told release.Teller) (release.Release
 	r := release.Release{
 		Settings: cfg, Lock: a.lockPath(), Layout: filepath.Join("dist", "image"), Teller: told,
 		World: release.World{Registry: registry.Client{Keychain: authn.DefaultKeychain, Progress: a.story.progress()}},
+	}
+	if err := errors.Join(checkOutput(r.Layout), checkOutput(string(cfg.Record))); err != nil {
+		return r, err
 	}
 	o.Settings = cfg
 	if r.Source, err = a.readSource(o); err != nil {

@@ -323,7 +323,8 @@ func (e Enclave) stated() (measure.MRENCLAVE, error) {
 
 // WriteFile writes a signed record so that a reader sees the old file or the
 // new one, never a part. The part has one name, so that a run that was killed
-// leaves nothing that the next one does not use up.
+// leaves nothing that the next one does not use up; what has that name, a link to
+// somebody's file perhaps, is removed and never written to.
 func (r Record) WriteFile(path string) (err error) {
 	data, err := r.encode()
 	if err != nil {
@@ -332,21 +333,36 @@ func (r Record) WriteFile(path string) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("writing record: %w", err)
 	}
-	part := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".part")
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	folder, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return fmt.Errorf("writing record: %w", err)
 	}
+	if err := errors.Join(replace(folder, filepath.Base(path), data), folder.Close()); err != nil {
+		return fmt.Errorf("writing record: %w", err)
+	}
+	return nil
+}
+
+// replace puts a new file in the place of what is there.
+func replace(folder *os.Root, name string, data []byte) (err error) {
+	part := "." + name + ".part"
+	if err := folder.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := folder.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("writing record: %w", errors.Join(err, os.Remove(part)))
+			err = errors.Join(err, folder.Remove(part))
 		}
 	}()
 	_, err = f.Write(data)
 	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(part, path)
+	return folder.Rename(part, name)
 }
 
 // ReadFile reads a record from a file with [Parse].
