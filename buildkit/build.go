@@ -38,7 +38,8 @@ type Built struct {
 // second, and says so in the output. Steps that come from the cache print
 // nothing.
 //
-// A Dockerfile that cannot be built is a [*BuildError]; when ctx ends, the
+// A Dockerfile that cannot be built is a [*BuildError], which shows none of its text
+// when links lead to it out of the context; when ctx ends, the
 // error is that of ctx; for an invalid source it is that of Source.Validate.
 func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writer) (Built, error) {
 	in, err := src.read(ctx)
@@ -70,6 +71,10 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 	response, err := b.solve(building, src.path(), opt, src.frontend(&finish.plan), newTranscript(log, src.Secrets))
 	if refused := context.Cause(building); refused != nil && ctx.Err() == nil {
 		return Built{}, fmt.Errorf("building image: %w", refused)
+	}
+	var failed *BuildError
+	if errors.As(err, &failed) {
+		src.hide(failed)
 	}
 	if err != nil {
 		return Built{}, err

@@ -28,6 +28,8 @@ type Finding struct {
 // line "# check=skip=CODE" in the Dockerfile
 // silences it, as it does for other BuildKit clients.
 //
+// Of a Dockerfile that links lead to out of the context only places are told.
+//
 // Its error is a *BuildError with the place when the Dockerfile cannot be
 // parsed, or has no stage of the name in Target.
 func (s Source) Lint() ([]Finding, error) {
@@ -54,10 +56,10 @@ func (s Source) Lint() ([]Finding, error) {
 		return nil, s.parseError(err)
 	}
 	if err := s.checkTarget(stages); err != nil {
-		return found, err
+		return s.hideFindings(found), err
 	}
 	s.lintSeal(rules, stages)
-	return found, nil
+	return s.hideFindings(found), nil
 }
 
 // newLinter appends what it finds to a list.
@@ -86,6 +88,7 @@ func (s Source) parseError(err error) error {
 	if errors.As(err, &at) && len(at.Locations) > 0 && len(at.Locations[0]) > 0 {
 		e.Line = at.Locations[0][0].Start.Line
 	}
+	s.hide(e)
 	return e
 }
 
