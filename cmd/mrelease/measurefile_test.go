@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mrelease/mrelease/measure/sgx"
+	"github.com/mrelease/mrelease/printable"
 )
 
 // ran is what a run of the program left.
@@ -180,7 +181,7 @@ func TestAttackSmallFileThatMakesUsHash(t *testing.T) {
 
 func TestHashProgress(t *testing.T) {
 	var told bytes.Buffer
-	a := &app{story: story{w: &told}, hashLimit: 16}
+	a := &app{story: story{w: printable.NewWriter(&told)}, hashLimit: 16}
 	clock := time.Unix(0, 0)
 	tell := a.hashProgress(func() time.Time { return clock })
 	for range 40 {
