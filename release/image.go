@@ -1,7 +1,6 @@
 package release
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -36,9 +35,15 @@ func OpenImage(ctx context.Context, where string) (v1.Image, error) {
 	if info, err := os.Stat(where); err == nil && info.IsDir() {
 		return openLayout(where)
 	}
+	if problem := notInRegistry(where); problem != "" {
+		return nil, &ImageError{where, problem}
+	}
 	ref, err := name.ParseReference(where)
-	if problem := notInRegistry(where); err != nil || problem != "" {
-		return nil, &ImageError{where, cmp.Or(problem, fmt.Sprintf("%q is neither a folder nor an image reference", where))}
+	if err != nil {
+		return nil, &ImageError{where, fmt.Sprintf("%q is neither a folder nor an image reference", where)}
+	}
+	if !namesRegistry(where) {
+		return nil, &ImageError{where, fmt.Sprintf("there is no file and no folder %q, and as an image it lacks its registry (docker.io/…)", where)}
 	}
 	client := registry.Client{Keychain: authn.DefaultKeychain}
 	if tag, ok := ref.(name.Tag); ok {
@@ -67,10 +72,14 @@ func notInRegistry(where string) string {
 	if info, err := os.Stat(first); isPath && err == nil && info.IsDir() || first == "" || strings.Trim(first, ".") == "" {
 		return fmt.Sprintf("there is no file and no folder %q", where)
 	}
-	if !strings.Contains(where, "@") && !(isPath && (strings.ContainsAny(first, ".:") || first == "localhost")) {
-		return fmt.Sprintf("there is no file and no folder %q, and as an image it lacks its registry (docker.io/…)", where)
-	}
 	return ""
+}
+
+// namesRegistry reports whether a reference says in which registry, or of which
+// image, it is: else it could be the name of a file that is missing.
+func namesRegistry(reference string) bool {
+	host, _, ok := strings.Cut(reference, "/")
+	return strings.Contains(reference, "@") || ok && (strings.ContainsAny(host, ".:") || host == "localhost")
 }
 
 func kindOf(mode fs.FileMode) string {
