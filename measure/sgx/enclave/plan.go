@@ -69,13 +69,24 @@ func (p *plan) measure(ctx context.Context, w *work) (sgx.MRENCLAVE, error) {
 	if err := w.plan(p.cost()); err != nil {
 		return sgx.MRENCLAVE{}, err
 	}
-	h := hasher{sgx.NewMeasurer(p.size, p.ssaPages), make([]byte, 64*pageSize), w}
+	h := hasher{sgx.NewMeasurer(p.size, p.ssaPages), make([]byte, p.piece()*pageSize), w}
 	for _, r := range p.regions {
 		if err := h.add(ctx, r); err != nil {
 			return sgx.MRENCLAVE{}, err
 		}
 	}
 	return h.Sum(), nil
+}
+
+// piece is how many pages with content are hashed at once.
+func (p *plan) piece() uint64 {
+	most := uint64(1)
+	for _, r := range p.regions {
+		if r.content != nil {
+			most = max(most, r.pages)
+		}
+	}
+	return min(most, 64)
 }
 
 // What is hashed of a page, in bytes (Intel SDM volume 3D: an EADD block, and

@@ -35,7 +35,7 @@ func (h starter) taken(file []byte) (signature []byte) {
 			signature = nil
 		}
 	}()
-	return h(bytes.Clone(file))
+	return h(file)
 }
 
 func u16(b []byte, at uint64) uint64 { return uint64(binary.LittleEndian.Uint16(b[at:])) }
@@ -77,6 +77,7 @@ func intelTakes(file []byte, highest, bypassed uint64) []byte {
 	if chosen == 0 {
 		return nil
 	}
+	file = bytes.Clone(file)
 	patches, size := chosen+u32(file, chosen+1872), u32(file, chosen+1876)
 	for p := patches; p < patches+size; p += 32 {
 		to, from, n := u64(file, p), chosen+u32(file, p+8), u32(file, p+12)
