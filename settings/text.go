@@ -14,7 +14,7 @@ import (
 // cannot be seen, but for the value of a build argument, which only the build sees.
 const (
 	maxText = 4096
-	maxArg  = 64 << 10
+	maxArg  = 32 << 10
 	// MaxName is the most letters that an app's name has.
 	MaxName = 128
 )

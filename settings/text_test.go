@@ -70,7 +70,7 @@ func TestTexts(t *testing.T) {
 		"name: \" a\"":                                              "space",
 		"record: " + strings.Repeat("a", maxText+1):                 "4097 bytes",
 		"build: {args: {A: \"a\\0b\"}}":                             "UTF-8",
-		"build: {args: {A: " + strings.Repeat("a", maxArg+1) + "}}": "65537 bytes",
+		"build: {args: {A: " + strings.Repeat("a", maxArg+1) + "}}": "32769 bytes",
 	} {
 		if got := problems(t, text, nil); !strings.Contains(got, want) {
 			t.Errorf("%.60s: %s, want %s", text, got, want)
