@@ -65,6 +65,9 @@ func (a *Archive) Next(ctx context.Context) (Entry, error) {
 		}
 		return Entry{}, io.EOF
 	}
+	if errors.Is(err, tar.ErrHeader) {
+		return Entry{}, &LayerError{"", "it is no archive: " + err.Error()}
+	}
 	if err != nil {
 		return Entry{}, fmt.Errorf("reading layer: %w", err)
 	}

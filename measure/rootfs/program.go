@@ -84,8 +84,12 @@ type linker struct {
 // load adds a file, and what it needs, if it is there.
 func (l *linker) load(name string) {
 	name = l.fs.resolve(name)
-	file, ok := l.fs.Files[name]
-	if !ok || file.Type != tar.TypeReg || l.loaded[name] {
+	at, ok := l.fs.Files[name]
+	if !ok || l.loaded[name] {
+		return
+	}
+	file := at.content()
+	if file.Type != tar.TypeReg {
 		return
 	}
 	l.loaded[name] = true
@@ -157,7 +161,8 @@ func (l *linker) anywhere(name string) string {
 // maxLinks is how many links Linux follows on the way to a file.
 const maxLinks = 40
 
-// resolve follows links to a file that is there; otherwise it returns "".
+// resolve follows links to a file that is there; otherwise it returns "". A second
+// name of a file is that file, where it still has its first name.
 func (f *FS) resolve(name string) string {
 	name = path.Clean("/" + name)
 	for range maxLinks {
@@ -167,7 +172,7 @@ func (f *FS) resolve(name string) string {
 		}
 		name = target
 	}
-	if file, ok := f.Files[name]; !ok || file.Type == tar.TypeSymlink || file.Type == tar.TypeLink {
+	if file, ok := f.Files[name]; !ok || file.content().Type == tar.TypeSymlink {
 		return ""
 	}
 	return name
@@ -180,16 +185,26 @@ func (f *FS) follow(name string) (target string, linked bool) {
 			continue
 		}
 		at := name[:end]
-		switch file := f.Files[at]; file.Type {
-		case tar.TypeSymlink:
-			to := file.Link
+		file, ok := f.Files[at]
+		if !ok {
+			continue
+		}
+		if content := file.content(); content.Type == tar.TypeSymlink {
+			to := content.Link
 			if !path.IsAbs(to) {
 				to = path.Join(path.Dir(at), to)
 			}
 			return path.Join("/", to, name[end:]), true
-		case tar.TypeLink:
+		}
+		if file.Type == tar.TypeLink && f.isFirst(file) {
 			return path.Join("/", file.Link, name[end:]), true
 		}
 	}
 	return name, false
+}
+
+// isFirst reports whether a hard link's first name still is a name of its file.
+func (f *FS) isFirst(link File) bool {
+	first, ok := f.Files[link.Link]
+	return ok && first.Type == tar.TypeReg && first.Sum == link.inode.Sum
 }

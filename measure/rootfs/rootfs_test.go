@@ -84,11 +84,12 @@ func TestLayersHideWhatIsBelow(t *testing.T) {
 		"nothing":                    {nil, "/a /a/1 /a/2 /b/1 /c/1 /d"},
 		"a whiteout":                 {[][2]string{{"a/.wh.1", ""}}, "/a /a/2 /b/1 /c/1 /d"},
 		"a folder's whiteout":        {[][2]string{{".wh.a", ""}}, "/b/1 /c/1 /d"},
-		"a whiteout and a new one":   {[][2]string{{".wh.a", ""}, {"a/3", "upper"}}, "/a/3 /b/1 /c/1 /d"},
+		"a whiteout and a new one":   {[][2]string{{".wh.a", ""}, {"a/3", "upper"}}, "/a /a/3 /b/1 /c/1 /d"},
 		"an emptied folder":          {[][2]string{{"a/.wh..wh..opq", ""}, {"a/3", "upper"}}, "/a /a/3 /b/1 /c/1 /d"},
 		"a file in a folder's place": {[][2]string{{"a", "upper"}}, "/a /b/1 /c/1 /d"},
 		"a link in a folder's place": {[][2]string{{"a", "->b"}}, "/a /b/1 /c/1 /d"},
-		"an emptied root":            {[][2]string{{".wh..wh..opq", ""}, {"e", ""}}, "/e"},
+		"a root cannot be emptied":   {[][2]string{{".wh..wh..opq", ""}, {"e", ""}}, "/a /a/1 /a/2 /b/1 /c/1 /d /e"},
+		"the last of a name":         {[][2]string{{"a", "file"}, {"a/", ""}, {"d/", ""}, {"d", "->b"}, {"d/x", ""}}, "/a /a/1 /a/2 /b/1 /b/x /c/1 /d"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fs := read(t, image(t, lower, tt.upper))
@@ -129,8 +130,8 @@ func TestProgram(t *testing.T) {
 		{"usr/lib/libm-2.36.so", string(program("", "$ORIGIN/own", "libc.so.6"))},
 		{"usr/lib/own/libc.so.6", "own"},
 		{"usr/lib/libc.so.6", "not this one"},
-		{"srv/deep/libapp.so", "=>srv/libapp.so.1"},
 		{"srv/libapp.so.1", "library"},
+		{"srv/deep/libapp.so", "=>srv/libapp.so.1"},
 		{"usr/bin/script", "#!/usr/bin/env python3\nprint(1)"},
 		{"usr/bin/env", "env"},
 		{"loop", "->loop"},
