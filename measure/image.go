@@ -79,7 +79,7 @@ type Reading struct {
 //
 // Errors: *OutputError when the program printed no single measurement,
 // *TimeoutError, *FormatError (wrapped, with its source) for a malformed
-// statement, *MismatchError when two sources disagree, and *NoSealError when a
+// statement, *FileError when the fingerprint file is no small file, *MismatchError when two sources disagree, and *NoSealError when a
 // legacy fingerprint is wanted and nothing states KEY and TAG.
 func Image(ctx context.Context, r Runner, image v1.Image, spec Spec) (Enclave, error) {
 	if spec.Format == None {
@@ -89,7 +89,7 @@ func Image(ctx context.Context, r Runner, image v1.Image, spec Spec) (Enclave, e
 	if err != nil {
 		return Enclave{}, err
 	}
-	stated, err := statements(image, spec)
+	stated, err := statements(ctx, image, spec)
 	if err != nil {
 		return Enclave{}, err
 	}
@@ -179,7 +179,7 @@ const (
 
 func fileSource(path string) string { return "file " + path }
 
-func statements(image v1.Image, spec Spec) ([]statement, error) {
+func statements(ctx context.Context, image v1.Image, spec Spec) ([]statement, error) {
 	var all []statement
 	add := func(source, text string) error {
 		s, err := parseStatement(source, text)
@@ -187,7 +187,7 @@ func statements(image v1.Image, spec Spec) ([]statement, error) {
 		return err
 	}
 	if spec.File != "" {
-		content, err := readFile(image, spec.File)
+		content, err := readFile(ctx, image, spec.File)
 		if err != nil {
 			return nil, fmt.Errorf("reading file %s of the image: %w", spec.File, err)
 		}

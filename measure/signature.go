@@ -1,7 +1,6 @@
 package measure
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +43,7 @@ func signatureOf(ctx context.Context, image v1.Image, program string) (*sgx.SIGS
 		return nil, nil, nil
 	}
 	var found []sgx.Found
-	there, err := openFile(image, program, func(r io.Reader, h *tar.Header) (err error) {
+	there, err := openFile(ctx, image, program, func(r io.Reader, _ int64) (err error) {
 		found, err = findSignatures(ctx, r)
 		return err
 	})

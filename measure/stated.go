@@ -13,13 +13,13 @@ import (
 // and worth no more than their word. The second result is false when they do
 // not state all that a chain stores.
 //
-// Errors: *FormatError (wrapped, with its source), *MismatchError and
+// Errors: *FormatError (wrapped, with its source), *FileError, *MismatchError and
 // *UnsignedError, as Image.
 func Stated(ctx context.Context, image v1.Image, spec Spec) (Enclave, bool, error) {
 	if spec.Format == None {
 		return Enclave{Format: None, Portable: true}, true, nil
 	}
-	stated, err := statements(image, spec)
+	stated, err := statements(ctx, image, spec)
 	if err != nil {
 		return Enclave{}, false, err
 	}
