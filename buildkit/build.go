@@ -59,7 +59,7 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 	if err != nil {
 		return Built{}, err
 	}
-	out, err := newLayoutStore(image, b.blobs, func(blob v1.Hash) bool { _, ok := layers.find(blob, src.epoch()); return ok })
+	out, err := newLayoutStore(image, b.blobs, func(blob v1.Hash) bool { _, ok := layers.find(blob, src.epoch()); return ok }, refuse)
 	if err != nil {
 		return Built{}, err
 	}
@@ -70,7 +70,7 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 	finish := finisher{path: layout.Path(image), layers: layers, epoch: src.epoch(), created: src.created()}
 	response, err := b.solve(building, src.path(), opt, src.frontend(&finish.plan), newTranscript(log, src.Secrets))
 	if refused := context.Cause(building); refused != nil && ctx.Err() == nil {
-		return Built{}, fmt.Errorf("building image: %w", refused)
+		return Built{}, fmt.Errorf("building image: %w", b.distrust(refused))
 	}
 	var failed *BuildError
 	if errors.As(err, &failed) {
@@ -166,6 +166,16 @@ func install(partial, dir string) error {
 		return fmt.Errorf("installing image layout: %w", err)
 	}
 	return nil
+}
+
+// distrust has the embedded builder's cache begun anew after a *ChangedError, which it
+// returns.
+func (b *Builder) distrust(err error) error {
+	var changed *ChangedError
+	if errors.As(err, &changed) && b.distrustCache != nil {
+		return errors.Join(err, b.distrustCache())
+	}
+	return err
 }
 
 // checkPlatform makes sure that the layout holds one image for the platform.

@@ -26,7 +26,7 @@ const layerCacheLimit = 8 << 30
 // layerCache keeps layers in their final form, by the digest that they have in
 // the builder: one that did not change is not made anew. A layer is a file named
 // by its digest, and beside it, for each form that it was made from, a note of what
-// it is. Files are linked into image layouts, where others may change them, so each
+// it is. Files are copied into image layouts, where others may change them. Each
 // is hashed before it is used; one value is for one build, and hashes a file once.
 type layerCache struct {
 	dir   string
@@ -184,17 +184,20 @@ func replace(file, path string) error {
 	return os.Rename(file, path)
 }
 
-// place links a layer to a path, or copies it to another disk.
+// place copies a layer to a path.
 func (c layerCache) place(l layer, path string) error {
-	err := os.Link(c.blob(l.Digest), path)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
+	in, err := openRegular(c.blob(l.Digest))
 	if err != nil {
 		return fmt.Errorf("placing layer: %w", err)
 	}
-	if err := errors.Join(copyFile(out, c.blob(l.Digest)), out.Close()); err != nil {
+	got, err := copyNew(path, in)
+	if err = errors.Join(err, in.Close()); errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err == nil && got != l.Digest {
+		err = &ChangedError{l.Digest, got}
+	}
+	if err != nil {
 		return fmt.Errorf("placing layer: %w", err)
 	}
 	return nil

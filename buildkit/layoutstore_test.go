@@ -2,6 +2,7 @@ package buildkit
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,8 +14,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-func TestLayersAreLinked(t *testing.T) {
-	layer, manifest := bytes.Repeat([]byte("layer"), linkFrom), []byte("{}")
+func TestLayersAreCopied(t *testing.T) {
+	layer, manifest := bytes.Repeat([]byte("layer"), copyFrom), []byte("{}")
 	builder := t.TempDir()
 	file := func(folder string, blob []byte) string {
 		return filepath.Join(folder, "sha256", digest.FromBytes(blob).Encoded())
@@ -30,7 +31,7 @@ func TestLayersAreLinked(t *testing.T) {
 	for name, c := range map[string]struct {
 		blobs  string
 		blob   []byte
-		linked bool
+		copied bool
 	}{
 		"a layer":            {builder, layer, true},
 		"a manifest":         {builder, manifest, false},
@@ -39,14 +40,14 @@ func TestLayersAreLinked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			store, err := newLayoutStore(dir, c.blobs, func(v1.Hash) bool { return false })
+			store, err := newLayoutStore(dir, c.blobs, func(v1.Hash) bool { return false }, func(err error) { t.Error(err) })
 			if err != nil {
 				t.Fatal(err)
 			}
 			desc := ocispec.Descriptor{Digest: digest.FromBytes(c.blob), Size: int64(len(c.blob))}
 			w, err := store.Writer(t.Context(), content.WithRef("ref"), content.WithDescriptor(desc))
-			if linked := errdefs.IsAlreadyExists(err); linked != c.linked {
-				t.Fatalf("linked = %t (%v), want %t", linked, err, c.linked)
+			if copied := errdefs.IsAlreadyExists(err); copied != c.copied {
+				t.Fatalf("copied = %t (%v), want %t", copied, err, c.copied)
 			}
 			if err == nil {
 				if err := content.Copy(t.Context(), w, bytes.NewReader(c.blob), desc.Size, desc.Digest); err != nil {
@@ -57,18 +58,18 @@ func TestLayersAreLinked(t *testing.T) {
 			if err != nil || !bytes.Equal(got, c.blob) {
 				t.Errorf("%d bytes, %v, want %d", len(got), err, len(c.blob))
 			}
-			if same := sameFile(t, file(builder, c.blob), file(filepath.Join(dir, "blobs"), c.blob)); same != c.linked {
-				t.Errorf("the builder's file: %t, want %t", same, c.linked)
+			if sameFile(t, file(builder, c.blob), file(filepath.Join(dir, "blobs"), c.blob)) {
+				t.Error("it is the builder's own file")
 			}
 		})
 	}
 }
 
-// What an earlier build made a layer of is neither sent nor linked.
+// What an earlier build made a layer of is neither sent nor copied.
 func TestAKnownBlobIsNotSent(t *testing.T) {
 	blob := []byte("known")
 	dir := t.TempDir()
-	store, err := newLayoutStore(dir, "", func(h v1.Hash) bool { return h.String() == digest.FromBytes(blob).String() })
+	store, err := newLayoutStore(dir, "", func(h v1.Hash) bool { return h.String() == digest.FromBytes(blob).String() }, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,4 +90,24 @@ func sameFile(t *testing.T, a, b string) bool {
 		t.Fatal(err)
 	}
 	return os.SameFile(x, y)
+}
+
+// BenchmarkCopyNew measures what handing out a layer of 64 MB costs.
+func BenchmarkCopyNew(b *testing.B) {
+	dir := b.TempDir()
+	file := filepath.Join(dir, "layer")
+	if err := os.WriteFile(file, bytes.Repeat([]byte("layer of a base "), 4<<20), 0o444); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(64 << 20)
+	for b.Loop() {
+		in, err := os.Open(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, err = copyNew(filepath.Join(dir, "copy"), in)
+		if err := errors.Join(err, in.Close(), os.Remove(filepath.Join(dir, "copy"))); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

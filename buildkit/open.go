@@ -50,7 +50,8 @@ type Options struct {
 	// waits for it.
 	Waiting func()
 	// Discarded, when set, is called if the cache of the embedded builder was
-	// thrown away, because the machine stopped during a build.
+	// thrown away, because the machine stopped during a build, or its layers had been
+	// changed.
 	Discarded func()
 }
 
@@ -63,6 +64,8 @@ type Builder struct {
 	blobs    string // folder of its content store; "" when that is out of reach
 	layers   string // folder of finished layers; "" for none
 	close    func() error
+	// distrustCache has the embedded builder's cache thrown away by the next start.
+	distrustCache func() error
 }
 
 // NoBuilderError says that no builder can be used.
@@ -143,7 +146,7 @@ func openEmbedded(ctx context.Context, opts Options) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Builder{name: Embedded, client: e.Client(), progress: opts.Progress, scratch: filepath.Join(opts.State, "scratch"), blobs: e.Blobs(), layers: layersIn(opts.State)}
+	b := &Builder{name: Embedded, client: e.Client(), progress: opts.Progress, scratch: filepath.Join(opts.State, "scratch"), blobs: e.Blobs(), layers: layersIn(opts.State), distrustCache: e.Distrust}
 	b.close = func() error { return errors.Join(b.collectLayers(), e.Close(), os.RemoveAll(b.scratch)) }
 	// The engine holds the state folder, so what lies there is a killed run's.
 	if err := errors.Join(os.RemoveAll(b.scratch), os.Mkdir(b.scratch, 0o700)); err != nil {

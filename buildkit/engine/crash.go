@@ -46,15 +46,25 @@ func beginUnsynced(s state) (discarded bool, err error) {
 	return true, writeSynced(s, unsyncedFile, boot)
 }
 
+// Distrust has the next Start throw the cache away: something in it was changed.
+func (e *Engine) Distrust() error {
+	e.distrusted.Store(true)
+	return writeSynced(e.state, unsyncedFile, []byte("changed\n"))
+}
+
 // discard removes the worker's folders and the databases.
 func discard(s state) error {
 	return s.each(s.dir.RemoveAll, "runc-*", "*.db")
 }
 
-// endUnsynced writes the closed databases to the disk.
-func endUnsynced(s state) error {
+// endUnsynced writes the closed databases to the disk, and says so, unless the cache
+// is to be thrown away.
+func endUnsynced(s state, isDistrusted bool) error {
 	if err := s.each(s.sync, "*.db", "runc-*/*.db", "runc-*/snapshots/*.db"); err != nil {
 		return fmt.Errorf("writing builder state to the disk: %w", err)
+	}
+	if isDistrusted {
+		return nil
 	}
 	if err := s.dir.Remove(unsyncedFile); err != nil {
 		return fmt.Errorf("closing builder state: %w", err)

@@ -21,6 +21,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -69,7 +70,7 @@ type Options struct {
 	// Start waits for it.
 	Waiting func()
 	// Discarded, when set, is called if the cache was thrown away, because the
-	// machine stopped during a build.
+	// machine stopped during a build, or after Distrust.
 	Discarded func()
 }
 
@@ -87,6 +88,7 @@ type Engine struct {
 	stopping   chan struct{}
 	served     chan error
 	close      func() error
+	distrusted atomic.Bool
 }
 
 // Start takes the state folder, removes what a killed run left in it, and
@@ -248,7 +250,7 @@ func (e *Engine) shutDown() error {
 	close(e.stopping)
 	disconnected := e.client.Close()
 	e.stopServer()
-	return errors.Join(collected, disconnected, <-e.served, e.controller.Close(), e.layers.Close(), endUnsynced(e.state), e.lock.Close(), e.state.dir.Close())
+	return errors.Join(collected, disconnected, <-e.served, e.controller.Close(), e.layers.Close(), endUnsynced(e.state, e.distrusted.Load()), e.lock.Close(), e.state.dir.Close())
 }
 
 // stopServer lets calls under way finish, but not for ever.

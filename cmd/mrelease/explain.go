@@ -104,6 +104,7 @@ func rules() []rule {
 			return n.Command
 		}},
 		{is[*buildkit.StateError], "E-STATE", exitUsage, say("remove the state folder if it should be yours (it is a cache), or name one that only you can write to with MRELEASE_STATE")},
+		{is[*buildkit.ChangedError], "E-CACHE-CHANGED", exitUnexpected, say("run the same command again: it begins the cache anew; find out who may write to the state folder")},
 		{is[*buildkit.ToolchainError], "E-TOOLCHAIN", exitUsage, toolchainRemedy},
 		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, say("correct the step above and run again; finished steps are cached")},
 
