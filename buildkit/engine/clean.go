@@ -24,6 +24,7 @@ import (
 // mounts, so that the folder itself can be removed. It fails when another process
 // uses the folder, and with a [*ForeignError] as Start does.
 func Clean(ctx context.Context, root, runtime string) error {
+	guardRuntime()
 	s, err := openState(root)
 	if err != nil {
 		return err

@@ -4,8 +4,9 @@
 // BuildKit is a program first and a library second, so some of its state is
 // global to the process. [Start] sets it: the output and level of the standard
 // logrus logger, apicaps.ExportedProduct, the name of the program in capability
-// errors, and the umask, 022, since BuildKit makes the folders of containers
-// with the one there is. OpenTelemetry is left at its default, off. Two goroutines
+// errors, the umask, 022, since BuildKit makes the folders of containers
+// with the one there is, and go-runc's Monitor, so that runc gets none of this
+// process's environment. OpenTelemetry is left at its default, off. Two goroutines
 // of BuildKit's build history sleep until the process ends.
 //
 // The engine needs Linux, runc, and root or a user namespace in which it is root. A step that runs uses the network of
@@ -105,6 +106,7 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 		apicaps.ExportedProduct = "buildkit"
 	}
 	syscall.Umask(umask)
+	guardRuntime()
 	state, err := openState(opts.Root)
 	if err != nil {
 		return nil, err
