@@ -26,7 +26,7 @@ func (e *Error) Error() string {
 
 // Reason is the error without the place.
 func (e *Error) Reason() string {
-	return fmt.Sprintf("%s is more than the %s that are read", e.What, e.Most)
+	return fmt.Sprintf("%s is above the bound of %s", e.What, e.Most)
 }
 
 // Evidence returns bound and value.

@@ -80,7 +80,7 @@ func TestAttackConfigurationNestedTooDeeply(t *testing.T) {
 
 func TestAttackConfigurationOfAnySize(t *testing.T) {
 	problems, memory, _ := read(t, strings.Repeat("#", bounds.Config+1))
-	if len(problems) != 1 || problems[0].Text != "its size is more than the 64 KiB that are read" || memory > 1<<20 {
+	if len(problems) != 1 || problems[0].Text != "its size is above the bound of 64 KiB" || memory > 1<<20 {
 		t.Errorf("got %v with %d KB of memory", problems, memory>>10)
 	}
 	if problems, _, _ := read(t, "image: localhost/a\n"+strings.Repeat("#", bounds.Config-20)); len(problems) != 0 {

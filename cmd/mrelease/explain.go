@@ -153,7 +153,7 @@ func rules() []rule {
 		{is[*keys.Error], "E-SIGN-KEY", exitUsage, say("sign.key must be a cosign key (cosign generate-key-pair) of type ECDSA P-256 or RSA, and " + keys.CosignPassword + " its password")},
 
 		{is[*preflight.ClockError], "E-CLOCK", exitUsage, say("set the clock: timedatectl set-ntp true")},
-		{walletBeyondBounds, "E-WALLET", exitUsage, say("nobody makes such a keystore file for use: take it from its maker again, or write it anew with iexec wallet import")},
+		{oddWallet, "E-WALLET", exitUsage, say("nobody makes such a keystore file for use: take it from its maker again, or write it anew with iexec wallet import")},
 		{is[*chain.WalletError], "E-WALLET", exitUsage, say("set " + keys.WalletPassword + " to the password of the keystore file in wallet.keystore")},
 		{is[*chain.SyntheticError], "E-SYNTHETIC", exitPolicy, say("build on the real base image, or choose a chain with development: true")},
 		{is[*chain.FundsError], "E-FUNDS", exitFunds, say("send the wallet some of the chain's native coin and run again")},
@@ -191,9 +191,9 @@ func toolchainRemedy(err error) string {
 	return "correct enclave.toolchain: the registry has no image of that name and digest"
 }
 
-// walletBeyondBounds matches a keystore file that is not opened for what that takes.
-func walletBeyondBounds(err error) bool {
-	return is[*chain.WalletError](err) && is[*bounds.Error](err)
+// oddWallet matches a keystore file that is not opened for what that takes.
+func oddWallet(err error) bool {
+	return is[*chain.ParameterError](err) || is[*chain.WalletError](err) && is[*bounds.Error](err)
 }
 
 // signatureOnlyRemedy says how the measurement can be had.

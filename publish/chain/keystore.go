@@ -60,10 +60,20 @@ func ReadKeystore(path string) (Keystore, error) {
 	}
 	memory, err := judge(*file.Crypto)
 	if err != nil {
-		return Keystore{}, &WalletError{path, "the file's parameters: " + err.Error(), err}
+		cause := &ParameterError{err}
+		return Keystore{}, &WalletError{path, cause.Error(), cause}
 	}
 	return Keystore{common.HexToAddress(file.Address), memory, path, *file.Crypto}, nil
 }
+
+// ParameterError says why what a keystore file asks for to open it is not done.
+type ParameterError struct{ Err error }
+
+// Error implements error.
+func (e *ParameterError) Error() string { return "the file's parameters: " + e.Err.Error() }
+
+// Unwrap returns the cause, which may be a [*bounds.Error].
+func (e *ParameterError) Unwrap() error { return e.Err }
 
 // Open decrypts the key. Its error is a [*WalletError].
 func (k Keystore) Open(password []byte) (Wallet, error) {

@@ -40,7 +40,7 @@ func TestAttackKeystore(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"n of 16 GiB":              {scrypt(`{"n":16777216,"r":8,"p":1,"dklen":32,"salt":"00"}`), "memory of scrypt"},
 		"n of 1 TiB":               {scrypt(`{"n":1073741824,"r":8,"p":1,"dklen":32,"salt":"00"}`), "memory of scrypt"},
-		"n beyond 64 bits":         {scrypt(`{"n":1e300,"r":8,"p":1,"dklen":32,"salt":"00"}`), "n is more than"},
+		"n beyond 64 bits":         {scrypt(`{"n":1e300,"r":8,"p":1,"dklen":32,"salt":"00"}`), "n is above"},
 		"n below 0":                {scrypt(`{"n":-2,"r":8,"p":1,"dklen":32,"salt":"00"}`), "n: want a whole number"},
 		"n as text":                {scrypt(`{"n":"2","r":8,"p":1,"dklen":32,"salt":"00"}`), "n: want a whole number"},
 		"n missing":                {scrypt(`{"r":8,"p":1,"dklen":32,"salt":"00"}`), "n: want a whole number"},
@@ -49,16 +49,16 @@ func TestAttackKeystore(t *testing.T) {
 		"p of 2^20":                {scrypt(`{"n":4096,"r":8,"p":1048576,"dklen":32,"salt":"00"}`), "memory of scrypt"},
 		"p of hours":               {scrypt(`{"n":262144,"r":8,"p":4096,"dklen":32,"salt":"00"}`), "work of scrypt"},
 		"dklen as text":            {scrypt(`{"n":2,"r":8,"p":1,"dklen":"x","salt":"00"}`), "dklen: want a whole number"},
-		"dklen of 1 TiB":           {scrypt(`{"n":2,"r":8,"p":1,"dklen":1099511627776,"salt":"00"}`), "dklen is more than"},
+		"dklen of 1 TiB":           {scrypt(`{"n":2,"r":8,"p":1,"dklen":1099511627776,"salt":"00"}`), "dklen is above"},
 		"dklen too short to slice": {scrypt(`{"n":2,"r":8,"p":1,"dklen":8,"salt":"00"}`), "dklen: want a whole number of at least 32"},
 		"salt as number":           {scrypt(`{"n":2,"r":8,"p":1,"dklen":32,"salt":0}`), "salt: want a text"},
-		"pbkdf2 with c of 2^31":    {keystoreText("pbkdf2", `{"c":2147483648,"prf":"hmac-sha256","dklen":32,"salt":"00"}`), "c is more than"},
-		"pbkdf2 of many blocks":    {keystoreText("pbkdf2", `{"c":10000000,"prf":"hmac-sha256","dklen":1024,"salt":"00"}`), "c is more than"},
+		"pbkdf2 with c of 2^31":    {keystoreText("pbkdf2", `{"c":2147483648,"prf":"hmac-sha256","dklen":32,"salt":"00"}`), "c is above"},
+		"pbkdf2 of many blocks":    {keystoreText("pbkdf2", `{"c":10000000,"prf":"hmac-sha256","dklen":1024,"salt":"00"}`), "c is above"},
 		"pbkdf2 without prf":       {keystoreText("pbkdf2", `{"c":1,"dklen":32,"salt":"00"}`), "prf: want a text"},
 		"no derivation":            {keystoreText("none", `{"dklen":32,"salt":"00"}`), "kdf: want scrypt or pbkdf2"},
 		"a short iv":               {strings.Replace(scrypt(`{"n":2,"r":8,"p":1,"dklen":32,"salt":"00"}`), strings.Repeat("00", 16), "00", 1), "iv: want 32 hex digits"},
-		"100 KB":                   {scrypt(`{"salt":"` + strings.Repeat("0", 100<<10) + `"}`), "its size is more than the 64 KiB"},
-		"deep":                     {scrypt(strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)), "its depth is more than"},
+		"100 KB":                   {scrypt(`{"salt":"` + strings.Repeat("0", 100<<10) + `"}`), "its size is above the bound of 64 KiB"},
+		"deep":                     {scrypt(strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)), "its depth is above"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := writeKeystore(t, c.text)

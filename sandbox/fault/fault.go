@@ -9,16 +9,18 @@ package fault
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
-// Rule says which requests fail, and how. Of Drop, Hang and Status the first
-// that is set counts.
+// Rule says which requests fail, and how. Of Drop, Hang, Endless, Drip and Status the
+// first that is set counts.
 type Rule struct {
 	Service string `json:"service"`          // the name under which the handler was wrapped
 	Method  string `json:"method,omitempty"` // of HTTP; empty: any
@@ -29,15 +31,20 @@ type Rule struct {
 	Body   string `json:"body,omitempty"`   // with this body
 	Hang   bool   `json:"hang,omitempty"`   // do not answer until the client gives up
 	Drop   bool   `json:"drop,omitempty"`   // close the connection without an answer
-	After  bool   `json:"after,omitempty"`  // do what was asked first: only the answer is lost
-	Times  int    `json:"times,omitempty"`  // how many requests; 0: one
+
+	Endless  bool   `json:"endless,omitempty"`  // answer the status, or 200, with a body without end
+	Drip     bool   `json:"drip,omitempty"`     // the same, a byte a second
+	Location string `json:"location,omitempty"` // send on to there, with the status
+
+	After bool `json:"after,omitempty"` // do what was asked first: only the answer is lost
+	Times int  `json:"times,omitempty"` // how many requests; 0: one
 }
 
 func (r Rule) check() error {
 	if r.Service == "" {
 		return fmt.Errorf("reading rule: service is missing")
 	}
-	if !r.Drop && !r.Hang && (r.Status < 200 || r.Status > 599) {
+	if !r.Drop && !r.Hang && !r.Endless && !r.Drip && (r.Status < 200 || r.Status > 599) {
 		return fmt.Errorf("reading rule: want drop, hang, or a status from 200 to 599, got status %d", r.Status)
 	}
 	return nil
@@ -134,10 +141,35 @@ func (r Rule) fail(w http.ResponseWriter, req *http.Request) {
 		panic(http.ErrAbortHandler) // the server's way to close a connection without a word
 	case r.Hang:
 		<-req.Context().Done()
+	case r.Endless || r.Drip:
+		w.WriteHeader(cmp.Or(r.Status, http.StatusOK))
+		r.withoutEnd(w, req)
 	default:
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		if r.Location != "" {
+			w.Header().Set("Location", r.Location)
+		}
 		w.WriteHeader(r.Status)
 		io.WriteString(w, r.Body)
+	}
+}
+
+// withoutEnd writes until the client gives up.
+func (r Rule) withoutEnd(w http.ResponseWriter, req *http.Request) {
+	piece, pause := bytes.Repeat([]byte(" "), 64<<10), time.Duration(0)
+	if r.Drip {
+		piece, pause = piece[:1], time.Second
+	}
+	for {
+		select {
+		case <-req.Context().Done():
+			return
+		case <-time.After(pause):
+		}
+		if _, err := w.Write(piece); err != nil {
+			return
+		}
+		http.NewResponseController(w).Flush()
 	}
 }
 
