@@ -34,13 +34,13 @@ const (
 
 // Answers of services.
 const (
-	RPCAnswer    = 1 << 20  // bytes of a node's answer; code of a contract has 49 KB
-	MarketAnswer = 1 << 20  // bytes of a market's answer; an order has 2 KB
-	Manifest     = 4 << 20  // bytes: what registries take, and all that is neither blob nor error
-	ImageConfig  = 1 << 20  // bytes of an image's config
-	ErrorBody    = 64 << 10 // bytes of an answer that is an error
-	Bundle       = 4 << 20  // bytes of a signature or attestation
-	Referrers    = 1_000    // statements about an image that are read
+	RPCAnswer    = 1 << 20 // bytes of a node's answer; code of a contract has 49 KB
+	MarketAnswer = 1 << 20 // bytes of a market's answer; an order has 2 KB
+	Manifest     = 4 << 20 // bytes: what registries take, and all that is neither blob nor error
+	ImageConfig  = 1 << 20 // bytes of an image's config
+	ErrorBody    = 4 << 10 // bytes of an answer that is an error; the rest is left out
+	Bundle       = 4 << 20 // bytes of a signature or attestation
+	Referrers    = 1_000   // statements about an image that are read
 )
 
 // Time. A blob may be large, and a network slow; but not without end.

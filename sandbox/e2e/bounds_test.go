@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -60,7 +61,7 @@ func referrer(ctx context.Context, repo name.Repository, subject v1.Descriptor, 
 		}
 		return digest, remote.WriteIndex(repo.Digest(digest.String()), index, remote.WithContext(ctx))
 	}
-	image := mutate.Subject(mutate.Annotations(empty.Image, note).(v1.Image), subject).(v1.Image)
+	image := mutate.Subject(mutate.Annotations(mutate.MediaType(empty.Image, types.OCIManifestSchema1), note).(v1.Image), subject).(v1.Image)
 	digest, err := image.Digest()
 	if err != nil {
 		return digest, err

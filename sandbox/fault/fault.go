@@ -142,6 +142,7 @@ func (r Rule) fail(w http.ResponseWriter, req *http.Request) {
 	case r.Hang:
 		<-req.Context().Done()
 	case r.Endless || r.Drip:
+		w.Header().Set("Content-Type", req.Header.Get("Accept")) // as one that is what was asked for
 		w.WriteHeader(cmp.Or(r.Status, http.StatusOK))
 		r.withoutEnd(w, req)
 	default:

@@ -100,10 +100,10 @@ func (s *sent) Close() error {
 // body is an answer's body, bounded.
 type body struct {
 	io.ReadCloser
-	ctx    *exchange
-	pace   *pace
-	left   int64 // -1: any size
-	larger error
+	exchange *exchange
+	pace     *pace
+	left     int64 // -1: any size
+	beyond   error // what comes after that
 }
 
 // Read implements [io.Reader].
@@ -115,14 +115,14 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.pace.end(n)
 	if err != nil && err != io.EOF {
-		err = b.ctx.cause(err)
+		err = b.exchange.cause(err)
 	}
 	if b.left < 0 {
 		return n, err
 	}
 	if b.left -= int64(n); b.left < 0 {
 		b.left = 0
-		return n - 1, b.larger
+		return n - 1, b.beyond
 	}
 	return n, err
 }
@@ -130,7 +130,7 @@ func (b *body) Read(p []byte) (int, error) {
 // Close implements [io.Closer].
 func (b *body) Close() error {
 	err := b.ReadCloser.Close()
-	b.ctx.cancel(nil)
+	b.exchange.cancel(nil)
 	return err
 }
 

@@ -6,9 +6,11 @@ package outside
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -51,9 +53,9 @@ type transport struct {
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	rt, isElsewhere := t.Base, r.URL.Host != t.Host
 	if isElsewhere {
-		allowed, err := t.admit(r)
+		allowed, err := t.admit(r.Context(), r.URL)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, closed(r.Body))
 		}
 		r, rt = r.WithContext(context.WithValue(r.Context(), limit{}, allowed)), t.elsewhere
 	}
@@ -65,6 +67,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := rt.RoundTrip(e.request)
 	if err != nil {
 		return nil, e.fail(err)
+	}
+	if err := t.checkRedirect(resp); err != nil {
+		return nil, e.fail(errors.Join(err, resp.Body.Close()))
 	}
 	if isElsewhere && resp.StatusCode >= 400 {
 		if err := resp.Body.Close(); err != nil {
@@ -89,39 +94,56 @@ func first(r *http.Request) *http.Request {
 
 // bound wraps an answer's body.
 func (t *transport) bound(resp *http.Response, e *exchange, isBlob bool) (*http.Response, error) {
-	most := t.Most
+	most, beyond := t.Most, t.larger()
 	switch {
-	case resp.StatusCode >= 400:
-		most, isBlob = min(most, bounds.ErrorBody), false
+	case resp.StatusCode >= 400: // whose status is what counts
+		most, beyond, isBlob = bounds.ErrorBody, io.EOF, false
 	case isBlob:
 		most = -1
+	case resp.ContentLength > most && resp.Request.Method != http.MethodHead:
+		return nil, e.fail(errors.Join(beyond, resp.Body.Close()))
 	}
-	if most >= 0 && resp.ContentLength > most && resp.Request.Method != http.MethodHead {
-		return nil, e.fail(errors.Join(t.larger(most), resp.Body.Close()))
-	}
-	resp.Body = &body{ReadCloser: resp.Body, ctx: e, pace: t.pace(e, "sends", isBlob), left: most, larger: t.larger(most)}
+	resp.Body = &body{ReadCloser: resp.Body, exchange: e, pace: t.pace(e, "sends", isBlob), left: most, beyond: beyond}
 	return resp, nil
 }
 
-func (t *transport) larger(most int64) error {
-	return &bounds.Error{Where: t.Host, What: "the size of its answer", Most: bounds.Bytes(most)}
+func (t *transport) larger() error {
+	return &bounds.Error{Where: t.Host, What: "the size of its answer", Most: bounds.Bytes(t.Most)}
+}
+
+// checkRedirect looks at where an answer sends the request on to, before a client does,
+// which has rules of its own.
+func (t *transport) checkRedirect(resp *http.Response) error {
+	if resp.StatusCode/100 != 3 {
+		return nil
+	}
+	to, err := resp.Location()
+	if err != nil || to.Host == t.Host { // without a place to go to it is no redirect
+		return nil
+	}
+	_, err = t.admit(resp.Request.Context(), to)
+	return err
 }
 
 // admit returns how far inside a request to another host may go: as far as the
 // service itself is. Whoever has no way to look hosts up has a proxy do it.
-func (t *transport) admit(r *http.Request) (place, error) {
+func (t *transport) admit(ctx context.Context, to *url.URL) (place, error) {
 	allowed := public
-	if own, err := t.look(r.Context(), hostname(t.Host)); err == nil && len(own) > 0 {
+	if own, err := t.look(ctx, hostname(t.Host)); err == nil && len(own) > 0 {
 		allowed = min(slices.Min(own), loopback)
 	}
-	there, err := t.look(r.Context(), r.URL.Hostname())
-	if err != nil || len(there) == 0 || slices.Max(there) <= allowed {
-		return allowed, nil
+	there, err := t.look(ctx, to.Hostname())
+	if err == nil && len(there) > 0 && slices.Max(there) > allowed {
+		return 0, &bounds.AddressError{From: t.Host, To: to.Host, Kind: slices.Max(there).String()}
 	}
-	if r.Body != nil {
-		err = r.Body.Close()
+	return allowed, nil
+}
+
+func closed(body io.Closer) error {
+	if body == nil {
+		return nil
 	}
-	return 0, errors.Join(&bounds.AddressError{From: t.Host, To: r.URL.Host, Kind: slices.Max(there).String()}, err)
+	return body.Close()
 }
 
 func hostname(host string) string {
