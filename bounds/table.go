@@ -1,0 +1,50 @@
+package bounds
+
+import (
+	"fmt"
+	"time"
+)
+
+// Bound is a bound as it is told: SECURITY.md has the table of [All].
+type Bound struct{ What, Most string }
+
+// All returns the bounds, in the order of SECURITY.md.
+func All() []Bound {
+	return []Bound{
+		{"a `mrelease.yaml`", fmt.Sprintf("%s, %d lists and mappings within each other", Bytes(Config), ConfigDepth)},
+		{"a record", Bytes(Record)},
+		{"an `enclave.lock`", Bytes(Lock)},
+		{"a key file, a keystore file", Bytes(Key)},
+		{"an `iexec.json`, and each file beside it", Bytes(Project)},
+		{"a file with registries' credentials", Bytes(Docker)},
+		{"any JSON document of these, of a market and of a registry", fmt.Sprintf("%d values, %d objects and arrays within each other", Values, Depth)},
+		{"scrypt of a keystore", fmt.Sprintf("%s of memory (128·r·(n+p)), %s gone through (128·n·r·p)", Bytes(KeyMemory), Bytes(KeyWork))},
+		{"PBKDF2 of a keystore", fmt.Sprintf("%d rounds for all blocks together", KeyRounds)},
+		{"the key derived from a keystore's password", Bytes(KeyLength)},
+		{"an RSA key that signs images", fmt.Sprintf("%d bits", RSA)},
+		{"a node's answer", Bytes(RPCAnswer)},
+		{"a market's answer", Bytes(MarketAnswer)},
+		{"a registry's answer that is no blob: a manifest, a list of referrers, a token", Bytes(Manifest)},
+		{"an image's config", Bytes(ImageConfig)},
+		{"an answer that is an error", Bytes(ErrorBody) + ", the rest is left out"},
+		{"a bundle with a signature or attestation", Bytes(Bundle)},
+		{"referrers of an image that are read", fmt.Sprint(Referrers)},
+		{"a request to node or market, with all of its tries", said(Request)},
+		{"a registry's answer that is no blob, and the head of any", said(Answer)},
+		{"a blob, sent or received", fmt.Sprintf("at least %s a second, on average over %s in which the registry is waited for", Bytes(RateFloor), said(RateWindow))},
+		{"a check of a record, a push", said(Act)},
+	}
+}
+
+// said writes a time in its largest whole unit.
+func said(d time.Duration) string {
+	for _, unit := range []struct {
+		size time.Duration
+		name string
+	}{{time.Hour, "h"}, {time.Minute, "min"}} {
+		if d >= unit.size && d%unit.size == 0 {
+			return fmt.Sprintf("%d %s", d/unit.size, unit.name)
+		}
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
+}
