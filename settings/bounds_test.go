@@ -88,6 +88,18 @@ func TestAttackConfigurationOfAnySize(t *testing.T) {
 	}
 }
 
+func TestAttackConfigurationOfUnknownKeys(t *testing.T) {
+	var text strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&text, "a%d: b\n", i)
+	}
+	problems, _, _ := read(t, text.String())
+	told := (&Error{Problems: problems}).Evidence()
+	if len(problems) != 5000 || len(told) != maxTold+1 || told[maxTold] != [2]string{"and", "4900 more"} {
+		t.Errorf("of %d problems %d are told, at last %v", len(problems), len(told), told[len(told)-1])
+	}
+}
+
 // What looks deep, and is not.
 func TestConfigurationsThatAreNotDeep(t *testing.T) {
 	for name, text := range map[string]string{

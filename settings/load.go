@@ -19,10 +19,16 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the configuration has %d problems", len(e.Problems))
 }
 
-// Evidence returns each problem with its place.
+// maxTold is how many problems are told: a file may have thousands.
+const maxTold = 100
+
+// Evidence returns each problem with its place, up to a hundred.
 func (e *Error) Evidence() [][2]string {
 	var facts [][2]string
-	for _, p := range e.Problems {
+	for i, p := range e.Problems {
+		if i == maxTold {
+			return append(facts, [2]string{"and", fmt.Sprintf("%d more", len(e.Problems)-i)})
+		}
 		what := p.Text
 		if p.Key != "" {
 			what = p.Key + ": " + what
