@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -196,4 +197,22 @@ func TestAttackManifest(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A registry that has its tokens given out by what only this machine can reach.
+func TestAttackTokenFromInside(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="http://169.254.169.254/latest/meta-data",service="x"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	t.Cleanup(s.Close)
+	digest, err := name.NewDigest(strings.TrimPrefix(s.URL, "http://") + "/acme/hello@" + hash(t, "x").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Pull(t.Context(), digest)
+	if err == nil || !strings.Contains(err.Error(), "169.254.169.254") || strings.Contains(err.Error(), "dial") {
+		t.Errorf("got %v, want the address to be refused", err)
+	}
+	t.Log(err)
 }

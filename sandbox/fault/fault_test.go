@@ -146,3 +146,34 @@ func TestAdmin(t *testing.T) {
 		t.Errorf("DELETE: %d, %v left", status, faults.Rules())
 	}
 }
+
+// A body without end is written until the client gives up, and a redirect names its
+// target.
+func TestAnswersThatLeadNowhere(t *testing.T) {
+	var faults fault.Injector
+	s := start(t, &faults)
+	for _, r := range []fault.Rule{{Service: "market", Endless: true}, {Service: "market", Drip: true, Status: 500}} {
+		if err := faults.Add(r); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := s.Client().Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []int{http.StatusOK, 1 << 20}
+		if r.Drip {
+			want = []int{http.StatusInternalServerError, 1}
+		}
+		if n, err := io.ReadFull(resp.Body, make([]byte, want[1])); err != nil || resp.StatusCode != want[0] {
+			t.Errorf("%+v: status %d, %d bytes, %v", r, resp.StatusCode, n, err)
+		}
+		resp.Body.Close()
+	}
+	if err := faults.Add(fault.Rule{Service: "market", Status: 307, Location: "http://elsewhere.example/"}); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(httptest.NewRequest(http.MethodGet, s.URL, nil))
+	if err != nil || resp.StatusCode != 307 || resp.Header.Get("Location") != "http://elsewhere.example/" {
+		t.Errorf("got %v, %v", resp, err)
+	}
+}
