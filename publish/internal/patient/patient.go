@@ -2,8 +2,11 @@
 package patient
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -14,18 +17,36 @@ import (
 )
 
 // Client returns a client of a service that sends a request again, up to three times,
-// when the answer is 429 or 5xx or there is none; the last answer is passed on. All
-// tries together take at most the limit, a single one a third of it.
+// when the answer is 429 or 5xx, or breaks off, or there is none; the last answer is
+// passed on. All tries together take at most the limit, a single one a third of it.
+// Answers are read whole before they are passed on.
 func Client(limit time.Duration, service outside.Service) *http.Client {
 	c := retryablehttp.NewClient()
 	c.Logger = nil
 	c.RetryMax, c.RetryWaitMin, c.RetryWaitMax = 3, 300*time.Millisecond, 3*time.Second
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
 	c.CheckRetry = retry
-	c.HTTPClient = &http.Client{Timeout: limit / 3, Transport: outside.Transport(service)}
+	c.HTTPClient = &http.Client{Timeout: limit / 3, Transport: whole{outside.Transport(service)}}
 	client := c.StandardClient()
 	client.Timeout = limit
 	return client
+}
+
+// whole is a transport for which an answer that breaks off is none.
+type whole struct{ http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (t whole) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(resp.Body) // the service's transport bounds it
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
 }
 
 // retry is the library's policy, but for what would be refused again.

@@ -95,3 +95,27 @@ func TestClientEndsWithItsContext(t *testing.T) {
 		t.Error("the request was made")
 	}
 }
+
+// An answer that breaks off is asked for again; one that always does is an error.
+func TestClientAsksAgainForTheRest(t *testing.T) {
+	for _, breaks := range []int32{0, 1, 3, 4} {
+		var count atomic.Int32
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "6")
+			io.WriteString(w, "ans")
+			if count.Add(1) > breaks {
+				io.WriteString(w, "wer")
+			}
+		}))
+		resp, err := patient.Client(time.Minute, outside.Service{Host: strings.TrimPrefix(s.URL, "http://"), Most: 1000}).Post(s.URL, "text/plain", strings.NewReader("question"))
+		var body []byte
+		if err == nil {
+			body, err = io.ReadAll(resp.Body)
+			resp.Body.Close()
+		}
+		if whole := err == nil && string(body) == "answer"; whole != (breaks < 4) || count.Load() != min(breaks+1, 4) {
+			t.Errorf("%d break off: got %q, %v after %d requests", breaks, body, err, count.Load())
+		}
+		s.Close()
+	}
+}
