@@ -19,6 +19,8 @@ import (
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
 	gatewaypb "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/solver/pb"
+
+	"github.com/mrelease/mrelease/buildkit/engine"
 )
 
 // imageStore is the name under which the builder asks its client for an image.
@@ -41,6 +43,11 @@ func (e *NoProgramError) Evidence() [][2]string {
 // WORKDIR), with env added to its environment, without network, and returns its
 // exit code. What the program writes to its root is thrown away. A writer is
 // nil to discard.
+//
+// The embedded builder confines the program: of the machine's memory it gets half, and
+// 512 processes; its files are in memory and take 256 MiB at most; it gains no new
+// privileges, has few capabilities and, where the machine allows, users of its own.
+// Another builder has limits of its own. That of time is ctx.
 //
 // Run is never served from a cache. When ctx ends, the program is killed and
 // the error is that of ctx. An image without a program is a [*NoProgramError].
@@ -125,8 +132,9 @@ func (p *program) run(ctx context.Context, c gateway.Client) error {
 		return err
 	}
 	container, err := c.NewContainer(ctx, gateway.NewContainerRequest{
-		NetMode: pb.NetMode_NONE,
-		Mounts:  []gateway.Mount{{Dest: "/", MountType: pb.MountType_BIND, Ref: root}},
+		NetMode:  pb.NetMode_NONE,
+		Hostname: engine.ConfinedHost,
+		Mounts:   []gateway.Mount{{Dest: "/", MountType: pb.MountType_BIND, Ref: root}},
 	})
 	if err != nil {
 		return fmt.Errorf("making container: %w", err)

@@ -228,6 +228,14 @@ func owner(info fs.FileInfo) int {
 	return -1 // not on Linux
 }
 
+// group returns the group that a file belongs to.
+func group(info fs.FileInfo) int {
+	if of, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(of.Gid)
+	}
+	return -1
+}
+
 // write makes a file anew, whatever is there.
 func (s state) write(name string, content []byte) error {
 	if err := s.dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {

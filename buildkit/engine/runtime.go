@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"errors"
 	"os/exec"
 	"slices"
 	"strings"
 
 	runc "github.com/containerd/go-runc"
+	"github.com/sirupsen/logrus"
 )
 
 // runtimes starts the processes of the runtime for BuildKit, which has no setting for
@@ -22,14 +24,36 @@ func guardRuntime() {
 
 // Start implements runc.ProcessMonitor.
 func (r runtimes) Start(c *exec.Cmd) (chan runc.Exit, error) {
-	c.Env = runtimeEnvironment(c.Env)
-	return r.ProcessMonitor.Start(c)
+	return prepared(c, r.ProcessMonitor.Start)
 }
 
 // StartLocked implements runc.ProcessMonitor.
 func (r runtimes) StartLocked(c *exec.Cmd) (chan runc.Exit, error) {
+	return prepared(c, r.ProcessMonitor.StartLocked)
+}
+
+// prepared starts a process of the runtime, and tidies up after it.
+func prepared(c *exec.Cmd, start func(*exec.Cmd) (chan runc.Exit, error)) (chan runc.Exit, error) {
 	c.Env = runtimeEnvironment(c.Env)
-	return r.ProcessMonitor.StartLocked(c)
+	undo, err := confine(c)
+	if err != nil {
+		return nil, err
+	}
+	ended, err := start(c)
+	if err != nil {
+		return nil, errors.Join(err, undo())
+	}
+	tidied := make(chan runc.Exit, 1)
+	go func() {
+		defer close(tidied)
+		for exit := range ended {
+			if err := undo(); err != nil {
+				logrus.Warn(err) // BuildKit fails when it cannot remove the bundle
+			}
+			tidied <- exit
+		}
+	}()
+	return tidied, nil
 }
 
 // runtimeEnvironment leaves the runtime where it finds programs and keeps its state

@@ -62,6 +62,14 @@ func run(verb string, args []string) error {
 		return err
 	case "get":
 		return get(args[0])
+	case "fill": // FOLDER MEGABYTES: in files of 64 MB
+		return fill(args[0], args[1])
+	case "spawn": // NUMBER
+		return spawn(args[0])
+	case "link": // FILE
+		to, err := os.Readlink(args[0])
+		fmt.Println(to)
+		return err
 	}
 	return fmt.Errorf("no verb %q", verb)
 }
@@ -155,4 +163,33 @@ func get(address string) error {
 	fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n", address, target.Host)
 	_, err = io.Copy(os.Stdout, conn)
 	return err
+}
+
+// fill writes files until it cannot.
+func fill(folder, megabytes string) error {
+	count, err := strconv.Atoi(megabytes)
+	if err != nil {
+		return err
+	}
+	block := make([]byte, 64<<20)
+	for i := range count / 64 {
+		if err := os.WriteFile(filepath.Join(folder, strconv.Itoa(i)), block, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spawn starts processes until it cannot.
+func spawn(number string) error {
+	count, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
+	for range count {
+		if _, err := os.StartProcess("/program", []string{"/program", "hang"}, &os.ProcAttr{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

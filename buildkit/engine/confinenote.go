@@ -1,0 +1,71 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// confinedFile holds what the runtime could do last: asking it takes longer than all
+// the rest of a short run.
+const confinedFile = "confined"
+
+// note is what is known of this runtime in these namespaces since the machine started.
+type note struct {
+	state  state
+	about  string
+	extent string // "" when it is not known
+}
+
+// openNote reads the note, which lies in the state folder that the bundle is in.
+func (b bundle) openNote() (note, error) {
+	path := filepath.Dir(filepath.Dir(filepath.Dir(b.path)))
+	dir, err := os.OpenRoot(path)
+	if err != nil {
+		return note{}, fmt.Errorf("opening builder state: %w", err)
+	}
+	n := note{state: state{path, dir}}
+	if n.about, err = b.circumstances(); err != nil {
+		return n, errors.Join(err, dir.Close())
+	}
+	if last, err := dir.ReadFile(confinedFile); err == nil {
+		if about, extent, ok := strings.Cut(string(last), "\n"); ok && about == n.about {
+			n.extent = extent
+		}
+	}
+	return n, nil
+}
+
+func (n note) write(have extent) error {
+	err := n.state.write(confinedFile, []byte(n.about+"\n"+have.String()))
+	if err != nil && !errors.Is(err, fs.ErrExist) { // another container that starts now has written it
+		return fmt.Errorf("writing builder state: %w", err)
+	}
+	return nil
+}
+
+func (n note) close() { _ = n.state.dir.Close() } // nothing was written through it
+
+// circumstances name what decides on what the runtime can do.
+func (b bundle) circumstances() (string, error) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("reading the boot's ID: %w", err)
+	}
+	info, err := os.Stat(b.runtime.Command)
+	if err != nil {
+		return "", fmt.Errorf("opening runtime: %w", err)
+	}
+	about := fmt.Sprint(strings.TrimSpace(string(boot)), " ", b.runtime.Command, " ", info.Size(), " ", info.ModTime().UnixNano())
+	for _, kind := range []string{"user", "mnt", "cgroup"} {
+		name, err := os.Readlink("/proc/self/ns/" + kind)
+		if err != nil {
+			return "", fmt.Errorf("reading namespaces: %w", err)
+		}
+		about += " " + name
+	}
+	return about, nil
+}
