@@ -10,6 +10,7 @@ import (
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
 )
 
 // A record that somebody sends is refused within 50 MB of memory.
@@ -38,5 +39,15 @@ func TestAttackRecordThatIsLarge(t *testing.T) {
 				t.Errorf("it took %d MB", memory>>20)
 			}
 		})
+	}
+}
+
+// An annotation is a text to whoever counts a manifest's values, and JSON inside.
+func TestAttackMaterialsWithoutNumber(t *testing.T) {
+	text := "[" + strings.Repeat("{},", bounds.Manifest/4) + "{}]"
+	var source record.Source
+	var larger *bounds.Error
+	if err := source.ReadAnnotations(map[string]string{registry.MaterialsAnnotation: text}); !errors.As(err, &larger) || len(source.Materials) > 0 {
+		t.Errorf("got %d materials, %v", len(source.Materials), err)
 	}
 }

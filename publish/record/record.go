@@ -73,7 +73,11 @@ func (s *Source) ReadAnnotations(annotations map[string]string) error {
 		s.Unsealed = &digest
 	}
 	if text := annotations[registry.MaterialsAnnotation]; text != "" {
-		if err := json.Unmarshal([]byte(text), &s.Materials); err != nil {
+		err := bounds.CheckJSON([]byte(text))
+		if err == nil {
+			err = json.Unmarshal([]byte(text), &s.Materials)
+		}
+		if err != nil {
 			return fmt.Errorf("reading annotation %s: %w", registry.MaterialsAnnotation, err)
 		}
 	}
