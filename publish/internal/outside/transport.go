@@ -153,35 +153,39 @@ func hostname(host string) string {
 	return strings.Trim(host, "[]")
 }
 
-// base is go's default transport, but for a time limit: that waits for ever for a
-// service that takes a request and does not answer.
-var base = sync.OnceValue(func() http.RoundTripper { return newBase() })
+// base is as go's default transport, which whoever imports the packages may replace,
+// but for a time limit: that waits for ever for a service that takes a request and does
+// not answer.
+var base = sync.OnceValue(func() http.RoundTripper { return newBase(nil) })
 
-func newBase() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = 50
-	t.ResponseHeaderTimeout = bounds.Answer // some take long to put a large layer in its place
-	return t
+// newBase returns a transport whose connections are controlled before they are made.
+func newBase(control func(context.Context, string, string, syscall.RawConn) error) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 30 * time.Second, ControlContext: control}).DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          100,
+		MaxIdleConnsPerHost:   50,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		ResponseHeaderTimeout: bounds.Answer, // some take long to put a large layer in its place
+	}
 }
 
 // guarded is base for other hosts. Names may have changed their addresses since they
 // were looked up, so the address counts that is connected to. A proxy is the user's
 // own choice, and connects by itself.
 var guarded = sync.OnceValue(func() http.RoundTripper {
-	t := newBase()
-	direct := t.Clone()
-	direct.DialContext = (&net.Dialer{Timeout: 30 * time.Second, ControlContext: control}).DialContext
-	return splitter{proxied: t, direct: direct}
+	return splitter{proxied: newBase(nil), direct: newBase(control)}
 })
 
 type splitter struct{ proxied, direct *http.Transport }
 
 // RoundTrip implements [http.RoundTripper].
 func (s splitter) RoundTrip(r *http.Request) (*http.Response, error) {
-	if s.proxied.Proxy != nil {
-		if proxy, err := s.proxied.Proxy(r); err != nil || proxy != nil {
-			return s.proxied.RoundTrip(r)
-		}
+	if proxy, err := s.proxied.Proxy(r); err != nil || proxy != nil {
+		return s.proxied.RoundTrip(r)
 	}
 	return s.direct.RoundTrip(r)
 }
