@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -50,11 +51,11 @@ type evident interface {
 // explain turns an error into what is shown of it. Packages say what happened;
 // what to do about it is said here, in one table.
 func explain(err error) failure {
-	f := failure{Schema: "mrelease.error/v1", What: err.Error()}
+	f := failure{Schema: "mrelease.error/v1", What: shortened(err.Error())}
 	var e evident
 	if errors.As(err, &e) {
 		for _, pair := range e.Evidence() {
-			f.Evidence = append(f.Evidence, fact{pair[0], pair[1]})
+			f.Evidence = append(f.Evidence, fact{pair[0], shortened(pair[1])})
 		}
 	}
 	for _, rule := range rules() {
@@ -65,6 +66,17 @@ func explain(err error) failure {
 	}
 	f.Code, f.Exit, f.Remedy = "E-UNEXPECTED", exitUnexpected, "run again; if it persists, report it with this output"
 	return f
+}
+
+// maxWords bounds a text of an error, in bytes: a service may have written it.
+const maxWords = 16 << 10
+
+// shortened leaves out the end of a long text, and tells how much that is.
+func shortened(text string) string {
+	if len(text) <= maxWords {
+		return text
+	}
+	return fmt.Sprintf("%s… and %d bytes more", strings.ToValidUTF8(text[:maxWords], ""), len(text)-maxWords)
 }
 
 // rule says what an error means. The first rule that matches counts.

@@ -157,7 +157,7 @@ func (f failure) write(s story) {
 func (s story) check(c record.Check) {
 	mark, color, evidence := "✓", green, c.Evidence
 	if c.Err != nil {
-		mark, color, evidence = "✗", red, c.Err.Error()
+		mark, color, evidence = "✗", red, shortened(c.Err.Error())
 	}
 	s.note("%s %-16s %6.2f s  %s", s.paint(color, mark), c.Name, c.Took.Seconds(), evidence)
 }

@@ -170,7 +170,7 @@ func (a *app) verify(ctx context.Context, world record.World, rec record.Record)
 		check := verifyCheck{Name: c.Name, OK: c.Err == nil, Evidence: c.Evidence}
 		if c.Err != nil {
 			failed = append(failed, c.Err)
-			check.Code, check.Evidence = explain(c.Err).Code, c.Err.Error()
+			check.Code, check.Evidence = explain(c.Err).Code, shortened(c.Err.Error())
 		}
 		answer.Checks = append(answer.Checks, check)
 		a.story.check(c)
