@@ -227,7 +227,7 @@ func TestBuildctlMakesTheSameConfiguration(t *testing.T) {
 	p := newProject(t, w)
 	dockerfile, err := os.ReadFile("../../examples/hello-binaryfs/Dockerfile")
 	must(t, err)
-	p.write(t, "Dockerfile", string(dockerfile)+"WORKDIR /work/deep\nRUN mkdir folder && echo text > folder/file\n")
+	p.write(t, "Dockerfile", string(dockerfile)+copying)
 	p.commit(t)
 	s := w.kinds()[1].open(t)
 	got := s.make(t, p, release{p.name(), []string{"--source-date-epoch", fixedEpoch}})
@@ -239,6 +239,29 @@ func TestBuildctlMakesTheSameConfiguration(t *testing.T) {
 		t.Errorf("configuration %s, and of buildctl %s", got.Unsealed, config)
 	}
 }
+
+// copying has the ways of COPY in which a step is changed before it is built.
+const copying = `
+WORKDIR /work/deep
+RUN mkdir -p folder /srv/real && echo text > folder/file && ln -s /srv/real /srv/alias
+COPY --chown=1000:1000 --chmod=640 how src/app.py /srv/owned/
+COPY --link how src/app.py /srv/linked/
+COPY how /srv/alias/
+COPY how /srv/single
+COPY src /srv/src
+COPY src /srv/src/
+COPY no*such how /srv/wild/
+COPY no*such /srv/nothing/
+COPY how src .
+COPY <<one <<two /srv/text/
+1
+one
+2
+two
+COPY --from=iexechub/python-scone /etc/group /etc/passw* /srv/from/
+ADD how src /srv/added/
+RUN --mount=type=bind,source=src,target=/mnt --mount=type=bind,from=iexechub/python-scone,source=/etc,target=/other cat /mnt/app.py /other/passwd > /srv/mounted
+`
 
 // fixedEpoch is buildkit.FixedEpoch.
 const fixedEpoch = "315619200"
