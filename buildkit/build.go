@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -135,7 +136,21 @@ func makePartial(dir string) (partial string, remove func(), err error) {
 	dir = filepath.Clean(dir) // "out/" lies beside "out", not in it
 	parent, prefix := filepath.Dir(dir), "."+filepath.Base(dir)+"."
 	partial, unlock, err := makeLocked(parent, prefix, func(string) error { return nil })
-	return partial, func() { _ = errors.Join(os.RemoveAll(partial), unlock()) }, err
+	return partial, func() { _ = errors.Join(removeAll(partial), unlock()) }, err
+}
+
+// removeAll removes a folder into which the builder may go on writing for a moment,
+// when a build was refused: it notices only then. What is left after a second is
+// removed by the next build.
+func removeAll(dir string) error {
+	for range 50 {
+		err := os.RemoveAll(dir)
+		if _, there := os.Lstat(dir); err == nil && errors.Is(there, fs.ErrNotExist) {
+			return nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return os.RemoveAll(dir)
 }
 
 // checkReplaceable refuses a folder that holds something else than a layout.
