@@ -107,7 +107,7 @@ func rules() []rule {
 		{is[*release.ImageError], "E-USAGE", exitUsage, say("mrelease measure --help")},
 		{is[*settings.Error], "E-CONFIG", exitUsage, say("correct the places above; README.md lists every key")},
 		{is[*existsError], "E-EXISTS", exitUsage, say("complete the files that are there (mrelease check says what they lack), or move them away")},
-		{is[*outsideError], "E-OUTPUT", exitUsage, say("remove the link, or name the folder that it leads to")},
+		{is[*release.OutsideError], "E-OUTPUT", exitUsage, say("remove the link, or name the folder that it leads to")},
 		{is[*source.DirtyError], "E-SOURCE-DIRTY", exitPolicy, say("commit or stash the changes, or name another version with --version")},
 
 		{is[*buildkit.NoBuilderError], "E-BUILDER", exitUsage, func(err error) string {
@@ -134,10 +134,10 @@ func rules() []rule {
 		{is[*sgx.SignatureError], "E-ENCLAVE-SIGNATURE", exitSignature, say("the SIGSTRUCT was changed after signing: take the file from its maker again")},
 		{is[*enclave.UnsignedError], "E-ENCLAVE-UNSIGNED", exitMeasurement, say("sign the enclave with its SDK's tool first (sgx_sign, oesign)")},
 		{is[*enclave.NoSignatureError], "E-ENCLAVE-NONE", exitMeasurement, say("give a signed enclave, an SGXS stream or a SIGSTRUCT; for an image, its reference or the folder of its OCI layout")},
-		{is[*signatureOnlyError], "E-ENCLAVE-SIGNATURE-ONLY", exitUnmeasured, signatureOnlyRemedy},
+		{is[*enclave.SignatureOnlyError], "E-ENCLAVE-SIGNATURE-ONLY", exitUnmeasured, signatureOnlyRemedy},
 		{is[*enclave.UnmeasurableError], "E-ENCLAVE-UNMEASURED", exitMeasurement, say("do not take its signature for a measurement: take the file from its maker again; if it is as its maker made it, measure it with the tool of the SDK that made it")},
 		{is[*sgx.LimitError], "E-ENCLAVE-LIMIT", exitMeasurement, say("the file asks for more than enclaves need; if it is one all the same, allow more with --hash-limit, where that is the limit above")},
-		{is[*badEnclaveError], "E-ENCLAVE-FILE", exitMeasurement, say("the file is damaged or no enclave: take it from its maker again")},
+		{is[*enclave.FileError], "E-ENCLAVE-FILE", exitMeasurement, say("the file is damaged or no enclave: take it from its maker again")},
 		{is[*measure.UnsignedError], "E-ENCLAVE-UNSIGNED", exitMeasurement, say("enclave.program must be the file that the seal signed: the program itself, not a link to it")},
 		{is[*sgx.PolicyError], "E-ENCLAVE-POLICY", exitPolicy, say("sign with a production key (enclave.key) that is in enclave.signers, and with an enclave.isvsvn that is no lower than the accepted one; enclave.allow-debug: true releases a debug enclave, whose memory is open")},
 		{is[*sgx.KeyError], "E-ENCLAVE-KEY", exitUsage, say("make a key that enclaves can be signed with: openssl genrsa -3 -out enclave-key.pem 3072")},
@@ -210,7 +210,7 @@ func oddWallet(err error) bool {
 
 // signatureOnlyRemedy says how the measurement can be had.
 func signatureOnlyRemedy(err error) string {
-	var s *signatureOnlyError
+	var s *enclave.SignatureOnlyError
 	errors.As(err, &s)
 	switch s.Kind {
 	case enclave.KindSIGSTRUCT:

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/preflight"
 	"github.com/mrelease/mrelease/printable"
 )
 
@@ -114,7 +115,12 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 		return c.Help()
 	}
 	root.Args = cobra.ArbitraryArgs
-	root.PersistentPreRunE = a.checkCredentials
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if c.Name() == "version" || c.Name() == "init" {
+			return nil
+		}
+		return preflight.CheckCredentials(a.getenv)
+	}
 	return root
 }
 

@@ -116,7 +116,7 @@ func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string
 	maker := a.maker(builder, cfg)
 	if len(args) == 0 {
 		layout := filepath.Join("dist", "image")
-		if err := checkOutput(layout); err != nil {
+		if err := release.CheckOutput(layout); err != nil {
 			return m, err
 		}
 		src, err := a.readSource(source.Options{Settings: cfg})

@@ -83,7 +83,7 @@ func (a *app) newRelease(o source.Options, told release.Teller) (release.Release
 		Settings: cfg, Lock: a.lockPath(), Layout: filepath.Join("dist", "image"), Teller: told,
 		World: release.World{Registry: registry.Client{Keychain: authn.DefaultKeychain, Progress: a.story.progress()}},
 	}
-	if err := errors.Join(checkOutput(r.Layout), checkOutput(string(cfg.Record))); err != nil {
+	if err := errors.Join(release.CheckOutput(r.Layout), release.CheckOutput(string(cfg.Record))); err != nil {
 		return r, err
 	}
 	o.Settings = cfg

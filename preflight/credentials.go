@@ -1,4 +1,4 @@
-package main
+package preflight
 
 import (
 	"errors"
@@ -6,20 +6,15 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/spf13/cobra"
-
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/settings"
 )
 
-// checkCredentials bounds the files from which go-containerregistry takes the
+// CheckCredentials bounds the files from which go-containerregistry takes the
 // credentials of registries: it reads them whole. Its error is a [*settings.Error].
-func (a *app) checkCredentials(c *cobra.Command, _ []string) error {
-	if c.Name() == "version" || c.Name() == "init" {
-		return nil
-	}
+func CheckCredentials(getenv func(string) string) error {
 	var problems []settings.Problem
-	for _, file := range a.credentialFiles() {
+	for _, file := range credentialFiles(getenv) {
 		info, err := os.Stat(file)
 		if err != nil || info.IsDir() {
 			continue
@@ -39,13 +34,13 @@ func (a *app) checkCredentials(c *cobra.Command, _ []string) error {
 }
 
 // credentialFiles are those of authn.DefaultKeychain.
-func (a *app) credentialFiles() []string {
+func credentialFiles(getenv func(string) string) []string {
 	var files []string
 	for _, f := range []struct{ variable, name string }{
 		{"HOME", ".docker/config.json"}, {"DOCKER_CONFIG", "config.json"}, {"REGISTRY_AUTH_FILE", ""},
 		{"XDG_RUNTIME_DIR", "containers/auth.json"}, {"XDG_CONFIG_HOME", "containers/auth.json"},
 	} {
-		if value := a.getenv(f.variable); value != "" {
+		if value := getenv(f.variable); value != "" {
 			files = append(files, filepath.Join(value, f.name))
 		}
 	}

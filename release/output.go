@@ -1,4 +1,4 @@
-package main
+package release
 
 import (
 	"errors"
@@ -8,23 +8,23 @@ import (
 	"path/filepath"
 )
 
-// outsideError says that a folder for what is made lies, by its path, in the working
+// OutsideError says that a folder for what is made lies, by its path, in the working
 // directory, and that a link leads elsewhere: whoever may commit can make links, and
 // a run may write where they may not.
-type outsideError struct{ folder, actual string }
+type OutsideError struct{ Folder, Actual string }
 
-func (e *outsideError) Error() string {
-	return fmt.Sprintf("the output folder %q leads out of the working directory", e.folder)
+func (e *OutsideError) Error() string {
+	return fmt.Sprintf("the output folder %q leads out of the working directory", e.Folder)
 }
 
 // Evidence returns where it leads.
-func (e *outsideError) Evidence() [][2]string {
-	return [][2]string{{"where", e.folder}, {"expected", "a folder below the working directory"}, {"actual", e.actual}}
+func (e *OutsideError) Evidence() [][2]string {
+	return [][2]string{{"where", e.Folder}, {"expected", "a folder below the working directory"}, {"actual", e.Actual}}
 }
 
-// checkOutput refuses a file or folder that is to be made, if it is named by a path
-// in the working directory and links lead out of that.
-func checkOutput(path string) (err error) {
+// CheckOutput refuses a file or folder that is to be made, if it is named by a path
+// in the working directory and links lead out of that: with an *OutsideError.
+func CheckOutput(path string) (err error) {
 	here, err := filepath.Abs(".")
 	if err != nil {
 		return fmt.Errorf("finding working directory: %w", err)
@@ -51,5 +51,5 @@ func checkOutput(path string) (err error) {
 	if resolveErr != nil {
 		actual = resolveErr.Error()
 	}
-	return &outsideError{folder, actual}
+	return &OutsideError{folder, actual}
 }
