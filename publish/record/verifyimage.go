@@ -1,0 +1,242 @@
+package record
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+// MovedError says that a release's tag names another image than the record.
+type MovedError struct {
+	Reference string
+	Got, Want string
+}
+
+func (e *MovedError) Error() string { return e.Reference + " names another image" }
+
+// Evidence returns both digests.
+func (e *MovedError) Evidence() [][2]string {
+	return [][2]string{{"expected", e.Want}, {"actual", e.Got}, {"where", e.Reference}}
+}
+
+func (a auditor) image(ctx context.Context) (string, error) {
+	tag, err := name.NewTag(a.Image.Reference)
+	if err != nil {
+		return "", fmt.Errorf("parsing reference: %w", err)
+	}
+	digest, err := a.Registry.Resolve(ctx, tag)
+	if err != nil {
+		return "", err
+	}
+	if digest.DigestStr() != a.Image.Digest.String() {
+		return "", &MovedError{a.Image.Reference, digest.DigestStr(), a.Image.Digest.String()}
+	}
+	image, err := a.pull(ctx)
+	if err != nil {
+		return "", err
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return "", &ContentError{"manifest", a.Image.Digest, err}
+	}
+	for _, c := range [][3]string{
+		{"config", manifest.Config.Digest.String(), a.Image.Config.String()},
+		{registry.InputsAnnotation, manifest.Annotations[registry.InputsAnnotation], a.Source.Inputs.String()},
+	} {
+		if c[1] != c[2] {
+			return "", &Error{"names another " + c[0] + " than the image's manifest", c[2], c[1]}
+		}
+	}
+	if err := a.annotations(manifest.Annotations); err != nil {
+		return "", err
+	}
+	return a.Image.Reference + " is " + digest.DigestStr(), nil
+}
+
+// annotations compares what the record says of the build with what the image
+// says of it.
+func (a auditor) annotations(annotations map[string]string) error {
+	there := Source{Commit: a.Source.Commit, Epoch: a.Source.Epoch, Inputs: a.Source.Inputs}
+	if err := there.ReadAnnotations(annotations); err != nil {
+		return err
+	}
+	got, want := fmt.Sprint(a.Source.Unsealed, a.Source.Materials), fmt.Sprint(there.Unsealed, there.Materials)
+	if got != want {
+		return &Error{"names another build than the image's manifest", got, want}
+	}
+	return nil
+}
+
+func (a auditor) digest() (name.Digest, error) {
+	tag, err := name.NewTag(a.Image.Reference)
+	if err != nil {
+		return name.Digest{}, fmt.Errorf("parsing reference: %w", err)
+	}
+	return tag.Digest(a.Image.Digest.String()), nil
+}
+
+func (a auditor) pull(ctx context.Context) (v1.Image, error) {
+	digest, err := a.digest()
+	if err != nil {
+		return nil, err
+	}
+	image, err := a.Registry.Pull(ctx, digest)
+	if err != nil {
+		return nil, contentError("manifest", a.Image.Digest, err)
+	}
+	return image, nil
+}
+
+// layers reads every byte of the image; go-containerregistry compares each
+// blob with its digest.
+func (a auditor) layers(ctx context.Context) (string, error) {
+	image, err := a.pull(ctx)
+	if err != nil {
+		return "", err
+	}
+	if _, err := image.RawConfigFile(); err != nil {
+		return "", contentError("configuration", a.Image.Config, err)
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		return "", fmt.Errorf("listing layers: %w", err)
+	}
+	var total int64
+	for _, layer := range layers {
+		n, err := readLayer(layer, func(read int64) { a.tell(total + read) })
+		if err != nil {
+			return "", err
+		}
+		total += n
+	}
+	return fmt.Sprintf("%d layers, %.1f MB, each as its digest says", len(layers), float64(total)/1e6), nil
+}
+
+// tell tells how much of the layers was read.
+func (a auditor) tell(read int64) {
+	if a.Progress != nil {
+		a.Progress(fmt.Sprintf("%.1f MB of the layers are read", float64(read)/1e6))
+	}
+}
+
+// counter tells how many bytes were written to it.
+type counter struct {
+	n    int64
+	tell func(int64)
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	c.tell(c.n)
+	return len(p), nil
+}
+
+func readLayer(layer v1.Layer, tell func(read int64)) (int64, error) {
+	digest, err := layer.Digest()
+	if err != nil {
+		return 0, fmt.Errorf("reading digest of layer: %w", err)
+	}
+	content, err := layer.Compressed()
+	if err != nil {
+		return 0, contentError("layer", digest, err)
+	}
+	n, err := io.Copy(&counter{tell: tell}, content)
+	if err := errors.Join(err, content.Close()); err != nil {
+		return n, contentError("layer", digest, err)
+	}
+	return n, nil
+}
+
+// contentError tells a registry that fails from one that serves other bytes.
+func contentError(part string, digest v1.Hash, err error) error {
+	var answer *transport.Error
+	var network net.Error // url.Error is one
+	var slow *bounds.SlowError
+	if errors.As(err, &answer) || errors.As(err, &network) || errors.As(err, &slow) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled) {
+		return &registry.Error{Act: "pulling", Where: part + " " + digest.String(), Err: err}
+	}
+	return &ContentError{part, digest, err}
+}
+
+// ContentError says that a part of an image is not what its digest says, or cannot be
+// read.
+type ContentError struct {
+	Part   string // manifest, configuration or layer
+	Digest v1.Hash
+	Err    error
+}
+
+func (e *ContentError) Error() string { return fmt.Sprintf("%s %s: %v", e.Part, e.Digest, e.Err) }
+
+// Unwrap returns the cause.
+func (e *ContentError) Unwrap() error { return e.Err }
+
+// Evidence returns the digest and what was wrong.
+func (e *ContentError) Evidence() [][2]string {
+	return [][2]string{{"expected", e.Digest.String()}, {"actual", e.Err.Error()}}
+}
+
+func (a auditor) signature(context.Context) (string, error) {
+	said, err := a.statements()
+	if err != nil {
+		return "", err
+	}
+	if err := said.CheckSignature(); err != nil {
+		return "", err
+	}
+	return aside("signed with "+a.keyName(), said), nil
+}
+
+// provenance asks whether the image's own attestation says what the record says.
+func (a auditor) provenance(context.Context) (string, error) {
+	said, err := a.statements()
+	if err != nil {
+		return "", err
+	}
+	if err := said.CheckAttestation(a.Source.Provenance(a.Version)); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("attested with %s, %d materials", a.keyName(), len(a.Source.Materials)), nil
+}
+
+// keyName says whose word the key is.
+func (a auditor) keyName() string {
+	if a.Key.PEM == "" {
+		return "the record's public key, which the app's owner states"
+	}
+	return "the key in " + a.Key.Name + ", which was given"
+}
+
+// aside adds to evidence what else is said about the image.
+func aside(evidence string, said registry.Statements) string {
+	if others := said.Aside(); others != "" {
+		return evidence + "; " + others
+	}
+	return evidence
+}
+
+func (a auditor) readStatements(ctx context.Context) (said registry.Statements, err error) {
+	key, err := registry.ParsePublicKey(cmp.Or(a.Key.PEM, a.Image.PublicKey))
+	if err != nil {
+		return said, err
+	}
+	digest, err := a.digest()
+	if err != nil {
+		return said, err
+	}
+	err = bounds.Within(ctx, bounds.Act, "reading the image's referrers", func(ctx context.Context) (err error) {
+		said, err = a.Registry.Statements(ctx, digest, key)
+		return err
+	})
+	return said, err
+}
