@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/agext/levenshtein"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
@@ -262,38 +260,6 @@ func setText(key string, v reflect.Value, text, dir string) error {
 	return nil
 }
 
-// override sets every key for which lookup has a value; it is asked with the
-// key's path.
-func (d *decoder) override(target any, lookup func(key string) (text, where string, ok bool)) {
-	d.overrideFields(reflect.ValueOf(target).Elem(), "", lookup)
-}
-
-func (d *decoder) overrideFields(v reflect.Value, prefix string, lookup func(string) (string, string, bool)) {
-	for i := range v.NumField() {
-		name := v.Type().Field(i).Tag.Get("yaml")
-		field := v.Field(i)
-		_, parses := field.Addr().Interface().(encoding.TextUnmarshaler)
-		switch {
-		case name == "" || field.Kind() == reflect.Map:
-		case field.Kind() == reflect.Struct && !parses:
-			d.overrideFields(field, prefix+name+".", lookup)
-		default:
-			d.overrideField(field, prefix+name, lookup)
-		}
-	}
-}
-
-func (d *decoder) overrideField(v reflect.Value, key string, lookup func(string) (string, string, bool)) {
-	text, where, ok := lookup(key)
-	if !ok {
-		return
-	}
-	d.places[key] = where
-	if err := setText(key, v, text, "."); err != nil {
-		d.Problems = append(d.Problems, Problem{where, key, err.Error()})
-	}
-}
-
 func scalarText(n ast.Node) (string, bool) {
 	switch v := n.(type) {
 	case *ast.LiteralNode:
@@ -304,52 +270,4 @@ func scalarText(n ast.Node) (string, bool) {
 		return v.GetToken().Value, true
 	}
 	return "", false
-}
-
-func keys(t reflect.Type) []string {
-	var names []string
-	for i := range t.NumField() {
-		if name := t.Field(i).Tag.Get("yaml"); name != "" {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-func kindOf(v reflect.Value) string {
-	switch v.Kind() {
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Uint64:
-		return "a whole number"
-	}
-	return "text"
-}
-
-func kind(n ast.Node) string {
-	switch n.(type) {
-	case *ast.MappingNode, *ast.MappingValueNode:
-		return "keys and values"
-	case *ast.SequenceNode:
-		return "a list"
-	case *ast.StringNode, *ast.LiteralNode:
-		return "text"
-	case *ast.IntegerNode, *ast.FloatNode:
-		return "a number"
-	case *ast.BoolNode:
-		return "true or false"
-	}
-	return n.Type().String()
-}
-
-// nearest returns the known name within two edits of a misspelt one.
-func nearest(name string, known []string) string {
-	best, distance := "", 3
-	for _, k := range known {
-		if d := levenshtein.Distance(name, k, nil); d < distance {
-			best, distance = k, d
-		}
-	}
-	return best
 }

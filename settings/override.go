@@ -1,0 +1,38 @@
+package settings
+
+import (
+	"encoding"
+	"reflect"
+)
+
+// override sets every key for which lookup has a value; it is asked with the
+// key's path.
+func (d *decoder) override(target any, lookup func(key string) (text, where string, ok bool)) {
+	d.overrideFields(reflect.ValueOf(target).Elem(), "", lookup)
+}
+
+func (d *decoder) overrideFields(v reflect.Value, prefix string, lookup func(string) (string, string, bool)) {
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Tag.Get("yaml")
+		field := v.Field(i)
+		_, parses := field.Addr().Interface().(encoding.TextUnmarshaler)
+		switch {
+		case name == "" || field.Kind() == reflect.Map:
+		case field.Kind() == reflect.Struct && !parses:
+			d.overrideFields(field, prefix+name+".", lookup)
+		default:
+			d.overrideField(field, prefix+name, lookup)
+		}
+	}
+}
+
+func (d *decoder) overrideField(v reflect.Value, key string, lookup func(string) (string, string, bool)) {
+	text, where, ok := lookup(key)
+	if !ok {
+		return
+	}
+	d.places[key] = where
+	if err := setText(key, v, text, "."); err != nil {
+		d.Problems = append(d.Problems, Problem{where, key, err.Error()})
+	}
+}
