@@ -20,8 +20,11 @@ import (
 func TestAttackRuntimeEnvironment(t *testing.T) {
 	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
 	runtime, err := exec.LookPath("runc")
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	}
 	if err != nil {
-		t.Skip(err)
+		t.Skip("it needs runc: ", err)
 	}
 	dir := t.TempDir()
 	seen, spy, state := filepath.Join(dir, "seen"), filepath.Join(dir, "buildkit-runc"), filepath.Join(dir, "state")

@@ -10,36 +10,9 @@ import (
 	"testing"
 
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/ci/citest"
 	"github.com/mrelease/mrelease/printable"
 )
-
-// runner reads a log as GitHub's does (actions/runner, ActionCommandManager and
-// ActionCommand): a line ends at each of \n and \r, spaces at its start do not count,
-// ##[ counts anywhere, and while commands are stopped only the word that was given
-// begins them again.
-func runner(log string) (commands []string) {
-	stopped := ""
-	for line := range strings.FieldsFuncSeq(log, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		name, message := "", ""
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "::"); ok {
-			name, message, _ = strings.Cut(rest, "::")
-		} else if _, rest, ok := strings.Cut(line, "##["); ok {
-			name, message, _ = strings.Cut(rest, "]")
-		} else {
-			continue
-		}
-		switch {
-		case stopped != "" && name == stopped:
-			stopped = ""
-		case stopped != "":
-		case name == "stop-commands":
-			stopped = message
-		default:
-			commands = append(commands, strings.TrimSpace(name+" "+message))
-		}
-	}
-	return commands
-}
 
 func newWorld(t *testing.T) (r ci.Reporter, log *bytes.Buffer, w *printable.Writer, dir string) {
 	t.Helper()
@@ -77,7 +50,7 @@ func TestAttackCommandStream(t *testing.T) {
 	show()
 	r.Failed("why ##[x]\n::error::evil\x1b[2J")
 	var got []string
-	for _, c := range runner(log.String()) {
+	for _, c := range citest.Commands(log.String()) {
 		if strings.HasPrefix(c, "add-mask ") {
 			if c = "add-mask"; got[len(got)-1] == c {
 				continue
@@ -90,7 +63,7 @@ func TestAttackCommandStream(t *testing.T) {
 		t.Errorf("the runner obeys\n%q, want\n%q in\n%s", got, want, log)
 	}
 	// Even what went around the writer would not be obeyed within a group.
-	if commands := runner("::stop-commands::w\n" + strings.Join(hostile(), "") + "\n::w::\n"); commands != nil {
+	if commands := citest.Commands("::stop-commands::w\n" + strings.Join(hostile(), "") + "\n::w::\n"); commands != nil {
 		t.Errorf("the runner of this test obeys %q", commands)
 	}
 }
@@ -119,7 +92,7 @@ func TestMasksOfDisguises(t *testing.T) {
 	secret := "wallet password/4f1c"
 	r.Mask(secret)
 	r.Mask("abc")
-	masks := runner(log.String())
+	masks := citest.Commands(log.String())
 	for _, want := range []string{secret, "wallet+password%252F4f1c", "wallet%2520password%252F4f1c", base64.RawStdEncoding.EncodeToString([]byte(secret))[:26], "abc"} {
 		if !slices.Contains(masks, "add-mask "+want) {
 			t.Errorf("no mask for %s among %q", want, masks)

@@ -85,7 +85,7 @@ func (r Record) Stated() []string {
 	if r.Source.Commit != "" {
 		stated = append(stated, "commit "+r.Source.Commit)
 	}
-	stated = append(stated, "that the image is built from this source, from nothing but the materials above, at its time")
+	stated = append(stated, "that the image is built from this source and its materials, and from nothing else")
 	if r.Source.Unsealed != nil {
 		stated = append(stated, "the image before its seal")
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/mrelease/mrelease/ci/citest"
 )
 
 // TestAttackAction runs the script of action.yml with a stranger's words in each of its
@@ -37,7 +39,7 @@ func TestAttackAction(t *testing.T) {
 		if (err != nil) != (input == "DRY_RUN") {
 			t.Errorf("%s: %v\n%s", input, err, out)
 		}
-		for _, command := range obeyed(string(out)) {
+		for _, command := range citest.Commands(string(out)) {
 			if command != "error dry-run must be true or false" {
 				t.Errorf("%s: the runner obeys %q", input, command)
 			}

@@ -3,9 +3,7 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
-	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
@@ -45,14 +43,7 @@ func (a *attacks) attack(ts *testscript.TestScript, s *script, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: attack NAME EXPECTED [ARGUMENT...]")
 	}
-	code := 0
-	err := ts.Exec("mrelease", args[2:]...)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		code = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
+	code := exitCode(ts, append([]string{"mrelease"}, args[2:]...))
 	stdout, stderr := ts.ReadFile("stdout"), ts.ReadFile("stderr")
 	got := strings.TrimSpace(fmt.Sprintf("%d %s", code, errorCode.FindString(stderr)))
 	a.mu.Lock()

@@ -47,14 +47,7 @@ func exits(ts *testscript.TestScript, s *script, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	got := 0
-	err = ts.Exec(args[1], args[2:]...)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
+	got := exitCode(ts, args[1:])
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
@@ -63,6 +56,17 @@ func exits(ts *testscript.TestScript, s *script, args []string) {
 	if got != 0 && got != 130 {
 		checkFailure(ts, stdout, stderr)
 	}
+}
+
+// exitCode runs a program to its end.
+func exitCode(ts *testscript.TestScript, command []string) int {
+	err := ts.Exec(command[0], command[1:]...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	ts.Check(err)
+	return 0
 }
 
 // masked is how GitHub is told what a secret is.

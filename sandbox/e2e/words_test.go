@@ -3,10 +3,11 @@ package e2e
 import (
 	"encoding/json"
 	"regexp"
-	"strings"
 	"unicode"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mrelease/mrelease/ci/citest"
 )
 
 // stranger is what somebody writes who wants to be on the user's terminal, and to
@@ -30,10 +31,10 @@ func checkShown(ts *testscript.TestScript, stdout, stderr string) {
 			ts.Fatalf("%U was printed", r)
 		}
 	}
-	if told := obeyed(stdout); len(told) > 0 {
+	if told := citest.Commands(stdout); len(told) > 0 {
 		ts.Fatalf("a CI system obeys standard output: %q", told)
 	}
-	for _, command := range obeyed(stderr) {
+	for _, command := range citest.Commands(stderr) {
 		if ts.Getenv("GITHUB_ACTIONS") != "true" || !own.MatchString(command) {
 			ts.Fatalf("a CI system obeys %q", command)
 		}
@@ -42,29 +43,3 @@ func checkShown(ts *testscript.TestScript, stdout, stderr string) {
 
 // own matches the commands of mrelease.
 var own = regexp.MustCompile(`^(group [a-z]+|endgroup|add-mask .+|error E-[A-Z-]+: .*)$`)
-
-// obeyed returns the commands that GitHub's runner takes from a log (actions/runner,
-// ActionCommandManager and ActionCommand).
-func obeyed(log string) (commands []string) {
-	stopped := ""
-	for line := range strings.FieldsFuncSeq(log, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		name, message := "", ""
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "::"); ok {
-			name, message, _ = strings.Cut(rest, "::")
-		} else if _, rest, ok := strings.Cut(line, "##["); ok {
-			name, message, _ = strings.Cut(rest, "]")
-		} else {
-			continue
-		}
-		switch {
-		case stopped != "" && name == stopped:
-			stopped = ""
-		case stopped != "":
-		case name == "stop-commands":
-			stopped = message
-		default:
-			commands = append(commands, strings.TrimSpace(name+" "+message))
-		}
-	}
-	return commands
-}
