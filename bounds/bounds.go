@@ -18,6 +18,8 @@ const (
 	Key         = 64 << 10 // bytes of a key file: an RSA key of 16,384 bits has 13 KB
 	Project     = 1 << 20  // bytes of an iexec.json, and of each file beside it
 	Docker      = 1 << 20  // bytes of Docker's config.json
+	Dockerfile  = 1 << 20  // bytes of a Dockerfile, and of a .dockerignore
+	Secret      = 500_000  // bytes of a build's secret: BuildKit's own bound
 	Values      = 100_000  // values in a JSON document
 	Depth       = 64       // objects and arrays within each other in a JSON document
 )

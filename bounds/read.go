@@ -14,6 +14,7 @@ type Error struct {
 	What  string // "its size", "its depth"
 	Most  string // with its unit
 	Got   string // empty when it is only known to be more
+	File  bool   // Where is a file of this machine
 }
 
 // Error implements error.
@@ -73,12 +74,12 @@ func readOpen(f *os.File, path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	if info.Mode().IsRegular() && info.Size() > most {
-		return nil, &Error{path, "its size", Bytes(most), fmt.Sprintf("%d bytes", info.Size())}
+		return nil, &Error{Where: path, What: "its size", Most: Bytes(most), Got: fmt.Sprintf("%d bytes", info.Size()), File: true}
 	}
 	data, err := ReadAll(f, most)
 	var larger *Error
 	if errors.As(err, &larger) {
-		larger.Where = path
+		larger.Where, larger.File = path, true
 	}
 	return data, err
 }

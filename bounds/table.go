@@ -17,6 +17,8 @@ func All() []Bound {
 		{"a key file, a keystore file", Bytes(Key)},
 		{"an `iexec.json`, and each file beside it", Bytes(Project)},
 		{"a file with registries' credentials", Bytes(Docker)},
+		{"a Dockerfile, a `.dockerignore`", Bytes(Dockerfile)},
+		{"a build's secret", Bytes(Secret)},
 		{"any JSON document of these, of a market and of a registry", fmt.Sprintf("%d values, %d objects and arrays within each other", Values, Depth)},
 		{"scrypt of a keystore", fmt.Sprintf("%s of memory (128·r·(n+p)), %s gone through (128·n·r·p)", Bytes(KeyMemory), Bytes(KeyWork))},
 		{"PBKDF2 of a keystore", fmt.Sprintf("%d rounds for all blocks together", KeyRounds)},

@@ -17,6 +17,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/tonistiigi/fsutil"
 	"github.com/tonistiigi/fsutil/types"
+
+	"github.com/mrelease/mrelease/bounds"
 )
 
 // inputs is what a source named, as it was read.
@@ -55,7 +57,7 @@ func (s Source) read(ctx context.Context) (in inputs, err error) {
 	if err := s.Validate(); err != nil {
 		return inputs{}, err
 	}
-	if in.dockerfile, err = os.ReadFile(s.path()); err != nil {
+	if in.dockerfile, err = bounds.ReadFile(s.path(), bounds.Dockerfile); err != nil {
 		return inputs{}, fmt.Errorf("reading Dockerfile: %w", err)
 	}
 	if in.frontend, err = s.readFrontend(in.dockerfile); err != nil {
@@ -95,7 +97,7 @@ func (s Source) readFrontend(dockerfile []byte) (tree, error) {
 	}
 	t := tree{normal, map[string]entry{file: normal.file(file, dockerfile)}}
 	own := file + ".dockerignore"
-	ignore, err := os.ReadFile(filepath.Join(folder, own))
+	ignore, err := bounds.ReadFile(filepath.Join(folder, own), bounds.Dockerfile)
 	if err == nil {
 		t.entries[own] = normal.file(own, ignore)
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -126,7 +128,7 @@ func (s Source) ignoreFile() string {
 
 // readIgnore returns no patterns when there is no file, as Docker does.
 func readIgnore(path string) ([]string, error) {
-	data, err := os.ReadFile(path)
+	data, err := bounds.ReadFile(path, bounds.Dockerfile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -12,6 +11,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/patternmatcher"
+
+	"github.com/mrelease/mrelease/bounds"
 )
 
 // Finding is something in a Dockerfile that builds, and that its author is
@@ -33,7 +34,7 @@ type Finding struct {
 // Its error is a *BuildError with the place when the Dockerfile cannot be
 // parsed, or has no stage of the name in Target.
 func (s Source) Lint() ([]Finding, error) {
-	data, err := os.ReadFile(s.path())
+	data, err := bounds.ReadFile(s.path(), bounds.Dockerfile)
 	if err != nil {
 		return nil, fmt.Errorf("reading Dockerfile: %w", err)
 	}

@@ -2,8 +2,8 @@ package source
 
 import (
 	"bytes"
-	"os"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -43,7 +43,7 @@ func (o Options) readSecret(s settings.Secret) ([]byte, *settings.Problem) {
 
 func (o Options) readValue(s settings.Secret) ([]byte, *settings.Problem) {
 	if s.File != "" {
-		value, err := os.ReadFile(string(s.File))
+		value, err := bounds.ReadFile(string(s.File), bounds.Secret)
 		if err != nil {
 			return nil, &settings.Problem{Key: "file", Text: settings.Reason(err)}
 		}
@@ -71,7 +71,7 @@ func (o Options) checkValue(value []byte) *settings.Problem {
 		}
 	}
 	for _, file := range o.Settings.KeyFiles() {
-		if key, err := os.ReadFile(file); err == nil && bytes.Equal(trimmed(value), trimmed(key)) {
+		if key, err := bounds.ReadFile(file, bounds.Key); err == nil && bytes.Equal(trimmed(value), trimmed(key)) {
 			return &settings.Problem{Text: "is a copy of " + file + ", a key of the release: no build may have it"}
 		}
 	}

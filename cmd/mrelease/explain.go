@@ -177,6 +177,7 @@ func rules() []rule {
 		{is[*chain.RPCError], "E-RPC", exitRPC, say("check the chain's rpc and run the same command again: what is done is found")},
 		{is[*bounds.AddressError], "E-REDIRECT", exitNetwork, say("the service, or somebody in its place, tries to reach what only this machine can: ask who runs it, and do not try again")},
 		{is[*bounds.SlowError], "E-SLOW", exitNetwork, say("wait and run the same command again, or use a service that is nearer: what is done is found")},
+		{fileBeyondBounds, "E-TOO-LARGE", exitUsage, say("name a smaller file: SECURITY.md has the bounds")},
 		{is[*bounds.Error], "E-TOO-LARGE", exitNetwork, say("no honest service answers so much, and SECURITY.md has the bounds: check the address, and ask who runs it")},
 		{is[*market.NotOfferedError], "E-ORDER-MISSING", exitOrder, say("run mrelease release of the same version again: it publishes the order")},
 		{marketRefused, "E-MARKET-REFUSED", exitOrder, say("correct what the market says above; nothing else is lost, run again")},
@@ -219,6 +220,12 @@ func signatureOnlyRemedy(err error) string {
 		return "measure the build for Linux, or this one with the SDK's tool on Windows"
 	}
 	return "measure it with the tool of the runtime that starts it; for an image, mrelease measure IMAGE"
+}
+
+// fileBeyondBounds tells a file of this machine from what a service answered.
+func fileBeyondBounds(err error) bool {
+	var larger *bounds.Error
+	return errors.As(err, &larger) && larger.File
 }
 
 // marketRefused tells a refusal from a failure: the former will be repeated.
