@@ -131,7 +131,7 @@ func (a auditor) measurement(ctx context.Context) (string, error) {
 	if enclave.Value != a.Enclave.Value || a.Enclave.MRENCLAVE == nil || *a.Enclave.MRENCLAVE != enclave.MRENCLAVE {
 		return "", &measure.MismatchError{Readings: append(enclave.Readings, measure.Reading{Source: "the record", Value: a.Enclave.Value})}
 	}
-	evidence := fmt.Sprintf("MRENCLAVE %s, measured again", enclave.MRENCLAVE)
+	evidence := fmt.Sprintf("MRENCLAVE %s, printed again by the program that the image starts", enclave.MRENCLAVE)
 	if a.Enclave.Signature == nil {
 		return evidence, nil
 	}
