@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -47,6 +48,7 @@ func (c Client) Statements(ctx context.Context, image name.Digest, key PublicKey
 	if err != nil {
 		return s, failed("listing referrers of", image, err)
 	}
+	bundlesFirst(listed)
 	if n := len(listed); n > bounds.Referrers {
 		listed, s.Beyond = listed[:bounds.Referrers], n-bounds.Referrers
 	}
@@ -85,6 +87,30 @@ func (c Client) referrers(ctx context.Context, image name.Digest) ([]v1.Descript
 		return nil, err
 	}
 	return manifest.Manifests, nil
+}
+
+// bundleType begins the media type of a bundle, and the artifact type of its manifest.
+const bundleType = "application/vnd.dev.sigstore.bundle"
+
+// emptyType is the media type of a configuration that says nothing, which the manifest
+// of a bundle has (OCI image specification 1.1, guidelines for artifact usage).
+const emptyType = "application/vnd.oci.empty.v1+json"
+
+// bundlesFirst puts what is listed as a bundle before what is listed as something else,
+// in the order of the list, so that a thousand other referrers do not hide a signature.
+// It is no more than an order: registries do not agree on the artifact type they list
+// (some take the media type of the configuration for it, which is an empty one here).
+func bundlesFirst(listed []v1.Descriptor) {
+	rank := func(d v1.Descriptor) int {
+		switch {
+		case strings.HasPrefix(d.ArtifactType, bundleType):
+			return 0
+		case d.ArtifactType == "" || d.ArtifactType == emptyType:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(listed, func(a, b v1.Descriptor) int { return rank(a) - rank(b) })
 }
 
 // read reads a referrer, and returns what it adds to the statements.
@@ -189,7 +215,7 @@ func (c Client) bundle(ctx context.Context, referrer name.Digest) ([]byte, error
 		return nil, nil // a manifest that is malformed is no bundle either
 	}
 	mediaType, err := layers[0].MediaType()
-	if err != nil || !strings.HasPrefix(string(mediaType), "application/vnd.dev.sigstore.bundle") {
+	if err != nil || !strings.HasPrefix(string(mediaType), bundleType) {
 		return nil, nil
 	}
 	content, err := layers[0].Compressed() // as stored: a bundle is not compressed

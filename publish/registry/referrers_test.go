@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -115,13 +116,13 @@ func TestAttackReferrersWithoutNumber(t *testing.T) {
 		t.Fatal(err)
 	}
 	signed := refer(t, digest, "one", bundleType)
-	index := listed{digest, signed, bounds.Referrers + more}
+	index := listed{referrer: signed, times: bounds.Referrers + more}
 	counting := &counter{asked: map[string]int{}}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	said, err := registry.Client{Transport: index.before(counting)}.Statements(t.Context(), digest, k.PublicKey)
 	runtime.ReadMemStats(&after)
-	if err != nil || said.Beyond != more || said.Others != bounds.Referrers || !strings.Contains(said.Aside(), "20 are beyond the 1000 that are read") {
+	if err != nil || said.Beyond != more+2 || said.Others != bounds.Referrers || !strings.Contains(said.Aside(), "22 are beyond the 1000 that are read") {
 		t.Errorf("got %+v, %v", said, err)
 	}
 	if n := counting.asked["GET /v2/acme/hello/manifests/"+signed.DigestStr()]; n != bounds.Referrers {
@@ -132,10 +133,27 @@ func TestAttackReferrersWithoutNumber(t *testing.T) {
 	}
 }
 
-// listed is a registry that lists a referrer many times.
+// A thousand referrers that are not listed as bundles hide no signature behind them.
+func TestAttackReferrersInFrontOfASignature(t *testing.T) {
+	digest, k := push(t, start(t, testregistry.WithReferrersSupport(true))), key(t)
+	if _, err := client.Sign(t.Context(), digest, k); err != nil {
+		t.Fatal(err)
+	}
+	index := listed{referrer: refer(t, digest, "a picture", "image/png"), times: bounds.Referrers, artifactType: "image/png"}
+	said, err := registry.Client{Transport: index.before(http.DefaultTransport)}.Statements(t.Context(), digest, k.PublicKey)
+	if err != nil || said.Beyond != 2 {
+		t.Errorf("got %+v, %v", said, err)
+	}
+	if err := said.CheckSignature(); err != nil {
+		t.Error(err)
+	}
+}
+
+// listed is a registry that lists a referrer many times, before the others.
 type listed struct {
-	image, referrer name.Digest
-	times           int
+	referrer     name.Digest
+	times        int
+	artifactType string
 }
 
 func (l listed) before(next http.RoundTripper) http.RoundTripper {
@@ -144,8 +162,16 @@ func (l listed) before(next http.RoundTripper) http.RoundTripper {
 		if err != nil || !strings.Contains(r.URL.Path, "/referrers/") {
 			return resp, err
 		}
-		one := fmt.Sprintf(`{"mediaType":%q,"size":1,"digest":%q}`, types.OCIManifestSchema1, l.referrer.DigestStr())
-		text := `{"schemaVersion":2,"manifests":[` + strings.Repeat(one+",", l.times-1) + one + `]}`
+		var list v1.IndexManifest
+		if err := json.NewDecoder(resp.Body).Decode(&list); err != nil {
+			return nil, err
+		}
+		one := fmt.Sprintf(`{"mediaType":%q,"size":1,"digest":%q,"artifactType":%q},`, types.OCIManifestSchema1, l.referrer.DigestStr(), l.artifactType)
+		others, err := json.Marshal(list.Manifests)
+		if err != nil {
+			return nil, err
+		}
+		text := `{"schemaVersion":2,"manifests":[` + strings.Repeat(one, l.times) + string(others[1:]) + `}`
 		return answer(resp, text), resp.Body.Close()
 	})
 }
