@@ -5,6 +5,7 @@
 # make notices  THIRD-PARTY: the licences of all that is linked into bin/mrelease
 # make interop  cosign's and iexec's own programs judge what mrelease does
 # make attack   attack the built program, and print a table: attack, expected, got
+# make cases    try what went wrong for others, and print a table as well
 # make kill     kill a release at every step, every write and KILLS times at random,
 #               and finish it by running it again
 # make bench    compare with today's tools, side by side
@@ -40,7 +41,7 @@ LDFLAGS := -s -w
 PACKAGES := ./...
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: attack notices interop bench rebuild build demo prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
+.PHONY: attack cases notices interop bench rebuild build demo prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -126,13 +127,19 @@ test-sandbox: setup bin/gotestsum bin/mrelease bin/embed bin/act build/base
 
 # The scripts are attacks on bin/mrelease; the tests named TestAttack are those that
 # no script can make.
-attack: setup bin/mrelease bin/attacks build/base
+attack: setup bin/mrelease bin/outcomes build/base
 	@{ failed=; $(GO) test -vet=off -json -run '^TestAttack' ./... || failed=1; \
 	cd sandbox; $(GO) test -vet=off -json -count=1 -tags attack,$(TAGS) -timeout 20m -run '^TestAttack' ./... || failed=1; \
-	test -z "$$failed"; } | bin/attacks
+	test -z "$$failed"; } | bin/outcomes attack
 
-bin/attacks: FORCE
-	@cd sandbox && $(BUILD) -o ../$@ ./cmd/attacks
+# What went wrong for others, in its smallest form; the scripts run bin/mrelease.
+cases: setup bin/mrelease bin/outcomes build/base
+	@{ failed=; $(GO) test -vet=off -json -run '^TestCase' ./... || failed=1; \
+	cd sandbox; $(GO) test -vet=off -json -count=1 -tags cases,$(TAGS) -timeout 20m -run '^TestCase' ./... || failed=1; \
+	test -z "$$failed"; } | bin/outcomes case
+
+bin/outcomes: FORCE
+	@cd sandbox && $(BUILD) -o ../$@ ./cmd/outcomes
 
 KILLS ?= $(if $(SHORT),3,12)
 kill: setup bin/gotestsum bin/mrelease build/base
@@ -182,7 +189,7 @@ bin/notices: FORCE
 
 lint: bin/staticcheck bin/actionlint bin/notices
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
-	@for m in . sandbox; do (cd $$m && $(GO) vet -tags attack,interop,rebuild,$(TAGS) ./... && $(CURDIR)/bin/staticcheck -tags attack,interop,rebuild,$(TAGS) ./...) || exit 1; done
+	@for m in . sandbox; do (cd $$m && $(GO) vet -tags attack,cases,interop,rebuild,$(TAGS) ./... && $(CURDIR)/bin/staticcheck -tags attack,cases,interop,rebuild,$(TAGS) ./...) || exit 1; done
 	@cd tools && $(GO) vet ./notices && $(CURDIR)/bin/staticcheck ./notices && $(GO) test -vet=off ./notices
 	@$(LINKED) | bin/notices -check THIRD-PARTY
 	@for m in . sandbox tools tools/clients; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
@@ -194,13 +201,14 @@ lint: bin/staticcheck bin/actionlint bin/notices
 define BUDGET
 test 780
 attack 240
+cases 240
 lint 240
 fuzz 180
 interop 390
 kill 180
 rebuild 330
 bench 300
-reserve 660
+reserve 420
 endef
 
 budget:

@@ -37,7 +37,7 @@ func strangeFiles(ts *testscript.TestScript, _ *script, args []string) {
 // it is a record. STRANGE stands for the file.
 //
 //	strange-record NAME RECORD ARGUMENT...
-func (a *attacks) strangeRecord(ts *testscript.TestScript, s *script, args []string) {
+func (o *outcomes) strangeRecord(ts *testscript.TestScript, s *script, args []string) {
 	if len(args) < 3 {
 		ts.Fatalf("usage: strange-record NAME RECORD ARGUMENT...")
 	}
@@ -58,10 +58,10 @@ func (a *attacks) strangeRecord(ts *testscript.TestScript, s *script, args []str
 		_ = ts.Exec("mrelease", strings.Fields(strings.ReplaceAll(strings.Join(args[2:], " "), "STRANGE", file))...) // whatever it says
 		checkPrinted(ts, s, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 	})
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	row := fmt.Sprintf("%d texts of a record", tried)
-	a.all = append(a.all, [3]string{s.name + ": " + args[0], row + ", nothing raw", row + ", nothing raw"})
+	o.all = append(o.all, [3]string{s.name + ": " + args[0], row + ", nothing raw", row + ", nothing raw"})
 	if tried < 25 {
 		ts.Fatalf("%d texts were tried, a record has more", tried)
 	}

@@ -1,0 +1,19 @@
+//go:build cases
+
+package e2e
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestCases runs what went wrong for others, with the built program: strangers'
+// repositories, registries, keys and habits. What each was to end in and did end in
+// goes into the test's attributes, for the table that "make cases" prints.
+func TestCases(t *testing.T) {
+	t.Parallel()
+	var rows outcomes
+	runScripts(t, "testdata/case", map[string]func(*testscript.TestScript, *script, []string){"case": rows.ends})
+	rows.report(t, "case")
+}
