@@ -78,7 +78,7 @@ func (b *Builder) Run(ctx context.Context, image v1.Image, env []string, stdout,
 
 // program is a run of an image's program.
 type program struct {
-	digest   v1.Hash
+	image    v1.Image
 	start    gateway.StartRequest
 	exitCode int
 }
@@ -101,7 +101,7 @@ func newProgram(image v1.Image, env []string) (*program, error) {
 	if cwd == "" {
 		cwd = "/"
 	}
-	return &program{digest: digest, start: gateway.StartRequest{
+	return &program{image: image, start: gateway.StartRequest{
 		Args: args, Env: append(append([]string(nil), config.Env...), env...), User: config.User, Cwd: cwd,
 	}}, nil
 }
@@ -127,7 +127,7 @@ func (p *program) build(ctx context.Context, c *client.Client, opt client.SolveO
 // run is what the builder calls back: it mounts the image and starts the
 // program in it.
 func (p *program) run(ctx context.Context, c gateway.Client) error {
-	root, err := p.mount(ctx, c)
+	root, err := mount(ctx, c, p.image, imageStore)
 	if err != nil {
 		return err
 	}
@@ -148,8 +148,13 @@ func (p *program) run(ctx context.Context, c gateway.Client) error {
 	return errors.Join(err, released)
 }
 
-func (p *program) mount(ctx context.Context, c gateway.Client) (gateway.Reference, error) {
-	state := llb.OCILayout("local/image@"+p.digest.String(), llb.OCIStore(c.BuildOpts().SessionID, imageStore), llb.WithCustomName("load image"))
+// mount loads an image from one of the client's stores into the builder.
+func mount(ctx context.Context, c gateway.Client, image v1.Image, store string) (gateway.Reference, error) {
+	digest, err := image.Digest()
+	if err != nil {
+		return nil, fmt.Errorf("hashing manifest: %w", err)
+	}
+	state := llb.OCILayout("local/image@"+digest.String(), llb.OCIStore(c.BuildOpts().SessionID, store), llb.WithCustomName("load image"))
 	definition, err := state.Marshal(ctx, llb.LinuxAmd64)
 	if err != nil {
 		return nil, fmt.Errorf("describing image: %w", err)

@@ -48,7 +48,7 @@ func (l sealLinter) base(i int, stage instructions.Stage) {
 		return
 	}
 	if name, err := contextName(stage.BaseName); err == nil && !l.pinned[name] {
-		l.report("FloatingBase", "the base image "+stage.BaseName+" can be another one tomorrow, and then the enclave measures to something else",
+		l.report("FloatingBase", "the base image "+stage.BaseName+" can be another one tomorrow, and then the enclave measures to something else; what its programs print is not trusted either (enclave.trust)",
 			"Add its digest (@sha256:…) here, or in build.bases of mrelease.yaml.", stage.Location)
 	}
 }

@@ -233,11 +233,17 @@ func layer(content files) (v1.Layer, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	for _, name := range slices.Sorted(maps.Keys(content)) {
-		header := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o777, Size: int64(len(content[name]))}
+		text := content[name]
+		header := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o777, Size: int64(len(text))}
+		if target, isLink := strings.CutPrefix(text, "-> "); isLink {
+			header, text = &tar.Header{Name: name, Typeflag: tar.TypeSymlink, Mode: 0o777, Linkname: target}, ""
+		} else if text == "folder" {
+			header, text = &tar.Header{Name: name, Typeflag: tar.TypeDir, Mode: 0o777}, ""
+		}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, err
 		}
-		if _, err := io.WriteString(w, content[name]); err != nil {
+		if _, err := io.WriteString(w, text); err != nil {
 			return nil, err
 		}
 	}
