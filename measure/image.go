@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,10 @@ import (
 // several goroutines.
 type Runner interface {
 	Run(ctx context.Context, image v1.Image, env []string, stdout, stderr io.Writer) (exitCode int, err error)
+
+	// Look shows the files of images as a process in a container of each finds them,
+	// links followed; each is an [io.ReaderAt] too.
+	Look(ctx context.Context, images []v1.Image, look func(roots []fs.FS) error) error
 }
 
 // Format is the shape of what a chain stores about an enclave.
@@ -52,6 +57,7 @@ type Spec struct {
 	Log     []byte        // what the build printed; empty when it was cached
 	Claim   string        // the value that the image's publisher stated; empty: none
 	Program string        // absolute path of a signed program in the image, whose signature is a source; empty: none
+	Bases   []Base        // whose programs are trusted
 	Timeout time.Duration // for one run of the image
 }
 
@@ -62,6 +68,7 @@ type Enclave struct {
 	Value     string         // what the chain stores; empty with None
 	Readings  []Reading      // where the value was found, the run of the image first
 	Signature *sgx.SIGSTRUCT // of Spec.Program, verified
+	Basis     Basis          // what MRENCLAVE rests on; zero when nothing was run
 	Portable  bool           // the value can be found again from the image alone, without the build's output
 }
 
@@ -85,15 +92,15 @@ func Image(ctx context.Context, r Runner, image v1.Image, spec Spec) (Enclave, e
 	if spec.Format == None {
 		return Enclave{Format: None, Portable: true}, nil
 	}
-	m, readings, err := run(ctx, r, image, spec)
+	signature, signed, err := signatureOf(ctx, image, spec.Program)
+	if err != nil {
+		return Enclave{}, err
+	}
+	m, readings, basis, err := runAndProve(ctx, prover{r, image, spec, signature})
 	if err != nil {
 		return Enclave{}, err
 	}
 	stated, err := statements(ctx, image, spec)
-	if err != nil {
-		return Enclave{}, err
-	}
-	signature, signed, err := signatureOf(ctx, image, spec.Program)
 	if err != nil {
 		return Enclave{}, err
 	}
@@ -108,7 +115,24 @@ func Image(ctx context.Context, r Runner, image v1.Image, spec Spec) (Enclave, e
 	if err != nil {
 		return Enclave{}, err
 	}
-	return Enclave{Format: spec.Format, MRENCLAVE: m, Value: value, Readings: readings, Signature: signature, Portable: portable(stated, spec)}, nil
+	return Enclave{Format: spec.Format, MRENCLAVE: m, Value: value, Readings: readings, Signature: signature, Basis: basis, Portable: portable(stated, spec)}, nil
+}
+
+// runAndProve reads the measurement from the image, and finds out meanwhile what it
+// rests on.
+func runAndProve(ctx context.Context, p prover) (m MRENCLAVE, readings []Reading, _ Basis, err error) {
+	group, running := errgroup.WithContext(ctx)
+	var found proof
+	group.Go(func() (err error) {
+		found, err = p.prove(running)
+		return err
+	})
+	group.Go(func() (err error) {
+		m, readings, err = run(running, p.runner, p.image, p.spec)
+		return err
+	})
+	err = group.Wait()
+	return m, readings, found.conclude(m), err
 }
 
 // run reads the measurement from the image itself. With a heap on the chain it

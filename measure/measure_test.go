@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -51,6 +53,11 @@ func (p program) Run(ctx context.Context, _ v1.Image, env []string, stdout, stde
 		return 0, ctx.Err()
 	}
 	return p.exitCode, nil
+}
+
+// Look shows images that have no program in them.
+func (p program) Look(_ context.Context, images []v1.Image, look func([]fs.FS) error) error {
+	return look(slices.Repeat([]fs.FS{fstest.MapFS{}}, len(images)))
 }
 
 // image has one layer per map; a file is its content.

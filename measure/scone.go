@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -110,15 +111,32 @@ func printedSignature(log []byte) string {
 // end the search, which no announcement follows in practice.
 const maxLine = 1 << 20
 
-// Settings returns, of an image's environment, what the runtime measures or what
-// decides which libraries it loads and measures (SCONE documentation, pages
-// SCONE_ENV and MrEnclave), by short names. Sizes are written as 64M or 1G.
-func Settings(env []string) map[string]string {
-	short := map[string]string{
+// measuredSettings are the variables that the runtime measures or that decide which
+// libraries it loads and measures (SCONE documentation, pages SCONE_ENV and MrEnclave),
+// with short names.
+func measuredSettings() map[string]string {
+	return map[string]string{
 		"SCONE_HEAP": "heap", "SCONE_MIN_HEAP": "min-heap", "SCONE_STACK": "stack", "SCONE_ALLOW_DLOPEN": "dlopen", "SCONE_TCS": "tcs",
 		"SCONE_MPROTECT": "mprotect", "SCONE_FORK": "fork", "SCONE_SYSLIBS": "syslibs", "SCONE_EXTENSIONS_PATH": "extensions",
 		"LD_LIBRARY_PATH": "library-path", "LD_PRELOAD": "preload",
 	}
+}
+
+// runtimeSettings returns of an environment what the runtime takes into account in hash
+// mode, and nothing else: above all no measurement that a program could print.
+func runtimeSettings(env []string) []string {
+	measured := measuredSettings()
+	return slices.DeleteFunc(slices.Clone(env), func(variable string) bool {
+		name, value, _ := strings.Cut(variable, "=")
+		_, err := ParseMRENCLAVE(value)
+		return measured[name] == "" && name != "SCONE_MODE" && name != "SCONE_ALPINE" || err == nil
+	})
+}
+
+// Settings returns the [measuredSettings] of an image's environment by their short
+// names. Sizes are written as 64M or 1G.
+func Settings(env []string) map[string]string {
+	short := measuredSettings()
 	found := map[string]string{}
 	for _, variable := range env {
 		name, value, _ := strings.Cut(variable, "=")

@@ -64,7 +64,7 @@ func Describe(ctx context.Context, image v1.Image, f Facts) (Lock, error) {
 func materials(used map[string]string) (bases, toolchains map[string]string) {
 	bases, toolchains = map[string]string{}, map[string]string{}
 	for uri, digest := range used {
-		if name, ok := imageName(uri); ok {
+		if name, ok := ImageName(uri); ok {
 			bases[name] = digest
 		} else if !strings.HasPrefix(uri, "http://") && !strings.HasPrefix(uri, "https://") {
 			toolchains[strings.TrimPrefix(uri, "docker-image://")] = digest
@@ -73,9 +73,9 @@ func materials(used map[string]string) (bases, toolchains map[string]string) {
 	return bases, toolchains
 }
 
-// imageName returns "name:tag" of a package URL of an image, whose other parts
+// ImageName returns "name:tag" of a package URL of an image, whose other parts
 // change with the digest.
-func imageName(uri string) (string, bool) {
+func ImageName(uri string) (string, bool) {
 	rest, isDocker := strings.CutPrefix(uri, "pkg:docker/")
 	if !isDocker {
 		var isOCI bool

@@ -22,7 +22,7 @@ func (f *FS) Program(config v1.Config) []string {
 		return nil
 	}
 	l := linker{fs: f, folders: variable(config.Env, "LD_LIBRARY_PATH"), loaded: map[string]bool{}}
-	for _, file := range f.named(f.onPath(args[0], config)) {
+	for _, file := range f.named(onPath(args[0], config)) {
 		l.load(file)
 	}
 	for _, preloaded := range variable(config.Env, "LD_PRELOAD") {
@@ -41,7 +41,7 @@ func variable(env []string, name string) []string {
 }
 
 // onPath returns the places where a program of the name can be.
-func (f *FS) onPath(name string, config v1.Config) []string {
+func onPath(name string, config v1.Config) []string {
 	if path.IsAbs(name) {
 		return []string{name}
 	}

@@ -1,0 +1,221 @@
+package measure
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/mrelease/mrelease/measure/rootfs"
+	"github.com/mrelease/mrelease/measure/sgx"
+)
+
+// prover finds out what the value that an image prints rests on. Two things are asked
+// of it. Which program is started, and is that, with all that is loaded with it, one
+// whose bytes are trusted? And does it print the value by itself: started without the
+// app's arguments, and for a base's program without the app's files? An interpreter of
+// scripts prints nothing then; an enclave's runtime does not look at either.
+type prover struct {
+	runner    Runner
+	image     v1.Image
+	spec      Spec
+	signature *sgx.SIGSTRUCT // of spec.Program, verified; nil: none
+}
+
+// proof is what is known before the program's value is.
+type proof struct {
+	basis   Basis
+	control MRENCLAVE // what the program printed by itself
+}
+
+// conclude compares the program's own value with the image's.
+func (p proof) conclude(m MRENCLAVE) Basis {
+	if p.basis.Trust != TrustStated && p.control != m {
+		return stated(p.basis.Program, fmt.Sprintf("%s by itself measures to %s", p.basis.Program, p.control))
+	}
+	return p.basis
+}
+
+func stated(program, why string) Basis { return Basis{Trust: TrustStated, Program: program, Why: why} }
+
+// prove makes the proof. Its errors are those of the runner; what cannot be proven is
+// stated.
+func (p prover) prove(ctx context.Context) (proof, error) {
+	base, err := p.base()
+	if err != nil {
+		return proof{}, err
+	}
+	basis, err := p.look(ctx, base)
+	if err != nil || basis.Trust == TrustStated {
+		return proof{basis: basis}, err
+	}
+	alone, err := p.alone(basis)
+	if err != nil {
+		return proof{}, err
+	}
+	control, err := runOnce(ctx, p.runner, alone, p.spec.Timeout, hashSetting)
+	var output *OutputError
+	var timeout *TimeoutError
+	if errors.As(err, &output) || errors.As(err, &timeout) {
+		return proof{basis: stated(basis.Program, basis.Program+" by itself measures nothing: "+err.Error())}, nil
+	}
+	return proof{basis, control}, err
+}
+
+// base returns the one of the trusted bases that the image begins with; of several the
+// one with the most layers, nil for none.
+func (p prover) base() (*Base, error) {
+	var found *Base
+	for _, base := range p.spec.Bases {
+		isOf, err := base.IsOf(p.image)
+		if err != nil {
+			return nil, err
+		}
+		if isOf && (found == nil || base.count() > found.count()) {
+			found = &base
+		}
+	}
+	return found, nil
+}
+
+// look looks at the program that the image starts.
+func (p prover) look(ctx context.Context, base *Base) (Basis, error) {
+	config, err := p.image.ConfigFile()
+	if err != nil {
+		return Basis{}, fmt.Errorf("reading config: %w", err)
+	}
+	images := []v1.Image{p.image}
+	if base != nil && p.signature == nil {
+		below, err := lowest(p.image, base.count(), v1.Config{})
+		if err != nil {
+			return Basis{}, err
+		}
+		images = append(images, below)
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.spec.Timeout)
+	defer cancel()
+	var basis Basis
+	err = p.runner.Look(ctx, images, func(roots []fs.FS) (err error) {
+		basis, err = p.judge(config.Config, roots, base)
+		return err
+	})
+	var start *rootfs.StartError
+	if errors.As(err, &start) {
+		return stated("", start.Error()), nil
+	}
+	return basis, err
+}
+
+// judge looks at the files of the image, and of its base if there is one.
+func (p prover) judge(config v1.Config, roots []fs.FS, base *Base) (Basis, error) {
+	program, err := rootfs.Find(roots[0], config)
+	if err != nil {
+		return Basis{}, err
+	}
+	if p.signature != nil {
+		same, err := equal(roots[0], program, roots[0], p.spec.Program)
+		if err != nil || !same {
+			return stated(program, fmt.Sprintf("%s is started, and not the signed %s", program, p.spec.Program)), err
+		}
+		signer := p.signature.MRSIGNER()
+		return Basis{Trust: TrustComputed, Program: program, Signer: &signer}, nil
+	}
+	if base == nil {
+		return stated(program, "it begins with no base image that is trusted by its digest, so "+program+" may print anything"), nil
+	}
+	loaded, err := rootfs.Started(roots[0], program, config.Env)
+	if err != nil {
+		return Basis{}, err
+	}
+	for _, file := range loaded {
+		same, err := equal(roots[0], file, roots[1], file)
+		if err != nil {
+			return Basis{}, err
+		}
+		if !same {
+			return stated(program, fmt.Sprintf("%s, which %s is started with, is not that of %s", file, program, base.Name)), nil
+		}
+	}
+	return Basis{Trust: TrustKnown, Program: program, Base: base}, nil
+}
+
+// alone returns the image in which the program is by itself, with no argument and no
+// more of the app's environment than what the runtime and its linker read.
+func (p prover) alone(b Basis) (v1.Image, error) {
+	config, err := p.image.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("reading config: %w", err)
+	}
+	count := len(config.RootFS.DiffIDs)
+	if b.Base != nil {
+		count = b.Base.count()
+	}
+	return lowest(p.image, count, v1.Config{Entrypoint: []string{b.Program}, Env: runtimeSettings(config.Config.Env)})
+}
+
+// lowest returns an image of the lowest layers of another one.
+func lowest(image v1.Image, count int, config v1.Config) (v1.Image, error) {
+	layers, err := image.Layers()
+	if err != nil {
+		return nil, fmt.Errorf("listing layers: %w", err)
+	}
+	made, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), layers[:count]...)
+	if err != nil {
+		return nil, fmt.Errorf("taking the lowest %d layers: %w", count, err)
+	}
+	file, err := made.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("reading config: %w", err)
+	}
+	file = file.DeepCopy()
+	file.OS, file.Architecture, file.Config = "linux", "amd64", config
+	return mutate.ConfigFile(made, file)
+}
+
+// equal reports whether two files have the same content, or both are not there.
+func equal(a fs.FS, aPath string, b fs.FS, bPath string) (same bool, err error) {
+	x, errX := a.Open(strings.TrimPrefix(aPath, "/"))
+	y, errY := b.Open(strings.TrimPrefix(bPath, "/"))
+	for _, f := range []fs.File{x, y} {
+		if f != nil {
+			defer func() { err = errors.Join(err, f.Close()) }()
+		}
+	}
+	noX, noY := errors.Is(errX, fs.ErrNotExist), errors.Is(errY, fs.ErrNotExist)
+	if noX || noY {
+		return noX && noY, nil
+	}
+	if err := errors.Join(errX, errY); err != nil {
+		return false, fmt.Errorf("comparing %s: %w", aPath, err)
+	}
+	return sameContent(x, y)
+}
+
+func sameContent(x, y io.Reader) (bool, error) {
+	const chunk = 4 << 20
+	a, b := make([]byte, chunk), make([]byte, chunk)
+	for {
+		n, errX := io.ReadFull(x, a)
+		m, errY := io.ReadFull(y, b)
+		switch endX, endY := ended(errX), ended(errY); {
+		case errX != nil && !endX:
+			return false, fmt.Errorf("reading file: %w", errX)
+		case errY != nil && !endY:
+			return false, fmt.Errorf("reading file: %w", errY)
+		case !bytes.Equal(a[:n], b[:m]):
+			return false, nil
+		case endX || endY:
+			return endX && endY, nil
+		}
+	}
+}
+
+func ended(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
