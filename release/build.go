@@ -29,4 +29,6 @@ func (r *run) build(ctx context.Context) (string, error) {
 	return "", r.readDigest()
 }
 
-func (r *run) maker() Maker { return Maker{r.builder, r.Settings, r.Keys, r.Teller} }
+func (r *run) maker() Maker {
+	return Maker{r.builder, r.Settings, r.Keys, r.Registry, r.accepted, r.Teller}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/diff"
+	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
@@ -24,6 +25,8 @@ type Maker struct {
 	Builder  *buildkit.Builder
 	Settings settings.Settings
 	Keys     interface{ EnclaveKey() ([]byte, error) }
+	Registry registry.Client // for the manifests of bases
+	Accepted *lock.Lock      // nil: none
 	Teller   Teller
 }
 
@@ -102,15 +105,21 @@ func (m Maker) seal(ctx context.Context, seal buildkit.Seal, made *Made, dir str
 // Measure measures an image, and says of a synthetic value that it is one.
 func (m Maker) Measure(ctx context.Context, image v1.Image, spec measure.Spec) (enclave measure.Enclave, err error) {
 	err = tell(m.Teller, "measure", func() (string, error) {
-		enclave, err = measure.Image(ctx, m.Builder, image, spec)
-		if err != nil || spec.Format == measure.None {
+		if spec.Format == measure.None {
+			enclave, err = measure.Image(ctx, m.Builder, image, spec)
 			return "the image's digest is the measurement", err
+		}
+		if spec.Bases, err = m.bases(ctx, image); err != nil {
+			return "", err
+		}
+		if enclave, err = measure.Image(ctx, m.Builder, image, spec); err != nil {
+			return "", err
 		}
 		evidence := fmt.Sprintf("MRENCLAVE %s, %d sources agree", enclave.MRENCLAVE, len(enclave.Readings))
 		if enclave.IsSynthetic() {
 			evidence += " (SYNTHETIC: made by a stand-in toolchain)"
 		}
-		return evidence, nil
+		return evidence + "; " + enclave.Basis.String(), nil
 	})
 	return enclave, err
 }

@@ -23,6 +23,9 @@ func (r *run) measure(ctx context.Context) (string, error) {
 	if r.enclave.Enclave, err = r.maker().Measure(ctx, r.image.Image, spec); err != nil {
 		return "", err
 	}
+	if err := r.enclave.Basis.Check(r.Settings.Enclave.Trust); err != nil {
+		return "", err
+	}
 	r.enclave.known = true
 	go r.stopBuilder() // it has done its part
 	if err := r.checkSignature(); err != nil || r.enclave.Portable || r.image.found {
@@ -64,9 +67,13 @@ func (r *run) checkSignature() error {
 func (r *run) readMeasurement(ctx context.Context) ([]Finding, error) {
 	spec := r.Settings.Enclave.Spec()
 	r.enclave.Enclave = measure.Unmeasured(spec)
+	var demanded []Finding
+	if spec.Format != measure.None {
+		demanded = []Finding{{"measure", Note, fmt.Sprintf("the measurement must be %s or better (enclave.trust); a release finds out what it rests on", r.Settings.Enclave.Trust)}}
+	}
 	if !r.image.found {
 		r.image.digest = r.tag.Digest("sha256:" + strings.Repeat("f", 64)) // stands for one
-		return nil, nil
+		return demanded, nil
 	}
 	var err error
 	if spec.Claim, err = Claim(r.image.Image); err != nil {
@@ -76,5 +83,5 @@ func (r *run) readMeasurement(ctx context.Context) ([]Finding, error) {
 	if known {
 		r.enclave = enclaveState{stated, true}
 	}
-	return nil, err
+	return demanded, err
 }

@@ -113,6 +113,8 @@ func valueSchema(v any) *schema {
 	switch v := v.(type) {
 	case measure.Format:
 		return &schema{Type: kinds{"string"}, Enum: texts(measure.Formats()), Default: nonEmpty(string(v))}
+	case measure.Trust:
+		return &schema{Type: kinds{"string"}, Enum: texts(measure.Trusts()), Default: nonEmpty(string(v))}
 	case poco.Fees:
 		return &schema{Type: kinds{"string"}, Enum: texts(poco.FeeModes())}
 	case SealMode:

@@ -92,6 +92,7 @@ enclave:
   format: json
   fingerprint-file: /f
   timeout: 1h2m3.5s
+  trust: computed
   seal: binary-fs
   toolchain: "docker-image://a@sha256:0123456789012345678901234567890123456789012345678901234567890123"
   regions: [/app]

@@ -58,6 +58,7 @@ type Enclave struct {
 	Format     measure.Format `yaml:"format" doc:"what the chain stores: legacy (KEY|TAG|MRENCLAVE), json (an object), or none (TDX)"`
 	File       string         `yaml:"fingerprint-file" doc:"path of the fingerprint file in the image"`
 	Timeout    Duration       `yaml:"timeout" doc:"time limit for measuring"`
+	Trust      measure.Trust  `yaml:"trust" doc:"the least that a measurement must rest on: computed (from a signature in the program), known (printed by a program of a trusted base image), or stated (by whatever the image starts)"`
 	Seal       SealMode       `yaml:"seal" doc:"who seals the image: dockerfile (its own steps), or mrelease with fspf or binary-fs"`
 	Toolchain  string         `yaml:"toolchain" doc:"image with the tools for sealing: docker-image://NAME@sha256:DIGEST or oci-layout:///FOLDER@sha256:DIGEST"`
 	Regions    List           `yaml:"regions" doc:"folders that the seal protects; with fspf /usr, /bin, /lib, /sbin and /app when not set, with binary-fs /app"`
@@ -113,7 +114,7 @@ func Defaults() Settings {
 	return Settings{
 		Build: Build{Context: ".", Network: buildkit.NetworkHost},
 		Enclave: Enclave{
-			Format: measure.Legacy, File: "/conf/fingerprint.txt", Timeout: Duration(time.Minute),
+			Format: measure.Legacy, File: "/conf/fingerprint.txt", Timeout: Duration(time.Minute), Trust: measure.TrustKnown,
 			Seal: SealDockerfile, Stack: 1 << 20, Dlopen: 1,
 		},
 		Order:  Order{Volume: 1_000_000, Tag: poco.TEE()},

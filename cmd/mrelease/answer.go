@@ -75,6 +75,14 @@ func mrenclave(rec record.Record) string {
 	return rec.Enclave.MRENCLAVE.String()
 }
 
+// basis says what the measurement rests on.
+func basis(rec record.Record) string {
+	if rec.Enclave.Basis == nil {
+		return ""
+	}
+	return rec.Enclave.Basis.String()
+}
+
 func (a releaseAnswer) outputs(encoded string) map[string]string {
 	return map[string]string{
 		"version": a.Version, "image": a.Image, "digest": a.Digest, "mrenclave": a.MRENCLAVE,
@@ -94,7 +102,7 @@ func (a releaseAnswer) summary() string {
 	}
 	b.WriteString("| | |\n|---|---|\n")
 	for _, row := range [][2]string{
-		{"Image", a.Image + "@" + a.Digest}, {"MRENCLAVE", a.MRENCLAVE}, {"App", a.AppAddress + existing(a.AlreadyRegistered)},
+		{"Image", a.Image + "@" + a.Digest}, {"MRENCLAVE", a.MRENCLAVE}, {"It is", basis(a.Record)}, {"App", a.AppAddress + existing(a.AlreadyRegistered)},
 		{"Order", a.OrderHash + existing(a.AlreadyPublished)}, {"Transaction", a.TxHash}, {"Commit", a.Record.Source.Commit},
 	} {
 		if row[1] != "" {

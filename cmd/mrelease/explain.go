@@ -138,6 +138,7 @@ func rules() []rule {
 		{is[*enclave.UnmeasurableError], "E-ENCLAVE-UNMEASURED", exitMeasurement, say("do not take its signature for a measurement: take the file from its maker again; if it is as its maker made it, measure it with the tool of the SDK that made it")},
 		{is[*sgx.LimitError], "E-ENCLAVE-LIMIT", exitMeasurement, say("the file asks for more than enclaves need; if it is one all the same, allow more with --hash-limit, where that is the limit above")},
 		{is[*enclave.FileError], "E-ENCLAVE-FILE", exitMeasurement, say("the file is damaged or no enclave: take it from its maker again")},
+		{is[*measure.UntrustedError], "E-ENCLAVE-TRUST", exitMeasurement, say("let ENTRYPOINT start the enclave's own program, from a base image that is pinned by its digest (FROM …@sha256, build.bases); enclave.trust: stated, or verify --trust stated, takes any program's word")},
 		{is[*measure.UnsignedError], "E-ENCLAVE-UNSIGNED", exitMeasurement, say("enclave.program must be the file that the seal signed: the program itself, not a link to it")},
 		{is[*sgx.PolicyError], "E-ENCLAVE-POLICY", exitPolicy, say("sign with a production key (enclave.key) that is in enclave.signers, and with an enclave.isvsvn that is no lower than the accepted one; enclave.allow-debug: true releases a debug enclave, whose memory is open")},
 		{is[*sgx.KeyError], "E-ENCLAVE-KEY", exitUsage, say("make a key that enclaves can be signed with: openssl genrsa -3 -out enclave-key.pem 3072")},

@@ -56,6 +56,7 @@ type measureAnswer struct {
 	Value     string            `json:"value"`
 	Synthetic bool              `json:"synthetic,omitempty"`
 	Readings  []measure.Reading `json:"readings"`
+	Basis     measure.Basis     `json:"basis"`
 }
 
 func (a *app) runMeasure(ctx context.Context, args []string) error {
@@ -85,7 +86,7 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 		return fmt.Errorf("reading digest: %w", err)
 	}
 	return printJSON(a.stdout, measureAnswer{
-		"mrelease.measure/v1", digest, found.Format, found.MRENCLAVE, found.Value, found.IsSynthetic(), found.Readings,
+		"mrelease.measure/v1", digest, found.Format, found.MRENCLAVE, found.Value, found.IsSynthetic(), found.Readings, found.Basis,
 	})
 }
 

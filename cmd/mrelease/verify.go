@@ -8,10 +8,12 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/keys"
+	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
@@ -21,7 +23,7 @@ import (
 )
 
 func (a *app) verifyCommand() *cobra.Command {
-	var key string
+	var trusted trusted
 	c := &cobra.Command{
 		Use:   "verify RECORD",
 		Short: "Check a record against the registry, the chain and the market",
@@ -35,13 +37,22 @@ market that are asked, and for a chain that is not built in.`,
 		Example: "  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json\n  mrelease verify --config chains.yaml dist/record.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.runVerify(c.Context(), args[0], key)
+			return a.runVerify(c.Context(), args[0], trusted)
 		},
 	}
 	c.Flags().StringArrayVarP(&a.config, "config", "f", nil, "configuration file that says which node, market and chain to ask; with several, later ones override (default: none)")
 	a.addBuilderFlags(c)
-	c.Flags().StringVar(&key, "key", "", "file of the public key that the image must be signed with (default: the one in the record, which the app's owner signed)")
+	c.Flags().StringVar(&trusted.key, "key", "", "file of the public key that the image must be signed with (default: the one in the record, which the app's owner signed)")
+	c.Flags().TextVar(&trusted.least, "trust", measure.Trust(""), "the least that the measurement must rest on: computed, known or stated (default: what the record says)")
+	c.Flags().StringArrayVar(&trusted.bases, "base", nil, "digest (sha256:…) of a base image whose programs are trusted, in place of the one that the record names; may be repeated")
 	return c
+}
+
+// trusted is what whoever verifies trusts.
+type trusted struct {
+	key   string // file
+	least measure.Trust
+	bases []string
 }
 
 // verifyAnswer is the answer of mrelease verify --json.
@@ -83,7 +94,7 @@ func (e *unverifiedError) Error() string {
 
 func (e *unverifiedError) Unwrap() error { return e.err }
 
-func (a *app) runVerify(ctx context.Context, path, keyFile string) error {
+func (a *app) runVerify(ctx context.Context, path string, t trusted) error {
 	cfg, err := settings.Load(settings.Sources{Files: a.config, Getenv: a.getenv}, settings.Purpose{})
 	if err != nil {
 		return err
@@ -92,7 +103,11 @@ func (a *app) runVerify(ctx context.Context, path, keyFile string) error {
 	if err != nil {
 		return err
 	}
-	key, err := readKey(keyFile)
+	bases, err := parseBases(t.bases)
+	if err != nil {
+		return err
+	}
+	key, err := readKey(t.key)
 	if err != nil {
 		return err
 	}
@@ -106,7 +121,20 @@ func (a *app) runVerify(ctx context.Context, path, keyFile string) error {
 	}
 	defer a.closeBuilder(builder)
 	world.Key, world.Runner, world.Timeout = key, builder, time.Duration(cfg.Enclave.Timeout)
+	world.Trust, world.Bases = t.least, bases
 	return a.verify(ctx, world, rec)
+}
+
+// parseBases takes digests, with or without the name of their image.
+func parseBases(texts []string) (digests []v1.Hash, err error) {
+	for _, text := range texts {
+		digest, err := v1.NewHash(text[strings.LastIndexByte(text, '@')+1:])
+		if err != nil {
+			return nil, &usageError{fmt.Errorf("--base %q: want a digest, sha256:…: %w", text, err), "mrelease verify"}
+		}
+		digests = append(digests, digest)
+	}
+	return digests, nil
 }
 
 // readKey reads the key that the caller trusts.

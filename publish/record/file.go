@@ -99,7 +99,7 @@ func (r Record) check() error {
 // not say less, or more, than the app that it is about.
 func (e Enclave) check() error {
 	if e.Format == measure.None {
-		if e.Value != "" || e.MRENCLAVE != nil || e.File != "" || e.Signature != nil {
+		if e.Value != "" || e.MRENCLAVE != nil || e.File != "" || e.Signature != nil || e.Basis != nil {
 			return &Error{"has a measurement beside the format none", fmt.Sprintf("value %q, MRENCLAVE %v", e.Value, e.MRENCLAVE), "neither value nor MRENCLAVE"}
 		}
 		return nil
@@ -110,6 +110,27 @@ func (e Enclave) check() error {
 	}
 	if e.MRENCLAVE == nil || *e.MRENCLAVE != stated {
 		return &Error{"has another MRENCLAVE than its value", fmt.Sprint(e.MRENCLAVE), stated.String()}
+	}
+	return e.checkBasis()
+}
+
+// checkBasis refuses a basis that does not hold together.
+func (e Enclave) checkBasis() error {
+	b := e.Basis
+	if b == nil {
+		return nil
+	}
+	if (b.Trust == measure.TrustKnown) != (b.Base != nil) || (b.Trust == measure.TrustComputed) != (b.Signer != nil) || !b.Trust.AtLeast(measure.TrustStated) {
+		return &Error{"has a basis of its measurement that is malformed", fmt.Sprintf("%.200q with base %t, signer %t", b.Trust, b.Base != nil, b.Signer != nil), "computed with a signer, known with a base, or stated"}
+	}
+	if b.Signer != nil && (e.Signature == nil || e.Signature.MRSIGNER != *b.Signer) {
+		return &Error{"has another signer of its measurement than of its program", b.Signer.String(), fmt.Sprintf("%+v", e.Signature)}
+	}
+	if b.Base == nil {
+		return nil
+	}
+	if _, err := b.Base.Layers(); err != nil {
+		return &Error{"has a base that is not proven: " + err.Error(), b.Base.Name, "the manifest of that digest"}
 	}
 	return nil
 }

@@ -95,6 +95,7 @@ type Enclave struct {
 	Value     string             `json:"value"`               // what the chain stores
 	File      string             `json:"file,omitempty"`      // path of the fingerprint file in the image
 	Synthetic bool               `json:"synthetic,omitempty"` // made by a stand-in toolchain
+	Basis     *measure.Basis     `json:"basis,omitempty"`     // absent with format none, and in records of before it was found out
 	Signature *Signature         `json:"signature,omitempty"` // of a signed program
 }
 
@@ -133,6 +134,9 @@ func NewEnclave(e measure.Enclave, spec measure.Spec) Enclave {
 	stated := Enclave{Format: e.Format, Value: e.Value, Synthetic: e.IsSynthetic(), Signature: newSignature(e.Signature, spec.Program)}
 	if e.Format != measure.None {
 		stated.MRENCLAVE, stated.File = &e.MRENCLAVE, spec.File
+	}
+	if e.Basis.Trust != "" {
+		stated.Basis = &e.Basis
 	}
 	return stated
 }

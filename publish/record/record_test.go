@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/record"
@@ -70,6 +71,18 @@ func TestAttackWithAMeasurementThatIsNotTheValue(t *testing.T) {
 	whole := unsigned(w.Address).Enclave
 	object := measure.Object{Framework: "SCONE", Version: "v5", Entrypoint: "/app", HeapSize: 1, Fingerprint: *whole.MRENCLAVE}
 	other := measure.MRENCLAVE{9}
+	const manifest = `{"schemaVersion":2,"layers":[]}`
+	digest, _, err := v1.SHA256(strings.NewReader(manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := measure.Base{Name: "base@" + digest.String(), Documents: []string{manifest}}
+	signer := sgx.MRSIGNER{1}
+	rests := func(b measure.Basis) record.Enclave {
+		return record.Enclave{Format: measure.Legacy, MRENCLAVE: whole.MRENCLAVE, Value: whole.Value, Basis: &b}
+	}
+	signed := rests(measure.Basis{Trust: measure.TrustComputed, Program: "/app", Signer: &signer})
+	signed.Signature = &record.Signature{Program: "/app", MRSIGNER: signer}
 	for name, e := range map[string]record.Enclave{
 		"none with a value":         {Format: measure.None, Value: whole.Value},
 		"none with an MRENCLAVE":    {Format: measure.None, MRENCLAVE: whole.MRENCLAVE},
@@ -80,6 +93,14 @@ func TestAttackWithAMeasurementThatIsNotTheValue(t *testing.T) {
 		"another MRENCLAVE":         {Format: measure.Legacy, Value: whole.Value, MRENCLAVE: &other},
 		"an object as legacy":       {Format: measure.Legacy, Value: object.String(), MRENCLAVE: whole.MRENCLAVE},
 		"a fingerprint as json":     {Format: measure.JSON, Value: whole.Value, MRENCLAVE: whole.MRENCLAVE},
+		"none with a basis":         {Format: measure.None, Basis: &measure.Basis{Trust: measure.TrustStated}},
+		"known by no base":          rests(measure.Basis{Trust: measure.TrustKnown, Program: "/app"}),
+		"known by another manifest": rests(measure.Basis{Trust: measure.TrustKnown, Base: &measure.Base{Name: base.Name, Documents: []string{manifest + " "}}}),
+		"known by no manifest":      rests(measure.Basis{Trust: measure.TrustKnown, Base: &measure.Base{Name: base.Name}}),
+		"stated by a base":          rests(measure.Basis{Trust: measure.TrustStated, Base: &base}),
+		"computed by nobody":        rests(measure.Basis{Trust: measure.TrustComputed, Program: "/app"}),
+		"computed by no signature":  rests(measure.Basis{Trust: measure.TrustComputed, Signer: &signer}),
+		"of another trust":          rests(measure.Basis{Trust: "proven"}),
 		"another MRENCLAVE in JSON": {Format: measure.JSON, Value: object.String(), MRENCLAVE: &other},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -91,7 +112,7 @@ func TestAttackWithAMeasurementThatIsNotTheValue(t *testing.T) {
 			}
 		})
 	}
-	for _, e := range []record.Enclave{whole, {Format: measure.None}, {Format: measure.JSON, Value: object.String(), MRENCLAVE: whole.MRENCLAVE}} {
+	for _, e := range []record.Enclave{signed, rests(measure.Basis{Trust: measure.TrustKnown, Base: &base}), rests(measure.Basis{Trust: measure.TrustStated}), whole, {Format: measure.None}, {Format: measure.JSON, Value: object.String(), MRENCLAVE: whole.MRENCLAVE}} {
 		r := unsigned(w.Address)
 		r.Enclave = e
 		if _, err := record.Parse(write(t, r, w)); err != nil {

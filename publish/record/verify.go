@@ -1,15 +1,18 @@
 package record
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure"
@@ -26,6 +29,8 @@ type World struct {
 	Key      Key
 	Runner   measure.Runner
 	Timeout  time.Duration // for one run of the image
+	Trust    measure.Trust // what the measurement must rest on at least; empty: what the record says
+	Bases    []v1.Hash     // digests of the base images whose programs are trusted; none: the record's own
 	// Progress, unless it is nil, is told how far a check is, often.
 	Progress func(text string)
 }
@@ -131,7 +136,13 @@ func (a auditor) measurement(ctx context.Context) (string, error) {
 	if enclave.Value != a.Enclave.Value || a.Enclave.MRENCLAVE == nil || *a.Enclave.MRENCLAVE != enclave.MRENCLAVE {
 		return "", &measure.MismatchError{Readings: append(enclave.Readings, measure.Reading{Source: "the record", Value: a.Enclave.Value})}
 	}
-	evidence := fmt.Sprintf("MRENCLAVE %s, printed again by the program that the image starts", enclave.MRENCLAVE)
+	if err := enclave.Basis.Check(a.leastTrust()); err != nil {
+		return "", err
+	}
+	if b := a.Enclave.Basis; b != nil && b.Trust == enclave.Basis.Trust && b.Program != enclave.Basis.Program {
+		return "", &Error{"names another program than the one that printed the measurement", b.Program, enclave.Basis.Program}
+	}
+	evidence := fmt.Sprintf("MRENCLAVE %s, printed again; %s%s", enclave.MRENCLAVE, enclave.Basis, a.whoseBase(enclave.Basis))
 	if a.Enclave.Signature == nil {
 		return evidence, nil
 	}
@@ -142,10 +153,46 @@ func (a auditor) measurement(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s, signed by %s", evidence, signature.MRSIGNER), nil
 }
 
+// leastTrust is what the measurement has to rest on: what the caller demands, and what
+// the record says.
+func (a auditor) leastTrust() measure.Trust {
+	least := cmp.Or(a.Trust, measure.TrustStated)
+	if b := a.Enclave.Basis; b != nil && b.Trust.AtLeast(least) {
+		least = b.Trust
+	}
+	return least
+}
+
+// bases are the images whose programs are trusted: of those that the caller trusts the
+// one that the record names, whose documents it holds; its own, when nothing is said.
+func (a auditor) bases() []measure.Base {
+	b := a.Enclave.Basis
+	if b == nil || b.Base == nil {
+		return nil
+	}
+	_, digest, _ := strings.Cut(b.Base.Name, "@")
+	given := slices.ContainsFunc(a.Bases, func(h v1.Hash) bool { return h.String() == digest })
+	if len(a.Bases) > 0 && !given {
+		return nil
+	}
+	return []measure.Base{*b.Base}
+}
+
+// whoseBase says who trusts the base.
+func (a auditor) whoseBase(b measure.Basis) string {
+	switch {
+	case b.Base == nil:
+		return ""
+	case len(a.Bases) > 0:
+		return "; that base was given as trusted"
+	}
+	return "; that the base can be trusted is the owner's word"
+}
+
 // spec asks for the measurement that the record states. The record's value
 // itself is a source only where it names the seal: the rest is measured.
 func (a auditor) spec() (measure.Spec, error) {
-	spec := measure.Spec{Format: a.Enclave.Format, File: a.Enclave.File, Timeout: a.Timeout}
+	spec := measure.Spec{Format: a.Enclave.Format, File: a.Enclave.File, Timeout: a.Timeout, Bases: a.bases()}
 	if a.Enclave.Signature != nil {
 		spec.Program = a.Enclave.Signature.Program
 	}

@@ -237,6 +237,15 @@ func (c Client) Pull(ctx context.Context, digest name.Digest) (v1.Image, error) 
 	return image, nil
 }
 
+// Document returns the manifest or the index of a digest, as it is stored.
+func (c Client) Document(ctx context.Context, digest name.Digest) ([]byte, error) {
+	there, err := remote.Get(digest, c.options(ctx, digest)...)
+	if err != nil {
+		return nil, failed("reading manifest of", digest, err)
+	}
+	return there.Manifest, bounds.CheckJSON(there.Manifest)
+}
+
 // Resolve returns the digest that a tag names at present.
 func (c Client) Resolve(ctx context.Context, tag name.Tag) (name.Digest, error) {
 	there, err := remote.Head(tag, c.options(ctx, tag)...)

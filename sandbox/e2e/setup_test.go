@@ -145,7 +145,7 @@ func (s *script) config() string {
 		return strings.Replace(url, "://", "://user:"+apiKey+"@", 1) + "/v3/" + apiKey
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "image: %s\nchain: sandbox\nsign: {key: cosign.key}\nwallet: {keystore: wallet.json}\nchains:\n", s.repository)
+	fmt.Fprintf(&b, "image: %s\nchain: sandbox\nsign: {key: cosign.key}\nwallet: {keystore: wallet.json}\nenclave: {trust: stated}\nchains:\n", s.repository)
 	for _, c := range []world.Chain{s.world.V6, s.world.V5} {
 		fmt.Fprintf(&b, "  %s: {id: %d, rpc: %q, hub: %q, market: %q, fees: %s, development: true}\n", c.Name, c.ID, rpc(c.RPC), c.Hub, s.world.Market, c.Fees)
 	}

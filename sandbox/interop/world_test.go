@@ -94,7 +94,7 @@ func (s *stage) config(r release) string {
 	c := r.chain
 	return fmt.Sprintf(`image: %s/%s
 build: {context: %q}
-enclave: {%s}
+enclave: {trust: stated, %s}
 order: {tag: %q}
 sign: {key: %q}
 wallet: {keystore: %q, address: %q}
