@@ -125,6 +125,16 @@ func TestImage(t *testing.T) {
 			log:   "<mrenclave>" + fingerprint + "</mrenclave>\r\n#12 0.3 MREnclave: " + fingerprint + "\n",
 			want:  fingerprint, sources: 3,
 		},
+		"line of its own, after the announcement of 2020": {
+			program: program{stdout: hash + "\n"}, spec: legacy(),
+			log:  "Application's fingerprint (use this when deploying your app onchain):\r\n" + fingerprint + "\r\n",
+			want: fingerprint, sources: 2,
+		},
+		"line of its own, unannounced, beside what is none": {
+			program: program{stdout: hash + "\n"}, spec: legacy(),
+			log:  "a | b\n" + key + "|" + tag + "\n  " + fingerprint + "\nsha " + fingerprint + " x\n" + hash + "\n",
+			want: fingerprint, sources: 2,
+		},
 		"four parts": {
 			program: program{stdout: hash}, spec: legacy(),
 			files: map[string]string{"/conf/fingerprint.txt": fingerprint + "|python3 /app/app.py"},
@@ -232,6 +242,17 @@ func TestImageShowsDisagreement(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a script announces is a fingerprint, however it looks.
+func TestImageNamesTheMalformedPartOfAnAnnouncedLine(t *testing.T) {
+	spec := legacy()
+	spec.Log = []byte("Application's fingerprint (use this when deploying your app onchain):\n" + key[1:] + "|" + tag + "|" + hash + "\n")
+	_, err := measure.Image(t.Context(), program{stdout: hash + "\n"}, image(t), spec)
+	var format *measure.FormatError
+	if !errors.As(err, &format) || format.Part != "KEY" {
+		t.Errorf("err = %v, want a FormatError of KEY", err)
 	}
 }
 

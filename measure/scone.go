@@ -50,25 +50,42 @@ func allHashes(text string) bool {
 
 // printedMarks are the ways in which the build scripts in use announce a
 // fingerprint: iExec's template of 2019 (MREnclave: …), its scripts of 2020
-// (<mrenclave>…</mrenclave>) and the iexec.json line of its demo apps.
+// (<mrenclave>…</mrenclave>) and the iexec.json line of its demo apps. A line that
+// is nothing but a fingerprint needs no announcement: nothing else looks like it.
 var printedMarks = []*regexp.Regexp{
 	regexp.MustCompile(`(?:^|\s)MREnclave:\s*(\S.*?)\s*$`),
 	regexp.MustCompile(`<mrenclave>(.*)</mrenclave>`),
 	regexp.MustCompile(`"mrenclave":\s*"([^"]*)"`),
+	regexp.MustCompile(`^\s*([0-9a-fA-F]{64}\|[0-9a-fA-F]{32}\|[0-9a-fA-F]{64})\s*$`),
 }
+
+// announcement is the line with which seal scripts of 2020 announce the next one. What
+// stands there is a fingerprint even if it is malformed, and then told as such.
+var announcement = regexp.MustCompile(`fingerprint \(use this when`)
 
 // printedStatements returns the fingerprints that a build's output announces,
 // each once, in order.
 func printedStatements(log []byte) []string {
 	var found []string
 	seen := map[string]bool{}
+	add := func(text string) {
+		if !seen[text] {
+			seen[text] = true
+			found = append(found, text)
+		}
+	}
 	lines := bufio.NewScanner(bytes.NewReader(log))
 	lines.Buffer(nil, maxLine)
+	announced := false
 	for lines.Scan() {
+		line := strings.TrimSpace(lines.Text())
+		if announced && strings.Contains(line, "|") {
+			add(line)
+		}
+		announced = announcement.MatchString(line)
 		for _, mark := range printedMarks {
-			if m := mark.FindStringSubmatch(lines.Text()); m != nil && !seen[m[1]] {
-				seen[m[1]] = true
-				found = append(found, m[1])
+			if m := mark.FindStringSubmatch(line); m != nil {
+				add(m[1])
 			}
 		}
 	}

@@ -83,6 +83,9 @@ func seal(kind string) error {
 	case "print":
 		fmt.Println("MREnclave: " + key + "|" + tag + "|" + measurement())
 		return nil
+	case "announce":
+		fmt.Printf("Application's fingerprint (use this when deploying your app onchain):\n%s|%s|%s\n", key, tag, measurement())
+		return nil
 	case "none":
 		return nil
 	case "fail":
