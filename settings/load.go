@@ -41,7 +41,7 @@ func (e *Error) Evidence() [][2]string {
 // Sources are what a configuration is read from, the later ones overriding.
 type Sources struct {
 	Files  []string            // YAML, each overriding the ones before it key by key
-	Getenv func(string) string // MRELEASE_BUILD_CONTEXT for build.context, likewise INPUT_BUILD-CONTEXT
+	Getenv func(string) string // MRELEASE_BUILD_CONTEXT for build.context
 	Flags  map[string]string   // by key, such as build.context
 }
 
@@ -84,16 +84,13 @@ func Reason(err error) string {
 	return err.Error()
 }
 
-// environment looks a key up as MRELEASE_BUILD_CONTEXT, or as the action's
-// input INPUT_BUILD-CONTEXT; GitHub passes inputs that are not set as empty.
+// environment looks a key up as MRELEASE_BUILD_CONTEXT; an empty one counts as not
+// set. No other name counts: a runner gives every step the inputs of its action as
+// INPUT_NAME, and so on, whoever's action it is.
 func environment(getenv func(string) string) func(string) (string, string, bool) {
 	return func(key string) (string, string, bool) {
-		upper := strings.ToUpper(strings.ReplaceAll(key, ".", "-"))
-		for _, n := range []string{"INPUT_" + upper, "MRELEASE_" + strings.ReplaceAll(upper, "-", "_")} {
-			if v := getenv(n); v != "" {
-				return v, "environment " + n, true
-			}
-		}
-		return "", "", false
+		n := "MRELEASE_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
+		v := getenv(n)
+		return v, "environment " + n, v != ""
 	}
 }

@@ -52,7 +52,7 @@ func TestAttackConfigurationTexts(t *testing.T) {
 			}
 		}
 	}
-	for _, variable := range []string{"MRELEASE_RECORD", "MRELEASE_NAME", "INPUT_CHAIN", "MRELEASE_WALLET_KEYSTORE", "MRELEASE_BUILD_CONTEXT"} {
+	for _, variable := range []string{"MRELEASE_RECORD", "MRELEASE_NAME", "MRELEASE_CHAIN", "MRELEASE_WALLET_KEYSTORE", "MRELEASE_BUILD_CONTEXT"} {
 		if got := problems(t, "", map[string]string{variable: stranger}); !strings.Contains(got, "cannot be seen") {
 			t.Errorf("%s: %s", variable, got)
 		}

@@ -5,6 +5,7 @@
 package source
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -28,8 +29,8 @@ type Source struct {
 // Options say what to read.
 type Options struct {
 	Settings settings.Settings
-	// Getenv looks up the environment: SOURCE_DATE_EPOCH, MRELEASE_VERSION,
-	// INPUT_VERSION, and what secrets are in.
+	// Getenv looks up the environment: SOURCE_DATE_EPOCH, MRELEASE_VERSION, and what
+	// secrets are in.
 	Getenv func(string) string
 	// Version is the one asked for; empty takes the environment's, else that of
 	// the git tag at HEAD.
@@ -100,12 +101,7 @@ func (e *VersionError) Evidence() [][2]string {
 // FindVersion returns the version asked for, else that of the tag at the commit;
 // empty when there is none. A version is an image's tag.
 func (o Options) FindVersion(c Commit) (string, error) {
-	version := o.Version
-	for _, variable := range []string{"MRELEASE_VERSION", "INPUT_VERSION"} {
-		if version == "" {
-			version = o.Getenv(variable)
-		}
-	}
+	version := cmp.Or(o.Version, o.Getenv("MRELEASE_VERSION"))
 	if version == "" && len(c.Tags) > 0 {
 		if len(c.Tags) > 1 {
 			return "", &VersionError{fmt.Sprintf("several tags at HEAD (%s): choose one with --version", strings.Join(c.Tags, ", ")), "the tags " + strings.Join(c.Tags, ", ")}
