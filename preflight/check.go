@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -39,14 +40,20 @@ type inspection struct {
 // found counts for nothing when the context ended.
 func Check(ctx context.Context, c *settings.Checker, src source.Options, ring keys.Ring) Inspection {
 	i := &inspection{Checker: c, source: src, ring: ring}
-	i.part("configuration", i.configuration)
+	i.part(configuration, i.configuration)
 	i.part("source", i.look)
 	i.part("secrets", i.secrets)
 	i.part("signing key", func() string { return i.signingKey(ctx) })
 	i.part("enclave key", i.enclaveKey)
 	i.part("wallet", func() string { return i.wallet(ctx) })
+	if len(c.Problems) > 0 { // one verdict: they are all told as the configuration's
+		i.passed = slices.DeleteFunc(i.passed, func(p Part) bool { return p.Name == configuration })
+	}
 	return Inspection{i.passed, i.findings, c.Problems}
 }
+
+// configuration is the part that is more than one key's.
+const configuration = "configuration"
 
 // part looks at one part. It passes when there is evidence and no new problem.
 func (i *inspection) part(name string, look func() (evidence string)) {
@@ -75,7 +82,7 @@ func (i *inspection) secrets() string {
 
 func (i *inspection) signingKey(ctx context.Context) string {
 	where := string(i.Settings.Sign.Key)
-	if where == "" {
+	if where == "" || i.Refused("sign.key") {
 		return ""
 	}
 	_, err := i.ring.ReadSigningKey()
@@ -96,7 +103,7 @@ func (i *inspection) signingKey(ctx context.Context) string {
 // enclaveKey looks at the key that signs the enclave, where mrelease does that.
 func (i *inspection) enclaveKey() string {
 	where := string(i.Settings.Enclave.Key)
-	if where == "" {
+	if where == "" || i.Refused("enclave.key") {
 		return ""
 	}
 	if _, err := i.ring.EnclaveKey(); err != nil {

@@ -231,7 +231,7 @@ func setText(key string, v reflect.Value, text, dir string) error {
 	}
 	if p, ok := v.Addr().Interface().(*Path); ok {
 		*p = Path(text)
-		if text != "" && !filepath.IsAbs(text) && !strings.Contains(text, "://") {
+		if text != "" && !filepath.IsAbs(text) && !strings.Contains(text, "://") && !keyPlace.MatchString(text) {
 			*p = Path(filepath.Join(dir, text))
 		}
 		return nil

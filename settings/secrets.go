@@ -1,8 +1,10 @@
 package settings
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -13,6 +15,30 @@ const (
 	WalletKey      = "MRELEASE_WALLET_KEY"
 	CosignPassword = "COSIGN_PASSWORD" // cosign's own name
 )
+
+// keyPlace matches where cosign and others find keys by a scheme: awskms://,
+// gitlab://, pkcs11:token=…
+var keyPlace = regexp.MustCompile(`^(?:([A-Za-z][A-Za-z0-9+.-]*)://|(pkcs11|openpgp4fpr):)`)
+
+// checkKeyPlaces refuses keys that are in none of the places where they can be read.
+func (c *Checker) checkKeyPlaces() {
+	for _, k := range []struct {
+		key, want string
+		where     Path
+	}{
+		{"sign.key", "a cosign key file, or env://VARIABLE with its text", c.Settings.Sign.Key},
+		{"enclave.key", "a key file, or env://VARIABLE with its text", c.Settings.Enclave.Key},
+		{"wallet.keystore", "a keystore file, or a folder of them", c.Settings.Wallet.Keystore},
+	} {
+		found := keyPlace.FindStringSubmatch(string(k.where))
+		if found == nil {
+			continue
+		}
+		if scheme := cmp.Or(found[1], found[2]); scheme != "env" || k.key == "wallet.keystore" {
+			c.Complain(k.key, "%s: keys of %s are not supported: want %s", k.where, scheme, k.want)
+		}
+	}
+}
 
 // KeyVariables returns the environment variables that no build may have: those of
 // passwords, and of keys.

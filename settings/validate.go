@@ -68,6 +68,7 @@ func (c *Checker) Check(need Purpose) {
 		c.checkBuild()
 	}
 	c.checkEnclave()
+	c.checkKeyPlaces()
 	for _, name := range slices.Sorted(maps.Keys(c.Settings.Chains)) {
 		c.checkChain(name)
 	}
