@@ -75,6 +75,7 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 	}
 	var failed *BuildError
 	if errors.As(err, &failed) {
+		src.findCause(failed, in.context.modes())
 		src.hide(failed)
 	}
 	if err != nil {
@@ -85,6 +86,9 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 		return Built{}, fmt.Errorf("parsing the builder's digest: %w", err)
 	}
 	materials, err := finish.finish(ctx, exported, src.MaterialsKey)
+	if errors.Is(err, errEmptyImage) {
+		return Built{}, src.emptyImage()
+	}
 	if err != nil {
 		return Built{}, fmt.Errorf("finishing image: %w", err)
 	}
@@ -153,6 +157,20 @@ func removeAll(dir string) error {
 	return os.RemoveAll(dir)
 }
 
+// OutputError says that there is something in an output folder's place that a build
+// does not replace.
+type OutputError struct{ Folder, Actual string }
+
+// Error implements error.
+func (e *OutputError) Error() string {
+	return fmt.Sprintf("the image folder %q is not replaced: %s", e.Folder, e.Actual)
+}
+
+// Evidence returns what is there.
+func (e *OutputError) Evidence() [][2]string {
+	return [][2]string{{"where", e.Folder}, {"expected", "nothing, an empty folder, or an image layout"}, {"actual", e.Actual}}
+}
+
 // checkReplaceable refuses a folder that holds something else than a layout.
 func checkReplaceable(dir string) error {
 	found, err := os.ReadDir(dir)
@@ -160,10 +178,10 @@ func checkReplaceable(dir string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("opening image folder: %w", err)
+		return &OutputError{dir, "it cannot be opened as a folder: " + err.Error()}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "oci-layout")); err != nil {
-		return fmt.Errorf("replacing image folder %q: it holds no image layout: %w", dir, err)
+		return &OutputError{dir, "it holds something else than an image layout, such as " + found[0].Name()}
 	}
 	return nil
 }

@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/tonistiigi/fsutil"
 )
 
 // Shift says in what a copy of a source differs from it: all of this must not
@@ -109,15 +107,7 @@ func (c copier) tree(ctx context.Context, from, to, ignore string) error {
 }
 
 func (c copier) list(ctx context.Context, root, ignore string) ([]found, error) {
-	excludes, err := readIgnore(ignore)
-	if err != nil {
-		return nil, err
-	}
-	normal, err := newNormalFS(root)
-	if err != nil {
-		return nil, err
-	}
-	sent, err := fsutil.NewFilterFS(normal, &fsutil.FilterOpt{ExcludePatterns: excludes})
+	_, sent, err := filtered(root, ignore, nil)
 	if err != nil {
 		return nil, err
 	}

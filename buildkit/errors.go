@@ -28,6 +28,9 @@ type BuildError struct {
 	// Output is what the step printed last, at most 20 lines of both of its
 	// outputs, with the values of secrets masked.
 	Output []string
+	// Cause says what is at fault where that is known better than by the builder's
+	// error, and Cure what mends it; else they are empty.
+	Cause, Cure string
 	// Err is the builder's own error.
 	Err error
 }
@@ -36,6 +39,9 @@ type BuildError struct {
 func (e *BuildError) Error() string {
 	if e.ExitCode != 0 && e.Instruction != "" {
 		return fmt.Sprintf("building %s: %q: exit code %d", e.place(), e.Instruction, e.ExitCode)
+	}
+	if e.Cause != "" {
+		return fmt.Sprintf("building %s: %s", e.place(), e.Cause)
 	}
 	return fmt.Sprintf("building %s: %s", e.place(), strings.TrimPrefix(e.Err.Error(), "failed to solve: "))
 }

@@ -60,6 +60,9 @@ func (f finisher) finish(ctx context.Context, index v1.Hash, key string) ([]Mate
 	return materials, f.index(manifest)
 }
 
+// errEmptyImage is how a builder tells of an image that nothing was put into.
+var errEmptyImage = errors.New("the index has no image")
+
 // open finds the image in an index, and reads the attestation.
 func (f finisher) open(index v1.Hash) (image v1.Hash, materials []Material, err error) {
 	raw, err := f.path.Bytes(index)
@@ -78,6 +81,9 @@ func (f finisher) open(index v1.Hash) (image v1.Hash, materials []Material, err 
 		} else if materials, err = readMaterials(f.path, m.Digest); err != nil {
 			return image, nil, err
 		}
+	}
+	if images == 0 {
+		return image, nil, errEmptyImage
 	}
 	if images != 1 {
 		return image, nil, fmt.Errorf("reading index: %d images, not one", images)

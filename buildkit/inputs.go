@@ -1,7 +1,6 @@
 package buildkit
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,11 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/opencontainers/go-digest"
 	"github.com/tonistiigi/fsutil"
 	"github.com/tonistiigi/fsutil/types"
@@ -117,46 +114,12 @@ func shortened(m map[string]string) map[string]string {
 	return short
 }
 
-// ignoreFile returns the path of the ignore file that holds for Context.
-func (s Source) ignoreFile() string {
-	own := s.path() + ".dockerignore"
-	if _, err := os.Stat(own); errors.Is(err, fs.ErrNotExist) {
-		return filepath.Join(s.Context, ".dockerignore")
-	}
-	return own
-}
-
-// readIgnore returns no patterns when there is no file, as Docker does.
-func readIgnore(path string) ([]string, error) {
-	data, err := bounds.ReadFile(path, bounds.Dockerfile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading ignore file: %w", err)
-	}
-	patterns, err := ignorefile.ReadAll(bytes.NewReader(data))
-	if err != nil {
-		return nil, fmt.Errorf("parsing ignore file %q: %w", path, err)
-	}
-	return patterns, nil
-}
-
 // readTree walks a folder with the filter that BuildKit's file transfer puts
 // over it, so that it sees what will be sent.
 func (s Source) readTree(ctx context.Context, root, ignore string, more ...string) (tree, error) {
-	excludes, err := readIgnore(ignore)
+	normal, sent, err := filtered(root, ignore, more)
 	if err != nil {
 		return tree{}, err
-	}
-	excludes = append(excludes, more...)
-	normal, err := newNormalFS(root)
-	if err != nil {
-		return tree{}, err
-	}
-	sent, err := fsutil.NewFilterFS(normal, &fsutil.FilterOpt{ExcludePatterns: excludes})
-	if err != nil {
-		return tree{}, fmt.Errorf("filtering %q: %w", root, err)
 	}
 	entries := map[string]entry{}
 	err = sent.Walk(ctx, "/", func(path string, found fs.DirEntry, err error) error {
@@ -169,6 +132,23 @@ func (s Source) readTree(ctx context.Context, root, ignore string, more ...strin
 		return tree{}, fmt.Errorf("reading %q: %w", root, err)
 	}
 	return tree{fs: normal, entries: entries}, nil
+}
+
+// filtered opens a folder, and the part of it that is sent.
+func filtered(root, ignore string, more []string) (*normalFS, fsutil.FS, error) {
+	rules, err := readIgnore(ignore)
+	if err != nil {
+		return nil, nil, err
+	}
+	normal, err := newNormalFS(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	sent, err := fsutil.NewFilterFS(normal, &fsutil.FilterOpt{ExcludePatterns: append(rules.patterns, more...)})
+	if err != nil {
+		return nil, nil, fmt.Errorf("filtering %q: %w", root, err)
+	}
+	return normal, sent, nil
 }
 
 func readEntry(sent fsutil.FS, path string, found fs.DirEntry) (entry, error) {

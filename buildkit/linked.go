@@ -36,7 +36,7 @@ func (s Source) hide(e *BuildError) {
 	if !s.isLinkedOut() {
 		return
 	}
-	e.Instruction, e.Step = "", ""
+	e.Instruction, e.Step, e.Cause = "", "", ""
 	e.Err = fmt.Errorf("it is a link to a file elsewhere, whose text is not shown, and cannot be built%s", exitCode(e))
 }
 

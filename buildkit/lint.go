@@ -2,6 +2,7 @@ package buildkit
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -24,6 +25,20 @@ type Finding struct {
 	Cure string
 }
 
+// The codes of what is no matter of taste: a build fails at a file that is left out of
+// its context, and without an ENTRYPOINT it is the base image's program that is measured.
+const (
+	NoEntrypoint = "NoEntrypoint"
+	ignoredFile  = "IgnoredFile"
+)
+
+// Stops reports whether a release cannot be made of it, or would be of another program
+// than its author's. What is measured is not asked where the image's digest is the
+// measurement.
+func (f Finding) Stops(measured bool) bool {
+	return f.Code == ignoredFile || f.Code == NoEntrypoint && measured
+}
+
 // Lint parses the Dockerfile as a build does, but without a builder, and returns
 // what BuildKit's own linter finds, and what goes wrong in images of enclaves. A
 // line "# check=skip=CODE" in the Dockerfile
@@ -32,8 +47,8 @@ type Finding struct {
 // Of a Dockerfile that links lead to out of the context only places are told.
 //
 // Its error is a *BuildError with the place when the Dockerfile cannot be
-// parsed, or has no stage of the name in Target.
-func (s Source) Lint() ([]Finding, error) {
+// parsed, or has no stage of the name in Target, and an *IgnoreError for an ignore file.
+func (s Source) Lint(ctx context.Context) ([]Finding, error) {
 	data, err := bounds.ReadFile(s.path(), bounds.Dockerfile)
 	if err != nil {
 		return nil, fmt.Errorf("reading Dockerfile: %w", err)
@@ -60,7 +75,8 @@ func (s Source) Lint() ([]Finding, error) {
 		return s.hideFindings(found), err
 	}
 	s.lintSeal(rules, stages)
-	return s.hideFindings(found), nil
+	err = s.lintTaken(ctx, rules, stages)
+	return s.hideFindings(found), err
 }
 
 // newLinter appends what it finds to a list.
@@ -126,11 +142,11 @@ func (s Source) Sends(path string) (bool, error) {
 	if err != nil || !filepath.IsLocal(inside) {
 		return false, nil
 	}
-	patterns, err := readIgnore(s.ignoreFile())
+	rules, err := readIgnore(s.ignoreFile())
 	if err != nil {
 		return false, err
 	}
-	ignored, err := patternmatcher.MatchesOrParentMatches(filepath.ToSlash(inside), patterns)
+	ignored, err := patternmatcher.MatchesOrParentMatches(filepath.ToSlash(inside), rules.patterns)
 	if err != nil {
 		return false, fmt.Errorf("matching %q: %w", inside, err)
 	}

@@ -40,7 +40,7 @@ func TestLint(t *testing.T) {
 		"another frontend": {"# syntax=example.com/frontend\nFROM scratch\nENTRYPOINT [\"/a\"]\n", nil},
 	} {
 		src := buildkit.Source{Context: folder(t, map[string]string{"Dockerfile": tt.dockerfile})}
-		found, err := src.Lint()
+		found, err := src.Lint(t.Context())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -75,10 +75,25 @@ func TestLintRefuses(t *testing.T) {
 		"a bad check line":       {"# check=foo=bar\nFROM scratch\n", "", 0, "foo"},
 	} {
 		dir := folder(t, map[string]string{"Dockerfile": tt.dockerfile})
-		_, err := buildkit.Source{Context: dir, Target: tt.target}.Lint()
+		_, err := buildkit.Source{Context: dir, Target: tt.target}.Lint(t.Context())
 		var be *buildkit.BuildError
 		if !errors.As(err, &be) || be.Line != tt.line || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want a BuildError at line %d about %q", name, err, tt.line, tt.want)
+		}
+	}
+}
+
+func TestLintNamesTheLineOfAnIgnoreFile(t *testing.T) {
+	for text, line := range map[string]int{"[\n": 1, "# a\n\n*.log\n a[b\n": 4, "!\n": 1, "a\n[z-a]\n": 2, "*\n!a\n\\": 3, "*\n!a\n": 0, "\ufeff# a\n*\n": 0} {
+		dir := folder(t, map[string]string{"Dockerfile": "FROM scratch\nENTRYPOINT [\"/a\"]\n", ".dockerignore": text})
+		_, err := buildkit.Source{Context: dir}.Lint(t.Context())
+		var ignore *buildkit.IgnoreError
+		if errors.As(err, &ignore) != (line > 0) || line > 0 && (ignore.Line != line || ignore.File != filepath.Join(dir, ".dockerignore")) {
+			t.Errorf("%q: %v, want an IgnoreError of line %d", text, err, line)
+		}
+		// What the builder is given must agree.
+		if _, err := (buildkit.Source{Context: dir}).Digest(t.Context()); (err != nil) != (line > 0) {
+			t.Errorf("%q: the build's own reading: %v", text, err)
 		}
 	}
 }
@@ -119,21 +134,33 @@ func TestLintOfEnclaves(t *testing.T) {
 		"printed only":                {head + "RUN echo \"MREnclave: $(SCONE_HASH=1 python3)\"\n", []string{"FingerprintOnlyPrinted"}},
 		"etc as a region":             {head + "RUN for d in /usr /etc /app; do scone fspf addr f $d; done\n", []string{"EtcRegion"}},
 		"part of etc":                 {head + "RUN for d in /usr /etc/ssl; do scone fspf addr f $d; done\n", nil},
-		"a key in a layer":            {head + "COPY enclave-key.pem /\nRUN openssl genrsa -3 -out /k 3072 && rm /k\n", []string{"KeyInLayer", "KeyInLayer"}},
+		"a key in a layer":            {head + "COPY there.pem /\nRUN openssl genrsa -3 -out /k 3072 && rm /k\n", []string{"KeyInLayer", "KeyInLayer"}},
 		"a floating base":             {"FROM python:3.12\nENTRYPOINT [\"/a\"]\n", []string{"FloatingBase"}},
 		"a base with digest":          {"FROM python@sha256:" + strings.Repeat("a", 64) + "\nENTRYPOINT [\"/a\"]\n", nil},
 		"a pinned base":               {"FROM pinned:1\nENTRYPOINT [\"/a\"]\n", nil},
 		"a stage as base":             {"FROM scratch AS a\nENTRYPOINT [\"/a\"]\nFROM a\n", nil},
 		"another platform":            {"FROM --platform=linux/arm64 scratch\nENTRYPOINT [\"/a\"]\n", []string{"PlatformNotAMD64"}},
-		"no entrypoint":               {"FROM scratch\nCOPY a /\n", []string{"NoEntrypoint"}},
+		"no entrypoint":               {"FROM scratch\nCOPY there /\n", []string{"NoEntrypoint"}},
 		"any library":                 {head + "ENV SCONE_ALLOW_DLOPEN=2\n", []string{"AnyLibrary"}},
+		"an ignored file":             {head + "COPY ./there left/out /\nADD --chown=1 left /\n", []string{"IgnoredFile", "IgnoredFile"}},
+		"an ignored file in a mount":  {head + "RUN --mount=source=left/out,target=/x true\n", []string{"IgnoredFile"}},
+		"an ignored file, unused":     {"FROM scratch AS a\nCOPY left/out /\n" + head, []string{"CopyIgnoredFile"}},
+		"an ignored file, used":       {"FROM scratch AS a\nCOPY left/out /\n" + head + "COPY --from=A /out /\n", []string{"IgnoredFile"}},
+		"used by number, in a mount":  {"FROM scratch\nCOPY left/out /\n" + head + "RUN --mount=from=0,target=/x true\n", []string{"IgnoredFile"}},
+		"an ignored wildcard":         {head + "COPY left/o* ther* /\n", []string{"CopyIgnoredFile"}},
+		"a missing file":              {head + "COPY missing /\n", nil}, // an earlier step of a CI job may make it
+		"what cannot be told":         {head + "ARG A=left\nCOPY $A/out /\nADD https://example.com/left git@example.com:left.git /\nCOPY --from=left /left /\nCOPY link/left /\nCOPY <<left /left\nx\nleft\n", nil},
 		"silenced":                    {"# check=skip=NoEntrypoint\nFROM scratch\n", nil},
 	} {
+		dir := folder(t, map[string]string{"Dockerfile": tt.dockerfile, "there": "", "there.pem": "", "left/out": "", ".dockerignore": "left\n"})
+		if err := os.Symlink("there", filepath.Join(dir, "link")); err != nil {
+			t.Fatal(err)
+		}
 		src := buildkit.Source{
-			Context: folder(t, map[string]string{"Dockerfile": tt.dockerfile}),
+			Context: dir,
 			Bases:   map[string]string{"pinned:1": "sha256:" + strings.Repeat("b", 64)},
 		}
-		found, err := src.Lint()
+		found, err := src.Lint(t.Context())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

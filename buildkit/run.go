@@ -50,7 +50,8 @@ func (e *NoProgramError) Evidence() [][2]string {
 // Another builder has limits of its own. That of time is ctx.
 //
 // Run is never served from a cache. When ctx ends, the program is killed and
-// the error is that of ctx. An image without a program is a [*NoProgramError].
+// the error is that of ctx. An image without a program is a [*NoProgramError], one
+// without its user a [*UserError].
 func (b *Builder) Run(ctx context.Context, image v1.Image, env []string, stdout, stderr io.Writer) (int, error) {
 	p, err := newProgram(image, env)
 	if err != nil {
@@ -70,10 +71,13 @@ func (b *Builder) Run(ctx context.Context, image v1.Image, env []string, stdout,
 	if err = p.build(ctx, b.client, opt); ctx.Err() != nil {
 		return 0, fmt.Errorf("running image: %w", ctx.Err())
 	}
-	if err != nil {
-		return 0, fmt.Errorf("running image: %w", err)
+	if err == nil {
+		return p.exitCode, nil
 	}
-	return p.exitCode, nil
+	if user := missingUser(err); user != nil {
+		err = user
+	}
+	return 0, fmt.Errorf("running image: %w", err)
 }
 
 // program is a run of an image's program.

@@ -129,6 +129,6 @@ func (l sealLinter) entrypoint() {
 			stage = l.stages[i]
 		}
 	}
-	l.report("NoEntrypoint", "the image has no ENTRYPOINT of its own: what is measured is whatever program the base image starts",
-		`Add ENTRYPOINT ["PROGRAM", …] with the enclave's program.`, last.Location)
+	l.report(NoEntrypoint, "the image has no ENTRYPOINT of its own: what is measured is whatever program the base image starts",
+		`Add ENTRYPOINT ["PROGRAM", …] with the enclave's program; if the base image's is meant, add the line "# check=skip=NoEntrypoint" at the top.`, last.Location)
 }

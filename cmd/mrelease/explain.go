@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,7 +119,10 @@ func rules() []rule {
 		{is[*buildkit.StateError], "E-STATE", exitUsage, say("remove the state folder if it should be yours (it is a cache), or name one that only you can write to with MRELEASE_STATE")},
 		{is[*buildkit.ChangedError], "E-CACHE-CHANGED", exitUnexpected, say("run the same command again: it begins the cache anew; find out who may write to the state folder")},
 		{is[*buildkit.ToolchainError], "E-TOOLCHAIN", exitUsage, toolchainRemedy},
-		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, say("correct the step above and run again; finished steps are cached")},
+		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, buildRemedy},
+		{is[*buildkit.IgnoreError], "E-CONFIG", exitUsage, say("correct the line above")},
+		{is[*buildkit.OutputError], "E-OUTPUT", exitUsage, say("move away what is there, if it is not needed, or run in another folder")},
+		{is[*buildkit.UserError], "E-MEASURE-ENTRYPOINT", exitMeasurement, say("build the image with that user, or with its number in USER")},
 
 		{is[*compare.SubjectError], "E-USAGE", exitUsage, say("mrelease explain --help")},
 		{is[*compare.IrreproducibleError], "E-NOT-REPRODUCIBLE", exitDiffers, func(err error) string {
@@ -187,6 +191,13 @@ func rules() []rule {
 		{func(err error) bool { return is[*registry.Error](err) || is[*transport.Error](err) }, "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{networkDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
 	}
+}
+
+// buildRemedy is the cure, where more is known than which step failed.
+func buildRemedy(err error) string {
+	var b *buildkit.BuildError
+	errors.As(err, &b)
+	return cmp.Or(b.Cure, "correct the step above and run again; finished steps are cached")
 }
 
 // toolchainRemedy is what brings a toolchain that can be used.

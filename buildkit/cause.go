@@ -1,0 +1,120 @@
+package buildkit
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+
+	"github.com/mrelease/mrelease/bounds"
+)
+
+// findCause says of a failed build what is at fault, where that can be told from the
+// Dockerfile and from what was sent: the builder's own words are about its cache.
+func (s Source) findCause(e *BuildError, sent sentModes) {
+	if user := missingUser(e.Err); user != nil {
+		s.blameUser(e, user)
+		return
+	}
+	for _, stage := range s.stages() {
+		for _, t := range takenBy(stage) {
+			if len(t.at) == 0 || t.at[0].Start.Line != e.Line || isWildcard(t.path) || sent.has(t.clean()) {
+				continue
+			}
+			text, cure := s.why(t.clean())
+			e.Cause, e.Cure = t.instruction+" "+t.path+": "+text, cure
+			return
+		}
+	}
+}
+
+// stages parses the Dockerfile; there are none of one that does not parse.
+func (s Source) stages() []instructions.Stage {
+	data, err := bounds.ReadFile(s.path(), bounds.Dockerfile)
+	if err != nil {
+		return nil
+	}
+	parsed, err := parser.Parse(bytes.NewReader(data))
+	if err != nil {
+		return nil
+	}
+	stages, _, err := instructions.Parse(parsed.AST, nil)
+	if err != nil {
+		return nil
+	}
+	return stages
+}
+
+// UserError says that an image names a user or a group that it does not have: no
+// runtime starts its program.
+type UserError struct {
+	Kind string // user or group
+	Name string
+	Err  error // the runtime's words
+}
+
+// Error implements error.
+func (e *UserError) Error() string { return fmt.Sprintf("the image has no %s %q", e.Kind, e.Name) }
+
+// Unwrap returns the runtime's error.
+func (e *UserError) Unwrap() error { return e.Err }
+
+// Evidence returns what was looked for.
+func (e *UserError) Evidence() [][2]string {
+	file := map[string]string{"user": "/etc/passwd", "group": "/etc/group"}[e.Kind]
+	return [][2]string{{"expected", fmt.Sprintf("%s of the image names %s", file, e.Name)}, {"actual", "no such " + e.Kind}, {"where", "USER " + e.Name}}
+}
+
+// missingUser reads the runtime's words, which reach here as text; nil for others.
+func missingUser(err error) *UserError {
+	found := regexp.MustCompile(`unable to find (user|group) ([^\s:]+): no matching entries in`).FindStringSubmatch(err.Error())
+	if found == nil {
+		return nil
+	}
+	return &UserError{found[1], found[2], err}
+}
+
+// blameUser leads from the step that could not start to the USER that it starts as:
+// the last one before it, unless that is the base image's.
+func (s Source) blameUser(e *BuildError, user *UserError) {
+	e.Cause = fmt.Sprintf("USER %s: %v", user.Name, user)
+	e.Cure = fmt.Sprintf("make the %s in a RUN before USER (useradd, adduser), or give its number", user.Kind)
+	failed := e.Line
+	for _, stage := range s.stages() {
+		for _, command := range stage.Commands {
+			c, ok := command.(*instructions.UserCommand)
+			if ok && len(c.Location()) > 0 && (failed == 0 || c.Location()[0].Start.Line < failed) {
+				e.Line, e.Instruction = c.Location()[0].Start.Line, c.String()
+			}
+		}
+	}
+}
+
+// BlameUser makes a [*BuildError] of what a runtime says of an image's user that is
+// missing; the USER is the Dockerfile's last one. Other errors stay what they are.
+func (s Source) BlameUser(err error) error {
+	if err == nil {
+		return nil
+	}
+	user := missingUser(err)
+	if user == nil {
+		return err
+	}
+	e := &BuildError{Dockerfile: s.path(), Err: user}
+	s.blameUser(e, user)
+	s.hide(e)
+	return e
+}
+
+// emptyImage says that nothing was put into the image.
+func (s Source) emptyImage() error {
+	e := &BuildError{Dockerfile: s.path(), Err: errEmptyImage}
+	e.Cause, e.Cure = "the image is empty: it is built FROM scratch, and nothing puts a file into it", "COPY the enclave's program into the image, or begin FROM an image that has it"
+	if stages := s.stages(); len(stages) > 0 && s.Target == "" && len(stages[len(stages)-1].Location) > 0 {
+		e.Line = stages[len(stages)-1].Location[0].Start.Line
+	}
+	s.hide(e)
+	return e
+}
