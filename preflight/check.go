@@ -41,7 +41,7 @@ type inspection struct {
 func Check(ctx context.Context, c *settings.Checker, src source.Options, ring keys.Ring) Inspection {
 	i := &inspection{Checker: c, source: src, ring: ring}
 	i.part(configuration, i.configuration)
-	i.part("source", i.look)
+	i.part("source", func() string { return i.look(ctx) })
 	i.part("secrets", i.secrets)
 	i.part("signing key", func() string { return i.signingKey(ctx) })
 	i.part("enclave key", i.enclaveKey)

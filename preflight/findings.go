@@ -1,13 +1,16 @@
 package preflight
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
@@ -23,7 +26,7 @@ type Finding struct {
 
 // look looks at what the image is built from. Which times a release takes is
 // git's affair.
-func (i *inspection) look() string {
+func (i *inspection) look(ctx context.Context) string {
 	if i.Refused("build.context") || i.Refused("build.dockerfile") {
 		return ""
 	}
@@ -31,18 +34,7 @@ func (i *inspection) look() string {
 	for _, err := range split(src.Validate()) {
 		i.Complain("build", "%v", err)
 	}
-	found, err := src.Lint()
-	var parse *buildkit.BuildError
-	if errors.As(err, &parse) {
-		i.Problems = append(i.Problems, settings.Problem{Where: at(src.Dockerfile, parse.Line), Text: parse.Err.Error()})
-	} else if err != nil {
-		i.Complain("build.dockerfile", "%v", err)
-	}
-	for _, f := range found {
-		i.findings = append(i.findings, Finding{at(src.Dockerfile, f.Line), f.Code, f.Text, f.Cure})
-	}
-	i.context(src)
-	i.bytecode(src)
+	i.lint(ctx, src)
 	if scripts := printable.Scripts(i.Settings.AppName()); scripts != nil {
 		i.findings = append(i.findings, Finding{i.Place("name"), "MixedScripts", "the app's name mixes letters of " + strings.Join(scripts, ", ") + ": it may be read as another name", "write it in one script"})
 	}
@@ -50,6 +42,31 @@ func (i *inspection) look() string {
 		i.findings = append(i.findings, Finding{i.Place("enclave.dlopen"), "AnyLibrary", "the production enclave may load any library at run time: no measurement covers them", "set enclave.dlopen to 1"})
 	}
 	return src.Dockerfile
+}
+
+// lint looks at the Dockerfile, and at the context as its ignore file shows it.
+func (i *inspection) lint(ctx context.Context, src buildkit.Source) {
+	found, err := src.Lint(ctx)
+	for _, f := range found {
+		if f.Stops(i.Settings.Enclave.Format != measure.None) {
+			i.Problems = append(i.Problems, settings.Problem{Where: at(src.Dockerfile, f.Line), Text: f.Text + "; " + f.Cure})
+		} else {
+			i.findings = append(i.findings, Finding{at(src.Dockerfile, f.Line), f.Code, f.Text, f.Cure})
+		}
+	}
+	var parse *buildkit.BuildError
+	var ignore *buildkit.IgnoreError
+	switch {
+	case errors.As(err, &parse):
+		i.Problems = append(i.Problems, settings.Problem{Where: at(src.Dockerfile, parse.Line), Text: parse.Err.Error()})
+	case errors.As(err, &ignore):
+		i.Problems = append(i.Problems, settings.Problem{Where: ignore.Place(), Text: fmt.Sprintf("%q is no pattern: %v", ignore.Pattern, ignore.Err)})
+		return
+	case err != nil:
+		i.Complain("build.dockerfile", "%v", err)
+	}
+	i.context(src)
+	i.bytecode(src)
 }
 
 // bytecode finds compiled Python in the context: it holds the time of its

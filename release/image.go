@@ -103,16 +103,30 @@ func openLayout(dir string) (v1.Image, error) {
 	}
 	index, err := path.ImageIndex()
 	if err != nil {
-		return nil, fmt.Errorf("reading OCI layout: %w", err)
+		return nil, damaged(dir, err)
 	}
 	manifest, err := index.IndexManifest()
 	if err != nil {
-		return nil, fmt.Errorf("reading OCI layout: %w", err)
+		return nil, damaged(dir, err)
 	}
 	if len(manifest.Manifests) != 1 {
 		return nil, &ImageError{dir, "the OCI layout must hold exactly one image"}
 	}
-	return path.Image(manifest.Manifests[0].Digest)
+	image, err := path.Image(manifest.Manifests[0].Digest)
+	if err != nil {
+		return nil, damaged(dir, err)
+	}
+	if _, err := image.Manifest(); err != nil {
+		return nil, damaged(dir, err)
+	}
+	if _, err := image.ConfigFile(); err != nil {
+		return nil, damaged(dir, err)
+	}
+	return image, nil
+}
+
+func damaged(dir string, err error) error {
+	return &ImageError{dir, fmt.Sprintf("the OCI layout %s cannot be read: %v", dir, err)}
 }
 
 // OpenRecorded opens the image of a record, by its digest.

@@ -73,6 +73,9 @@ func (m Maker) build(ctx context.Context, src source.Source, dir string) (made M
 			return "", err
 		}
 		made = Made{Image: built.Image, Unsealed: built.Image, Materials: built.Materials}
+		if err := src.BlameUser(checkUser(ctx, built.Image)); err != nil {
+			return "", err
+		}
 		digest, err := built.Image.Digest()
 		return digest.String(), err
 	})

@@ -100,7 +100,7 @@ func (r Release) Run(ctx context.Context) (Result, error) { return r.run(ctx, st
 func (r Release) DryRun(ctx context.Context) (Result, error) { return r.run(ctx, step.rehearse) }
 
 func (r Release) run(ctx context.Context, act func(step, context.Context, *run) error) (result Result, err error) {
-	in, err := r.begin()
+	in, err := r.begin(ctx)
 	if err != nil {
 		return Result{}, err
 	}
@@ -125,7 +125,7 @@ func (r Release) run(ctx context.Context, act func(step, context.Context, *run) 
 // It builds and writes nothing, and ends with the error that Run would end with, as
 // far as that can be seen.
 func (r Release) Plan(ctx context.Context) (Plan, error) {
-	in, err := r.begin()
+	in, err := r.begin(ctx)
 	if err != nil {
 		return Plan{}, err
 	}

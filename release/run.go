@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -14,6 +15,7 @@ import (
 	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/settings"
 )
 
 // Keys are what a release signs with. Opening them takes time, on purpose, so each
@@ -74,10 +76,13 @@ type keyring struct {
 	wallet chain.Wallet
 }
 
-// begin reads the lock: a broken one is found before the build rather than after
-// it.
-func (r Release) begin() (*run, error) {
+// begin reads the lock and the Dockerfile: what is wrong with them is found before the
+// build rather than after it.
+func (r Release) begin(ctx context.Context) (*run, error) {
 	if err := r.Source.CheckVersion(); err != nil {
+		return nil, err
+	}
+	if err := r.checkEntrypoint(ctx); err != nil {
 		return nil, err
 	}
 	if r.Teller == nil {
@@ -90,6 +95,24 @@ func (r Release) begin() (*run, error) {
 	in := &run{Release: r, accepted: accepted, tag: r.Settings.Image.Tag(r.Source.Version)}
 	in.plan = Plan{Version: r.Source.Version, Commit: r.Source.Commit.Clean(), Image: in.tag.Name()}
 	return in, nil
+}
+
+// checkEntrypoint refuses an image that would be measured by the base image's program.
+func (r Release) checkEntrypoint(ctx context.Context) error {
+	if r.Settings.Enclave.Format == measure.None {
+		return nil
+	}
+	found, err := r.Source.Lint(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if f.Code == buildkit.NoEntrypoint {
+			where := fmt.Sprintf("%s:%d", r.Settings.DockerfilePath(), f.Line)
+			return &settings.Error{Problems: []settings.Problem{{Where: where, Text: f.Text + "; " + f.Cure}}}
+		}
+	}
+	return nil
 }
 
 // note keeps that a step made something, and says of its result whether this run
