@@ -202,10 +202,21 @@ func TestCredentialsComeFromTheKeychain(t *testing.T) {
 }
 
 func TestMaterialsAreSortedAndToldOnce(t *testing.T) {
-	dependency := func(uri, hex string) string { return `{"uri": "` + uri + `", "digest": {"sha256": "` + hex + `"}}` }
-	list := strings.Join([]string{dependency("b", "11"), dependency("a", "22"), dependency("b", "11"), dependency("a", "11")}, ",")
-	got, err := parseMaterials([]byte(`{"predicate": {"buildDefinition": {"resolvedDependencies": [` + list + `]}}}`))
-	want := []Material{{"a", "sha256:11"}, {"a", "sha256:22"}, {"b", "sha256:11"}}
+	dependency := func(uri, algorithm, hex string) string {
+		return `{"uri": "` + uri + `", "digest": {"` + algorithm + `": "` + hex + `"}}`
+	}
+	statement := func(list ...string) []byte {
+		return []byte(`{"predicate": {"buildDefinition": {"resolvedDependencies": [` + strings.Join(list, ",") + `]}}}`)
+	}
+	one, two, commit := strings.Repeat("1", 64), strings.Repeat("2", 64), strings.Repeat("c", 40)
+	got, err := parseMaterials(statement(dependency("b", "sha256", one), dependency("a", "sha256", two), dependency("git", "sha1", commit), dependency("b", "sha256", one), dependency("a", "sha256", one)))
+	want := []Material{{"a", digest.Digest("sha256:" + one)}, {"a", digest.Digest("sha256:" + two)}, {"b", digest.Digest("sha256:" + one)}, {"git", digest.Digest("sha1:" + commit)}}
+	for _, unsaid := range []string{`{"uri": "a"}`, dependency("a", "sha256", ""), dependency("a", "sha256", commit), dependency("a", "sha1", one), dependency("a", "md5", one), dependency("a", "sha1", strings.ToUpper(commit))} {
+		var me *MaterialError
+		if _, err := parseMaterials(statement(unsaid)); !errors.As(err, &me) || me.URI != "a" {
+			t.Errorf("%s: %v, want a MaterialError", unsaid, err)
+		}
+	}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v, %v, want %v", got, err, want)
 	}

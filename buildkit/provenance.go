@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -15,9 +16,28 @@ import (
 // Material is something that a build took from elsewhere.
 type Material struct {
 	// URI is a package URL for an image ("pkg:docker/debian@12?platform=…"), or
-	// the URL of a download.
-	URI    string        `json:"uri"`
+	// the URL of a download or of a git repository.
+	URI string `json:"uri"`
+	// Digest is "sha256:" or, for a commit whose repository names it so, "sha1:" with
+	// hex digits.
 	Digest digest.Digest `json:"digest"`
+}
+
+// MaterialError says that a build took something of which it does not say what it was:
+// nothing could be said of the image later.
+type MaterialError struct {
+	URI    string
+	Digest map[string]string // by algorithm, as the builder says
+}
+
+// Error implements error.
+func (e *MaterialError) Error() string {
+	return fmt.Sprintf("the builder does not say which %s it took", e.URI)
+}
+
+// Evidence returns what the builder said.
+func (e *MaterialError) Evidence() [][2]string {
+	return [][2]string{{"where", e.URI}, {"expected", "its SHA-256, or its commit"}, {"actual", fmt.Sprint(e.Digest)}}
 }
 
 const (
@@ -75,12 +95,31 @@ func parseMaterials(data []byte) ([]Material, error) {
 	}
 	var materials []Material
 	for _, d := range s.Predicate.BuildDefinition.ResolvedDependencies {
-		materials = append(materials, Material{d.URI, digest.NewDigestFromEncoded(digest.SHA256, d.Digest["sha256"])})
+		digest, ok := materialDigest(d.Digest)
+		if !ok {
+			return nil, &MaterialError{d.URI, d.Digest}
+		}
+		materials = append(materials, Material{d.URI, digest})
 	}
 	slices.SortFunc(materials, func(a, b Material) int {
 		return cmp.Or(cmp.Compare(a.URI, b.URI), cmp.Compare(a.Digest, b.Digest))
 	})
 	return slices.Compact(materials), nil
+}
+
+// materialDigest takes the strongest of the digests that the builder gives: a SHA-256,
+// or the name of a commit, which git has as SHA-1 unless the repository is of the other
+// kind.
+func materialDigest(set map[string]string) (digest.Digest, bool) {
+	for _, kind := range []struct {
+		algorithm digest.Algorithm
+		digits    int
+	}{{digest.SHA256, 64}, {"sha1", 40}} {
+		if text := set[kind.algorithm.String()]; len(text) == kind.digits && strings.Trim(text, "0123456789abcdef") == "" {
+			return digest.NewDigestFromEncoded(kind.algorithm, text), true
+		}
+	}
+	return "", false
 }
 
 // FormatMaterials writes materials as one line of JSON.

@@ -120,6 +120,7 @@ func rules() []rule {
 		{is[*buildkit.ChangedError], "E-CACHE-CHANGED", exitUnexpected, say("run the same command again: it begins the cache anew; find out who may write to the state folder")},
 		{is[*buildkit.ToolchainError], "E-TOOLCHAIN", exitUsage, toolchainRemedy},
 		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, buildRemedy},
+		{is[*buildkit.MaterialError], "E-BUILD", exitUnexpected, say("give the source a digest (ADD --checksum, FROM name@sha256:…), or build with the embedded builder")},
 		{is[*buildkit.IgnoreError], "E-CONFIG", exitUsage, say("correct the line above")},
 		{is[*buildkit.OutputError], "E-OUTPUT", exitUsage, say("move away what is there, if it is not needed, or run in another folder")},
 		{is[*buildkit.UserError], "E-MEASURE-ENTRYPOINT", exitMeasurement, say("build the image with that user, or with its number in USER")},

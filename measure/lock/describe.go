@@ -59,15 +59,18 @@ func Describe(ctx context.Context, image v1.Image, f Facts) (Lock, error) {
 	return l, nil
 }
 
-// materials tells images from toolchains. Downloads are left out: the index
+// localToolchain is what a build calls a toolchain in a folder of its machine.
+const localToolchain = "toolchain"
+
+// materials tells images from toolchains. Downloads, of git too, are left out: the index
 // files of a distribution change by the day, and what was installed is listed.
 func materials(used map[string]string) (bases, toolchains map[string]string) {
 	bases, toolchains = map[string]string{}, map[string]string{}
 	for uri, digest := range used {
 		if name, ok := ImageName(uri); ok {
 			bases[name] = digest
-		} else if !strings.HasPrefix(uri, "http://") && !strings.HasPrefix(uri, "https://") {
-			toolchains[strings.TrimPrefix(uri, "docker-image://")] = digest
+		} else if name, ok := strings.CutPrefix(uri, "docker-image://"); ok || uri == localToolchain {
+			toolchains[name] = digest
 		}
 	}
 	return bases, toolchains

@@ -19,7 +19,7 @@ const ProvenanceType = "https://slsa.dev/provenance/v1"
 //     the build (see buildkit.Source.Digest), which covers both.
 //   - resolvedDependencies are the commit, named "source" and left out when the
 //     image was built from a changed tree or outside a repository; then what the
-//     build took from elsewhere: base images, toolchains, downloads.
+//     build took from elsewhere: base images, toolchains, downloads, commits.
 //   - byproducts are the config of the image before mrelease sealed it, named
 //     "unsealed", when it did.
 //
@@ -86,7 +86,7 @@ func (s Source) dependencies() []resource {
 		all = append(all, resource{Name: sourceName, Digest: map[string]string{"gitCommit": s.Commit}})
 	}
 	for _, m := range s.Materials {
-		all = append(all, resource{URI: m.URI, Digest: digestSet(m.Digest)})
+		all = append(all, resource{URI: m.URI, Digest: digestSet(m.Digest.Hash)})
 	}
 	return all
 }

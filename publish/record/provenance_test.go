@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -31,8 +32,8 @@ func madeFrom() record.Source {
 	s := unsigned(common.Address{}).Source
 	s.Unsealed = &v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("e", 64)}
 	s.Materials = []record.Material{
-		{URI: "https://example.com/get?a=1&b=2", Digest: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("1", 64)}},
-		{URI: "pkg:docker/debian@13?platform=linux%2Famd64", Digest: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("2", 64)}},
+		{URI: "https://example.com/get?a=1&b=2", Digest: record.Digest{Hash: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("1", 64)}}},
+		{URI: "pkg:docker/debian@13?platform=linux%2Famd64", Digest: record.Digest{Hash: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("2", 64)}}},
 	}
 	return s
 }
@@ -139,7 +140,7 @@ func TestProvenanceSaysWhatTheRecordSays(t *testing.T) {
 		"inputs":                func(s *record.Source) { s.Inputs = other },
 		"unsealed":              func(s *record.Source) { s.Unsealed = nil },
 		"URI of a material":     func(s *record.Source) { s.Materials[0].URI = "https://example.com/" },
-		"digest of a material":  func(s *record.Source) { s.Materials[1].Digest = other },
+		"digest of a material":  func(s *record.Source) { s.Materials[1].Digest = record.Digest{Hash: other} },
 		"material that is left": func(s *record.Source) { s.Materials = s.Materials[:1] },
 	} {
 		s := madeFrom()
@@ -184,6 +185,34 @@ func TestKeepCommit(t *testing.T) {
 		tt.now.KeepCommit(tt.attested)
 		if tt.now.Commit != tt.want {
 			t.Errorf("%s: commit %q, want %q", name, tt.now.Commit, tt.want)
+		}
+	}
+}
+
+// A commit of git is a material by the name that git has for it.
+func TestDigestOfAMaterial(t *testing.T) {
+	commit, sum := strings.Repeat("c", 40), strings.Repeat("1", 64)
+	for text, ok := range map[string]bool{
+		"sha1:" + commit: true, "sha256:" + sum: true, "sha1:" + sum: false, "sha1:" + commit[1:]: false, "sha1:" + strings.ToUpper(commit): false,
+		"sha256:" + commit: false, "sha256:": false, commit: false, "": false, "md5:" + commit: false, "sha1:" + commit + "\n": false,
+	} {
+		var source record.Source
+		err := source.ReadAnnotations(map[string]string{registry.MaterialsAnnotation: `[{"uri":"git://example.com/a","digest":` + strconv.Quote(text) + `}]`})
+		if (err == nil) != ok {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if !ok {
+			continue
+		}
+		again, err := json.Marshal(source.Materials)
+		if err != nil || string(again) != `[{"uri":"git://example.com/a","digest":"`+text+`"}]` {
+			t.Errorf("%s is written as %s, %v", text, again, err)
+		}
+		predicate, err := json.Marshal(source.Provenance("1.0.0").Predicate)
+		algorithm, hex, _ := strings.Cut(text, ":")
+		if want := `"digest":{"` + algorithm + `":"` + hex + `"}`; err != nil || !strings.Contains(string(predicate), want) {
+			t.Errorf("%s is attested as %s, %v", text, predicate, err)
 		}
 	}
 }

@@ -51,13 +51,6 @@ type Source struct {
 	Materials []Material `json:"materials,omitempty"`
 }
 
-// Material is something that the build took from elsewhere: a base image, a
-// toolchain, a download.
-type Material struct {
-	URI    string  `json:"uri"`
-	Digest v1.Hash `json:"digest"`
-}
-
 // ReadAnnotations takes from an image's manifest what only the machine that
 // built it knew.
 func (s *Source) ReadAnnotations(annotations map[string]string) error {
