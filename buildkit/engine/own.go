@@ -32,6 +32,15 @@ func (e *ForeignError) Evidence() [][2]string {
 	}
 }
 
+// reason is what the system said, without the path, which stands beside it.
+func reason(err error) string {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err.Error()
+	}
+	return err.Error()
+}
+
 // state is the state folder. What this package writes and removes in it, it does
 // beneath the handle; BuildKit takes its path, and so all of it is checked first.
 type state struct {
@@ -51,11 +60,11 @@ func openState(root string) (state, error) {
 		return state{}, err
 	}
 	if err := os.MkdirAll(resolved, 0o700); err != nil {
-		return state{}, fmt.Errorf("creating builder state: %w", err)
+		return state{}, &ForeignError{resolved, "it cannot be made: " + reason(err)}
 	}
 	dir, err := os.OpenRoot(resolved)
 	if err != nil {
-		return state{}, fmt.Errorf("opening builder state: %w", err)
+		return state{}, &ForeignError{resolved, "it cannot be opened: " + reason(err)}
 	}
 	s := state{resolved, dir}
 	// The lock is opened before the rest can be looked at.
