@@ -23,7 +23,10 @@ type Inspection struct {
 }
 
 // Part is a part of a configuration in which nothing is wrong.
-type Part struct{ Name, Evidence string }
+type Part struct {
+	Name     string `json:"name"`
+	Evidence string `json:"evidence"`
+}
 
 // inspection looks at the parts of a configuration, one after the other, and
 // keeps the problems of all.
@@ -40,20 +43,20 @@ type inspection struct {
 // found counts for nothing when the context ended.
 func Check(ctx context.Context, c *settings.Checker, src source.Options, ring keys.Ring) Inspection {
 	i := &inspection{Checker: c, source: src, ring: ring}
-	i.part(configuration, i.configuration)
+	c.Check(settings.Purpose{Build: true, Publish: true})
+	if c.Unread() {
+		return Inspection{Problems: c.Problems} // of what it should say
+	}
 	i.part("source", func() string { return i.look(ctx) })
 	i.part("secrets", i.secrets)
 	i.part("signing key", func() string { return i.signingKey(ctx) })
 	i.part("enclave key", i.enclaveKey)
 	i.part("wallet", func() string { return i.wallet(ctx) })
-	if len(c.Problems) > 0 { // one verdict: they are all told as the configuration's
-		i.passed = slices.DeleteFunc(i.passed, func(p Part) bool { return p.Name == configuration })
+	if len(c.Problems) == 0 { // each of which is told as one of the configuration
+		i.passed = slices.Insert(i.passed, 0, Part{"configuration", files(c)})
 	}
 	return Inspection{i.passed, i.findings, c.Problems}
 }
-
-// configuration is the part that is more than one key's.
-const configuration = "configuration"
 
 // part looks at one part. It passes when there is evidence and no new problem.
 func (i *inspection) part(name string, look func() (evidence string)) {
@@ -61,11 +64,6 @@ func (i *inspection) part(name string, look func() (evidence string)) {
 	if evidence := look(); evidence != "" && len(i.Problems) == before {
 		i.passed = append(i.passed, Part{name, evidence})
 	}
-}
-
-func (i *inspection) configuration() string {
-	i.Check(settings.Purpose{Build: true, Publish: true})
-	return files(i.Checker)
 }
 
 func (i *inspection) secrets() string {

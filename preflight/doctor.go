@@ -18,6 +18,7 @@ import (
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/registry"
@@ -105,7 +106,7 @@ func (d *doctor) git(context.Context) (evidence string, err error) {
 	}
 	evidence = "no commit"
 	if d.commit.Hash != "" {
-		evidence = fmt.Sprintf("commit %.12s, %d changed files", d.commit.Hash, len(d.commit.Dirty))
+		evidence = fmt.Sprintf("commit %.12s, %s", d.commit.Hash, printable.Count(len(d.commit.Dirty), "changed file"))
 	}
 	return fmt.Sprintf("%s, time of the image %s, version %s", evidence, times.Image.Format(time.DateTime), cmp.Or(version, "not known: give --version")), nil
 }

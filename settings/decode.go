@@ -1,13 +1,17 @@
 package settings
 
 import (
+	"bytes"
 	"encoding"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -18,9 +22,10 @@ import (
 
 // A Problem is one thing that is wrong with the configuration.
 type Problem struct {
-	Where string // file:line:column, "environment NAME" or "flag --name"
-	Key   string // path of the key, such as build.context
-	Text  string
+	Where string `json:"where"`          // file:line:column, "environment NAME" or "flag --name"
+	Key   string `json:"key,omitempty"`  // path of the key, such as build.context
+	Text  string `json:"text"`           //
+	Cure  string `json:"cure,omitempty"` // what mends it, where that is more than to correct the place
 }
 
 // String writes a problem as one line.
@@ -37,6 +42,7 @@ func (p Problem) String() string {
 type decoder struct {
 	Problems []Problem
 	places   map[string]string // key -> where it was set last
+	unread   bool              // a file, or what it is on the whole: nothing is known of what it should say
 }
 
 // file merges a file into the struct that target points to: later files win
@@ -45,6 +51,11 @@ func (d *decoder) file(path string, target any) error {
 	data, err := bounds.ReadFile(path, bounds.Config)
 	if err != nil {
 		return fmt.Errorf("reading configuration: %w", err)
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // as editors on Windows write it
+	if !utf8.Valid(data) {
+		d.syntax(path, errors.New("is no text in UTF-8: save it as such"))
+		return nil
 	}
 	if err := checkDepth(string(data)); err != nil {
 		d.syntax(path, err)
@@ -58,13 +69,17 @@ func (d *decoder) file(path string, target any) error {
 	for _, doc := range f.Docs {
 		if doc.Body != nil {
 			n := node{doc.Body, path, "", map[string]ast.Node{}}
+			before := len(d.Problems)
 			d.value(n, reflect.ValueOf(target).Elem())
+			d.unread = d.unread || slices.ContainsFunc(d.Problems[before:], func(p Problem) bool { return p.Key == "" })
 		}
 	}
 	return nil
 }
 
+// syntax keeps why a file cannot be read.
 func (d *decoder) syntax(path string, err error) {
+	d.unread = true
 	var se *yaml.SyntaxError
 	if !errors.As(err, &se) {
 		d.Problems = append(d.Problems, Problem{Where: path, Text: err.Error()})
@@ -74,7 +89,11 @@ func (d *decoder) syntax(path string, err error) {
 	if t := se.Token; t != nil && t.Position != nil {
 		where = fmt.Sprintf("%s:%d:%d", path, t.Position.Line, t.Position.Column)
 	}
-	d.Problems = append(d.Problems, Problem{Where: where, Text: se.Message})
+	text := se.Message
+	if strings.Contains(text, "\t") {
+		text = "begins with a tab: YAML wants spaces there"
+	}
+	d.Problems = append(d.Problems, Problem{Where: where, Text: text})
 }
 
 // node is a YAML node with what is known of its place.
@@ -100,7 +119,7 @@ func (n node) child(key string, value ast.Node) node {
 }
 
 func (d *decoder) fail(n node, format string, args ...any) {
-	d.Problems = append(d.Problems, Problem{n.where(), n.key, fmt.Sprintf(format, args...)})
+	d.Problems = append(d.Problems, Problem{Where: n.where(), Key: n.key, Text: fmt.Sprintf(format, args...)})
 }
 
 // resolve follows anchors and aliases to the value that counts.
@@ -164,7 +183,7 @@ func (d *decoder) field(n node, key string, value ast.Node, v reflect.Value) {
 	}
 	known := keys(v.Type())
 	text := "unknown key, want one of " + strings.Join(known, ", ")
-	if near := nearest(key, known); near != "" {
+	if near := Nearest(key, known); near != "" {
 		text = fmt.Sprintf("unknown key, did you mean %s?", near)
 	}
 	d.fail(n.child(key, value), "%s", text)
@@ -251,13 +270,21 @@ func setText(key string, v reflect.Value, text, dir string) error {
 	case reflect.Uint64:
 		u, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return fmt.Errorf("want a whole number that is not negative, got %q", text)
+			return fmt.Errorf("want a whole number that is not negative%s, got %q", bound(err), text)
 		}
 		v.SetUint(u)
 	default:
 		panic("configuration field of unsupported kind " + v.Kind().String())
 	}
 	return nil
+}
+
+// bound says how large a number may be, where that is what is wrong with one.
+func bound(err error) string {
+	if errors.Is(err, strconv.ErrRange) {
+		return fmt.Sprintf(" and at most %d", uint64(math.MaxUint64))
+	}
+	return ""
 }
 
 func scalarText(n ast.Node) (string, bool) {

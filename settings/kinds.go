@@ -45,13 +45,24 @@ func kind(n ast.Node) string {
 	return n.Type().String()
 }
 
-// nearest returns the known name within two edits of a misspelt one.
-func nearest(name string, known []string) string {
-	best, distance := "", 3
+// Nearest returns the known name within two edits of a misspelt one; of several, one
+// with the same letters in another order. It is empty when none is near.
+func Nearest(name string, known []string) string {
+	best, distance := "", 6
 	for _, k := range known {
-		if d := levenshtein.Distance(name, k, nil); d < distance {
+		d := 2 * levenshtein.Distance(name, k, nil)
+		if letters(name) == letters(k) {
+			d--
+		}
+		if d < distance {
 			best, distance = k, d
 		}
 	}
 	return best
+}
+
+func letters(name string) string {
+	all := []byte(name)
+	slices.Sort(all)
+	return string(all)
 }

@@ -1,9 +1,11 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/mrelease/mrelease/bounds"
@@ -17,6 +19,16 @@ func (e *Error) Error() string {
 		return "the configuration has a problem"
 	}
 	return fmt.Sprintf("the configuration has %d problems", len(e.Problems))
+}
+
+// Remedy says what mends the problems: their cures, and else to correct their places.
+func (e *Error) Remedy() string {
+	var cures []string
+	for _, p := range e.Problems {
+		cures = append(cures, cmp.Or(p.Cure, "correct the places above; README.md lists every key"))
+	}
+	slices.Sort(cures)
+	return strings.Join(slices.Compact(cures), "; ")
 }
 
 // maxTold is how many problems are told: a file may have thousands.
@@ -61,6 +73,7 @@ func Read(from Sources) *Checker {
 	c := &Checker{Settings: Defaults(), Files: from.Files, decoder: &decoder{places: map[string]string{}}}
 	for _, f := range from.Files {
 		if err := c.file(f, &c.Settings); err != nil {
+			c.unread = true
 			c.Problems = append(c.Problems, Problem{Where: f, Text: Reason(err)})
 		}
 	}
@@ -81,16 +94,20 @@ func Reason(err error) string {
 	if errors.As(err, &larger) {
 		return larger.Reason()
 	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
 	return err.Error()
 }
 
-// environment looks a key up as MRELEASE_BUILD_CONTEXT; an empty one counts as not
-// set. No other name counts: a runner gives every step the inputs of its action as
-// INPUT_NAME, and so on, whoever's action it is.
+// environment looks a key up as MRELEASE_BUILD_CONTEXT, and under no other name: a CI
+// system sets INPUT_NAME and the like for whatever action runs around this program. A
+// variable that is empty is not set, as GitHub passes inputs that were left out.
 func environment(getenv func(string) string) func(string) (string, string, bool) {
 	return func(key string) (string, string, bool) {
-		n := "MRELEASE_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
-		v := getenv(n)
-		return v, "environment " + n, v != ""
+		variable := "MRELEASE_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
+		value := getenv(variable)
+		return value, "environment " + variable, value != ""
 	}
 }

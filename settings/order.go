@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/market"
 )
 
@@ -18,5 +19,5 @@ func (o Order) Terms() market.Terms {
 
 // String writes the terms for people.
 func (o Order) String() string {
-	return fmt.Sprintf("%d nRLC a run, %d runs, tag %s", o.Price, o.Volume, cmp.Or(strings.Join(o.Tag.Names(), ","), "none"))
+	return fmt.Sprintf("%d nRLC a run, %s, tag %s", o.Price, printable.Count(o.Volume, "run"), cmp.Or(strings.Join(o.Tag.Names(), ","), "none"))
 }

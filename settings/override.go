@@ -33,6 +33,6 @@ func (d *decoder) overrideField(v reflect.Value, key string, lookup func(string)
 	}
 	d.places[key] = where
 	if err := setText(key, v, text, "."); err != nil {
-		d.Problems = append(d.Problems, Problem{where, key, err.Error()})
+		d.Problems = append(d.Problems, Problem{Where: where, Key: key, Text: err.Error()})
 	}
 }

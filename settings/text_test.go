@@ -59,6 +59,19 @@ func TestAttackConfigurationTexts(t *testing.T) {
 	}
 }
 
+// Whatever action runs around this program has inputs of its own, and the runner too.
+func TestVariablesOfOtherPrograms(t *testing.T) {
+	c := Read(Sources{Getenv: func(name string) string {
+		if strings.HasPrefix(name, "MRELEASE_") {
+			return ""
+		}
+		return "evil"
+	}})
+	if len(c.Problems) > 0 || len(c.places) > 0 || c.Settings.Name != "" {
+		t.Errorf("taken from variables that are not this program's: %v, %+v", c.places, c.Settings)
+	}
+}
+
 func TestTexts(t *testing.T) {
 	for text, want := range map[string]string{
 		"build: {args: {A: \"line\\nline\", _B: c}}":  "[]",

@@ -23,7 +23,13 @@ type Checker struct {
 	*decoder
 	Settings Settings
 	Files    []string // that they were read from
+
+	lacking []string // what no file, variable or flag says, where there is no file
 }
+
+// Unread reports whether a file could not be read, so that nothing is known of what is
+// missing.
+func (c *Checker) Unread() bool { return c.unread }
 
 // Err returns all problems as one error.
 func (c *Checker) Err() error {
@@ -35,16 +41,16 @@ func (c *Checker) Err() error {
 
 // Complain adds a problem with the value of a key.
 func (c *Checker) Complain(key, format string, args ...any) {
-	c.Problems = append(c.Problems, Problem{c.Place(key), key, fmt.Sprintf(format, args...)})
+	c.Problems = append(c.Problems, Problem{Where: c.Place(key), Key: key, Text: fmt.Sprintf(format, args...)})
 }
 
-// Place returns where a key was set last, else the file in which it is missing.
+// Place returns where a key was set last, else the files in which it is missing.
 func (c *Checker) Place(key string) string {
 	switch where, ok := c.places[key]; {
 	case ok:
 		return where
 	case len(c.Files) > 0:
-		return c.Files[len(c.Files)-1]
+		return strings.Join(c.Files, ", ")
 	}
 	return "configuration"
 }
@@ -52,18 +58,33 @@ func (c *Checker) Place(key string) string {
 // missing complains of a key that is not set. One whose value was refused is
 // not missing.
 func (c *Checker) missing(key, text string) {
-	if !c.Refused(key) {
+	switch {
+	case c.Refused(key):
+	case len(c.Files) == 0:
+		c.lacking = append(c.lacking, key)
+	default:
 		c.Complain(key, "is missing: %s", text)
 	}
 }
 
 // Refused reports whether there is a problem with a key.
 func (c *Checker) Refused(key string) bool {
-	return slices.ContainsFunc(c.Problems, func(p Problem) bool { return p.Key == key })
+	return slices.Contains(c.lacking, key) || slices.ContainsFunc(c.Problems, func(p Problem) bool { return p.Key == key })
 }
 
-// Check finds what is wrong between keys, and what is missing for a purpose.
+// Check finds what is wrong between keys, and what is missing for a purpose. Of files
+// that could not be read it claims nothing else.
 func (c *Checker) Check(need Purpose) {
+	if c.unread {
+		return
+	}
+	c.check(need)
+	if c.lacking != nil {
+		c.Problems = append([]Problem{noFile(c.lacking)}, c.Problems...)
+	}
+}
+
+func (c *Checker) check(need Purpose) {
 	if need.Build {
 		c.checkBuild()
 	}
@@ -79,14 +100,31 @@ func (c *Checker) Check(need Purpose) {
 
 func (c *Checker) checkBuild() {
 	if info, err := os.Stat(string(c.Settings.Build.Context)); err != nil {
-		c.Complain("build.context", "%s", Reason(err))
+		c.Complain("build.context", "%s: %s", c.Settings.Build.Context, Reason(err))
 	} else if !info.IsDir() {
 		c.Complain("build.context", "%s is no folder", c.Settings.Build.Context)
-	} else if _, err := os.Stat(c.Settings.DockerfilePath()); err != nil {
-		c.Complain("build.dockerfile", "%s: %s", c.Settings.DockerfilePath(), Reason(err))
+	} else {
+		c.checkDockerfile()
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Settings.Build.Secrets)) {
 		c.checkSecret(id, c.Settings.Build.Secrets[id])
+	}
+}
+
+// checkDockerfile blames the place that names the Dockerfile; where none does, the file.
+func (c *Checker) checkDockerfile() {
+	path := c.Settings.DockerfilePath()
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && !info.IsDir():
+	case err == nil:
+		c.Complain("build.dockerfile", "%s is a folder", path)
+	case c.Settings.Build.Dockerfile != "":
+		c.Complain("build.dockerfile", "%s: %s", path, Reason(err))
+	case len(c.Files) == 0 && c.Settings.Build.Context == Defaults().Build.Context:
+		c.lacking = append(c.lacking, "build.dockerfile")
+	default:
+		c.Problems = append(c.Problems, Problem{path, "build.dockerfile", Reason(err), "write a Dockerfile (mrelease init shows one), or name yours in build.dockerfile" + others(path, "Dockerfile*", "dockerfile*", "Containerfile")})
 	}
 }
 
@@ -156,6 +194,11 @@ func (c *Checker) checkPublish() {
 	}
 	if c.Settings.Wallet.Keystore == "" && !c.Settings.Wallet.AllowRawKey {
 		c.missing("wallet.keystore", "a keystore file, or a folder of them and wallet.address")
+	}
+	if info, err := os.Stat(string(c.Settings.Record)); c.Settings.Record == "" {
+		c.missing("record", "the file that the record is written to, such as dist/record.json")
+	} else if err == nil && !info.Mode().IsRegular() {
+		c.Complain("record", "%s is there and no file: name a file in it", c.Settings.Record)
 	}
 	o := c.Settings.Order
 	if o.Volume < 1 || o.Volume > poco.MaxAmount {

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"fmt"
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/settings"
@@ -45,7 +46,7 @@ func (o Options) readValue(s settings.Secret) ([]byte, *settings.Problem) {
 	if s.File != "" {
 		value, err := bounds.ReadFile(string(s.File), bounds.Secret)
 		if err != nil {
-			return nil, &settings.Problem{Key: "file", Text: settings.Reason(err)}
+			return nil, &settings.Problem{Key: "file", Text: fmt.Sprintf("%s: %s", s.File, settings.Reason(err))}
 		}
 		return value, nil
 	}

@@ -40,20 +40,9 @@ are findings that stop no release.`,
 type checkAnswer struct {
 	Schema   string              `json:"schema"`
 	OK       bool                `json:"ok"`
-	Checks   []checkedPart       `json:"checks"` // those that passed
+	Checks   []preflight.Part    `json:"checks"` // those that passed
 	Findings []preflight.Finding `json:"findings,omitempty"`
-	Problems []checkProblem      `json:"problems,omitempty"`
-}
-
-type checkedPart struct {
-	Name     string `json:"name"`
-	Evidence string `json:"evidence"`
-}
-
-type checkProblem struct {
-	Where string `json:"where"`
-	Key   string `json:"key,omitempty"`
-	Text  string `json:"text"`
+	Problems []settings.Problem  `json:"problems,omitempty"`
 }
 
 func (a *app) check(ctx context.Context) error {
@@ -63,7 +52,7 @@ func (a *app) check(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if a.json {
-		if err := printJSON(a.stdout, newCheckAnswer(found)); err != nil {
+		if err := printJSON(a.stdout, checkAnswer{"mrelease.check/v1", len(found.Problems) == 0, found.Passed, found.Findings, found.Problems}); err != nil {
 			return err
 		}
 	} else {
@@ -73,17 +62,6 @@ func (a *app) check(ctx context.Context) error {
 		return toldError{err}
 	}
 	return nil
-}
-
-func newCheckAnswer(found preflight.Inspection) checkAnswer {
-	answer := checkAnswer{Schema: "mrelease.check/v1", OK: len(found.Problems) == 0, Findings: found.Findings}
-	for _, p := range found.Passed {
-		answer.Checks = append(answer.Checks, checkedPart(p))
-	}
-	for _, p := range found.Problems {
-		answer.Problems = append(answer.Problems, checkProblem(p))
-	}
-	return answer
 }
 
 func printInspection(lines story, found preflight.Inspection) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,7 +121,7 @@ func (f *diagnosis) specify(c *settings.Error) {
 	if more := len(c.Problems) - 1; more > 0 {
 		f.Evidence += fmt.Sprintf(" (and %d more)", more)
 	}
-	f.Remedy = "mrelease check"
+	f.Remedy = cmp.Or(c.Problems[0].Cure, "mrelease check")
 	if f.Name == "git" {
 		f.Remedy = "git commit, or mrelease … --source-date-epoch SECONDS"
 	}
