@@ -67,6 +67,7 @@ type Enclave struct {
 	MRENCLAVE MRENCLAVE      // zero with None
 	Value     string         // what the chain stores; empty with None
 	Readings  []Reading      // where the value was found, the run of the image first
+	Missing   []string       // where else it could stand and does not, and why
 	Signature *sgx.SIGSTRUCT // of Spec.Program, verified
 	Basis     Basis          // what MRENCLAVE rests on; zero when nothing was run
 	Portable  bool           // the value can be found again from the image alone, without the build's output
@@ -115,7 +116,7 @@ func Image(ctx context.Context, r Runner, image v1.Image, spec Spec) (Enclave, e
 	if err != nil {
 		return Enclave{}, err
 	}
-	return Enclave{Format: spec.Format, MRENCLAVE: m, Value: value, Readings: readings, Signature: signature, Basis: basis, Portable: portable(stated, spec)}, nil
+	return Enclave{Format: spec.Format, MRENCLAVE: m, Value: value, Readings: readings, Missing: missing(stated, spec), Signature: signature, Basis: basis, Portable: portable(stated, spec)}, nil
 }
 
 // runAndProve reads the measurement from the image, and finds out meanwhile what it
@@ -133,6 +134,41 @@ func runAndProve(ctx context.Context, p prover) (m MRENCLAVE, readings []Reading
 	})
 	err = group.Wait()
 	return m, readings, found.conclude(m), err
+}
+
+// Agreement says how many sources state the measurement, and which do not.
+func (e Enclave) Agreement() string {
+	text := "one source alone"
+	if len(e.Readings) > 1 {
+		text = fmt.Sprintf("%d sources agree", len(e.Readings))
+	}
+	if e.IsSynthetic() {
+		text += " (SYNTHETIC: made by a stand-in toolchain)"
+	}
+	for _, m := range e.Missing {
+		text += "; " + m
+	}
+	return text
+}
+
+// missing says which of the usual sources state nothing: a file in the image, and the
+// build.
+func missing(stated []statement, spec Spec) []string {
+	states := func(source string) bool {
+		return slices.ContainsFunc(stated, func(s statement) bool { return s.source == source })
+	}
+	var all []string
+	if spec.File != "" && !states(fileSource(spec.File)) {
+		all = append(all, "the image has no "+spec.File)
+	}
+	switch {
+	case states(logSource) || states(signerSource):
+	case len(spec.Log) == 0:
+		all = append(all, "no build output: the image was there, or its steps were cached")
+	default:
+		all = append(all, "the build printed none: the step was cached, or does not print it")
+	}
+	return all
 }
 
 // run reads the measurement from the image itself. With a heap on the chain it

@@ -98,3 +98,11 @@ func JSON(document []byte) []byte {
 	}
 	return []byte(unmarked(string(b), `#\u0023$1`))
 }
+
+// Count writes a number of things: 1 file, 2 files. The plural is the word with an s.
+func Count[N int | int64 | uint64](n N, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}

@@ -3,6 +3,7 @@ package printable_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -143,6 +144,38 @@ func TestWriterOfSeveral(t *testing.T) {
 	for line := range strings.Lines(out.String()) {
 		if !regexp.MustCompile(`^(line of \d|::endgroup::)\n$`).MatchString(line) {
 			t.Errorf("line %q", line)
+		}
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
+
+var errFull = errors.New("no space left")
+
+// A line that nobody could write is not forgotten, whoever wrote it.
+func TestWriterKeepsErrors(t *testing.T) {
+	for name, write := range map[string]func(*printable.Writer){
+		"Printf":   func(w *printable.Writer) { _ = w.Printf("a\n") },
+		"Write":    func(w *printable.Writer) { _, _ = w.Write([]byte("a\n")) },
+		"Flush":    func(w *printable.Writer) { _, _ = w.Write([]byte("a")); _ = w.Flush() },
+		"Verbatim": func(w *printable.Writer) { _ = w.Verbatim("a\n") },
+	} {
+		w := printable.NewWriter(full{})
+		if w.Err() != nil {
+			t.Errorf("%s: %v before anything was written", name, w.Err())
+		}
+		if write(w); !errors.Is(w.Err(), errFull) {
+			t.Errorf("%s: %v", name, w.Err())
+		}
+	}
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0 materials", 1: "1 material", 2: "2 materials"} {
+		if got := printable.Count(n, "material"); got != want {
+			t.Errorf("%d: %s", n, got)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package printable
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"reflect"
@@ -18,6 +19,7 @@ type Writer struct {
 	mu      sync.Mutex
 	w       io.Writer
 	partial []byte // of a line that was not ended yet
+	err     error  // the first of w's
 }
 
 // NewWriter returns a Writer that shows on w.
@@ -35,7 +37,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	}
 	whole := Lines(string(w.partial[:end]))
 	w.partial = append(w.partial[:0], w.partial[end:]...)
-	if _, err := io.WriteString(w.w, whole); err != nil {
+	if err := w.show(whole); err != nil {
 		return 0, err
 	}
 	return len(p), nil
@@ -54,8 +56,21 @@ func (w *Writer) flush() error {
 	}
 	rest := Lines(string(w.partial)) + "\n"
 	w.partial = w.partial[:0]
-	_, err := io.WriteString(w.w, rest)
+	return w.show(rest)
+}
+
+// show writes what can be shown, and keeps the first error.
+func (w *Writer) show(text string) error {
+	_, err := io.WriteString(w.w, text)
+	w.err = cmp.Or(w.err, err)
 	return err
+}
+
+// Err returns the first error of the writer below: of a line whose writer did not ask.
+func (w *Writer) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
 }
 
 // Printf shows lines of the program's own, which ends with a line end. Its arguments
@@ -71,8 +86,7 @@ func (w *Writer) Printf(format string, args ...any) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, err := io.WriteString(w.w, strings.Join(lines, "\n"))
-	return err
+	return w.show(strings.Join(lines, "\n"))
 }
 
 // argument makes an argument one that can be shown, and leaves numbers to their verbs.
@@ -100,6 +114,5 @@ func (w *Writer) Verbatim(text string) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w.w, text)
-	return err
+	return w.show(text)
 }

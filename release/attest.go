@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
 )
@@ -15,7 +16,7 @@ func (r *run) attest(ctx context.Context) (string, error) {
 		return "", err
 	}
 	made, err := r.Registry.Attest(ctx, r.image.digest, r.keys.key, r.origin.Provenance(r.Source.Version))
-	return r.note("attest", made, fmt.Sprintf("provenance, %d materials", len(r.origin.Materials))), err
+	return r.note("attest", made, "provenance, "+printable.Count(len(r.origin.Materials), "material")), err
 }
 
 // readOrigin finds out what the image was made from: what only the machine that
@@ -51,5 +52,5 @@ func (r *run) lookForProvenance(ctx context.Context) ([]Finding, error) {
 	if errors.As(err, &unattested) {
 		return make, nil
 	}
-	return []Finding{{"provenance", There, fmt.Sprintf("the key attests what the image is made from, %d materials", len(r.origin.Materials))}}, err
+	return []Finding{{"provenance", There, "the key attests what the image is made from, " + printable.Count(len(r.origin.Materials), "material")}}, err
 }

@@ -35,7 +35,7 @@ func (m Maker) bases(ctx context.Context, image v1.Image) ([]measure.Base, error
 		if !isImage {
 			continue
 		}
-		trusted, err := m.trusts(material.Digest)
+		trusted, err := m.trusts(material.Digest.Hash)
 		if err != nil {
 			return nil, err
 		}
@@ -43,7 +43,7 @@ func (m Maker) bases(ctx context.Context, image v1.Image) ([]measure.Base, error
 			m.Teller.Note(fmt.Sprintf("%s@%s is pinned by its digest nowhere, so what its programs print is not trusted: name it in build.bases", short, material.Digest))
 			continue
 		}
-		base, err := m.base(ctx, short, material.Digest)
+		base, err := m.base(ctx, short, material.Digest.Hash)
 		if err != nil {
 			return nil, err
 		}

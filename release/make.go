@@ -118,11 +118,7 @@ func (m Maker) Measure(ctx context.Context, image v1.Image, spec measure.Spec) (
 		if enclave, err = measure.Image(ctx, m.Builder, image, spec); err != nil {
 			return "", err
 		}
-		evidence := fmt.Sprintf("MRENCLAVE %s, %d sources agree", enclave.MRENCLAVE, len(enclave.Readings))
-		if enclave.IsSynthetic() {
-			evidence += " (SYNTHETIC: made by a stand-in toolchain)"
-		}
-		return evidence + "; " + enclave.Basis.String(), nil
+		return fmt.Sprintf("MRENCLAVE %s, %s; %s", enclave.MRENCLAVE, enclave.Agreement(), enclave.Basis), nil
 	})
 	return enclave, err
 }

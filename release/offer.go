@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
 )
@@ -56,5 +57,5 @@ func (r *run) findOrder(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Finding{{"order", There, fmt.Sprintf("%s is offered, %d runs remaining", r.offering.Hash, there.Remaining)}}, nil
+	return []Finding{{"order", There, fmt.Sprintf("%s is offered, %s remaining", r.offering.Hash, printable.Count(there.Remaining, "run"))}}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/measure/lock"
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
@@ -92,7 +93,7 @@ func (a *app) describeAccepted(ctx context.Context, cfg settings.Settings, args 
 func (a *app) describe(ctx context.Context, cfg settings.Settings, image v1.Image, enclave record.Enclave) (l lock.Lock, err error) {
 	err = a.story.step("describe", func() (string, error) {
 		l, err = release.Describe(ctx, cfg, image, enclave)
-		return fmt.Sprintf("%d programs and libraries, %d packages", len(l.Program), len(l.Packages)), err
+		return printable.Count(len(l.Program), "program or library file") + ", " + printable.Count(len(l.Packages), "package"), err
 	})
 	return l, err
 }

@@ -136,11 +136,11 @@ func (a *app) progress() (buildkit.Progress, error) {
 	case "plain", "quiet", "tty":
 	case "", "auto":
 		p.Mode = "plain"
-		if isTerminal(a.terminal) {
+		if a.moves {
 			p.Mode = "tty"
 		}
 	default:
-		return p, &usageError{fmt.Errorf("unknown progress %q, want auto, plain, tty or quiet", p.Mode), "mrelease"}
+		return p, misused("mrelease", "unknown progress %q, want auto, plain, tty or quiet", p.Mode)
 	}
 	if p.Mode == "tty" { // which moves the cursor; what it is given to show can be shown
 		p.Writer = a.terminal
@@ -157,7 +157,7 @@ func (a *app) stateFolder() (string, error) {
 	if cache == "" {
 		home := a.getenv("HOME")
 		if home == "" {
-			return "", &usageError{fmt.Errorf("neither --state, XDG_CACHE_HOME nor HOME says where the builder may keep its cache"), "mrelease"}
+			return "", misused("mrelease", "neither --state, XDG_CACHE_HOME nor HOME says where the builder may keep its cache")
 		}
 		cache = filepath.Join(home, ".cache")
 	}

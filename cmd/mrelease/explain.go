@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -59,6 +60,10 @@ func explain(err error) failure {
 			f.Evidence = append(f.Evidence, fact{pair[0], shortened(pair[1])})
 		}
 	}
+	var path *fs.PathError
+	if e == nil && errors.As(err, &path) {
+		f.Evidence = []fact{{"where", path.Path}, {"problem", path.Err.Error()}}
+	}
 	for _, rule := range rules() {
 		if rule.matches(err) {
 			f.Code, f.Exit, f.Remedy = rule.code, rule.exit, rule.remedy(err)
@@ -96,17 +101,21 @@ func is[T error](err error) bool {
 
 func say(text string) func(error) string { return func(error) string { return text } }
 
+// advice is what errors say that know their remedy.
+func advice(err error) string {
+	var a interface{ Remedy() string }
+	errors.As(err, &a)
+	return a.Remedy()
+}
+
 func rules() []rule {
 	return []rule{
 		{func(err error) bool { return errors.Is(err, context.Canceled) }, "E-INTERRUPTED", 130, say("run the same command again: it goes on where it was")},
-		{is[*usageError], "E-USAGE", exitUsage, func(err error) string {
-			var u *usageError
-			errors.As(err, &u)
-			return u.command + " --help"
-		}},
+		{is[*usageError], "E-USAGE", exitUsage, advice},
+		{is[*stdoutError], "E-STDOUT", exitUnexpected, say("free space or give another standard output, then run the same command again: what is done is found")},
 		{is[*source.VersionError], "E-USAGE", exitUsage, say("mrelease release --help")},
 		{is[*release.ImageError], "E-USAGE", exitUsage, say("mrelease measure --help")},
-		{is[*settings.Error], "E-CONFIG", exitUsage, say("correct the places above; README.md lists every key")},
+		{is[*settings.Error], "E-CONFIG", exitUsage, advice},
 		{is[*existsError], "E-EXISTS", exitUsage, say("complete the files that are there (mrelease check says what they lack), or move them away")},
 		{is[*release.OutsideError], "E-OUTPUT", exitUsage, say("remove the link, or name the folder that it leads to")},
 		{is[*source.DirtyError], "E-SOURCE-DIRTY", exitPolicy, say("commit or stash the changes, or name another version with --version")},
@@ -126,11 +135,7 @@ func rules() []rule {
 		{is[*buildkit.UserError], "E-MEASURE-ENTRYPOINT", exitMeasurement, say("build the image with that user, or with its number in USER")},
 
 		{is[*compare.SubjectError], "E-USAGE", exitUsage, say("mrelease explain --help")},
-		{is[*compare.IrreproducibleError], "E-NOT-REPRODUCIBLE", exitDiffers, func(err error) string {
-			var i *compare.IrreproducibleError
-			errors.As(err, &i)
-			return i.Remedy()
-		}},
+		{is[*compare.IrreproducibleError], "E-NOT-REPRODUCIBLE", exitDiffers, advice},
 		{is[*lock.DriftError], "E-ENCLAVE-DRIFT", exitMeasurement, say("mrelease accept (when the changes above are meant; then commit " + lock.Name + ")")},
 		{is[*lock.Error], "E-LOCK", exitUsage, say("take " + lock.Name + " from git again, or delete it and run mrelease accept")},
 
@@ -191,6 +196,7 @@ func rules() []rule {
 		{registryRefused, "E-REGISTRY-LOGIN", exitNetwork, say("log in to the registry (docker login) as a user who may push to the repository")},
 		{func(err error) bool { return is[*registry.Error](err) || is[*transport.Error](err) }, "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{networkDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
+		{is[*fs.PathError], "E-FILE", exitUsage, say("make the file or folder above what the command needs, or name another, then run again: what is done is found")},
 	}
 }
 

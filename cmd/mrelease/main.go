@@ -10,18 +10,20 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/mrelease/mrelease/ci"
-	"github.com/mrelease/mrelease/preflight"
 	"github.com/mrelease/mrelease/printable"
+	"github.com/mrelease/mrelease/settings"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // whoever reads the story may go; a write of the answer fails
 	code := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -36,9 +38,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	root.SetOut(a.stdout)
 	root.SetErr(a.story.w)
 	err := root.ExecuteContext(ctx)
+	a.flush()
+	if failed := a.stdout.Err(); failed != nil && (err == nil || errors.Is(err, failed)) {
+		err = &stdoutError{failed}
+	}
 	if err == nil {
 		return 0
 	}
+	a.json = a.json || is[*usageError](err) && slices.Contains(args, "--json") // which was not read yet
 	f := explain(err)
 	f.write(a.story)
 	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy))
@@ -57,6 +64,7 @@ type app struct {
 	story  story
 
 	terminal io.Writer // standard error, for a display that moves the cursor
+	moves    bool      // it can
 	painted  bool      // standard output is a terminal with colours
 
 	json   bool
@@ -69,28 +77,27 @@ type app struct {
 // newApp puts a printable.Writer before each of the streams: whatever is shown goes
 // through it.
 func newApp(getenv func(string) string, stdout, stderr io.Writer) *app {
-	colors := getenv("NO_COLOR") == ""
+	colors := getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 	told := printable.NewWriter(stderr)
 	return &app{
 		getenv: getenv, stdout: printable.NewWriter(stdout), painted: isTerminal(stdout) && colors, terminal: stderr,
-		story: story{w: told, color: isTerminal(stderr) && colors, ci: ci.New(getenv, told)},
+		moves: isTerminal(stderr) && getenv("TERM") != "dumb", story: story{w: told, color: isTerminal(stderr) && colors, ci: ci.New(getenv, told)},
 	}
 }
 
 // flush shows a last line that was not ended.
 func (a *app) flush() { _ = errors.Join(a.stdout.Flush(), a.story.w.Flush()) }
 
-// usageError is a wrong use of the command line.
-type usageError struct {
-	err     error
-	command string
+// stdoutError says that standard output did not take the answer.
+type stdoutError struct{ error }
+
+func (e *stdoutError) Error() string {
+	return "standard output does not take the answer: " + e.error.Error()
 }
+func (e *stdoutError) Unwrap() error { return e.error }
 
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
-
-// Evidence returns which command it was.
-func (e *usageError) Evidence() [][2]string { return [][2]string{{"command", e.command}} }
+// Evidence returns why.
+func (e *stdoutError) Evidence() [][2]string { return [][2]string{{"problem", e.error.Error()}} }
 
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
@@ -101,37 +108,39 @@ enclave, pushes and signs the image, registers it as an app on iExec's contracts
 and offers it on iExec's market. Running a release again finishes or confirms it.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+
+		SuggestionsMinimumDistance: 2,
 	}
+	version := root.Flags().BoolP("version", "v", false, "print the version")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the answer, or the error, as one JSON document")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{err, c.CommandPath()} })
+	root.SetFlagErrorFunc(flagError)
 	for _, c := range []*cobra.Command{a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), a.versionCommand()} {
 		c.Args = usage(c.Args)
 		root.AddCommand(c)
 	}
 	root.RunE = func(c *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return &usageError{fmt.Errorf("unknown command %q", args[0]), c.CommandPath()}
+		if *version && len(args) == 0 {
+			return a.printVersion()
 		}
-		return c.Help()
+		return group(c, args)
+	}
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if !c.Runnable() { // the group of completions
+			c.RunE, c.Args = group, cobra.ArbitraryArgs
+		}
 	}
 	root.Args = cobra.ArbitraryArgs
-	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
-		if c.Name() == "version" || c.Name() == "init" {
-			return nil
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return a.checkUse(c) }
+	root.SetHelpCommand(helpCommand())
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		if a.json {
+			help = a.help
 		}
-		return preflight.CheckCredentials(a.getenv)
-	}
+		help(c, args)
+	})
 	return root
-}
-
-// usage makes a usageError of what a check of the arguments finds.
-func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if err := check(c, args); err != nil {
-			return &usageError{err, c.CommandPath()}
-		}
-		return nil
-	}
 }
 
 // configFlag adds --config to a command that reads the configuration.
@@ -145,10 +154,10 @@ func (a *app) configFiles() []string {
 	if len(a.config) > 0 {
 		return a.config
 	}
-	if _, err := os.Stat("mrelease.yaml"); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(settings.File); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	return []string{"mrelease.yaml"}
+	return []string{settings.File}
 }
 
 func isTerminal(w io.Writer) bool {

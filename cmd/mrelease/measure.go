@@ -37,7 +37,7 @@ only a signature can be checked has no answer, and the exit code 15.`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if a.hashLimit == 0 || a.hashLimit > maxHashLimit {
-				return &usageError{fmt.Errorf("--hash-limit must be from 1 to %d", maxHashLimit), c.CommandPath()}
+				return misused(c.CommandPath(), "--hash-limit must be from 1 to %d", maxHashLimit)
 			}
 			return a.runMeasure(c.Context(), args)
 		},

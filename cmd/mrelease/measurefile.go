@@ -64,14 +64,14 @@ func (a *app) hashProgress(now func() time.Time) func(hashed, known uint64) {
 func openRegular(path string) (*os.File, int64, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, 0, &usageError{fmt.Errorf("opening enclave: %w", err), "mrelease measure"}
+		return nil, 0, misused("mrelease measure", "opening enclave: %w", err)
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("is no regular file")}
 	}
 	if err != nil {
-		return nil, 0, &usageError{errors.Join(fmt.Errorf("opening enclave: %w", err), f.Close()), "mrelease measure"}
+		return nil, 0, misused("mrelease measure", "opening enclave: %w", errors.Join(err, f.Close()))
 	}
 	return f, info.Size(), nil
 }

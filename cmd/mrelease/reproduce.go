@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"strings"
 
@@ -95,13 +93,13 @@ func rebuild(ctx context.Context, r compare.Rebuild, against string) (compare.Ve
 // one's cache, and what may be another image tomorrow.
 func (a *app) checkAgainst(against string) error {
 	if against == "" && a.build.builder != "" && a.build.builder != buildkit.Embedded {
-		return &usageError{errors.New("two builds from nothing need the embedded builder: a daemon keeps its state between them; --against IMAGE@DIGEST compares one"), "mrelease reproduce"}
+		return misused("mrelease reproduce", "two builds from nothing need the embedded builder: a daemon keeps its state between them; --against IMAGE@DIGEST compares one")
 	}
 	if info, err := os.Stat(against); against == "" || err == nil && info.IsDir() {
 		return nil
 	}
 	if _, err := name.NewDigest(against); err != nil {
-		return &usageError{fmt.Errorf("--against wants IMAGE@sha256:…, got %q: a tag can be moved", against), "mrelease reproduce"}
+		return misused("mrelease reproduce", "--against wants IMAGE@sha256:…, got %q: a tag can be moved", against)
 	}
 	return nil
 }

@@ -130,7 +130,7 @@ func parseBases(texts []string) (digests []v1.Hash, err error) {
 	for _, text := range texts {
 		digest, err := v1.NewHash(text[strings.LastIndexByte(text, '@')+1:])
 		if err != nil {
-			return nil, &usageError{fmt.Errorf("--base %q: want a digest, sha256:…: %w", text, err), "mrelease verify"}
+			return nil, misused("mrelease verify", "--base %q: want a digest, sha256:…: %w", text, err)
 		}
 		digests = append(digests, digest)
 	}

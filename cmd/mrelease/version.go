@@ -23,15 +23,17 @@ func (a *app) versionCommand() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			v := readVersion()
-			if a.json {
-				return printJSON(a.stdout, v)
-			}
-			_, err := fmt.Fprintln(a.stdout, v.Version)
-			return err
-		},
+		RunE:  func(*cobra.Command, []string) error { return a.printVersion() },
 	}
+}
+
+func (a *app) printVersion() error {
+	v := readVersion()
+	if a.json {
+		return printJSON(a.stdout, v)
+	}
+	_, err := fmt.Fprintln(a.stdout, v.Version)
+	return err
 }
 
 // readVersion asks the binary itself: the module's version when it was

@@ -196,9 +196,6 @@ func ReadFile(path string) (Record, error) {
 	if errors.As(err, &larger) {
 		return Record{}, &Error{"cannot be read: " + larger.Reason(), path, "at most " + larger.Most}
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return Record{}, &Error{"is not there", "no file", path}
-	}
 	if err != nil {
 		return Record{}, fmt.Errorf("reading record: %w", err)
 	}

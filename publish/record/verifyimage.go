@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/registry"
 )
 
@@ -119,7 +120,7 @@ func (a auditor) layers(ctx context.Context) (string, error) {
 		}
 		total += n
 	}
-	return fmt.Sprintf("%d layers, %.1f MB, each as its digest says", len(layers), float64(total)/1e6), nil
+	return fmt.Sprintf("%s, %.1f MB, each as its digest says", printable.Count(len(layers), "layer"), float64(total)/1e6), nil
 }
 
 // tell tells how much of the layers was read.
@@ -206,7 +207,7 @@ func (a auditor) provenance(context.Context) (string, error) {
 	if err := said.CheckAttestation(a.Source.Provenance(a.Version)); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("attested with %s, %d materials", a.keyName(), len(a.Source.Materials)), nil
+	return fmt.Sprintf("attested with %s, %s", a.keyName(), printable.Count(len(a.Source.Materials), "material")), nil
 }
 
 // keyName says whose word the key is.
