@@ -4,6 +4,7 @@ package ci
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -22,9 +23,12 @@ type Reporter interface {
 	// Group folds what is printed until end. None of it is a command, whatever it
 	// says.
 	Group(name string) (end func())
-	Outputs(values map[string]string) // for later steps of the job
-	Summary(markdown string)          // for the job's page
-	Failed(message string)            // why the job ends
+	// Ready makes sure that what the job is to be told can be written: later steps
+	// would take an output that is missing for an empty one.
+	Ready() error
+	Outputs(values map[string]string) error // for later steps of the job
+	Summary(markdown string) error          // for the job's page
+	Failed(message string)                  // why the job ends
 }
 
 // New returns the reporter of the system that the environment tells of. What it is
@@ -39,11 +43,12 @@ func New(getenv func(string) string, w *printable.Writer) Reporter {
 // plain is no CI system: a terminal, or a job that only keeps the log.
 type plain struct{}
 
-func (plain) Mask(string)               {}
-func (plain) Group(string) func()       { return func() {} }
-func (plain) Outputs(map[string]string) {}
-func (plain) Summary(string)            {}
-func (plain) Failed(string)             {}
+func (plain) Mask(string)                     {}
+func (plain) Group(string) func()             { return func() {} }
+func (plain) Ready() error                    { return nil }
+func (plain) Outputs(map[string]string) error { return nil }
+func (plain) Summary(string) error            { return nil }
+func (plain) Failed(string)                   {}
 
 // github is GitHub Actions, and act, which emulates it without all of its files.
 // Within a group its runner takes no commands: somebody's build prints there. They are
@@ -109,41 +114,59 @@ func (g *github) Failed(message string) {
 
 // Outputs writes each value between two lines that it cannot hold: nobody knows them
 // before.
-func (g *github) Outputs(values map[string]string) {
+func (g *github) Outputs(values map[string]string) error {
 	var lines strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		delimiter := "end-" + rand.Text()
 		fmt.Fprintf(&lines, "%s<<%s\n%s\n%s\n", name, delimiter, values[name], delimiter)
 	}
-	g.appendTo("GITHUB_OUTPUT", lines.String())
+	_, err := g.appendTo(outputFile, lines.String())
+	return err
 }
 
 // maxSummary is GitHub's limit for one step; a larger summary is dropped whole.
 const maxSummary = 1 << 20
 
-func (g *github) Summary(markdown string) {
+func (g *github) Summary(markdown string) error {
 	markdown = printable.Lines(markdown)
 	if len(markdown) > maxSummary {
 		markdown = strings.ToValidUTF8(markdown[:maxSummary-100], "") + "\n\n(cut off at GitHub's limit of 1 MiB)\n"
 	}
-	if !g.appendTo("GITHUB_STEP_SUMMARY", markdown+"\n") {
+	there, err := g.appendTo(summaryFile, markdown+"\n")
+	if !there {
 		fmt.Fprintln(g.w, markdown)
 	}
+	return err
 }
 
-// appendTo appends to one of the runner's files, and reports whether it is there and
-// could be written: act has not all of them.
-func (g *github) appendTo(variable, text string) bool {
+// The variables with the names of the runner's files.
+const (
+	outputFile  = "GITHUB_OUTPUT"
+	summaryFile = "GITHUB_STEP_SUMMARY"
+)
+
+func (g *github) Ready() error {
+	_, outputs := g.appendTo(outputFile, "")
+	_, summary := g.appendTo(summaryFile, "")
+	return errors.Join(outputs, summary)
+}
+
+// appendTo appends to one of the runner's files, and reports whether there is one: act
+// has not all of them.
+func (g *github) appendTo(variable, text string) (there bool, err error) {
 	path := g.getenv(variable)
 	if path == "" {
-		return false
+		return false, nil
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 	if err != nil {
-		return false
+		return true, fmt.Errorf("telling GitHub, in the file of %s: %w", variable, err)
 	}
 	_, err = f.WriteString(text)
-	return f.Close() == nil && err == nil
+	if err := errors.Join(err, f.Close()); err != nil {
+		return true, fmt.Errorf("telling GitHub, in the file of %s: %w", variable, err)
+	}
+	return true, nil
 }
 
 // Code writes a value as code in a cell of a table in markdown, where it is nothing

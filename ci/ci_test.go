@@ -3,6 +3,7 @@ package ci_test
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -130,7 +131,9 @@ func TestAttackOutputs(t *testing.T) {
 		"record-path": "dist/a\n_GitHubActionsFileCommandDelimeter_\nmrenclave=evil", "mrenclave": "53", "empty": "",
 		"more": "ghadelimiter\nEOF\nmrenclave<<X\nevil\nX\n", "result-json": `{"a":"::x"}`,
 	}
-	r.Outputs(want)
+	if err := r.Outputs(want); err != nil {
+		t.Fatal(err)
+	}
 	got := outputs(t, filepath.Join(dir, "output"))
 	if len(got) != len(want) {
 		t.Errorf("%d outputs, want %d: %q", len(got), len(want), got)
@@ -142,10 +145,30 @@ func TestAttackOutputs(t *testing.T) {
 	}
 }
 
+// What cannot be told is an error, before anything is released and after.
+func TestFilesThatCannotBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	for _, variable := range []string{"GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"} {
+		env := map[string]string{"GITHUB_ACTIONS": "true", variable: dir}
+		r := ci.New(func(name string) string { return env[name] }, printable.NewWriter(&bytes.Buffer{}))
+		if err := r.Ready(); err == nil || !strings.Contains(err.Error(), variable) {
+			t.Errorf("%s: ready: %v", variable, err)
+		}
+		if err := errors.Join(r.Outputs(map[string]string{"a": "b"}), r.Summary("a")); err == nil || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v", variable, err)
+		}
+	}
+	r, _, _, dir := newWorld(t)
+	if err := r.Ready(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAttackSummary(t *testing.T) {
 	r, _, _, dir := newWorld(t)
-	r.Summary("| Image | " + ci.Code("a` | evil |\n\n# PASSED <b>\x1b[2J``") + " |\n")
-	text, err := os.ReadFile(filepath.Join(dir, "summary"))
+	err := r.Summary("| Image | " + ci.Code("a` | evil |\n\n# PASSED <b>\x1b[2J``") + " |\n")
+	text, readErr := os.ReadFile(filepath.Join(dir, "summary"))
+	err = errors.Join(err, readErr)
 	want := "| Image | ``` a` \\| evil \\|\\n\\n# PASSED <b>\\x1b[2J`` ``` |\n\n"
 	if err != nil || string(text) != want {
 		t.Errorf("got %q, %v; want %q", text, err, want)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // OutsideError says that a folder for what is made lies, by its path, in the working
@@ -44,7 +45,8 @@ func CheckOutput(path string) (err error) {
 	if err := root.Close(); err != nil {
 		return fmt.Errorf("closing working directory: %w", err)
 	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
+	var errno syscall.Errno // of the system: it is no link that leads outside that stops us
+	if err == nil || errors.As(err, &errno) && errno != syscall.ELOOP {
 		return nil
 	}
 	actual, resolveErr := filepath.EvalSymlinks(folder)
@@ -52,4 +54,47 @@ func CheckOutput(path string) (err error) {
 		actual = resolveErr.Error()
 	}
 	return &OutsideError{folder, actual}
+}
+
+// UnwritableError says that a file or folder cannot be made where it is to be.
+type UnwritableError struct {
+	Path string
+	Err  error
+}
+
+func (e *UnwritableError) Error() string {
+	return fmt.Sprintf("%s cannot be written", e.Path)
+}
+
+// Unwrap returns the cause.
+func (e *UnwritableError) Unwrap() error { return e.Err }
+
+// Evidence returns which path, and why.
+func (e *UnwritableError) Evidence() [][2]string {
+	return [][2]string{{"where", e.Path}, {"problem", e.Err.Error()}}
+}
+
+// TryOutput is CheckOutput for what is written at the end of much work, or after what
+// cannot be taken back: it makes sure that the path can be written, by making a folder
+// where it is to be, and removing it. Its errors are an *OutsideError and an
+// *UnwritableError.
+func TryOutput(path string) error {
+	if err := CheckOutput(path); err != nil {
+		return err
+	}
+	folder := filepath.Dir(path)
+	for {
+		trial, err := os.MkdirTemp(folder, ".mrelease-*")
+		if err == nil {
+			return os.Remove(trial)
+		}
+		above := filepath.Dir(folder)
+		if !errors.Is(err, fs.ErrNotExist) || above == folder {
+			return &UnwritableError{path, err}
+		}
+		if _, statErr := os.Lstat(folder); !errors.Is(statErr, fs.ErrNotExist) {
+			return &UnwritableError{path, err} // it is there, and nothing can be made in it
+		}
+		folder = above
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -47,7 +48,7 @@ func (a *app) accept(ctx context.Context, args []string) error {
 		return err
 	}
 	before, err := release.ReadLock(a.lockPath())
-	if err != nil {
+	if err := errors.Join(err, release.TryOutput(a.lockPath())); err != nil {
 		return err
 	}
 	now, err := a.describeAccepted(ctx, cfg, args)

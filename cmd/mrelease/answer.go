@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -59,8 +60,9 @@ func (a *app) answerRelease(r release.Result, path string) error {
 	if err != nil {
 		return fmt.Errorf("encoding answer: %w", err)
 	}
-	a.story.ci.Outputs(answer.outputs(string(encoded)))
-	a.story.ci.Summary(answer.summary())
+	if err := errors.Join(a.story.ci.Outputs(answer.outputs(string(encoded))), a.story.ci.Summary(answer.summary())); err != nil {
+		return err
+	}
 	if a.json {
 		return printJSON(a.stdout, answer)
 	}

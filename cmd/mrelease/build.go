@@ -50,7 +50,7 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := release.CheckOutput(output); err != nil {
+	if err := release.TryOutput(output); err != nil {
 		return err
 	}
 	src, err := a.readSource(source.Options{Settings: cfg})

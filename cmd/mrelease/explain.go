@@ -118,6 +118,7 @@ func rules() []rule {
 		{is[*settings.Error], "E-CONFIG", exitUsage, advice},
 		{is[*existsError], "E-EXISTS", exitUsage, say("complete the files that are there (mrelease check says what they lack), or move them away")},
 		{is[*release.OutsideError], "E-OUTPUT", exitUsage, say("remove the link, or name the folder that it leads to")},
+		{is[*release.UnwritableError], "E-OUTPUT", exitUsage, say("make room, or make the folder yours (a run with sudo leaves root's), or name another: record in mrelease.yaml, build --output")},
 		{is[*source.DirtyError], "E-SOURCE-DIRTY", exitPolicy, say("commit or stash the changes, or name another version with --version")},
 
 		{is[*buildkit.NoBuilderError], "E-BUILDER", exitUsage, func(err error) string {

@@ -117,7 +117,7 @@ func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string
 	maker := a.maker(builder, cfg)
 	if len(args) == 0 {
 		layout := filepath.Join("dist", "image")
-		if err := release.CheckOutput(layout); err != nil {
+		if err := release.TryOutput(layout); err != nil {
 			return m, err
 		}
 		src, err := a.readSource(source.Options{Settings: cfg})

@@ -46,6 +46,9 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
+	if err := errors.Join(release.TryOutput(r.Layout), release.TryOutput(string(r.Settings.Record)), a.story.ci.Ready()); err != nil {
+		return err
+	}
 	opening, err := a.ring(r.Settings).Open()
 	if err != nil {
 		return err
