@@ -138,7 +138,7 @@ func TestHeavyModulesStayInTheirPackages(t *testing.T) {
 func TestTheProcessIsTheCommandsOwn(t *testing.T) {
 	own := []string{"Getenv", "LookupEnv", "Environ", "ExpandEnv", "Stdin", "Stdout", "Stderr", "Exit", "Args"}
 	eachFile(t, func(file string) {
-		if strings.HasPrefix(file, "cmd/") {
+		if strings.HasPrefix(file, "cmd/") || file == "silence/silence.go" { // which keeps libraries off the streams
 			return
 		}
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)

@@ -19,12 +19,15 @@ import (
 	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/silence"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // whoever reads the story may go; a write of the answer fails
-	code := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	silence.Libraries()
+	stdout, stderr := silence.Streams()
+	code := run(ctx, os.Args[1:], os.Getenv, stdout, stderr)
 	stop()
 	os.Exit(code)
 }
