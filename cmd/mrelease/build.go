@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
@@ -140,7 +141,7 @@ func (a *app) progress() (buildkit.Progress, error) {
 			p.Mode = "tty"
 		}
 	default:
-		return p, misused("mrelease", "unknown progress %q, want auto, plain, tty or quiet", p.Mode)
+		return p, usage.Errorf("mrelease", "unknown progress %q, want auto, plain, tty or quiet", p.Mode)
 	}
 	if p.Mode == "tty" { // which moves the cursor; what it is given to show can be shown
 		p.Writer = a.terminal
@@ -157,7 +158,7 @@ func (a *app) stateFolder() (string, error) {
 	if cache == "" {
 		home := a.getenv("HOME")
 		if home == "" {
-			return "", misused("mrelease", "neither --state, XDG_CACHE_HOME nor HOME says where the builder may keep its cache")
+			return "", usage.Errorf("mrelease", "neither --state, XDG_CACHE_HOME nor HOME says where the builder may keep its cache")
 		}
 		cache = filepath.Join(home, ".cache")
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/compare"
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/measure"
@@ -111,7 +112,7 @@ func advice(err error) string {
 func rules() []rule {
 	return []rule{
 		{func(err error) bool { return errors.Is(err, context.Canceled) }, "E-INTERRUPTED", 130, say("run the same command again: it goes on where it was")},
-		{is[*usageError], "E-USAGE", exitUsage, advice},
+		{is[*usage.Error], "E-USAGE", exitUsage, advice},
 		{is[*stdoutError], "E-STDOUT", exitUnexpected, say("free space or give another standard output, then run the same command again: what is done is found")},
 		{is[*source.VersionError], "E-USAGE", exitUsage, say("mrelease release --help")},
 		{is[*release.ImageError], "E-USAGE", exitUsage, say("mrelease measure --help")},

@@ -17,6 +17,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/cmd/usage"
+	"github.com/mrelease/mrelease/preflight"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/silence"
@@ -48,7 +50,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err == nil {
 		return 0
 	}
-	a.json = a.json || is[*usageError](err) && slices.Contains(args, "--json") // which was not read yet
+	a.json = a.json || is[*usage.Error](err) && slices.Contains(args, "--json") // which was not read yet
 	f := explain(err)
 	f.write(a.story)
 	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy))
@@ -116,32 +118,36 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 	}
 	version := root.Flags().BoolP("version", "v", false, "print the version")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the answer, or the error, as one JSON document")
-	root.SetFlagErrorFunc(flagError)
+	root.SetFlagErrorFunc(usage.FlagError)
 	for _, c := range []*cobra.Command{a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), a.versionCommand()} {
-		c.Args = usage(c.Args)
+		c.Args = usage.Args(c.Args)
 		root.AddCommand(c)
 	}
 	root.RunE = func(c *cobra.Command, args []string) error {
 		if *version && len(args) == 0 {
 			return a.printVersion()
 		}
-		return group(c, args)
+		return usage.Group(c, args)
 	}
 	root.InitDefaultCompletionCmd()
-	for _, c := range root.Commands() {
-		if !c.Runnable() { // the group of completions
-			c.RunE, c.Args = group, cobra.ArbitraryArgs
-		}
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.RunE, completion.Args = usage.Group, cobra.ArbitraryArgs
 	}
 	root.Args = cobra.ArbitraryArgs
-	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return a.checkUse(c) }
-	root.SetHelpCommand(helpCommand())
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if err := usage.Check(c); err != nil || c.Flags().Lookup("config") == nil { // which asks no registry
+			return err
+		}
+		return preflight.CheckCredentials(a.getenv)
+	}
+	root.SetHelpCommand(usage.Help())
 	help := root.HelpFunc()
 	root.SetHelpFunc(func(c *cobra.Command, args []string) {
-		if a.json {
-			help = a.help
+		if !a.json {
+			help(c, args)
+			return
 		}
-		help(c, args)
+		_ = printJSON(a.stdout, map[string]string{"schema": "mrelease.help/v1", "command": c.CommandPath(), "help": c.Long + "\n\n" + c.UsageString()}) // what fails, stdout keeps
 	})
 	return root
 }

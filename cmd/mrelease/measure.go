@@ -9,6 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
 	"github.com/mrelease/mrelease/publish/record"
@@ -37,7 +38,7 @@ only a signature can be checked has no answer, and the exit code 15.`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if a.hashLimit == 0 || a.hashLimit > maxHashLimit {
-				return misused(c.CommandPath(), "--hash-limit must be from 1 to %d", maxHashLimit)
+				return usage.Errorf(c.CommandPath(), "--hash-limit must be from 1 to %d", maxHashLimit)
 			}
 			return a.runMeasure(c.Context(), args)
 		},

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
 )
 
@@ -64,14 +65,14 @@ func (a *app) hashProgress(now func() time.Time) func(hashed, known uint64) {
 func openRegular(path string) (*os.File, int64, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, 0, misused("mrelease measure", "opening enclave: %w", err)
+		return nil, 0, usage.Errorf("mrelease measure", "opening enclave: %w", err)
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("is no regular file")}
 	}
 	if err != nil {
-		return nil, 0, misused("mrelease measure", "opening enclave: %w", errors.Join(err, f.Close()))
+		return nil, 0, usage.Errorf("mrelease measure", "opening enclave: %w", errors.Join(err, f.Close()))
 	}
 	return f, info.Size(), nil
 }

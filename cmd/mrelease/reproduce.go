@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/compare"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/diff"
@@ -93,13 +94,13 @@ func rebuild(ctx context.Context, r compare.Rebuild, against string) (compare.Ve
 // one's cache, and what may be another image tomorrow.
 func (a *app) checkAgainst(against string) error {
 	if against == "" && a.build.builder != "" && a.build.builder != buildkit.Embedded {
-		return misused("mrelease reproduce", "two builds from nothing need the embedded builder: a daemon keeps its state between them; --against IMAGE@DIGEST compares one")
+		return usage.Errorf("mrelease reproduce", "two builds from nothing need the embedded builder: a daemon keeps its state between them; --against IMAGE@DIGEST compares one")
 	}
 	if info, err := os.Stat(against); against == "" || err == nil && info.IsDir() {
 		return nil
 	}
 	if _, err := name.NewDigest(against); err != nil {
-		return misused("mrelease reproduce", "--against wants IMAGE@sha256:…, got %q: a tag can be moved", against)
+		return usage.Errorf("mrelease reproduce", "--against wants IMAGE@sha256:…, got %q: a tag can be moved", against)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
@@ -130,7 +131,7 @@ func parseBases(texts []string) (digests []v1.Hash, err error) {
 	for _, text := range texts {
 		digest, err := v1.NewHash(text[strings.LastIndexByte(text, '@')+1:])
 		if err != nil {
-			return nil, misused("mrelease verify", "--base %q: want a digest, sha256:…: %w", text, err)
+			return nil, usage.Errorf("mrelease verify", "--base %q: want a digest, sha256:…: %w", text, err)
 		}
 		digests = append(digests, digest)
 	}

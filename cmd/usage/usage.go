@@ -1,0 +1,118 @@
+// Package usage says what is wrong with a command line, and what was probably meant: for
+// commands of cobra, in place of its own words and where it has none.
+package usage
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/mrelease/mrelease/settings"
+)
+
+// Error is a wrong use of the command line.
+type Error struct {
+	err     error
+	command string
+	try     string // the command that was probably meant; "" for its help
+}
+
+// Errorf returns an Error of a command, with its path.
+func Errorf(command, format string, args ...any) *Error {
+	return &Error{err: fmt.Errorf(format, args...), command: command}
+}
+
+func (e *Error) Error() string { return e.err.Error() }
+func (e *Error) Unwrap() error { return e.err }
+
+// Evidence returns which command it was.
+func (e *Error) Evidence() [][2]string { return [][2]string{{"command", e.command}} }
+
+// Remedy returns the command to try.
+func (e *Error) Remedy() string { return cmp.Or(e.try, e.command+" --help") }
+
+// Args makes an Error of what a check of the arguments finds.
+func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if check(c, args) == nil {
+			return nil
+		}
+		e := Errorf(c.CommandPath(), "want %s, got %s", c.UseLine(), cmp.Or(strings.Join(args, " "), "no argument"))
+		if len(args) > 0 && c.Flags().Lookup("version") != nil && isVersion(args[0]) {
+			e.try = c.CommandPath() + " --version " + args[0]
+		}
+		return e
+	}
+}
+
+// isVersion tells what is given as --version from what may be a command.
+func isVersion(arg string) bool { return regexp.MustCompile(`^v?[0-9]+\.[0-9.]+`).MatchString(arg) }
+
+// Group is what a command does that only has others.
+func Group(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	e := Errorf(c.CommandPath(), "unknown command %q", args[0])
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		e = Errorf(c.CommandPath(), "unknown command %q, did you mean %s?", args[0], near[0])
+		e.try = c.CommandPath() + " " + near[0]
+	} else if isVersion(args[0]) {
+		e.try = "mrelease release --version " + args[0]
+	}
+	return e
+}
+
+// FlagError says what is wrong with a flag, in this program's words.
+func FlagError(c *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+		var known []string
+		c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+		if near := settings.Nearest(unknown.GetSpecifiedName(), known); near != "" {
+			return Errorf(c.CommandPath(), "%w, did you mean --%s?", err, near)
+		}
+	case errors.As(err, &invalid):
+		kinds := map[string]string{"bool": "true or false", "int": "a whole number", "int64": "a whole number", "uint64": "a whole number that is not negative"}
+		f := invalid.GetFlag()
+		return Errorf(c.CommandPath(), "--%s: want %s, got %q", f.Name, cmp.Or(kinds[f.Value.Type()], f.Value.Type()), invalid.GetValue())
+	}
+	return Errorf(c.CommandPath(), "%w", err)
+}
+
+// Check refuses a flag whose value is empty, which is a variable that was not set: left
+// out, the flag would mean something else. And a completion is no document.
+func Check(c *cobra.Command) (err error) {
+	if above := c.Parent(); above != nil && above.Name() == "completion" && c.Flags().Changed("json") {
+		return Errorf(c.CommandPath(), "a completion is a script: it has no --json")
+	}
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if slices.Contains([]string{"", "[]"}, f.Value.String()) {
+			err = Errorf(c.CommandPath(), "--%s has an empty value: leave it out, or give it one", f.Name)
+		}
+	})
+	return err
+}
+
+// Help is cobra's command of that name, which has no error.
+func Help() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Help about any command",
+		RunE: func(c *cobra.Command, args []string) error {
+			about, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return Group(cmp.Or(about, c.Root()), rest)
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
+}
