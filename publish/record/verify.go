@@ -16,6 +16,7 @@ import (
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/registry"
@@ -114,7 +115,11 @@ func (a auditor) app(ctx context.Context) (string, error) {
 	if registry := a.World.Chain.AppRegistry; common.Address(a.App.Registry) != registry {
 		return "", &Error{"names another app registry than the hub", common.Address(a.App.Registry).Hex(), registry.Hex()}
 	}
-	return fmt.Sprintf("%s on %s, 6 fields equal, owner %s signed the record", common.Address(a.App.Address), a.App.Chain, there.Owner), nil
+	evidence := fmt.Sprintf("%s on %s, 6 fields equal, owner %s signed the record", common.Address(a.App.Address), a.App.Chain, there.Owner)
+	if scripts := printable.Scripts(a.App.Name); scripts != nil {
+		evidence += fmt.Sprintf("; its name %s mixes letters of %s: it may be read as another name", a.App.Name, strings.Join(scripts, ", "))
+	}
+	return evidence, nil
 }
 
 func (a auditor) measurement(ctx context.Context) (string, error) {
