@@ -69,7 +69,9 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 		return Built{}, err
 	}
 	finish := finisher{path: layout.Path(image), layers: layers, epoch: src.epoch(), created: src.created()}
-	response, err := b.solve(building, src.path(), opt, src.frontend(&finish.plan), newTranscript(log, src.Secrets))
+	told := newTranscript(log, src.Secrets)
+	told.hides = src.isLinkedOut()
+	response, err := b.solve(building, src.path(), opt, src.frontend(&finish.plan), told)
 	if refused := context.Cause(building); refused != nil && ctx.Err() == nil {
 		return Built{}, fmt.Errorf("building image: %w", b.distrust(refused))
 	}

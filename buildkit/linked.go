@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
+
+	"github.com/moby/buildkit/client"
 )
 
 // isLinkedOut reports whether the Dockerfile is reached by links that lead out of
@@ -39,6 +42,29 @@ func (s Source) hide(e *BuildError) {
 	e.Instruction, e.Step, e.Cause = "", "", ""
 	e.Err = fmt.Errorf("it is a link to a file elsewhere, whose text is not shown, and cannot be built%s", exitCode(e))
 }
+
+// hideText takes out of a status what it quotes of the Dockerfile: of the name of a
+// step is left which it is, and of how many.
+func hideText(status *client.SolveStatus) {
+	for _, v := range status.Vertexes {
+		if ownStep.MatchString(v.Name) {
+			continue
+		}
+		v.Error = ""
+		if number := stepNumber.FindStringSubmatch(v.Name); number != nil {
+			v.Name = "[" + number[1] + "] …"
+		} else {
+			v.Name = "…"
+		}
+	}
+	status.Warnings = nil
+}
+
+var (
+	// ownStep matches the names that hold no word of the Dockerfile.
+	ownStep    = regexp.MustCompile(`^(\[internal\] load (build definition|build context|\.dockerignore)|exporting )`)
+	stepNumber = regexp.MustCompile(`^\[(?:[^\]]* )?([0-9]+/[0-9]+)\]`)
+)
 
 func exitCode(e *BuildError) string {
 	if e.ExitCode == 0 {

@@ -51,6 +51,7 @@ type transcript struct {
 	log     io.Writer
 	failed  error // of log
 	secrets *strings.Replacer
+	hides   bool // the text of the Dockerfile, which names of steps and warnings quote
 	names   map[digest.Digest]string
 	tails   map[digest.Digest][]string
 	partial map[stream][]byte
@@ -103,6 +104,9 @@ func (t *transcript) update(status *client.SolveStatus) {
 		}
 	}
 	status.Logs = whole
+	if t.hides {
+		hideText(status)
+	}
 	t.show(status)
 }
 
