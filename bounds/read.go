@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -66,6 +67,23 @@ func ReadFile(path string, most int64) ([]byte, error) {
 	}
 	data, err := readOpen(f, path, most)
 	return data, errors.Join(err, f.Close())
+}
+
+// Open opens a regular file that somebody else may have written, and returns its size:
+// it does not wait for a pipe that was put in the file's place.
+func Open(path string) (*os.File, int64, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("is no regular file")}
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
 }
 
 func readOpen(f *os.File, path string, most int64) ([]byte, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -181,4 +182,13 @@ func Code(value string) string {
 		value = " " + value + " " // markdown takes these away
 	}
 	return fence + value + fence
+}
+
+// Word quotes a text that is no plain word, for a command that users copy: a file's name
+// can hold another command.
+func Word(text string) string {
+	if regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`).MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -161,6 +162,16 @@ func TestFilesThatCannotBeWritten(t *testing.T) {
 	r, _, _, dir := newWorld(t)
 	if err := r.Ready(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A command that a user copies is that command, with any name of a file.
+func TestAttackWordToCopy(t *testing.T) {
+	for _, path := range []string{"dist/record.json", "a b", "a; echo evil", "$(echo evil)", "`echo evil`", "it's'", "a|b", "-x\\", "&& echo evil", "*"} {
+		out, err := exec.CommandContext(t.Context(), "bash", "-c", "printf '%s' "+ci.Word(path)).Output()
+		if err != nil || string(out) != path {
+			t.Errorf("%s: %q, %v", ci.Word(path), out, err)
+		}
 	}
 }
 

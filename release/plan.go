@@ -1,6 +1,9 @@
 package release
 
 import (
+	"fmt"
+	"strings"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/mrelease/mrelease/poco"
@@ -39,6 +42,20 @@ func (p Plan) With(state State) []string {
 		}
 	}
 	return names
+}
+
+// Conclusion says in one line what a release would make.
+func (p Plan) Conclusion() string {
+	make, untold := p.With(ToMake), p.With(Unknown)
+	switch {
+	case len(make) > 0 && len(untold) > 0:
+		return fmt.Sprintf("would make: %s; cannot tell: %s", strings.Join(make, ", "), strings.Join(untold, ", "))
+	case len(make) > 0:
+		return "would make: " + strings.Join(make, ", ")
+	case len(untold) > 0:
+		return "would make nothing else; cannot tell: " + strings.Join(untold, ", ")
+	}
+	return fmt.Sprintf("nothing would be made: image, signature, provenance, app and order of %s are there", p.Version)
 }
 
 func (p Plan) has(name string, state State) bool {

@@ -35,9 +35,9 @@ const (
 
 // Finding is what a look found of one thing.
 type Finding struct {
-	Name     string // image, signature, provenance, app, order; or what the note is about
-	State    State
-	Evidence string
+	Name     string `json:"name"` // image, signature, provenance, app, order; or what the note is about
+	State    State  `json:"state"`
+	Evidence string `json:"evidence"`
 }
 
 // Teller is told what happens. Its methods are called one after the other.

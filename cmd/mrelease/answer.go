@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -35,12 +35,12 @@ type releaseAnswer struct {
 	Made              []string      `json:"made"` // the steps that this run made something in; empty when all was there
 	Record            record.Record `json:"record"`
 
-	config []string // files that verifying needs, as the chain is not built in
+	next []string // commands
 }
 
-// answerRelease prints the record's path, or all with --json, and tells the CI
-// system.
-func (a *app) answerRelease(r release.Result, path string) error {
+// answerRelease tells the verdict and prints the record's path, or all with --json, and
+// tells the CI system.
+func (a *app) answerRelease(r release.Result, path string, took time.Duration) error {
 	rec := r.Record
 	answer := releaseAnswer{
 		Schema: "mrelease.release/v1", Version: rec.Version,
@@ -50,8 +50,15 @@ func (a *app) answerRelease(r release.Result, path string) error {
 		OrderHash: rec.Order.Hash.Hex(), AlreadyPublished: !r.Offering.Published,
 		RecordPath: path, Made: append([]string{}, r.Made...), Record: rec,
 	}
+	verify := "mrelease verify "
 	if !slices.ContainsFunc(poco.Chains(), func(c poco.Chain) bool { return c.Name == rec.App.Chain }) {
-		answer.config = a.configFiles()
+		for _, file := range a.configFiles() {
+			verify += "--config " + ci.Word(file) + " "
+		}
+	}
+	answer.next = []string{verify + ci.Word(path)}
+	if accepted, err := release.ReadLock(a.lockPath()); err == nil && accepted == nil {
+		answer.next = append(answer.next, "mrelease accept "+ci.Word(path)+" && git add "+ci.Word(a.lockPath()))
 	}
 	if r.Registration.Tx != (common.Hash{}) {
 		answer.TxHash = r.Registration.Tx.Hex()
@@ -63,6 +70,15 @@ func (a *app) answerRelease(r release.Result, path string) error {
 	if err := errors.Join(a.story.ci.Outputs(answer.outputs(string(encoded))), a.story.ci.Summary(answer.summary())); err != nil {
 		return err
 	}
+	verdict := fmt.Sprintf("released %s %s on %s in %.1f s", rec.App.Name, rec.Version, rec.App.Chain, took.Seconds())
+	if len(r.Made) == 0 {
+		verdict = "nothing was made: image, signature, provenance, app and order of " + rec.Version + " were there already"
+	}
+	a.story.note("%s", verdict)
+	for _, row := range answer.rows() {
+		a.story.note("  %-12s %s", row[0], row[1])
+	}
+	a.story.note("  %-12s %s", "next", strings.Join(answer.next, "; "))
 	if a.json {
 		return printJSON(a.stdout, answer)
 	}
@@ -103,32 +119,22 @@ func (a releaseAnswer) summary() string {
 		b.WriteString("**Synthetic measurement**: made by a stand-in toolchain.\n\n")
 	}
 	b.WriteString("| | |\n|---|---|\n")
-	for _, row := range [][2]string{
-		{"Image", a.Image + "@" + a.Digest}, {"MRENCLAVE", a.MRENCLAVE}, {"It is", basis(a.Record)}, {"App", a.AppAddress + existing(a.AlreadyRegistered)},
-		{"Order", a.OrderHash + existing(a.AlreadyPublished)}, {"Transaction", a.TxHash}, {"Commit", a.Record.Source.Commit},
-	} {
-		if row[1] != "" {
-			fmt.Fprintf(&b, "| %s | %s |\n", row[0], ci.Code(row[1]))
-		}
+	for _, row := range a.rows() {
+		fmt.Fprintf(&b, "| %s | %s |\n", row[0], ci.Code(row[1]))
 	}
 	if len(a.Made) > 0 {
 		fmt.Fprintf(&b, "\nThis run made: %s\n", strings.Join(a.Made, ", "))
 	}
-	verify := "mrelease verify "
-	for _, file := range a.config {
-		verify += "--config " + shellWord(file) + " "
-	}
-	fmt.Fprintf(&b, "\nVerify it yourself: %s\n", ci.Code(verify+shellWord(a.RecordPath)))
+	fmt.Fprintf(&b, "\nVerify it yourself: %s\n", ci.Code(a.next[0]))
 	return b.String()
 }
 
-// shellWord quotes a text that is no plain word, for a command that users copy: a
-// file's name can hold another command.
-func shellWord(text string) string {
-	if regexp.MustCompile(`^[A-Za-z0-9_./:@%+=,-]+$`).MatchString(text) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+// rows are what there is now, as it is called.
+func (a releaseAnswer) rows() [][2]string {
+	return slices.DeleteFunc([][2]string{
+		{"Image", a.Image + "@" + a.Digest}, {"MRENCLAVE", a.MRENCLAVE}, {"It is", basis(a.Record)}, {"App", a.AppAddress + existing(a.AlreadyRegistered)},
+		{"Order", a.OrderHash + existing(a.AlreadyPublished)}, {"Transaction", a.TxHash}, {"Commit", a.Record.Source.Commit},
+	}, func(row [2]string) bool { return row[1] == "" })
 }
 
 func existing(there bool) string {

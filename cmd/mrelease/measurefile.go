@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"syscall"
 	"time"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
 )
@@ -25,9 +23,9 @@ type fileAnswer struct {
 // measureFile measures an enclave, an SGXS stream or a SIGSTRUCT natively, and
 // checks its signatures. It runs nothing and needs no builder.
 func (a *app) measureFile(ctx context.Context, path string) (err error) {
-	f, size, err := openRegular(path)
+	f, size, err := bounds.Open(path)
 	if err != nil {
-		return err
+		return usage.Errorf("mrelease measure", "opening enclave: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	var found *enclave.File
@@ -58,23 +56,6 @@ func (a *app) hashProgress(now func() time.Time) func(hashed, known uint64) {
 			a.story.note("  %d MB of %d MB hashed (--hash-limit %d GiB)", hashed>>20, known>>20, a.hashLimit)
 		}
 	}
-}
-
-// openRegular opens a file and returns its size. It does not wait for a pipe that
-// was put in the file's place in the meantime.
-func openRegular(path string) (*os.File, int64, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, 0, usage.Errorf("mrelease measure", "opening enclave: %w", err)
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("is no regular file")}
-	}
-	if err != nil {
-		return nil, 0, usage.Errorf("mrelease measure", "opening enclave: %w", errors.Join(err, f.Close()))
-	}
-	return f, info.Size(), nil
 }
 
 func (a *app) printFile(path string, found *enclave.File) error {

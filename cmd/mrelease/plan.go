@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -36,27 +34,20 @@ told.`,
 
 // planAnswer is the answer of mrelease plan --json.
 type planAnswer struct {
-	Schema     string          `json:"schema"`
-	Version    string          `json:"version"`
-	Commit     string          `json:"commit,omitempty"`
-	Inputs     string          `json:"inputs"`
-	Wallet     string          `json:"wallet"`                     // address of the app's owner
-	StatedBy   string          `json:"wallet-stated-by,omitempty"` // who states it, as its key was not opened
-	Image      string          `json:"image"`
-	Digest     string          `json:"digest,omitempty"`      // when the image is there
-	AppAddress string          `json:"app-address,omitempty"` // when the image is there
-	OrderHash  string          `json:"order-hash,omitempty"`  // when the image is there
-	Steps      []planStep      `json:"steps"`
-	Make       []string        `json:"make"` // the things that a release would make; empty when all is there
-	Cost       *release.Cost   `json:"cost,omitempty"`
-	Obstacles  []poco.Obstacle `json:"obstacles,omitempty"` // who cannot use the order
-}
-
-// planStep is one thing that a release leaves behind.
-type planStep struct {
-	Name     string        `json:"name"`
-	State    release.State `json:"state"`
-	Evidence string        `json:"evidence"`
+	Schema     string            `json:"schema"`
+	Version    string            `json:"version"`
+	Commit     string            `json:"commit,omitempty"`
+	Inputs     string            `json:"inputs"`
+	Wallet     string            `json:"wallet"`                     // address of the app's owner
+	StatedBy   string            `json:"wallet-stated-by,omitempty"` // who states it, as its key was not opened
+	Image      string            `json:"image"`
+	Digest     string            `json:"digest,omitempty"`      // when the image is there
+	AppAddress string            `json:"app-address,omitempty"` // when the image is there
+	OrderHash  string            `json:"order-hash,omitempty"`  // when the image is there
+	Steps      []release.Finding `json:"steps"`
+	Make       []string          `json:"make"` // the things that a release would make; empty when all is there
+	Cost       *release.Cost     `json:"cost,omitempty"`
+	Obstacles  []poco.Obstacle   `json:"obstacles,omitempty"` // who cannot use the order
 }
 
 func (a *app) plan(ctx context.Context) error {
@@ -76,7 +67,7 @@ func (a *app) plan(ctx context.Context) error {
 	if a.json {
 		return printJSON(a.stdout, newPlanAnswer(plan))
 	}
-	told.note("%s", conclusion(plan))
+	told.note("%s", plan.Conclusion())
 	return nil
 }
 
@@ -87,7 +78,7 @@ func newPlanAnswer(p release.Plan) planAnswer {
 	}
 	for _, f := range p.Findings {
 		if f.State != release.Note {
-			answer.Steps = append(answer.Steps, planStep(f))
+			answer.Steps = append(answer.Steps, f)
 		}
 	}
 	return answer
@@ -108,17 +99,4 @@ func (l planLines) Found(f release.Finding) {
 		release.There: l.paint(green, "✓"), release.ToMake: l.paint(yellow, "+"), release.Unknown: l.paint(yellow, "?"), release.Note: " ",
 	}[f.State]
 	l.note("%s %-10s %s", mark, f.Name, f.Evidence)
-}
-
-func conclusion(p release.Plan) string {
-	make, untold := p.With(release.ToMake), p.With(release.Unknown)
-	switch {
-	case len(make) > 0 && len(untold) > 0:
-		return fmt.Sprintf("would make: %s; cannot tell: %s", strings.Join(make, ", "), strings.Join(untold, ", "))
-	case len(make) > 0:
-		return "would make: " + strings.Join(make, ", ")
-	case len(untold) > 0:
-		return "would make nothing else; cannot tell: " + strings.Join(untold, ", ")
-	}
-	return fmt.Sprintf("nothing would be made: image, signature, provenance, app and order of %s are there", p.Version)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
@@ -42,6 +43,7 @@ with wallet.allow-raw-key) and ` + keys.CosignPassword + `.`,
 }
 
 func (a *app) release(ctx context.Context, dryRun bool) error {
+	start := time.Now()
 	r, err := a.newRelease(source.Options{}, a.story)
 	if err != nil {
 		return err
@@ -69,10 +71,7 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	if len(result.Made) == 0 {
-		a.story.note("nothing was made: image, signature, provenance, app and order of %s were there already", result.Record.Version)
-	}
-	return a.answerRelease(result, string(r.Settings.Record))
+	return a.answerRelease(result, string(r.Settings.Record), time.Since(start))
 }
 
 // newRelease reads what is to be released. The world that it acts on is still to be
