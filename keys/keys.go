@@ -48,7 +48,7 @@ type Error struct {
 }
 
 // Error implements error.
-func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Error() string { return e.Where + ": " + e.Err.Error() }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
@@ -57,6 +57,12 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Evidence() [][2]string {
 	return [][2]string{{"where", e.Where}, {"problem", e.Err.Error()}}
 }
+
+// unread says why a file could not be read, without its name, which stands beside it.
+type unread struct{ error }
+
+func (e unread) Error() string { return settings.Reason(e.error) }
+func (e unread) Unwrap() error { return e.error }
 
 // read returns a file's content, or a variable's for env://VARIABLE.
 func (r Ring) read(where string) ([]byte, error) {
@@ -68,7 +74,7 @@ func (r Ring) read(where string) ([]byte, error) {
 	}
 	content, err := bounds.ReadFile(where, bounds.Key)
 	if err != nil {
-		return nil, &Error{where, errors.New(settings.Reason(err))}
+		return nil, &Error{where, unread{err}}
 	}
 	return content, nil
 }

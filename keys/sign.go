@@ -9,7 +9,6 @@ import (
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/publish/registry"
-	"github.com/mrelease/mrelease/settings"
 )
 
 // OpenSigningKey decrypts the cosign key: a file, or env://NAME. Its error is an
@@ -77,7 +76,7 @@ func (r Ring) readPublicKey() (path string, key *registry.PublicKey, err error) 
 		return "", nil, nil
 	}
 	if err != nil {
-		return "", nil, &Error{path, errors.New(settings.Reason(err))}
+		return "", nil, &Error{path, unread{err}}
 	}
 	public, err := registry.ParsePublicKey(string(pem))
 	if err != nil {

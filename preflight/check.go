@@ -92,7 +92,7 @@ func (i *inspection) signingKey(ctx context.Context) string {
 		key, err = i.ring.OpenSigningKey(ctx)
 	}
 	if err != nil {
-		i.Complain("sign.key", "%s: %v", where, err)
+		i.Complain("sign.key", "%s", named(where, err))
 		return ""
 	}
 	return fmt.Sprintf("%s, decrypted, %s", where, key.GetKeyAlgorithm())
@@ -105,9 +105,18 @@ func (i *inspection) enclaveKey() string {
 		return ""
 	}
 	if _, err := i.ring.EnclaveKey(); err != nil {
-		i.Complain("enclave.key", "%s: %v", where, err)
+		i.Complain("enclave.key", "%s", named(where, err))
 	}
 	return where
+}
+
+// named says what is wrong with a key, and which it is.
+func named(where string, err error) string {
+	var k *keys.Error
+	if errors.As(err, &k) {
+		return k.Error()
+	}
+	return fmt.Sprintf("%s: %v", where, err)
 }
 
 func (i *inspection) wallet(ctx context.Context) string {

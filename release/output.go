@@ -71,7 +71,12 @@ func (e *UnwritableError) Unwrap() error { return e.Err }
 
 // Evidence returns which path, and why.
 func (e *UnwritableError) Evidence() [][2]string {
-	return [][2]string{{"where", e.Path}, {"problem", e.Err.Error()}}
+	problem := e.Err.Error()
+	var tried *fs.PathError // whose path is that of the trial
+	if errors.As(e.Err, &tried) {
+		problem = filepath.Dir(tried.Path) + ": " + tried.Err.Error()
+	}
+	return [][2]string{{"where", e.Path}, {"problem", problem}}
 }
 
 // TryOutput is CheckOutput for what is written at the end of much work, or after what

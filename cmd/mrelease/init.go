@@ -109,7 +109,7 @@ func filesToWrite(dir string) (files map[string]func(iexeccli.Project) string, k
 		ignoreFile:     func(iexeccli.Project) string { return examples.Dockerignore() },
 	}
 	for _, name := range []string{configFile, dockerfileFile, ignoreFile} {
-		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
 			delete(files, name)
 			kept = append(kept, filepath.Join(dir, name))
 		}

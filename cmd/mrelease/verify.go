@@ -13,7 +13,6 @@ import (
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/cmd/usage"
-	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
@@ -145,7 +144,7 @@ func readKey(file string) (record.Key, error) {
 	}
 	pem, err := bounds.ReadFile(file, bounds.Key)
 	if err != nil {
-		return record.Key{}, &keys.Error{Where: file, Err: err}
+		return record.Key{}, fmt.Errorf("reading the public key: %w", err)
 	}
 	return record.Key{PEM: string(pem), Name: file}, nil
 }

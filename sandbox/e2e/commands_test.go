@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,6 +54,7 @@ func exits(ts *testscript.TestScript, s *script, args []string) {
 	}
 	stdout, stderr := ts.ReadFile("stdout"), ts.ReadFile("stderr")
 	checkPrinted(ts, s, stdout, stderr)
+	checkDocument(ts, args[2:], stdout)
 	if got != 0 && got != 130 {
 		checkFailure(ts, stdout, stderr)
 	}
@@ -67,6 +69,19 @@ func exitCode(ts *testscript.TestScript, command []string) int {
 	}
 	ts.Check(err)
 	return 0
+}
+
+// checkDocument makes sure that --json brings one document, whatever happened.
+func checkDocument(ts *testscript.TestScript, args []string, stdout string) {
+	if !slices.Contains(args, "--json") || slices.Contains(args, "--schema") {
+		return
+	}
+	var document struct{ Schema string }
+	d := json.NewDecoder(strings.NewReader(stdout))
+	ts.Check(d.Decode(&document))
+	if d.More() || !strings.HasPrefix(document.Schema, "mrelease.") {
+		ts.Fatalf("standard output is not one document that names its schema")
+	}
 }
 
 // masked is how GitHub is told what a secret is.

@@ -40,6 +40,7 @@ func (o *outcomes) ends(ts *testscript.TestScript, s *script, args []string) {
 		ts.Fatalf("%s: got %s, expected %s", args[0], got, args[1])
 	}
 	checkPrinted(ts, s, stdout, stderr)
+	checkDocument(ts, args[2:], stdout)
 }
 
 var errorCode = regexp.MustCompile(`(?m)^E-[A-Z-]+`)
