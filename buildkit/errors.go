@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -62,6 +63,11 @@ func (e *BuildError) Evidence() [][2]string {
 	}
 	add("output", strings.Join(e.Output, "\n"))
 	return facts
+}
+
+// Remedy is the cure, where more is known than which step failed.
+func (e *BuildError) Remedy() string {
+	return cmp.Or(e.Cure, "correct the step above and run again; finished steps are cached")
 }
 
 func (e *BuildError) place() string {

@@ -86,6 +86,9 @@ func (e *NoBuilderError) Error() string {
 	return "no builder can be used"
 }
 
+// Remedy is the command that brings one.
+func (e *NoBuilderError) Remedy() string { return e.Command }
+
 // Evidence returns what was tried.
 func (e *NoBuilderError) Evidence() [][2]string {
 	var facts [][2]string

@@ -39,6 +39,20 @@ func (e *ToolchainError) Evidence() [][2]string {
 	return [][2]string{{"toolchain", e.Toolchain}, {"problem", string(e.Problem)}, {"because", because}}
 }
 
+// Remedy is what brings a toolchain that can be used.
+func (e *ToolchainError) Remedy() string {
+	switch e.Problem {
+	case ToolchainRefused:
+		registry, _, _ := strings.Cut(strings.TrimPrefix(e.Toolchain, schemeImage), "/")
+		return "docker login " + registry + " (as a user who may read the image)"
+	case ToolchainForeign:
+		return "give enclave.toolchain the digest of its linux/amd64 image"
+	case ToolchainUnreachable:
+		return "check the address in enclave.toolchain, and the network"
+	}
+	return "correct enclave.toolchain: the registry has no image of that name and digest"
+}
+
 // loadToolchain is the name of the step that brings the toolchain.
 const loadToolchain = "load toolchain"
 

@@ -50,11 +50,19 @@ func (r Rebuild) Twice(ctx context.Context) (Verdict, error) {
 	return r.inColdFolder(ctx, rebuilder.twice)
 }
 
-// Against builds the source once, and measures a published image beside it.
+// Against builds the source once, and measures a published image beside it. Where there
+// is no builder it looks at what the image states, and ends with a
+// [*measure.UnmeasuredError].
 func (r Rebuild) Against(ctx context.Context, published v1.Image) (Verdict, error) {
-	return r.inColdFolder(ctx, func(in rebuilder, ctx context.Context) (a, b built, err error) {
+	v, err := r.inColdFolder(ctx, func(in rebuilder, ctx context.Context) (a, b built, err error) {
 		return in.against(ctx, published)
 	})
+	var none *buildkit.NoBuilderError
+	if errors.As(err, &none) {
+		r.NoBuilder = none
+		_, err = rebuilder{Rebuild: r}.published(ctx, r.Maker, published)
+	}
+	return v, err
 }
 
 func (r Rebuild) inColdFolder(ctx context.Context, both func(rebuilder, context.Context) (a, b built, err error)) (v Verdict, err error) {

@@ -92,3 +92,13 @@ func (h *head) Write(p []byte) (int, error) {
 }
 
 func (h *head) String() string { return h.buf.String() }
+
+// UnmeasuredError says that an image could not be run: what it and others state of its
+// measurement agrees, as far as it is stated, and nothing was measured.
+type UnmeasuredError struct{ Err error }
+
+// Error implements error.
+func (e *UnmeasuredError) Error() string { return "not checked: no builder: " + e.Err.Error() }
+
+// Unwrap returns why there is nothing to run an image with.
+func (e *UnmeasuredError) Unwrap() error { return e.Err }

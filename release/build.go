@@ -30,5 +30,5 @@ func (r *run) build(ctx context.Context) (string, error) {
 }
 
 func (r *run) maker() Maker {
-	return Maker{r.builder, r.Settings, r.Keys, r.Registry, r.accepted, r.Teller}
+	return Maker{Builder: r.builder, Settings: r.Settings, Keys: r.Keys, Registry: r.Registry, Accepted: r.accepted, Teller: r.Teller}
 }

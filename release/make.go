@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -22,12 +23,13 @@ var _ measure.Runner = (*buildkit.Builder)(nil)
 
 // Maker makes and measures images.
 type Maker struct {
-	Builder  *buildkit.Builder
-	Settings settings.Settings
-	Keys     interface{ EnclaveKey() ([]byte, error) }
-	Registry registry.Client // for the manifests of bases
-	Accepted *lock.Lock      // nil: none
-	Teller   Teller
+	Builder   *buildkit.Builder
+	NoBuilder error // why Builder is nil: then nothing is made, and no image run
+	Settings  settings.Settings
+	Keys      interface{ EnclaveKey() ([]byte, error) }
+	Registry  registry.Client // for the manifests of bases
+	Accepted  *lock.Lock      // nil: none
+	Teller    Teller
 }
 
 // Made is an image with what is known of how it was made.
@@ -105,9 +107,13 @@ func (m Maker) seal(ctx context.Context, seal buildkit.Seal, made *Made, dir str
 	})
 }
 
-// Measure measures an image, and says of a synthetic value that it is one.
+// Measure measures an image, and says of a synthetic value that it is one. Without a
+// builder it compares what the image states, and ends with a [*measure.UnmeasuredError].
 func (m Maker) Measure(ctx context.Context, image v1.Image, spec measure.Spec) (enclave measure.Enclave, err error) {
 	err = tell(m.Teller, "measure", func() (string, error) {
+		if m.Builder == nil {
+			return "", m.compareStated(ctx, image, spec)
+		}
 		if spec.Format == measure.None {
 			enclave, err = measure.Image(ctx, m.Builder, image, spec)
 			return "the image's digest is the measurement", err
@@ -121,6 +127,22 @@ func (m Maker) Measure(ctx context.Context, image v1.Image, spec measure.Spec) (
 		return fmt.Sprintf("MRENCLAVE %s, %s; %s", enclave.MRENCLAVE, enclave.Agreement(), enclave.Basis), nil
 	})
 	return enclave, err
+}
+
+// compareStated looks at all but what only running the image shows.
+func (m Maker) compareStated(ctx context.Context, image v1.Image, spec measure.Spec) error {
+	stated, known, err := measure.Stated(ctx, image, spec)
+	if err != nil || spec.Format == measure.None {
+		return err
+	}
+	if known {
+		var sources []string
+		for _, r := range stated.Readings {
+			sources = append(sources, r.Source)
+		}
+		m.Teller.Note(fmt.Sprintf("  stated, not measured: MRENCLAVE %s (%s)", stated.MRENCLAVE, strings.Join(sources, ", ")))
+	}
+	return &measure.UnmeasuredError{Err: m.NoBuilder}
 }
 
 // Random says which differences the configured seal makes by design.

@@ -93,14 +93,6 @@ func mrenclave(rec record.Record) string {
 	return rec.Enclave.MRENCLAVE.String()
 }
 
-// basis says what the measurement rests on.
-func basis(rec record.Record) string {
-	if rec.Enclave.Basis == nil {
-		return ""
-	}
-	return rec.Enclave.Basis.String()
-}
-
 func (a releaseAnswer) outputs(encoded string) map[string]string {
 	return map[string]string{
 		"version": a.Version, "image": a.Image, "digest": a.Digest, "mrenclave": a.MRENCLAVE,
@@ -132,7 +124,7 @@ func (a releaseAnswer) summary() string {
 // rows are what there is now, as it is called.
 func (a releaseAnswer) rows() [][2]string {
 	return slices.DeleteFunc([][2]string{
-		{"Image", a.Image + "@" + a.Digest}, {"MRENCLAVE", a.MRENCLAVE}, {"It is", basis(a.Record)}, {"App", a.AppAddress + existing(a.AlreadyRegistered)},
+		{"Image", a.Image + "@" + a.Digest}, {"MRENCLAVE", a.MRENCLAVE}, {"It is", a.Record.Enclave.Rests()}, {"App", a.AppAddress + existing(a.AlreadyRegistered)},
 		{"Order", a.OrderHash + existing(a.AlreadyPublished)}, {"Transaction", a.TxHash}, {"Commit", a.Record.Source.Commit},
 	}, func(row [2]string) bool { return row[1] == "" })
 }

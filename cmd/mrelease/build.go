@@ -101,6 +101,14 @@ func (a *app) openBuilder(ctx context.Context) (*buildkit.Builder, error) {
 	return buildkit.Open(ctx, opts)
 }
 
+// openBuilderIfAny returns nil, and why, when there is no builder.
+func (a *app) openBuilderIfAny(ctx context.Context) (b *buildkit.Builder, missing, err error) {
+	if b, err = a.openBuilder(ctx); is[*buildkit.NoBuilderError](err) {
+		return nil, err, nil
+	}
+	return b, nil, err
+}
+
 func (a *app) builderOptions() (buildkit.Options, error) {
 	progress, err := a.progress()
 	if err != nil {
@@ -126,6 +134,9 @@ func (a *app) builderOptions() (buildkit.Options, error) {
 }
 
 func (a *app) closeBuilder(b *buildkit.Builder) {
+	if b == nil {
+		return
+	}
 	if err := b.Close(); err != nil {
 		a.story.note("stopping the builder: %v", err)
 	}

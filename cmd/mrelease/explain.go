@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +37,7 @@ const (
 	exitSignature   = 12 // of an image or a record
 	exitChain       = 13 // the chain holds, or is, something else
 	exitOrder       = 14 // the order cannot be matched
-	exitUnmeasured  = 15 // a valid signature, of what was not measured
+	exitUnmeasured  = 15 // all that was checked is right, and nothing was measured
 	exitNetwork     = 20 // registry or market, after retries
 	exitRPC         = 22 // the chain's node
 	exitFunds       = 23
@@ -125,15 +124,12 @@ func rules() []rule {
 		{is[*release.UnwritableError], "E-OUTPUT", exitUsage, say("make room, or make the folder yours (a run with sudo leaves root's), or name another: record in mrelease.yaml, build --output")},
 		{is[*source.DirtyError], "E-SOURCE-DIRTY", exitPolicy, say("commit or stash the changes, or name another version with --version")},
 
-		{is[*buildkit.NoBuilderError], "E-BUILDER", exitUsage, func(err error) string {
-			var n *buildkit.NoBuilderError
-			errors.As(err, &n)
-			return n.Command
-		}},
+		{is[*measure.UnmeasuredError], "E-UNMEASURED", exitUnmeasured, advice},
+		{is[*buildkit.NoBuilderError], "E-BUILDER", exitUsage, advice},
 		{is[*buildkit.StateError], "E-STATE", exitUsage, say("remove the state folder if it should be yours (it is a cache), or name one that only you can write to with MRELEASE_STATE")},
 		{is[*buildkit.ChangedError], "E-CACHE-CHANGED", exitUnexpected, say("run the same command again: it begins the cache anew; find out who may write to the state folder")},
-		{is[*buildkit.ToolchainError], "E-TOOLCHAIN", exitUsage, toolchainRemedy},
-		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, buildRemedy},
+		{is[*buildkit.ToolchainError], "E-TOOLCHAIN", exitUsage, advice},
+		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, advice},
 		{is[*buildkit.MaterialError], "E-BUILD", exitUnexpected, say("give the source a digest (ADD --checksum, FROM name@sha256:…), or build with the embedded builder")},
 		{is[*buildkit.IgnoreError], "E-CONFIG", exitUsage, say("correct the line above")},
 		{is[*buildkit.OutputError], "E-OUTPUT", exitUsage, say("move away what is there, if it is not needed, or run in another folder")},
@@ -149,7 +145,7 @@ func rules() []rule {
 		{is[*sgx.SignatureError], "E-ENCLAVE-SIGNATURE", exitSignature, say("the SIGSTRUCT was changed after signing: take the file from its maker again")},
 		{is[*enclave.UnsignedError], "E-ENCLAVE-UNSIGNED", exitMeasurement, say("sign the enclave with its SDK's tool first (sgx_sign, oesign)")},
 		{is[*enclave.NoSignatureError], "E-ENCLAVE-NONE", exitMeasurement, say("give a signed enclave, an SGXS stream or a SIGSTRUCT; for an image, its reference or the folder of its OCI layout")},
-		{is[*enclave.SignatureOnlyError], "E-ENCLAVE-SIGNATURE-ONLY", exitUnmeasured, signatureOnlyRemedy},
+		{is[*enclave.SignatureOnlyError], "E-ENCLAVE-SIGNATURE-ONLY", exitUnmeasured, advice},
 		{is[*enclave.UnmeasurableError], "E-ENCLAVE-UNMEASURED", exitMeasurement, say("do not take its signature for a measurement: take the file from its maker again; if it is as its maker made it, measure it with the tool of the SDK that made it")},
 		{is[*sgx.LimitError], "E-ENCLAVE-LIMIT", exitMeasurement, say("the file asks for more than enclaves need; if it is one all the same, allow more with --hash-limit, where that is the limit above")},
 		{is[*enclave.FileError], "E-ENCLAVE-FILE", exitMeasurement, say("the file is damaged or no enclave: take it from its maker again")},
@@ -207,45 +203,9 @@ func rules() []rule {
 	}
 }
 
-// buildRemedy is the cure, where more is known than which step failed.
-func buildRemedy(err error) string {
-	var b *buildkit.BuildError
-	errors.As(err, &b)
-	return cmp.Or(b.Cure, "correct the step above and run again; finished steps are cached")
-}
-
-// toolchainRemedy is what brings a toolchain that can be used.
-func toolchainRemedy(err error) string {
-	var t *buildkit.ToolchainError
-	errors.As(err, &t)
-	switch t.Problem {
-	case buildkit.ToolchainRefused:
-		registry, _, _ := strings.Cut(strings.TrimPrefix(t.Toolchain, "docker-image://"), "/")
-		return "docker login " + registry + " (as a user who may read the image)"
-	case buildkit.ToolchainForeign:
-		return "give enclave.toolchain the digest of its linux/amd64 image"
-	case buildkit.ToolchainUnreachable:
-		return "check the address in enclave.toolchain, and the network"
-	}
-	return "correct enclave.toolchain: the registry has no image of that name and digest"
-}
-
 // oddWallet matches a keystore file that is not opened for what that takes.
 func oddWallet(err error) bool {
 	return is[*chain.ParameterError](err) || is[*chain.WalletError](err) && is[*bounds.Error](err)
-}
-
-// signatureOnlyRemedy says how the measurement can be had.
-func signatureOnlyRemedy(err error) string {
-	var s *enclave.SignatureOnlyError
-	errors.As(err, &s)
-	switch s.Kind {
-	case enclave.KindSIGSTRUCT:
-		return "measure the enclave that it signs: mrelease measure FILE, with the enclave's own file"
-	case enclave.KindWindows:
-		return "measure the build for Linux, or this one with the SDK's tool on Windows"
-	}
-	return "measure it with the tool of the runtime that starts it; for an image, mrelease measure IMAGE"
 }
 
 // fileBeyondBounds tells a file of this machine from what a service answered.

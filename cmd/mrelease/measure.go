@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -110,12 +111,13 @@ func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string
 			return m, err
 		}
 	}
-	builder, err := a.openBuilder(ctx)
-	if err != nil {
-		return m, err
+	builder, missing, err := a.openBuilderIfAny(ctx)
+	if err != nil || missing != nil && len(args) == 0 {
+		return m, cmp.Or(err, missing)
 	}
 	defer a.closeBuilder(builder)
 	maker := a.maker(builder, cfg)
+	maker.NoBuilder = missing
 	if len(args) == 0 {
 		layout := filepath.Join("dist", "image")
 		if err := release.TryOutput(layout); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/release"
@@ -158,6 +159,9 @@ func (s story) check(c record.Check) {
 	mark, color, evidence := "✓", green, c.Evidence
 	if c.Err != nil {
 		mark, color, evidence = "✗", red, shortened(c.Err.Error())
+	}
+	if is[*measure.UnmeasuredError](c.Err) {
+		mark, color = "?", yellow
 	}
 	s.note("%s %-16s %6.2f s  %s", s.paint(color, mark), c.Name, c.Took.Seconds(), evidence)
 }

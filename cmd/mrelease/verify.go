@@ -8,15 +8,11 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/authn"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure"
-	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/settings"
@@ -103,9 +99,9 @@ func (a *app) runVerify(ctx context.Context, path string, t trusted) error {
 	if err != nil {
 		return err
 	}
-	bases, err := parseBases(t.bases)
+	bases, err := record.ParseBases(t.bases)
 	if err != nil {
-		return err
+		return usage.Errorf("mrelease verify", "--base: %w", err)
 	}
 	key, err := readKey(t.key)
 	if err != nil {
@@ -115,26 +111,16 @@ func (a *app) runVerify(ctx context.Context, path string, t trusted) error {
 	if err != nil {
 		return err
 	}
-	builder, err := a.openBuilder(ctx)
+	builder, missing, err := a.openBuilderIfAny(ctx)
 	if err != nil {
 		return err
 	}
 	defer a.closeBuilder(builder)
-	world.Key, world.Runner, world.Timeout = key, builder, time.Duration(cfg.Enclave.Timeout)
 	world.Trust, world.Bases = t.least, bases
-	return a.verify(ctx, world, rec)
-}
-
-// parseBases takes digests, with or without the name of their image.
-func parseBases(texts []string) (digests []v1.Hash, err error) {
-	for _, text := range texts {
-		digest, err := v1.NewHash(text[strings.LastIndexByte(text, '@')+1:])
-		if err != nil {
-			return nil, usage.Errorf("mrelease verify", "--base %q: want a digest, sha256:…: %w", text, err)
-		}
-		digests = append(digests, digest)
+	if world.Key, world.NoRunner, world.Timeout = key, missing, time.Duration(cfg.Enclave.Timeout); missing == nil {
+		world.Runner = builder
 	}
-	return digests, nil
+	return a.verify(ctx, world, rec)
 }
 
 // readKey reads the key that the caller trusts.
@@ -149,8 +135,7 @@ func readKey(file string) (record.Key, error) {
 	return record.Key{PEM: string(pem), Name: file}, nil
 }
 
-// openWorld connects to the record's chain. The profile is chosen by name, and
-// must be for the hub that the record names.
+// openWorld connects to the record's chain, whose profile is chosen by name.
 func (a *app) openWorld(ctx context.Context, cfg settings.Settings, rec record.Record) (record.World, error) {
 	profile, ok := cfg.Profile(rec.App.Chain)
 	if !ok {
@@ -159,19 +144,9 @@ func (a *app) openWorld(ctx context.Context, cfg settings.Settings, rec record.R
 			Text: "the record's chain is not built in: name the file that describes it, as in mrelease verify --config mrelease.yaml RECORD",
 		}}}
 	}
-	if want := (poco.Domain{ChainID: profile.ID, Hub: profile.Hub}); rec.Domain() != want {
-		return record.World{}, &chain.WrongChainError{What: "hub in the record", Got: fmt.Sprint(rec.Domain()), Want: fmt.Sprint(want), URL: profile.Name}
-	}
-	client, err := chain.Connect(ctx, profile)
-	if err != nil {
-		return record.World{}, err
-	}
-	return record.World{
-		Registry: registry.Client{Keychain: authn.DefaultKeychain},
-		Chain:    client,
-		Market:   market.Client{URL: profile.Market, ChainID: profile.ID},
-		Progress: a.story.progress(),
-	}, nil
+	world, err := record.Connect(ctx, profile, rec)
+	world.Registry, world.Progress = registry.Client{Keychain: authn.DefaultKeychain}, a.story.progress()
+	return world, err
 }
 
 // asked says whom the world asks, and which of the files that were named chose that.
@@ -194,10 +169,15 @@ func (a *app) verify(ctx context.Context, world record.World, rec record.Record)
 	answer := verifyAnswer{Schema: "mrelease.verify/v1", Asked: a.asked(world), Stated: rec.Stated()}
 	a.story.note("asking  %s", answer.Asked)
 	var failed []error
+	var unmeasured error
 	err := record.Verify(ctx, world, rec, func(c record.Check) {
 		check := verifyCheck{Name: c.Name, OK: c.Err == nil, Evidence: c.Evidence}
-		if c.Err != nil {
+		if is[*measure.UnmeasuredError](c.Err) {
+			unmeasured = fmt.Errorf("all else holds, but the measurement was %w", c.Err)
+		} else if c.Err != nil {
 			failed = append(failed, c.Err)
+		}
+		if c.Err != nil {
 			check.Code, check.Evidence = explain(c.Err).Code, shortened(c.Err.Error())
 		}
 		answer.Checks = append(answer.Checks, check)
@@ -205,22 +185,25 @@ func (a *app) verify(ctx context.Context, world record.World, rec record.Record)
 	})
 	a.story.note("not checked, stated by the app's owner alone: %s", strings.Join(answer.Stated, ", "))
 	answer.OK = err == nil
-	if err := a.printVerdict(answer); err != nil {
+	verdict := "PASSED"
+	switch {
+	case len(failed) > 0:
+		verdict, err = "FAILED", &unverifiedError{len(failed), len(answer.Checks), failed[0]}
+	case unmeasured != nil:
+		verdict, err = "INCOMPLETE: the measurement was not checked: no builder", unmeasured
+	}
+	if err := a.printVerdict(answer, verdict); err != nil {
 		return err
 	}
 	if err != nil {
-		return toldError{&unverifiedError{len(failed), len(answer.Checks), failed[0]}}
+		return toldError{err}
 	}
 	return nil
 }
 
-func (a *app) printVerdict(answer verifyAnswer) error {
+func (a *app) printVerdict(answer verifyAnswer, verdict string) error {
 	if a.json {
 		return printJSON(a.stdout, answer)
-	}
-	verdict := "PASSED"
-	if !answer.OK {
-		verdict = "FAILED"
 	}
 	_, err := fmt.Fprintln(a.stdout, verdict)
 	return err

@@ -92,6 +92,14 @@ type Enclave struct {
 	Signature *Signature         `json:"signature,omitempty"` // of a signed program
 }
 
+// Rests says what the measurement rests on; nothing when the record does not.
+func (e Enclave) Rests() string {
+	if e.Basis == nil {
+		return ""
+	}
+	return e.Basis.String()
+}
+
 // Signature is what the SIGSTRUCT in a signed program says.
 type Signature struct {
 	Program   string       `json:"program"` // its path in the image

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
@@ -29,11 +30,22 @@ type World struct {
 	Market   market.Client
 	Key      Key
 	Runner   measure.Runner
+	NoRunner error         // why Runner is nil: then the measurement is not checked
 	Timeout  time.Duration // for one run of the image
 	Trust    measure.Trust // what the measurement must rest on at least; empty: what the record says
 	Bases    []v1.Hash     // digests of the base images whose programs are trusted; none: the record's own
 	// Progress, unless it is nil, is told how far a check is, often.
 	Progress func(text string)
+}
+
+// Connect connects with a chain, which must be of the hub that the record names, and
+// its market. Its error is a [*chain.WrongChainError], or that of [chain.Connect].
+func Connect(ctx context.Context, profile poco.Chain, r Record) (World, error) {
+	if want := (poco.Domain{ChainID: profile.ID, Hub: profile.Hub}); r.Domain() != want {
+		return World{}, &chain.WrongChainError{What: "hub in the record", Got: fmt.Sprint(r.Domain()), Want: fmt.Sprint(want), URL: profile.Name}
+	}
+	client, err := chain.Connect(ctx, profile)
+	return World{Chain: client, Market: market.Client{URL: profile.Market, ChainID: profile.ID}}, err
 }
 
 // Key is the public key that the image must be signed with. The zero Key is the one in
@@ -52,7 +64,7 @@ type Check struct {
 }
 
 // Verify looks up all that a record states, whether or not a check before
-// failed. The record itself was checked by [Parse].
+// failed. Without a Runner the measurement's error is a [*measure.UnmeasuredError]. The record itself was checked by [Parse].
 func Verify(ctx context.Context, w World, r Record, report func(Check)) error {
 	a := auditor{World: w, Record: r}
 	a.statements = sync.OnceValues(func() (registry.Statements, error) { return a.readStatements(ctx) })
@@ -126,6 +138,9 @@ func (a auditor) measurement(ctx context.Context) (string, error) {
 	if a.Enclave.Format == measure.None {
 		return "not measured: the app has no enclave value, as apps for TDX; what runs is named by the image's digest alone", nil
 	}
+	if a.Runner == nil {
+		return "", &measure.UnmeasuredError{Err: a.NoRunner}
+	}
 	spec, err := a.spec()
 	if err != nil {
 		return "", err
@@ -181,6 +196,18 @@ func (a auditor) bases() []measure.Base {
 		return nil
 	}
 	return []measure.Base{*b.Base}
+}
+
+// ParseBases reads digests of base images, with or without the names of these.
+func ParseBases(texts []string) (digests []v1.Hash, err error) {
+	for _, text := range texts {
+		digest, err := v1.NewHash(text[strings.LastIndexByte(text, '@')+1:])
+		if err != nil {
+			return nil, fmt.Errorf("reading %q: want a digest, sha256:…: %w", text, err)
+		}
+		digests = append(digests, digest)
+	}
+	return digests, nil
 }
 
 // whoseBase says who trusts the base.

@@ -49,6 +49,17 @@ func (e *SignatureOnlyError) Error() string {
 	return fmt.Sprintf("%s (%s): only its signature was checked: %s", e.File, e.Kind, e.Err)
 }
 
+// Remedy says how the measurement can be had.
+func (e *SignatureOnlyError) Remedy() string {
+	switch e.Kind {
+	case KindSIGSTRUCT:
+		return "measure the enclave that it signs: mrelease measure FILE, with the enclave's own file"
+	case KindWindows:
+		return "measure the build for Linux, or this one with the SDK's tool on Windows"
+	}
+	return "measure it with the tool of the runtime that starts it; for an image, mrelease measure IMAGE"
+}
+
 // Unwrap returns why nothing was measured.
 func (e *SignatureOnlyError) Unwrap() error { return e.Err }
 
