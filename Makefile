@@ -5,6 +5,7 @@
 # make notices  THIRD-PARTY: the licences of all that is linked into bin/mrelease
 # make interop  cosign's and iexec's own programs judge what mrelease does
 # make attack   attack the built program, and print a table: attack, expected, got
+# make judge    git judges 300 random repositories (make test: 60)
 # make cases    try what went wrong for others, and print a table as well
 # make kill     kill a release at every step, every write and KILLS times at random,
 #               and finish it by running it again
@@ -41,7 +42,7 @@ LDFLAGS := -s -w
 PACKAGES := ./...
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: attack cases notices interop bench rebuild build demo prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
+.PHONY: attack cases judge notices interop bench rebuild build demo prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -162,6 +163,10 @@ bench: setup bin/mrelease bin/sandbox bin/bench bin/buildctl bin/buildkitd bin/c
 rebuild: setup bin/gotestsum bin/mrelease build/base bin/buildctl bin/buildkitd bin/rootlesskit
 	@$(call install,newuidmap=uidmap)
 	cd sandbox && $(GOTEST) -tags rebuild,$(TAGS) $(if $(SHORT),-short) -timeout 60m -count=1 ./rebuild
+
+# judge lets git judge random repositories; "make test" judges fewer.
+judge:
+	$(GO) test -vet=off -count=1 -run TestRandomRepositories -v ./source -repositories 300 | grep -v '^ *=== \|^ *--- PASS: .*/'
 
 # fuzz gives each fuzz target some time, two at a time; their seeds are run by "make
 # test" too. What it finds beyond the corpora in testdata/fuzz is kept by Go's cache.

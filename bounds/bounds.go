@@ -45,6 +45,13 @@ const (
 	Referrers    = 1_000   // statements about an image that are read
 )
 
+// Git's own program, which reads a repository that somebody else may have made.
+const (
+	GitOutput = 64 << 20        // bytes of an answer: a list of 600,000 files
+	GitTime   = 2 * time.Minute // for one answer
+	GitNested = 200             // submodules that are looked into, of all depths
+)
+
 // Time. A blob may be large, and a network slow; but not without end.
 const (
 	RateFloor  = 8 << 10          // bytes a second of a blob, on average over RateWindow

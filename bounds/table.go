@@ -31,6 +31,8 @@ func All() []Bound {
 		{"an answer that is an error", Bytes(ErrorBody) + ", the rest is left out"},
 		{"a bundle with a signature or attestation", Bytes(Bundle)},
 		{"referrers of an image that are read", fmt.Sprint(Referrers)},
+		{"an answer of git's program", fmt.Sprintf("%s, %s", Bytes(GitOutput), said(GitTime))},
+		{"submodules that are looked into", fmt.Sprint(GitNested)},
 		{"a request to node or market, with all of its tries", said(Request)},
 		{"a registry's answer that is no blob, and the head of any", said(Answer)},
 		{"a blob, sent or received", fmt.Sprintf("at least %s a second, on average over %s in which the registry is waited for", Bytes(RateFloor), said(RateWindow))},

@@ -46,11 +46,11 @@ func (s Source) Sight() (Sight, error) {
 }
 
 func newSeenTree(root, ignore string, more ...string) (seenTree, error) {
-	patterns, err := readIgnore(ignore)
+	rules, err := readIgnore(ignore)
 	if err != nil {
 		return seenTree{}, err
 	}
-	matcher, err := patternmatcher.New(append(patterns, more...))
+	matcher, err := patternmatcher.New(append(rules.patterns, more...))
 	if err != nil {
 		return seenTree{}, fmt.Errorf("reading ignore file %q: %w", ignore, err)
 	}

@@ -161,7 +161,7 @@ func recordFields(a, b record.Record) []diff.Field {
 	var fields []diff.Field
 	for _, f := range []diff.Field{
 		{Name: "version", A: a.Version, B: b.Version},
-		{Name: "commit", A: a.Source.Commit, B: b.Source.Commit},
+		{Name: "source", A: a.Source.State(), B: b.Source.State()},
 		{Name: "inputs", A: a.Source.Inputs.String(), B: b.Source.Inputs.String()},
 		{Name: "enclave format", A: string(a.Enclave.Format), B: string(b.Enclave.Format)},
 		{Name: "enclave value", A: a.Enclave.Value, B: b.Enclave.Value},

@@ -9,7 +9,8 @@ export PATH="$PWD/bin:$PATH"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# A fixed time, so that the demo also runs in a source archive without git.
+# A fixed time, and --allow-dirty, so that the demo also runs in a source archive
+# without git, and while one works on the examples.
 export SOURCE_DATE_EPOCH=1700000000
 
 # run APP STATE COMMAND... runs mrelease for an example.
@@ -23,20 +24,20 @@ title() { printf '\n== %s\n$ mrelease %s\n' "$1" "$2" >&2; }
 started=$SECONDS
 rm -rf dist
 
-title "1. Release an app" "release --version 1.0.0"
-run hello-python first release --version 1.0.0
+title "1. Release an app" "release --allow-dirty --version 1.0.0"
+run hello-python first release --allow-dirty --version 1.0.0
 cp dist/record.json "$work/first.json"
 
-title "2. Release it again, from an empty build state" "release --version 1.0.0"
-run hello-python second release --version 1.0.0
+title "2. Release it again, from an empty build state" "release --allow-dirty --version 1.0.0"
+run hello-python second release --allow-dirty --version 1.0.0
 cmp "$work/first.json" dist/record.json
 echo "both runs wrote the same record" >&2
 
 title "3. Verify the record" "verify dist/record.json"
 run hello-python second verify dist/record.json
 
-title "4. Release an app that mrelease seals" "release --version 1.0.0"
-MRELEASE_RECORD=dist/hello-binaryfs.json run hello-binaryfs first release --version 1.0.0 --image "$SANDBOX_REGISTRY/hello-binaryfs"
+title "4. Release an app that mrelease seals" "release --allow-dirty --version 1.0.0"
+MRELEASE_RECORD=dist/hello-binaryfs.json run hello-binaryfs first release --allow-dirty --version 1.0.0 --image "$SANDBOX_REGISTRY/hello-binaryfs"
 
 title "5. Reproduce the first: its seal is random, what it measures is not" "reproduce"
 run hello-python third reproduce --version 1.0.0 --progress quiet

@@ -92,8 +92,8 @@ func files(c *settings.Checker) string {
 	return strings.Join(c.Files, ", ")
 }
 
-func (d *doctor) git(context.Context) (evidence string, err error) {
-	if d.commit, err = source.ReadCommit(string(d.settings.Build.Context)); err != nil {
+func (d *doctor) git(ctx context.Context) (evidence string, err error) {
+	if d.commit, err = d.Source.FindCommit(ctx); err != nil {
 		return "", err
 	}
 	times, err := d.Source.FindTimes(d.commit)
@@ -102,6 +102,9 @@ func (d *doctor) git(context.Context) (evidence string, err error) {
 	}
 	version, err := d.Source.FindVersion(d.commit)
 	if err != nil {
+		return "", err
+	}
+	if err := (source.Source{Version: cmp.Or(version, "unknown"), Commit: d.commit, AllowDirty: d.Source.AllowDirty}).Check(); err != nil {
 		return "", err
 	}
 	evidence = "no commit"

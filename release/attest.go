@@ -23,7 +23,7 @@ func (r *run) attest(ctx context.Context) (string, error) {
 // built it knew, from the image; the commit of an image that an earlier run made,
 // from what that run attested.
 func (r *run) readOrigin(ctx context.Context) error {
-	r.origin = record.Source{Commit: r.Source.Commit.Clean(), Epoch: r.Source.Created.Unix(), Inputs: r.inputs}
+	r.origin = record.Source{Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Epoch: r.Source.Created.Unix(), Inputs: r.inputs}
 	manifest, err := r.image.Manifest()
 	if err != nil {
 		return fmt.Errorf("reading manifest: %w", err)

@@ -1,9 +1,13 @@
 package release
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"time"
+
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
 )
 
 // findImage computes the inputs digest and looks for the image that an earlier run
@@ -13,11 +17,43 @@ func (r *run) findImage(ctx context.Context) (evidence string, err error) {
 		return "", err
 	}
 	image, err := r.Registry.Released(ctx, r.tag, r.inputs)
+	var taken *registry.TakenError
+	if errors.As(err, &taken) && r.onlyTimeDiffers(ctx, taken) {
+		return "", &TimeError{taken, r.Source.Created}
+	}
 	if err != nil || image == nil {
 		return r.inputs.String() + ", not released yet", err
 	}
 	r.image.Image, r.image.found = image, true
 	return r.inputs.String() + ", released before as " + r.tag.Name(), r.readDigest()
+}
+
+// TimeError is a [registry.TakenError] of an image that differs in nothing but its time:
+// the same files were committed again, or beside others that do not go into the image.
+type TimeError struct {
+	*registry.TakenError
+	Now time.Time
+}
+
+// Unwrap returns the error without the reason.
+func (e *TimeError) Unwrap() error { return e.TakenError }
+
+// Evidence adds the two times.
+func (e *TimeError) Evidence() [][2]string {
+	return append(e.TakenError.Evidence(), [2]string{"differs", fmt.Sprintf("nothing but the time: the image there is of %s, and this commit, or SOURCE_DATE_EPOCH, of %s",
+		e.Created.UTC().Format(time.RFC3339), e.Now.UTC().Format(time.RFC3339))})
+}
+
+// onlyTimeDiffers reports whether the inputs would be those of the image that is there
+// if they had its time.
+func (r *run) onlyTimeDiffers(ctx context.Context, there *registry.TakenError) bool {
+	src := r.Source.Source
+	asked := src.Epoch.Equal(src.Created)
+	if src.Created = there.Created; asked {
+		src.Epoch = there.Created
+	}
+	inputs, err := src.Digest(ctx)
+	return err == nil && !there.Created.IsZero() && inputs.String() == there.Got
 }
 
 // readDigest notes the image's digest.
@@ -35,7 +71,7 @@ func (r *run) lookForImage(ctx context.Context) ([]Finding, error) {
 		return nil, err
 	}
 	r.plan.Inputs = r.inputs
-	inputs := Finding{"inputs", Note, fmt.Sprintf("%s, %s", r.inputs, cmp.Or(r.plan.Commit, "of no commit"))}
+	inputs := Finding{"inputs", Note, fmt.Sprintf("%s, %s", r.inputs, record.Source{Commit: r.plan.Commit, Dirty: r.plan.Dirty}.State())}
 	if !r.image.found {
 		return []Finding{inputs, {"image", ToMake, fmt.Sprintf("%s is free: it would be built and pushed", r.tag)}}, nil
 	}

@@ -12,7 +12,8 @@ import (
 // Plan is what a release would do.
 type Plan struct {
 	Version    string
-	Commit     string // empty outside a repository, or when the context differs from it
+	Commit     string // empty outside a repository
+	Dirty      bool   // the source is something else than the commit
 	Wallet     string // address of the app's owner
 	StatedBy   string // who states that address; empty when the key was opened
 	Inputs     v1.Hash

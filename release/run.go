@@ -79,7 +79,7 @@ type keyring struct {
 // begin reads the lock and the Dockerfile: what is wrong with them is found before the
 // build rather than after it.
 func (r Release) begin(ctx context.Context) (*run, error) {
-	if err := r.Source.CheckVersion(); err != nil {
+	if err := r.Source.Check(); err != nil {
 		return nil, err
 	}
 	if err := r.checkEntrypoint(ctx); err != nil {
@@ -93,7 +93,7 @@ func (r Release) begin(ctx context.Context) (*run, error) {
 		return nil, err
 	}
 	in := &run{Release: r, accepted: accepted, tag: r.Settings.Image.Tag(r.Source.Version)}
-	in.plan = Plan{Version: r.Source.Version, Commit: r.Source.Commit.Clean(), Image: in.tag.Name()}
+	in.plan = Plan{Version: r.Source.Version, Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Image: in.tag.Name()}
 	return in, nil
 }
 

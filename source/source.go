@@ -5,7 +5,7 @@
 package source
 
 import (
-	"cmp"
+	"context"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/settings"
@@ -24,19 +23,35 @@ type Source struct {
 	buildkit.Source
 	Version string // and the image's tag; empty when there is none
 	Commit  Commit // of the context
+	// Asked is the version as it was asked for, or the tag, where that is another
+	// spelling of Version.
+	Asked string
+	// AllowDirty lets a source be released that is not its commit, or of none.
+	AllowDirty bool
 }
 
 // Options say what to read.
 type Options struct {
 	Settings settings.Settings
-	// Getenv looks up the environment: SOURCE_DATE_EPOCH, MRELEASE_VERSION, and what
-	// secrets are in.
+	// Getenv looks up the environment: SOURCE_DATE_EPOCH, MRELEASE_VERSION,
+	// MRELEASE_COMMIT, what secrets are in, and for git PATH, HOME and where the
+	// user's configuration is.
 	Getenv func(string) string
 	// Version is the one asked for; empty takes the environment's, else that of
 	// the git tag at HEAD.
 	Version string
-	// Epoch is the time asked for, in seconds since 1970; 0 takes the environment's.
-	Epoch int64
+	// Epoch is the time asked for, in seconds since 1970; empty takes the environment's.
+	Epoch string
+	// Commit is the one that the source is of, where no repository says so; empty takes
+	// the environment's MRELEASE_COMMIT.
+	Commit string
+	// AllowDirty lets a source be released that is not its commit, or of none.
+	AllowDirty bool
+	// Release tells that the source is to be released: of one without a time, all else
+	// that a release lacks is told too.
+	Release bool
+	// Files are those that the settings were read from.
+	Files []string
 	// Lock is the path of the enclave's lock, which is left out of the build.
 	Lock string
 	// NoCache builds every step anew.
@@ -50,17 +65,17 @@ type Options struct {
 }
 
 // Read finds the version, the commit and the times, and reads the build's secrets.
-// Its error is a [*settings.Error], a [*VersionError], a [*DirtyError], or that of
-// git.
-func Read(o Options) (Source, error) {
-	commit, err := ReadCommit(string(o.Settings.Build.Context))
+// Its error is a [*settings.Error], a [*VersionError], a [*StateError] or a [*GitError].
+func Read(ctx context.Context, o Options) (Source, error) {
+	commit, err := o.FindCommit(ctx)
 	if err != nil {
 		return Source{}, err
 	}
-	s := Source{Source: Build(o.Settings), Commit: commit}
+	s := Source{Source: o.build(), Commit: commit, AllowDirty: o.AllowDirty}
 	if s.Version, err = o.FindVersion(commit); err != nil {
 		return Source{}, err
 	}
+	s.Asked = o.asked(commit)
 	times, err := o.FindTimes(commit)
 	if err != nil {
 		return Source{}, err
@@ -69,55 +84,9 @@ func Read(o Options) (Source, error) {
 		return Source{}, err
 	}
 	s.Epoch, s.Created = times.Files, times.Image
-	s.Ignore = ignored(o.Lock, s.Context)
 	s.NoCache, s.Keychain = o.NoCache, o.Keychain
 	s.Purpose = purpose(o.Settings, s.Version)
 	return s, nil
-}
-
-// CheckVersion returns a [*VersionError] for a source without a version, which cannot
-// be released.
-func (s Source) CheckVersion() error {
-	if s.Version != "" {
-		return nil
-	}
-	return &VersionError{"no version: HEAD has no git tag, and --version is not given", "none"}
-}
-
-// A VersionError says why there is no version that can be used.
-type VersionError struct {
-	Problem string
-	Found   string // the version, the tags, or that there is none
-}
-
-// Error implements error.
-func (e *VersionError) Error() string { return e.Problem }
-
-// Evidence returns what was found.
-func (e *VersionError) Evidence() [][2]string {
-	return [][2]string{{"expected", "one git tag at HEAD, or --version"}, {"actual", e.Found}}
-}
-
-// FindVersion returns the version asked for, else that of the tag at the commit;
-// empty when there is none. A version is an image's tag.
-func (o Options) FindVersion(c Commit) (string, error) {
-	version := cmp.Or(o.Version, o.Getenv("MRELEASE_VERSION"))
-	if version == "" && len(c.Tags) > 0 {
-		if len(c.Tags) > 1 {
-			return "", &VersionError{fmt.Sprintf("several tags at HEAD (%s): choose one with --version", strings.Join(c.Tags, ", ")), "the tags " + strings.Join(c.Tags, ", ")}
-		}
-		if len(c.Dirty) > 0 {
-			return "", &DirtyError{c, c.Tags[0]}
-		}
-		version = strings.TrimPrefix(c.Tags[0], "v")
-	}
-	if version == "" {
-		return "", nil
-	}
-	if _, err := name.NewTag("localhost/x:"+version, name.StrictValidation); err != nil {
-		return "", &VersionError{fmt.Sprintf("the version %q cannot be an image's tag: use letters, digits, dots, dashes and underscores, at most 128", version), version}
-	}
-	return version, nil
 }
 
 // Times are those that an image carries.
@@ -136,15 +105,15 @@ func (o Options) FindTimes(c Commit) (Times, error) {
 		return Times{}, err
 	case ok:
 		return Times{asked, asked}, nil
-	case c.Hash == "":
-		return Times{}, problem("flag --source-date-epoch", "", "is needed: the context is in no git repository whose commit gives the time")
+	case c.Time.IsZero():
+		return Times{}, &StateError{Commit: c, Lacks: lacks(o.Release && o.requested() == "" && len(c.Tags) == 0, true, o.Release && c.Hash == "" && !o.AllowDirty)}
 	}
 	return Times{buildkit.FixedEpoch(), c.Time}, nil
 }
 
 func (o Options) askedTime() (asked time.Time, ok bool, err error) {
-	where, text := "flag --source-date-epoch", strconv.FormatInt(o.Epoch, 10)
-	if o.Epoch == 0 {
+	where, text := "flag --source-date-epoch", o.Epoch
+	if text == "" {
 		where, text = "environment SOURCE_DATE_EPOCH", o.Getenv("SOURCE_DATE_EPOCH")
 	}
 	if text == "" {

@@ -1,229 +1,292 @@
 package source
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/go-git/go-git/v5"
-	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/filemode"
-	"github.com/go-git/go-git/v5/plumbing/format/gitignore"
-	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/buildkit"
 )
 
-// dirtyFiles returns the files of a folder in the work tree that are not as in
-// the commit, sorted, by their paths in the repository. The status that go-git
-// makes reads the whole work tree, with all that is ignored: seconds, where only
-// the build's context matters.
-func dirtyFiles(repo *git.Repository, c *object.Commit, dir string) ([]string, error) {
-	tree, err := repo.Worktree()
-	if errors.Is(err, git.ErrIsBareRepository) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("opening work tree: %w", err)
-	}
-	s := status{root: tree.Filesystem.Root(), unseen: map[string]object.TreeEntry{}, parents: map[string]bool{}}
-	folder, err := below(s.root, dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.readCommitted(c, folder); err != nil {
-		return nil, err
-	}
-	if err := s.compare(folder); err != nil {
-		return nil, fmt.Errorf("comparing work tree with commit: %w", err)
-	}
-	for file, entry := range s.unseen {
-		if entry.Mode != filemode.Submodule { // one that is not checked out is no change
-			s.dirty = append(s.dirty, file)
-		}
-	}
-	slices.Sort(s.dirty)
-	return s.dirty, nil
-}
+// tracked is a file of a commit, as git's index has it.
+type tracked struct{ mode, object string }
 
-// status compares files with those of a commit. Paths are slash-separated and
-// relative to root.
+const submoduleMode = "160000"
+
+// status is how a work tree differs from a commit, asked of git for the places that a
+// build sees.
+//
+// The commit is read into an index of its own, so the answer rests on what the files
+// hold: not on what was staged, on marks in the user's index that hide changes
+// (assume-unchanged, skip-worktree), or on times that are equal by chance.
 type status struct {
-	root    string
-	unseen  map[string]object.TreeEntry // committed files that were not met yet
-	parents map[string]bool             // folders with committed files
-	ignored []gitignore.Pattern
-	dirty   []string
+	options Options
+	repo    *repository
+	prefix  string // of the repository in the outermost one: "", or "src/lib/"
+	sight   buildkit.Sight
+	nested  *int // submodules that may still be looked into
+	files   map[string]tracked
+	left    []string // files that are not checked out
+	found   *Commit
 }
 
-func (s *status) readCommitted(c *object.Commit, folder string) error {
-	tree, err := c.Tree()
-	if err == nil && folder != "." {
-		tree, err = tree.Tree(folder)
+// compare adds what differs from a commit to what was found.
+func (s *status) compare(ctx context.Context, commit string) error {
+	err := os.WriteFile(filepath.Join(s.repo.place, "HEAD"), []byte(commit+"\n"), 0o600)
+	if err != nil {
+		return fmt.Errorf("preparing git's folder: %w", err)
 	}
-	if errors.Is(err, object.ErrDirectoryNotFound) {
+	if _, err := s.repo.shadow.run(ctx, nil, "read-tree", commit); err != nil {
+		return err
+	}
+	if err := s.readFiles(ctx); err != nil {
+		return err
+	}
+	if err := s.leaveOut(ctx); err != nil {
+		return err
+	}
+	changed, err := s.changes(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.judge(ctx, changed); err != nil {
+		return err
+	}
+	return s.submodules(ctx)
+}
+
+func (s *status) readFiles(ctx context.Context) error {
+	lines, err := s.repo.shadow.fields(ctx, nil, "ls-files", "--stage", "-z")
+	s.files = make(map[string]tracked, len(lines))
+	for _, line := range lines {
+		entry, name, _ := strings.Cut(line, "\t")
+		parts := strings.Fields(entry)
+		if len(parts) != 3 {
+			return &GitError{Where: s.repo.root, Problem: fmt.Sprintf("git ls-files says %q", line)}
+		}
+		s.files[name] = tracked{parts[0], parts[1]}
+	}
+	return err
+}
+
+// leaveOut tells the index which files a sparse checkout left out. One that is there
+// all the same is looked at.
+func (s *status) leaveOut(ctx context.Context) error {
+	if _, err := os.Stat(filepath.Join(s.repo.folder, "index")); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	lines, err := s.repo.own().fields(ctx, nil, "ls-files", "-v", "-z")
 	if err != nil {
-		return fmt.Errorf("reading commit %s: %w", c.Hash, err)
+		return err
 	}
-	s.parents[folder] = true
-	walker := object.NewTreeWalker(tree, true, nil)
-	defer walker.Close()
-	for {
-		name, entry, err := walker.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
+	for _, line := range lines {
+		mark, name, _ := strings.Cut(line, " ")
+		if _, ok := s.files[name]; !ok || mark != "S" && mark != "s" {
+			continue
 		}
-		if err != nil {
-			return fmt.Errorf("reading commit %s: %w", c.Hash, err)
-		}
-		name = path.Join(folder, name)
-		if entry.Mode == filemode.Dir {
-			s.parents[name] = true
-		} else {
-			s.unseen[name] = entry
+		if _, err := os.Lstat(filepath.Join(s.repo.root, name)); err != nil {
+			s.left = append(s.left, name)
 		}
 	}
+	if s.left == nil {
+		return nil
+	}
+	for _, name := range s.left {
+		if err := s.note(name, &s.found.Sparse); err != nil {
+			return err
+		}
+	}
+	_, err = s.repo.shadow.run(ctx, zeroEnded(s.left), "update-index", "-z", "--skip-worktree", "--stdin")
+	return err
 }
 
-// compare walks the files below a folder.
-func (s *status) compare(folder string) error {
-	// What is ignored is also said by the folders above, the topmost first.
-	s.readIgnored(".git/info/exclude", nil)
-	for i := range len(folder) {
-		if folder[i] == '/' {
-			s.readIgnoreFile(folder[:i])
+// change is a line of git status: a file that the commit does not have, or that is not
+// as in the commit.
+type change struct {
+	name string
+	only bool // nothing but the content differs, if anything does
+}
+
+// changes asks git what differs in the places that the build sees.
+func (s *status) changes(ctx context.Context) ([]change, error) {
+	places := s.places()
+	if len(places) == 0 {
+		return nil, nil
+	}
+	lines, err := s.repo.shadow.fields(ctx, nil, slices.Concat(
+		[]string{"status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=all", "--"}, places)...)
+	if err != nil {
+		return nil, err
+	}
+	var changed []change
+	for _, line := range lines {
+		found, err := readChange(line)
+		if err != nil {
+			return nil, &GitError{Where: s.repo.root, Problem: err.Error()}
+		}
+		changed = append(changed, found)
+	}
+	return changed, nil
+}
+
+// readChange reads a line of git status in its second format, without renames:
+//
+//	1 XY SUB MODE-HEAD MODE-INDEX MODE-WORKTREE HASH-HEAD HASH-INDEX PATH
+//	? PATH
+func readChange(line string) (change, error) {
+	if name, ok := strings.CutPrefix(line, "? "); ok {
+		return change{name: name}, nil
+	}
+	parts := strings.SplitN(line, " ", 9)
+	if len(parts) != 9 || parts[0] != "1" || parts[8] == "" {
+		return change{}, fmt.Errorf("git status says %q", line)
+	}
+	return change{parts[8], parts[1] == ".M" && parts[4] == parts[5]}, nil
+}
+
+// places are those that the build sees of this work tree, relative to its root.
+func (s *status) places() []string {
+	var inside []string
+	for _, place := range s.sight.Places() {
+		name, err := filepath.Rel(s.repo.root, place)
+		if err == nil && filepath.IsLocal(name) {
+			inside = append(inside, name)
+		} else if back, err := filepath.Rel(place, s.repo.root); err == nil && filepath.IsLocal(back) {
+			inside = append(inside, ".") // a submodule in the context
 		}
 	}
-	if folder != "." {
-		s.readIgnoreFile(".")
+	for _, file := range s.options.Files { // of the commit or not: see note
+		if name, err := filepath.Rel(s.repo.root, s.options.place(file)); err == nil && filepath.IsLocal(name) && s.has(name) {
+			inside = append(inside, name)
+		}
 	}
-	return filepath.WalkDir(filepath.Join(s.root, folder), func(file string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) { // gone meanwhile, or a context that is missing
+	slices.Sort(inside)
+	return slices.Compact(inside)
+}
+
+func (s *status) has(name string) bool { _, ok := s.files[name]; return ok }
+
+// judge keeps the changes that the image can depend on.
+func (s *status) judge(ctx context.Context, changed []change) error {
+	clean, unjudged, err := s.filtered(ctx, changed)
+	if err != nil {
+		return err
+	}
+	for _, c := range changed {
+		if slices.Contains(clean, c.name) {
+			continue
+		}
+		if slices.Contains(unjudged, c.name) {
+			err = s.note(c.name, &s.found.Unjudged)
+		}
+		if err := errors.Join(err, s.note(c.name, &s.found.Dirty)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note adds a file to a list if the image can depend on it. A folder, which is another
+// repository that the commit does not know, counts when a file in it does.
+func (s *status) note(name string, list *[]string) error {
+	file := filepath.Join(s.repo.root, name)
+	if strings.HasSuffix(name, "/") {
+		return s.noteBelow(strings.TrimSuffix(name, "/"), list)
+	}
+	seen, err := s.sight.Sees(file)
+	// A configuration of the commit decides what is built, as does a flag; one that
+	// the commit does not have is given from outside, as a flag is.
+	for _, config := range s.options.Files {
+		seen = seen || s.options.place(config) == file && s.has(name)
+	}
+	if seen {
+		*list = append(*list, s.prefix+name)
+	}
+	return err
+}
+
+// noteBelow adds the files below a folder that the image can depend on.
+func (s *status) noteBelow(folder string, list *[]string) error {
+	return filepath.WalkDir(filepath.Join(s.repo.root, folder), func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
+		if err == nil && entry.Name() == ".git" {
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(s.repo.root, path)
 		if err != nil {
 			return err
 		}
-		name, err := filepath.Rel(s.root, file)
-		if err != nil {
-			return err
-		}
-		name = filepath.ToSlash(name)
-		if entry.IsDir() {
-			return s.enter(name)
-		}
-		return s.look(name, entry)
+		return s.note(name, list)
 	})
 }
 
-// enter decides whether to go into a folder.
-func (s *status) enter(name string) error {
-	if committed, ok := s.unseen[name]; ok && committed.Mode == filemode.Submodule {
-		return fs.SkipDir // its files are another repository's
-	}
-	if path.Base(name) == git.GitDirName || name != "." && !s.parents[name] && s.isIgnored(name, true) {
-		return fs.SkipDir
-	}
-	s.readIgnoreFile(name)
-	return nil
-}
-
-// look compares one file.
-func (s *status) look(name string, entry fs.DirEntry) error {
-	committed, tracked := s.unseen[name]
-	delete(s.unseen, name)
-	if !tracked {
-		if path.Base(name) != git.GitDirName && !s.isIgnored(name, false) { // a submodule's .git is a file
-			s.dirty = append(s.dirty, name)
+// submodules looks into each submodule that the build sees a part of: what is in it has
+// to be what the commit names.
+func (s *status) submodules(ctx context.Context) error {
+	var names []string
+	for name, file := range s.files {
+		if file.mode == submoduleMode && s.reaches(name) && !slices.Contains(s.left, name) {
+			names = append(names, name)
 		}
-		return nil
 	}
-	info, err := entry.Info()
-	if err != nil {
-		return err
-	}
-	hash, err := blobHash(filepath.Join(s.root, name), info)
-	if err != nil {
-		return err
-	}
-	mode, err := filemode.NewFromOSFileMode(info.Mode())
-	if err != nil || hash != committed.Hash || !sameMode(mode, committed.Mode) {
-		s.dirty = append(s.dirty, name)
+	slices.Sort(names)
+	for _, name := range names {
+		if err := s.submodule(ctx, name, s.files[name].object); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// sameMode takes the mode that git wrote long ago for a regular file.
-func sameMode(a, b filemode.FileMode) bool {
-	return a == b || a == filemode.Regular && b == filemode.Deprecated
+// reaches reports whether a place that the build sees holds a folder, or lies in it.
+func (s *status) reaches(folder string) bool {
+	return slices.ContainsFunc(s.places(), func(place string) bool {
+		return place == "." || place == folder || strings.HasPrefix(folder, place+"/") || strings.HasPrefix(place, folder+"/")
+	})
 }
 
-// blobHash is git's object name of a file's content, or of a link's target.
-func blobHash(file string, info fs.FileInfo) (plumbing.Hash, error) {
-	if info.Mode()&fs.ModeSymlink != 0 {
-		target, err := os.Readlink(file)
-		return plumbing.ComputeHash(plumbing.BlobObject, []byte(filepath.ToSlash(target))), err
+func (s *status) submodule(ctx context.Context, name, commit string) error {
+	dir := filepath.Join(s.repo.root, name)
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() {
+		return s.note(name, &s.found.Dirty)
 	}
-	if !info.Mode().IsRegular() {
-		return plumbing.ZeroHash, nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return plumbing.ZeroHash, err
-	}
-	h := plumbing.NewHasher(plumbing.BlobObject, info.Size())
-	_, err = io.Copy(h, f)
-	return h.Sum(), errors.Join(err, f.Close())
-}
-
-func (s *status) isIgnored(name string, isDir bool) bool {
-	return gitignore.NewMatcher(s.ignored).Match(strings.Split(name, "/"), isDir)
-}
-
-func (s *status) readIgnoreFile(folder string) {
-	var domain []string
-	if folder != "." {
-		domain = strings.Split(folder, "/")
-	}
-	s.readIgnored(path.Join(folder, ".gitignore"), domain)
-}
-
-// readIgnored takes the patterns of a file. As in git, one that cannot be read
-// ignores nothing.
-func (s *status) readIgnored(file string, domain []string) {
-	data, err := os.ReadFile(filepath.Join(s.root, file))
-	if err != nil {
-		return
-	}
-	for line := range strings.Lines(string(data)) {
-		line = strings.TrimRight(line, "\r\n")
-		if strings.TrimSpace(line) != "" && !strings.HasPrefix(line, "#") {
-			s.ignored = append(s.ignored, gitignore.ParsePattern(line, domain))
+	if _, err := os.Lstat(filepath.Join(dir, ".git")); err != nil {
+		if err := s.note(name, &s.found.Missing); err != nil {
+			return err
 		}
+		return s.noteBelow(name, &s.found.Dirty)
 	}
+	if *s.nested--; *s.nested < 0 {
+		return &bounds.Error{Where: s.repo.root, What: "the number of its submodules", Most: strconv.Itoa(bounds.GitNested), File: true}
+	}
+	return s.options.withRepository(ctx, s.repo.itself.path, dir, func(inner *repository) error {
+		below := status{options: s.options, repo: inner, prefix: s.prefix + name + "/", sight: s.sight, nested: s.nested, found: s.found}
+		if _, err := inner.shadow.run(ctx, nil, "cat-file", "-e", commit+"^{tree}"); err != nil {
+			return below.noteAll()
+		}
+		return below.compare(ctx, commit)
+	})
 }
 
-// below returns dir relative to root, with links resolved on both sides.
-func below(root, dir string) (string, error) {
-	realRoot, err := filepath.EvalSymlinks(root)
-	if err != nil {
-		return "", fmt.Errorf("resolving work tree: %w", err)
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("resolving %s: %w", dir, err)
-	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = real
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("resolving %s: %w", dir, err)
-	}
-	rel, err := filepath.Rel(realRoot, abs)
-	return filepath.ToSlash(rel), err
+// noteAll takes a submodule for changed as a whole: it does not have the commit.
+func (s *status) noteAll() error {
+	outer := filepath.Clean(s.prefix)
+	s.found.Dirty = append(s.found.Dirty, outer)
+	return nil
 }

@@ -125,7 +125,7 @@ func (a releaseAnswer) summary() string {
 func (a releaseAnswer) rows() [][2]string {
 	return slices.DeleteFunc([][2]string{
 		{"Image", a.Image + "@" + a.Digest}, {"MRENCLAVE", a.MRENCLAVE}, {"It is", a.Record.Enclave.Rests()}, {"App", a.AppAddress + existing(a.AlreadyRegistered)},
-		{"Order", a.OrderHash + existing(a.AlreadyPublished)}, {"Transaction", a.TxHash}, {"Commit", a.Record.Source.Commit},
+		{"Order", a.OrderHash + existing(a.AlreadyPublished)}, {"Transaction", a.TxHash}, {"Source", a.Record.Source.State()},
 	}, func(row [2]string) bool { return row[1] == "" })
 }
 

@@ -54,7 +54,7 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 	if err := release.TryOutput(output); err != nil {
 		return err
 	}
-	src, err := a.readSource(source.Options{Settings: cfg})
+	src, err := a.readSource(ctx, source.Options{Settings: cfg})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"path/filepath"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -18,7 +19,8 @@ type buildFlags struct {
 	context, image, chain string
 	builder, state        string
 	version               string
-	epoch                 int64
+	epoch, commit         string
+	allowDirty            bool
 	progress              string
 	noCache               bool
 }
@@ -28,7 +30,7 @@ func (a *app) addBuildFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&a.build.context, "context", "", "folder to build (overrides build.context)")
 	f.StringVar(&a.build.version, "version", "", "version of the release (default: the git tag at HEAD)")
-	f.Int64Var(&a.build.epoch, "source-date-epoch", 0, "seconds since 1970 that the image and its files carry (default: $SOURCE_DATE_EPOCH, else the commit's time for the image, and for all files one time that never changes)")
+	f.StringVar(&a.build.epoch, "source-date-epoch", "", "seconds since 1970 that the image and its files carry (default: $SOURCE_DATE_EPOCH, else the commit's time for the image, and for all files one time that never changes)")
 	f.BoolVar(&a.build.noCache, "no-cache", false, "build every step anew")
 	a.addBuilderFlags(c)
 }
@@ -37,6 +39,8 @@ func (a *app) addBuildFlags(c *cobra.Command) {
 func (a *app) targetFlags(c *cobra.Command) {
 	c.Flags().StringVar(&a.build.image, "image", "", "repository to push to (overrides image)")
 	c.Flags().StringVar(&a.build.chain, "chain", "", "chain to register on (overrides chain)")
+	c.Flags().StringVar(&a.build.commit, "commit", "", "commit that the source is, where no git repository says so (default: $MRELEASE_COMMIT)")
+	c.Flags().BoolVar(&a.build.allowDirty, "allow-dirty", false, "release a source that differs from its commit, or is of none; the record says so")
 }
 
 func (a *app) addBuilderFlags(c *cobra.Command) {
@@ -65,17 +69,18 @@ func (a *app) load(need settings.Purpose) (settings.Settings, error) {
 func (a *app) sourceOptions(o source.Options) source.Options {
 	o.Getenv, o.Mask = a.getenv, a.story.ci.Mask
 	o.Version, o.Epoch, o.NoCache = a.build.version, a.build.epoch, a.build.noCache
+	o.Commit, o.AllowDirty, o.Files = a.build.commit, a.build.allowDirty, a.configFiles()
 	o.Lock, o.Keychain = a.lockPath(), authn.DefaultKeychain
 	return o
 }
 
 // readSource reads the source, after the lock: one that is broken is found before
 // the build rather than after it.
-func (a *app) readSource(o source.Options) (source.Source, error) {
+func (a *app) readSource(ctx context.Context, o source.Options) (source.Source, error) {
 	if _, err := release.ReadLock(a.lockPath()); err != nil {
 		return source.Source{}, err
 	}
-	return source.Read(a.sourceOptions(o))
+	return source.Read(ctx, a.sourceOptions(o))
 }
 
 // ring holds the keys that settings name.

@@ -123,7 +123,7 @@ func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string
 		if err := release.TryOutput(layout); err != nil {
 			return m, err
 		}
-		src, err := a.readSource(source.Options{Settings: cfg})
+		src, err := a.readSource(ctx, source.Options{Settings: cfg})
 		if err != nil {
 			return m, err
 		}

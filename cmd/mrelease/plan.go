@@ -37,6 +37,7 @@ type planAnswer struct {
 	Schema     string            `json:"schema"`
 	Version    string            `json:"version"`
 	Commit     string            `json:"commit,omitempty"`
+	Dirty      bool              `json:"dirty,omitempty"` // the source is not the commit
 	Inputs     string            `json:"inputs"`
 	Wallet     string            `json:"wallet"`                     // address of the app's owner
 	StatedBy   string            `json:"wallet-stated-by,omitempty"` // who states it, as its key was not opened
@@ -52,7 +53,7 @@ type planAnswer struct {
 
 func (a *app) plan(ctx context.Context) error {
 	told := planLines{a.lines(), a.json}
-	r, err := a.newRelease(source.Options{Unread: true}, told)
+	r, err := a.newRelease(ctx, source.Options{Release: true, Unread: true}, told)
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func (a *app) plan(ctx context.Context) error {
 
 func newPlanAnswer(p release.Plan) planAnswer {
 	answer := planAnswer{
-		Schema: "mrelease.plan/v1", Version: p.Version, Commit: p.Commit, Inputs: p.Inputs.String(), Wallet: p.Wallet, StatedBy: p.StatedBy, Image: p.Image, Digest: p.Digest,
+		Schema: "mrelease.plan/v1", Version: p.Version, Commit: p.Commit, Dirty: p.Dirty, Inputs: p.Inputs.String(), Wallet: p.Wallet, StatedBy: p.StatedBy, Image: p.Image, Digest: p.Digest,
 		AppAddress: p.AppAddress, OrderHash: p.OrderHash, Make: p.With(release.ToMake), Cost: p.Cost, Obstacles: p.Obstacles,
 	}
 	for _, f := range p.Findings {

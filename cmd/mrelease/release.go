@@ -44,7 +44,7 @@ with wallet.allow-raw-key) and ` + keys.CosignPassword + `.`,
 
 func (a *app) release(ctx context.Context, dryRun bool) error {
 	start := time.Now()
-	r, err := a.newRelease(source.Options{}, a.story)
+	r, err := a.newRelease(ctx, source.Options{Release: true}, a.story)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 
 // newRelease reads what is to be released. The world that it acts on is still to be
 // opened.
-func (a *app) newRelease(o source.Options, told release.Teller) (release.Release, error) {
+func (a *app) newRelease(ctx context.Context, o source.Options, told release.Teller) (release.Release, error) {
 	cfg, err := a.load(settings.Purpose{Build: true, Publish: true})
 	if err != nil {
 		return release.Release{}, err
@@ -89,10 +89,10 @@ func (a *app) newRelease(o source.Options, told release.Teller) (release.Release
 		return r, err
 	}
 	o.Settings = cfg
-	if r.Source, err = a.readSource(o); err != nil {
+	if r.Source, err = a.readSource(ctx, o); err != nil {
 		return r, err
 	}
-	return r, r.Source.CheckVersion() // before keys are looked for, and the chain
+	return r, r.Source.Check() // before keys are looked for, and the chain
 }
 
 // connect connects a release with the chain and the market that its settings name.

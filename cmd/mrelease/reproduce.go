@@ -63,7 +63,7 @@ func (a *app) reproduce(ctx context.Context, against string, limit int) error {
 		return err
 	}
 	r := compare.Rebuild{Maker: a.maker(nil, cfg)}
-	if r.Source, err = a.readSource(source.Options{Settings: cfg}); err != nil {
+	if r.Source, err = a.readSource(ctx, source.Options{Settings: cfg}); err != nil {
 		return err
 	}
 	if r.Builder, err = a.builderOptions(); err != nil {

@@ -31,7 +31,7 @@ func main() {
 	ctx, version, state, files := context.Background(), os.Args[1], os.Args[2], os.Args[3:]
 	cfg, err := settings.Load(settings.Sources{Files: files, Getenv: os.Getenv}, settings.Purpose{Build: true, Publish: true})
 	check(err)
-	src, err := source.Read(source.Options{Settings: cfg, Getenv: os.Getenv, Version: version, Lock: lock.Name, Keychain: authn.DefaultKeychain})
+	src, err := source.Read(ctx, source.Options{Settings: cfg, Getenv: os.Getenv, Version: version, Lock: lock.Name, Keychain: authn.DefaultKeychain})
 	check(err)
 	opened, err := keys.Ring{Sign: cfg.Sign, Wallet: cfg.Wallet, Enclave: cfg.Enclave.Key, Getenv: os.Getenv}.Open()
 	check(err)

@@ -15,10 +15,12 @@ const ProvenanceType = "https://slsa.dev/provenance/v1"
 // BuildType says how to read the provenance of a release:
 //
 //   - externalParameters are what the release was asked for: version, and epoch
-//     in seconds since 1970; and inputs, the digest of all that is known before
-//     the build (see buildkit.Source.Digest), which covers both.
+//     in seconds since 1970; inputs, the digest of all that is known before the
+//     build (see buildkit.Source.Digest), which covers both; and dirty, when it was
+//     asked for that the image be made from something else than a commit, with the
+//     commit that was changed, if there was one, as base.
 //   - resolvedDependencies are the commit, named "source" and left out when the
-//     image was built from a changed tree or outside a repository; then what the
+//     source was dirty; then what the
 //     build took from elsewhere: base images, toolchains, downloads, commits.
 //   - byproducts are the config of the image before mrelease sealed it, named
 //     "unsealed", when it did.
@@ -53,6 +55,8 @@ type parameters struct {
 	Version string  `json:"version"`
 	Epoch   int64   `json:"epoch"`
 	Inputs  v1.Hash `json:"inputs"`
+	Dirty   bool    `json:"dirty,omitempty"`
+	Base    string  `json:"base,omitempty"` // the commit that was changed
 }
 
 type builder struct {
@@ -71,7 +75,10 @@ type resource struct {
 func (s Source) Provenance(version string) registry.Attestation {
 	var p provenance
 	p.BuildDefinition.BuildType = BuildType
-	p.BuildDefinition.ExternalParameters = parameters{version, s.Epoch, s.Inputs}
+	p.BuildDefinition.ExternalParameters = parameters{Version: version, Epoch: s.Epoch, Inputs: s.Inputs, Dirty: s.Dirty}
+	if s.Dirty {
+		p.BuildDefinition.ExternalParameters.Base = s.Commit
+	}
 	p.BuildDefinition.ResolvedDependencies = s.dependencies()
 	p.RunDetails.Builder.ID = builderID
 	if s.Unsealed != nil {
@@ -82,7 +89,7 @@ func (s Source) Provenance(version string) registry.Attestation {
 
 func (s Source) dependencies() []resource {
 	var all []resource
-	if s.Commit != "" {
+	if s.Commit != "" && !s.Dirty {
 		all = append(all, resource{Name: sourceName, Digest: map[string]string{"gitCommit": s.Commit}})
 	}
 	for _, m := range s.Materials {
@@ -93,25 +100,32 @@ func (s Source) dependencies() []resource {
 
 func digestSet(h v1.Hash) map[string]string { return map[string]string{h.Algorithm: h.Hex} }
 
-// KeepCommit takes the commit from what the key attested before, if that is of
+// KeepCommit takes the commit, and whether the source was dirty, from what the key attested before, if that is of
 // the same inputs: several commits can have them, and the first run to attest
 // one has decided. The image's key is the caller's own, so its provenance is
 // trusted; one of another build type is somebody else's affair.
 func (s *Source) KeepCommit(attested []json.RawMessage) {
-	var commits []string
+	type state struct {
+		commit string
+		dirty  bool
+	}
+	var states []state
 	for _, predicate := range attested {
 		var p provenance
 		d := &p.BuildDefinition
 		if json.Unmarshal(predicate, &p) == nil && d.BuildType == BuildType && d.ExternalParameters.Inputs == s.Inputs {
-			commits = append(commits, p.commit())
+			states = append(states, state{p.commit(), d.ExternalParameters.Dirty})
 		}
 	}
-	if len(commits) > 0 && !slices.Contains(commits, s.Commit) {
-		s.Commit = commits[0]
+	if len(states) > 0 && !slices.Contains(states, state{s.Commit, s.Dirty}) {
+		s.Commit, s.Dirty = states[0].commit, states[0].dirty
 	}
 }
 
 func (p provenance) commit() string {
+	if p.BuildDefinition.ExternalParameters.Dirty {
+		return p.BuildDefinition.ExternalParameters.Base
+	}
 	for _, r := range p.BuildDefinition.ResolvedDependencies {
 		if r.Name == sourceName {
 			return r.Digest["gitCommit"]

@@ -42,13 +42,27 @@ type Record struct {
 
 // Source says what the image was made from.
 type Source struct {
-	Commit string  `json:"commit,omitempty"` // git's object name; empty outside a repository
-	Epoch  int64   `json:"epoch"`            // the time of the image, seconds since 1970: the one asked for, or the commit's
-	Inputs v1.Hash `json:"inputs"`           // see registry.InputsAnnotation
+	Commit string `json:"commit,omitempty"` // git's object name; empty outside a repository
+	// Dirty says that the image was made from something else than the commit: files were
+	// changed, or there was none.
+	Dirty  bool    `json:"dirty,omitempty"`
+	Epoch  int64   `json:"epoch"`  // the time of the image, seconds since 1970: the one asked for, or the commit's
+	Inputs v1.Hash `json:"inputs"` // see registry.InputsAnnotation
 	// Unsealed is the config digest of the image before mrelease sealed it, which
 	// a rebuild must give; absent when the Dockerfile seals.
 	Unsealed  *v1.Hash   `json:"unsealed,omitempty"`
 	Materials []Material `json:"materials,omitempty"`
+}
+
+// State says in words what the source is of.
+func (s Source) State() string {
+	switch {
+	case s.Dirty && s.Commit != "":
+		return "changes to commit " + s.Commit
+	case s.Dirty || s.Commit == "":
+		return "no commit"
+	}
+	return "commit " + s.Commit
 }
 
 // ReadAnnotations takes from an image's manifest what only the machine that

@@ -100,8 +100,8 @@ func Verify(ctx context.Context, w World, r Record, report func(Check)) error {
 // owner's own word too, in words.
 func (r Record) Stated() []string {
 	stated := []string{"version " + r.Version}
-	if r.Source.Commit != "" {
-		stated = append(stated, "commit "+r.Source.Commit)
+	if r.Source.Commit != "" || r.Source.Dirty {
+		stated = append(stated, r.Source.State())
 	}
 	stated = append(stated, "that the image is built from this source and its materials, and from nothing else")
 	if r.Source.Unsealed != nil {

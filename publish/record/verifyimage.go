@@ -67,7 +67,7 @@ func (a auditor) image(ctx context.Context) (string, error) {
 // annotations compares what the record says of the build with what the image
 // says of it.
 func (a auditor) annotations(annotations map[string]string) error {
-	there := Source{Commit: a.Source.Commit, Epoch: a.Source.Epoch, Inputs: a.Source.Inputs}
+	there := Source{Epoch: a.Source.Epoch, Inputs: a.Source.Inputs}
 	if err := there.ReadAnnotations(annotations); err != nil {
 		return err
 	}

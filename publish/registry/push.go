@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -56,8 +57,9 @@ func (c Client) options(ctx context.Context, of name.Reference) []remote.Option 
 // release than the one at hand.
 type TakenError struct {
 	Tag       name.Tag
-	Digest    v1.Hash // of the image that is there
-	Got, Want string  // inputs digests; Got is empty for an image of another maker
+	Digest    v1.Hash   // of the image that is there
+	Got, Want string    // inputs digests; Got is empty for an image of another maker
+	Created   time.Time // of the image that is there, as far as that is known
 }
 
 func (e *TakenError) Error() string {
@@ -88,8 +90,12 @@ func (c Client) Released(ctx context.Context, tag name.Tag, inputs v1.Hash) (v1.
 		return nil, failed("reading manifest of", tag, err)
 	}
 	if got := manifest.Annotations[InputsAnnotation]; got != inputs.String() {
-		digest, err := image.Digest()
-		return nil, errors.Join(&TakenError{Tag: tag, Digest: digest, Got: got, Want: inputs.String()}, err)
+		taken := &TakenError{Tag: tag, Got: got, Want: inputs.String()}
+		if config, err := image.ConfigFile(); err == nil {
+			taken.Created = config.Created.Time
+		}
+		taken.Digest, err = image.Digest()
+		return nil, errors.Join(taken, err)
 	}
 	return image, nil
 }

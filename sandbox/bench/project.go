@@ -59,6 +59,9 @@ func (b *bench) mrelease(ctx context.Context, p project, state, settings string,
 	}
 	args = append(args, "--config", "mrelease.yaml", "--config", filepath.Join(os.Getenv("MRELEASE_SANDBOX"), "mrelease.yaml"), "--config", "bench.yaml",
 		"--state", state, "--source-date-epoch", epoch, "--progress", "quiet")
+	if args[0] == "release" {
+		args = append(args, "--allow-dirty") // the projects are in no repository
+	}
 	cmd := exec.CommandContext(ctx, b.path("bin/mrelease"), args...)
 	cmd.Dir = p.dir
 	return cmd, nil

@@ -10,7 +10,7 @@ import (
 
 // gitCommand does what the scripts need of git, which a machine need not have:
 //
-//	git init
+//	git init             which then says what is released, in place of MRELEASE_COMMIT
 //	git commit           all files
 //	git tag NAME         lightweight, at HEAD
 //	git annotate NAME    annotated, at HEAD
@@ -18,6 +18,7 @@ func gitCommand(ts *testscript.TestScript, s *script, args []string) {
 	if len(args) == 1 && args[0] == "init" {
 		_, err := git.PlainInit(s.dir, false)
 		ts.Check(err)
+		ts.Setenv("MRELEASE_COMMIT", "") // now the repository says it
 		return
 	}
 	repo, err := git.PlainOpen(s.dir)

@@ -85,7 +85,7 @@ func (r *run) release(t *testing.T, d death) error {
 	c := exec.CommandContext(t.Context(), r.program, "release", "--version", "1.0.0")
 	c.Dir = r.script.dir
 	c.Env = append(os.Environ(), "HOME="+r.script.dir, "MRELEASE_STATE="+r.state, "TMPDIR="+r.temporary(),
-		"SOURCE_DATE_EPOCH=1700000000", "MRELEASE_WALLET_PASSWORD="+walletPassword, "COSIGN_PASSWORD="+cosignPassword)
+		"SOURCE_DATE_EPOCH=1700000000", "MRELEASE_COMMIT="+strings.Repeat("c0", 20), "MRELEASE_WALLET_PASSWORD="+walletPassword, "COSIGN_PASSWORD="+cosignPassword)
 	stderr, err := c.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -114,7 +114,7 @@ func (s *stage) mrelease(t *testing.T, r release, args ...string) (stdout, stder
 	return program{
 		name: filepath.Join(s.bin, "mrelease"), args: append(args, "--config", file), dir: r.dir,
 		env: []string{
-			"SOURCE_DATE_EPOCH=1700000000", "MRELEASE_STATE=" + filepath.Join(r.dir, "state"),
+			"SOURCE_DATE_EPOCH=1700000000", "MRELEASE_COMMIT=" + strings.Repeat("c0", 20), "MRELEASE_STATE=" + filepath.Join(r.dir, "state"),
 			"MRELEASE_WALLET_PASSWORD=" + walletPassword, "COSIGN_PASSWORD=" + cosignPassword,
 		},
 	}.run(t)

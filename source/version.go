@@ -1,0 +1,98 @@
+package source
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// A VersionError says why there is no version that can be used.
+type VersionError struct {
+	Problem string
+	Found   string // the version, the tags, or that there is none
+	Next    string // the command that helps
+}
+
+// Error implements error.
+func (e *VersionError) Error() string { return e.Problem }
+
+// Evidence returns what was found.
+func (e *VersionError) Evidence() [][2]string {
+	return [][2]string{{"expected", "one git tag at HEAD, or --version"}, {"actual", e.Found}}
+}
+
+// Remedy is the command that helps.
+func (e *VersionError) Remedy() string { return e.Next }
+
+// FindVersion returns the version asked for, else that of the tag at the commit;
+// empty when there is none. A version is an image's tag, and has one form: the v of
+// v1.0.0 is not part of it.
+func (o Options) FindVersion(c Commit) (string, error) {
+	asked := o.requested()
+	if asked == "" && len(c.Tags) > 1 {
+		tags := strings.Join(c.Tags, ", ")
+		return "", &VersionError{fmt.Sprintf("several tags at HEAD (%s): choose one with --version", tags), "the tags " + tags, "mrelease release --version " + withoutV(c.Tags[len(c.Tags)-1])}
+	}
+	if asked == "" && len(c.Tags) == 1 {
+		asked = c.Tags[0]
+	}
+	if asked == "" {
+		return "", nil
+	}
+	version := withoutV(asked)
+	if _, err := name.NewTag("localhost/x:"+version, name.StrictValidation); err != nil {
+		return "", &VersionError{fmt.Sprintf("the version %q cannot be an image's tag: use letters, digits, dots, dashes and underscores, at most 128", version), version, "mrelease release --version " + proposal(version)}
+	}
+	if moves(version) {
+		return "", &VersionError{fmt.Sprintf("%q is a name that moves from release to release, and a version is written once", version), version, "mrelease release --version 1.0.0 (or whichever version it is)"}
+	}
+	return version, nil
+}
+
+// requested is the version asked for.
+func (o Options) requested() string { return cmp.Or(o.Version, o.Getenv("MRELEASE_VERSION")) }
+
+// asked is the version before its v was cut; empty when there was none to cut.
+func (o Options) asked(c Commit) string {
+	asked := o.requested()
+	if asked == "" && len(c.Tags) == 1 {
+		asked = c.Tags[0]
+	}
+	if withoutV(asked) == asked {
+		return ""
+	}
+	return asked
+}
+
+// numbered matches a version with a v before its number.
+var numbered = regexp.MustCompile(`^[vV][0-9]`)
+
+func withoutV(version string) string {
+	if numbered.MatchString(version) {
+		return version[1:]
+	}
+	return version
+}
+
+// moves reports whether a name is one that registries and people use for whatever is
+// newest, or deployed, or on a branch.
+func moves(version string) bool {
+	return slices.Contains([]string{
+		"latest", "newest", "current", "head", "tip", "stable", "lts", "edge", "nightly", "canary", "rolling", "next", "snapshot",
+		"main", "master", "trunk", "develop", "devel", "dev", "testing", "test", "staging", "stage", "production", "prod", "release",
+	}, strings.ToLower(version))
+}
+
+// proposal is a version that can be used, as near as possible to one that cannot.
+func proposal(version string) string {
+	other := regexp.MustCompile(`[^A-Za-z0-9_.-]+`).ReplaceAllString(version, "-")
+	other = strings.TrimLeft(other, ".-")
+	if other = other[:min(len(other), 128)]; other == "" {
+		return "1.0.0"
+	}
+	return other
+}
