@@ -72,7 +72,7 @@ func TestWhatCannotBeBuilt(t *testing.T) {
 		"unknown instruction": {"FROM scratch\n\nBOIL water\n", 3, "BOIL water", "unknown instruction"},
 		"no instruction":      {"# nothing\n", 1, "# nothing", "no instructions"},
 		"bad flag":            {"FROM scratch\nCOPY --nope a /\n", 2, "COPY --nope a /", "nope"},
-		"missing file":        {"FROM scratch\nCOPY missing /\n", 2, "COPY missing /", "/missing"},
+		"missing file":        {"FROM scratch\nCOPY missing /\n", 2, "COPY missing /", "COPY missing: there is no such file in the build context"},
 		"missing base":        {"FROM " + hub.host + "/base:9\n", 1, "FROM " + hub.host + "/base:9", "not found"},
 		"missing executable":  {"FROM program\nRUN [\"/none\"]\n", 2, "RUN [\"/none\"]", "/none"},
 		"no registry":         {"FROM 127.0.0.1:1/base:1\n", 1, "FROM 127.0.0.1:1/base:1", "refused"},
@@ -142,7 +142,7 @@ func TestAFolderOfSomethingElseIsLeftAlone(t *testing.T) {
 	if err == nil {
 		t.Fatal("the build succeeded")
 	}
-	contains(t, "error", err.Error(), "holds no image layout", dir)
+	contains(t, "error", err.Error(), "holds something else than an image layout", dir, "thesis")
 	equal(t, "what the build ran", log.String(), "")
 	if left := names(t, dir); !slices.Equal(left, []string{"thesis"}) {
 		t.Errorf("the folder now holds %q", left)
