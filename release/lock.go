@@ -39,11 +39,16 @@ func (r *run) checkDrift(ctx context.Context) (string, error) {
 	return "", d.Check(ctx, r.Teller, r.image.Image, record.NewEnclave(r.enclave.Enclave, r.Settings.Enclave.Spec()))
 }
 
-// lookAtLock says what the release must measure to.
+// lookAtLock says what the release must measure to. Its error is a *lock.DriftError
+// when it can be seen that it will not.
 func (r *run) lookAtLock(context.Context) ([]Finding, error) {
-	switch {
-	case r.accepted == nil:
+	if r.accepted == nil {
 		return []Finding{{"lock", Note, NoLock}}, nil
+	}
+	if err := r.foreseeDrift(); err != nil {
+		return nil, err
+	}
+	switch {
 	case r.accepted.MRENCLAVE == nil:
 		return []Finding{{"lock", Note, r.Lock + " holds what the image must be made from"}}, nil
 	}

@@ -84,6 +84,11 @@ func (a *app) describeAccepted(ctx context.Context, cfg settings.Settings, args 
 	if len(args) == 1 && isFile(args[0]) {
 		return a.describeRecord(ctx, cfg, args[0])
 	}
+	for _, image := range args {
+		if err := release.CheckReference(cfg, image); err != nil {
+			return lock.Lock{}, err
+		}
+	}
 	m, err := a.measured(ctx, cfg, args)
 	if err != nil {
 		return lock.Lock{}, err
@@ -103,6 +108,9 @@ func (a *app) describe(ctx context.Context, cfg settings.Settings, image v1.Imag
 // signed, and the rest from the image that it names.
 func (a *app) describeRecord(ctx context.Context, cfg settings.Settings, path string) (lock.Lock, error) {
 	rec, err := record.ReadFile(path)
+	if err == nil {
+		err = release.CheckRecorded(cfg, rec)
+	}
 	if err != nil {
 		return lock.Lock{}, err
 	}

@@ -139,7 +139,8 @@ func rules() []rule {
 
 		{is[*compare.SubjectError], "E-USAGE", exitUsage, say("mrelease explain --help")},
 		{is[*compare.IrreproducibleError], "E-NOT-REPRODUCIBLE", exitDiffers, advice},
-		{is[*lock.DriftError], "E-ENCLAVE-DRIFT", exitMeasurement, say("mrelease accept (when the changes above are meant; then commit " + lock.Name + ")")},
+		{is[*lock.DriftError], "E-ENCLAVE-DRIFT", exitMeasurement, say("mrelease accept, if the change is meant (then commit " + lock.Name + "); else revert it")},
+		{is[*release.OtherAppError], "E-OTHER-APP", exitPolicy, say("name what is this app's, or the other app's configuration with --config")},
 		{is[*lock.Error], "E-LOCK", exitUsage, say("take " + lock.Name + " from git again, or delete it and run mrelease accept")},
 
 		{is[*buildkit.NoProgramError], "E-MEASURE-ENTRYPOINT", exitMeasurement, say("give the Dockerfile an ENTRYPOINT that starts the enclave's own program")},

@@ -22,7 +22,7 @@ type buildFlags struct {
 	epoch, commit         string
 	allowDirty            bool
 	progress              string
-	noCache               bool
+	noCache, all          bool
 }
 
 func (a *app) addBuildFlags(c *cobra.Command) {
@@ -32,6 +32,7 @@ func (a *app) addBuildFlags(c *cobra.Command) {
 	f.StringVar(&a.build.version, "version", "", "version of the release (default: the git tag at HEAD)")
 	f.StringVar(&a.build.epoch, "source-date-epoch", "", "seconds since 1970 that the image and its files carry (default: $SOURCE_DATE_EPOCH, else the commit's time for the image, and for all files one time that never changes)")
 	f.BoolVar(&a.build.noCache, "no-cache", false, "build every step anew")
+	f.BoolVar(&a.build.all, "all", false, "show all of a drift from "+lock.Name+", not its causes alone")
 	a.addBuilderFlags(c)
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/cmd/usage"
+	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/preflight"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/settings"
@@ -51,6 +52,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return 0
 	}
 	a.json = a.json || is[*usage.Error](err) && slices.Contains(args, "--json") // which was not read yet
+	if drift, ok := errors.AsType[*lock.DriftError](err); ok {
+		drift.All = a.build.all
+	}
 	f := explain(err)
 	f.write(a.story)
 	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy))

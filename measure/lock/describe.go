@@ -76,6 +76,12 @@ func materials(used map[string]string) (bases, toolchains map[string]string) {
 	return bases, toolchains
 }
 
+// Toolchains are those among what a build took, by URI, as a lock names them.
+func Toolchains(used map[string]string) map[string]string {
+	_, toolchains := materials(used)
+	return toolchains
+}
+
 // ImageName returns "name:tag" of a package URL of an image, whose other parts
 // change with the digest.
 func ImageName(uri string) (string, bool) {

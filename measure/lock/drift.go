@@ -51,17 +51,34 @@ func Drift(older, newer Lock) []Change {
 	return append(all, results(older, newer, len(all) > 0)...)
 }
 
+// Foresee returns what will have changed from an accepted lock, of what can be seen
+// before a build: seen holds the settings, bases and toolchains that are known then, and
+// the measurement that an image states. What it does not hold is not compared.
+func Foresee(accepted, seen Lock) []Change {
+	all := diff(shared(accepted.Bases, seen.Bases), shared(seen.Bases, accepted.Bases), baseChange)
+	if len(accepted.Toolchains) > 0 && len(seen.Toolchains) > 0 {
+		all = append(all, diff(accepted.Toolchains, seen.Toolchains, toolchainChange)...)
+	}
+	all = append(all, diff(shared(accepted.Settings, seen.Settings), seen.Settings, settingChange)...)
+	return append(all, results(accepted, Lock{MRENCLAVE: seen.MRENCLAVE}, len(all) > 0)...)
+}
+
+// shared returns the entries of a map whose keys another has too.
+func shared(of, other map[string]string) map[string]string {
+	both := maps.Clone(of)
+	maps.DeleteFunc(both, func(key, _ string) bool {
+		_, there := other[key]
+		return !there
+	})
+	return both
+}
+
 // known returns the settings of a lock that another one would state too.
 func known(l, other Lock) map[string]string {
 	if l.Partial == other.Partial {
 		return l.Settings
 	}
-	both := maps.Clone(l.Settings)
-	maps.DeleteFunc(both, func(key, _ string) bool {
-		_, there := other.Settings[key]
-		return !there
-	})
-	return both
+	return shared(l.Settings, other.Settings)
 }
 
 // Measured returns the changes of a measurement or its inputs.
@@ -143,11 +160,14 @@ func folderReason(folder Change, before []Change) string {
 	return strings.Join(reasons, ", ")
 }
 
+// followsFromAbove is why an effect changed.
+const followsFromAbove = "it follows from the changes above"
+
 // results compares what follows from the inputs.
 func results(older, newer Lock, explained bool) []Change {
 	var all []Change
 	if older.MRENCLAVE != nil && newer.MRENCLAVE != nil && *older.MRENCLAVE != *newer.MRENCLAVE {
-		why := "it follows from the changes above"
+		why := followsFromAbove
 		if !explained {
 			why = "nothing else that is locked changed: the app's own files are measured, or a tool does not give the same result twice"
 		}
@@ -164,32 +184,82 @@ type DriftError struct {
 	File    string // of the lock
 	Changes []Change
 	Files   []string // what differs from the accepted image, when that could be had
+	All     bool     // the evidence is all of it, not the causes alone
 }
 
+// Error names the first cause.
 func (e *DriftError) Error() string {
-	if len(e.Changes) == 1 {
-		return fmt.Sprintf("the enclave is not the accepted one: %s", e.Changes[0].What)
+	causes := e.causes()
+	text := "the enclave is not the accepted one: " + causes[0].What
+	if len(causes) > 1 {
+		text += ", and " + counted(len(causes)-1, "more change", "more changes")
 	}
-	return fmt.Sprintf("the enclave is not the accepted one: %s, and %d more changes", e.Changes[0].What, len(e.Changes)-1)
+	return text
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // maxEvidence bounds the changes that are shown; enclave.lock has them all.
 const maxEvidence = 20
 
-// Evidence returns each change with both values and why.
+// maxCauses is how many lines of causes are shown before the rest is folded.
+const maxCauses = 3
+
+// Evidence returns the causes, a line for each, and how much more there is; with All
+// each change with both values and why, and what differs in the image.
 func (e *DriftError) Evidence() [][2]string {
 	facts := [][2]string{{"where", e.File}}
-	for i, c := range e.Changes {
-		if i == maxEvidence {
-			facts = append(facts, [2]string{"more", fmt.Sprintf("%d changes", len(e.Changes)-i)})
-			break
-		}
+	shown := e.causes()
+	if e.All {
+		shown = e.Changes
+	}
+	most := maxCauses
+	if e.All {
+		most = maxEvidence
+	}
+	shown = shown[:min(most, len(shown))]
+	for _, c := range shown {
 		facts = append(facts, [2]string{"changed", c.String()})
+	}
+	if !e.All {
+		return append(facts, e.folded(len(e.Changes)-len(shown))...)
+	}
+	if more := len(e.Changes) - len(shown); more > 0 {
+		facts = append(facts, [2]string{"more", fmt.Sprintf("%d changes", more)})
 	}
 	for _, line := range e.Files {
 		facts = append(facts, [2]string{"in the image", line})
 	}
 	return facts
+}
+
+// causes are the changes that no other one explains.
+func (e *DriftError) causes() []Change {
+	found := slices.DeleteFunc(slices.Clone(e.Changes), func(c Change) bool { return c.Why == followsFromAbove })
+	if len(found) == 0 {
+		return e.Changes
+	}
+	return found
+}
+
+// folded tells how much is not shown.
+func (e *DriftError) folded(changes int) [][2]string {
+	var parts []string
+	if changes > 0 {
+		parts = append(parts, counted(changes, "change", "changes"))
+	}
+	if n := len(e.Files); n > 0 {
+		parts = append(parts, counted(n, "difference in the image", "differences in the image"))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return [][2]string{{"more", strings.Join(parts, " and ") + ": --all shows them"}}
 }
 
 // Check compares a release with the lock that was read from a file. Its error is
