@@ -1,31 +1,22 @@
 package release
 
-import (
-	"cmp"
-	"context"
-)
+import "context"
 
-// build builds the image, unless it was found, while the keys are opened. A
-// password that is wrong ends it: minutes would be spent for nothing.
+// build builds the image, unless it was found. What will be signed needs both keys: they
+// are opened before, as their opening was begun with the program, so that a password that
+// is wrong costs no build.
 func (r *run) build(ctx context.Context) (string, error) {
 	if r.image.found {
 		return "", nil
 	}
-	building, stop := context.WithCancel(ctx)
-	defer stop()
-	go func() {
-		if _, err := r.openAll(ctx); err != nil {
-			stop()
-		}
-	}()
-	made, err := r.maker().Make(building, r.Source, r.Layout)
-	r.image.Image, r.image.log = made.Image, made.Log
-	if ctx.Err() != nil {
+	if _, err := r.openKeys(ctx); err != nil {
 		return "", err
 	}
-	if _, keyErr := r.openKeys(ctx); cmp.Or(keyErr, err) != nil {
-		return "", cmp.Or(keyErr, err)
+	made, err := r.maker().Make(ctx, r.Source, r.Layout)
+	if err != nil {
+		return "", err
 	}
+	r.image.Image, r.image.log = made.Image, made.Log
 	return "", r.readDigest()
 }
 

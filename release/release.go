@@ -69,7 +69,7 @@ func (w *World) Connect(ctx context.Context, cfg settings.Settings) (poco.Chain,
 func steps() []step {
 	return []step{
 		{name: "inputs", look: (*run).lookForImage, do: (*run).findImage},
-		{name: "build", do: (*run).build, tells: true},
+		{name: "build", do: (*run).build, tells: true}, // and keys, when it has to build
 		{name: "measure", look: (*run).readMeasurement, do: (*run).measure, tells: true},
 		{name: "lock", look: (*run).lookAtLock, do: (*run).checkDrift, tells: true},
 		{name: "keys", do: (*run).openKeys, tells: true},
@@ -92,7 +92,7 @@ type Result struct {
 }
 
 // Run makes the release, or finishes or confirms it. Its error is that of the step
-// that failed.
+// that failed, or an [*InterruptedError] when ctx was cancelled.
 func (r Release) Run(ctx context.Context) (Result, error) { return r.run(ctx, step.run) }
 
 // DryRun does all but the outside writes. The result's record is the one that Run
@@ -112,9 +112,9 @@ func (r Release) run(ctx context.Context, act func(step, context.Context, *run) 
 	for _, f := range in.whoAndWhat("") {
 		in.Teller.Note(f.Evidence)
 	}
-	for _, s := range steps() {
+	for i, s := range steps() {
 		if err := act(s, ctx, in); err != nil {
-			return Result{}, err
+			return Result{}, interrupted(ctx, i, err)
 		}
 	}
 	rec, err := in.record()

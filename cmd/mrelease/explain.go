@@ -54,8 +54,12 @@ type evident interface {
 // what to do about it is said here, in one table.
 func explain(err error) failure {
 	f := failure{Schema: "mrelease.error/v1", What: shortened(err.Error())}
+	interrupted := errors.Is(err, context.Canceled)
+	if interrupted && !is[*release.InterruptedError](err) {
+		f.What = "interrupted" // whatever it broke off
+	}
 	var e evident
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && !interrupted {
 		for _, pair := range e.Evidence() {
 			f.Evidence = append(f.Evidence, fact{pair[0], shortened(pair[1])})
 		}

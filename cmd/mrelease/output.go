@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -47,6 +49,9 @@ func (s story) Step(name string) (ended func(evidence string, err error)) {
 		mark, color := "✓", green
 		if err != nil {
 			mark, color, evidence = "✗", red, "failed"
+		}
+		if errors.Is(err, context.Canceled) {
+			evidence = "interrupted"
 		}
 		s.note("%s %-12s %7s  %s", s.paint(color, mark), name, since(start), evidence)
 	}

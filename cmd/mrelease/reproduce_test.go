@@ -300,7 +300,7 @@ func TestAccept(t *testing.T) {
 	}
 
 	put(t, map[string]string{"app/Dockerfile": strings.Replace(dockerfile, "HEAP=1G", "HEAP=2G", 1), "mrelease.yaml": strings.Replace(config, "heap: 1G", "heap: 2G", 1)})
-	code, stdout, _ = mrelease(t, "measure", "--json")
+	code, stdout, _ = mrelease(t, "measure", "--json", "--all")
 	var f failure
 	decode(t, stdout, &f)
 	changed := func(value string) bool {

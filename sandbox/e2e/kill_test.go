@@ -79,8 +79,23 @@ func TestInterrupt(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.Contains(r.last(), "remedy") {
 		t.Errorf("%v\n%s", err, strings.Join(r.printed, "\n"))
 	}
+	r.checkTold(t, "E-INTERRUPTED: interrupted: done inputs; not done build, measure, ")
 	r.checkLeftovers(t)
+	err = r.release(t, death{step: "push", signal: syscall.SIGINT})
+	if !errors.As(err, &exit) || exit.ExitCode() != 130 {
+		t.Errorf("%v\n%s", err, strings.Join(r.printed, "\n"))
+	}
+	r.checkTold(t, "push; not done sign, attest, register, offer, record")
 	r.finish(t)
+}
+
+// checkTold looks for the verdict of an interrupted run, which tells no failure.
+func (r *run) checkTold(t *testing.T, want string) {
+	t.Helper()
+	printed := strings.Join(r.printed, "\n")
+	if !strings.Contains(printed, want) || strings.Contains(printed, "failed") || strings.Contains(printed, "context canceled") {
+		t.Errorf("printed:\n%s\nwant %q, and no failure", printed, want)
+	}
 }
 
 // Somebody who may push moves the tag when the image was signed and attested: no
