@@ -59,6 +59,24 @@ func (s *stage) cosignVerifies(t *testing.T, r release) {
 	other.fails = true
 	other.run(t)
 	s.cosignVerifiesProvenance(t, rec)
+	s.readmeVerifies(t, tag.Digest(rec.Image.Digest.String()).Name())
+}
+
+// readmeVerifies runs the commands that README.md prints, as a user copies them.
+func (s *stage) readmeVerifies(t *testing.T, image string) {
+	text, err := os.ReadFile("../../README.md")
+	must(t, err)
+	commands := regexp.MustCompile("(?s)```\n(IMAGE=(\\S+).*?)```").FindStringSubmatch(string(text))
+	if commands == nil || strings.Count(commands[1], "\ncosign ") != 2 {
+		t.Fatal("README.md has no two commands of cosign")
+	}
+	script := "set -e; PATH=" + s.bin + ":$PATH\n" + strings.Replace(commands[1], commands[2], image, 1)
+	for key, fails := range map[string]bool{"cosign.pub": false, "other.pub": true} {
+		stdout, _ := program{name: "bash", args: []string{"-c", strings.ReplaceAll(script, "cosign.pub", key)}, dir: s.dir, env: []string{"HOME=" + t.TempDir()}, fails: fails}.run(t)
+		if !fails && (!strings.Contains(stdout, `"docker-manifest-digest":"`+strings.SplitN(image, "@", 2)[1]) || !strings.Contains(stdout, `"payload"`)) {
+			t.Errorf("the commands print\n%s", stdout)
+		}
+	}
 }
 
 // cosignVerifiesProvenance lets cosign read what mrelease attested.
