@@ -45,7 +45,7 @@ func (s story) step(name string, work func() (evidence string, err error)) error
 func (s story) Step(name string) (ended func(evidence string, err error)) {
 	start, end := time.Now(), s.ci.Group(name)
 	return func(evidence string, err error) {
-		end()
+		defer end() // a group holds how the step ended: many print nothing else
 		mark, color := "✓", green
 		if err != nil {
 			mark, color, evidence = "✗", red, "failed"
