@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -41,11 +42,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	defer a.flush()
 	root := a.command()
 	root.SetArgs(args)
-	root.SetOut(a.stdout)
-	root.SetErr(a.story.w)
 	err := root.ExecuteContext(ctx)
 	a.flush()
-	if failed := a.stdout.Err(); failed != nil && (err == nil || errors.Is(err, failed)) {
+	if failed := a.stdout.Err(); failed != nil && (err == nil || strings.Contains(err.Error(), failed.Error())) {
 		err = &stdoutError{failed}
 	}
 	if err == nil {
@@ -59,9 +58,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	f.write(a.story)
 	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy))
 	if a.json && !is[toldError](err) {
-		if err := printJSON(a.stdout, f); err != nil {
-			a.story.note("printing the error: %v", err)
-		}
+		_ = printJSON(a.stdout, f) // the exit code tells of it, too
 	}
 	return f.Exit
 }
@@ -100,9 +97,7 @@ func (a *app) flush() { _ = errors.Join(a.stdout.Flush(), a.story.w.Flush()) }
 // stdoutError says that standard output did not take the answer.
 type stdoutError struct{ error }
 
-func (e *stdoutError) Error() string {
-	return "standard output does not take the answer: " + e.error.Error()
-}
+func (e *stdoutError) Error() string { return "standard output does not take the answer" }
 func (e *stdoutError) Unwrap() error { return e.error }
 
 // Evidence returns why.
@@ -133,7 +128,9 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 		}
 		return usage.Group(c, args)
 	}
-	root.InitDefaultCompletionCmd()
+	root.SetOut(a.stdout)
+	root.SetErr(a.story.w)
+	root.InitDefaultCompletionCmd() // which keeps where it prints to
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.RunE, completion.Args = usage.Group, cobra.ArbitraryArgs
 	}
