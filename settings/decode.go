@@ -13,11 +13,13 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/poco"
 )
 
 // A Problem is one thing that is wrong with the configuration.
@@ -208,7 +210,7 @@ func (d *decoder) entry(n node, key string, value ast.Node, v reflect.Value) {
 // text reads a value that parses itself; a list of words is joined by commas.
 func (d *decoder) text(n node, v reflect.Value) {
 	text, ok := scalarText(n.Node)
-	if list, isList := n.Node.(*ast.SequenceNode); isList {
+	if list, isList := n.Node.(*ast.SequenceNode); isList && takesList(v) {
 		var words []string
 		ok = true
 		for _, item := range list.Values {
@@ -225,6 +227,15 @@ func (d *decoder) text(n node, v reflect.Value) {
 	if err := setText(n.key, v, text, filepath.Dir(n.path)); err != nil {
 		d.fail(n, "%v", err)
 	}
+}
+
+// takesList tells the values of several words from those that a list cannot be.
+func takesList(v reflect.Value) bool {
+	switch v.Interface().(type) {
+	case List, poco.Tag:
+		return true
+	}
+	return false
 }
 
 func (d *decoder) scalar(n node, v reflect.Value) {
@@ -249,11 +260,17 @@ func setText(key string, v reflect.Value, text, dir string) error {
 		return err
 	}
 	if p, ok := v.Addr().Interface().(*Path); ok {
+		if strings.HasPrefix(text, "~") || strings.HasPrefix(text, "$") {
+			return fmt.Errorf("want a path, got %q: neither ~ nor variables are expanded", text)
+		}
 		*p = Path(text)
 		if text != "" && !filepath.IsAbs(text) && !strings.Contains(text, "://") && !keyPlace.MatchString(text) {
 			*p = Path(filepath.Join(dir, text))
 		}
 		return nil
+	}
+	if a, ok := v.Addr().Interface().(*common.Address); ok && a.UnmarshalText([]byte(text)) != nil {
+		return fmt.Errorf("want an address, 0x and 40 hex digits, got %q", text)
 	}
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return u.UnmarshalText([]byte(text))

@@ -10,6 +10,8 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -154,6 +156,20 @@ func (s Settings) chainNames() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// nearestChain says which chain was meant by a misspelt name, or by an id in its place.
+func (s Settings) nearestChain() string {
+	known := s.chainNames()
+	for _, name := range known {
+		if p, _ := s.Profile(name); strconv.FormatUint(p.ID, 10) == s.Chain {
+			return "the name of that one is " + name
+		}
+	}
+	if near := Nearest(strings.ToLower(s.Chain), known); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return ""
 }
 
 // Profile returns a chain by its name: built in, from the configuration, or

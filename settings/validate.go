@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -41,7 +42,10 @@ func (c *Checker) Err() error {
 
 // Complain adds a problem with the value of a key.
 func (c *Checker) Complain(key, format string, args ...any) {
-	c.Problems = append(c.Problems, Problem{Where: c.Place(key), Key: key, Text: fmt.Sprintf(format, args...)})
+	p := Problem{Where: c.Place(key), Key: key, Text: fmt.Sprintf(format, args...)}
+	if !slices.Contains(c.Problems, p) { // two parts may trip over one thing
+		c.Problems = append(c.Problems, p)
+	}
 }
 
 // Place returns where a key was set last, else the files in which it is missing.
@@ -190,7 +194,7 @@ func (c *Checker) checkPublish() {
 	if _, ok := c.Settings.Profile(c.Settings.Chain); c.Settings.Chain == "" {
 		c.missing("chain", chains)
 	} else if !ok {
-		c.Complain("chain", "unknown chain %q, want %s", c.Settings.Chain, chains)
+		c.Complain("chain", "unknown chain %q, %s", c.Settings.Chain, cmp.Or(c.Settings.nearestChain(), "want "+chains))
 	}
 	if c.Settings.Sign.Key == "" {
 		c.missing("sign.key", "a cosign key file or env://VARIABLE")

@@ -169,7 +169,9 @@ func (a *app) stateFolder() (string, error) {
 	if cache == "" {
 		home := a.getenv("HOME")
 		if home == "" {
-			return "", usage.Errorf("mrelease", "neither --state, XDG_CACHE_HOME nor HOME says where the builder may keep its cache")
+			e := usage.Errorf("mrelease", "neither --state, MRELEASE_STATE, XDG_CACHE_HOME nor HOME says where the builder may keep its cache")
+			e.Try = "export MRELEASE_STATE=/var/cache/mrelease (or another folder that only you can write to)"
+			return "", e
 		}
 		cache = filepath.Join(home, ".cache")
 	}

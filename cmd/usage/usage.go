@@ -20,7 +20,7 @@ import (
 type Error struct {
 	err     error
 	command string
-	try     string // the command that was probably meant; "" for its help
+	Try     string // what was probably meant, or mends it; "" for the command's help
 }
 
 // Errorf returns an Error of a command, with its path.
@@ -35,7 +35,7 @@ func (e *Error) Unwrap() error { return e.err }
 func (e *Error) Evidence() [][2]string { return [][2]string{{"command", e.command}} }
 
 // Remedy returns the command to try.
-func (e *Error) Remedy() string { return cmp.Or(e.try, e.command+" --help") }
+func (e *Error) Remedy() string { return cmp.Or(e.Try, e.command+" --help") }
 
 // Args makes an Error of what a check of the arguments finds.
 func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
@@ -45,7 +45,7 @@ func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		e := Errorf(c.CommandPath(), "want %s, got %s", c.UseLine(), cmp.Or(strings.Join(args, " "), "no argument"))
 		if len(args) > 0 && c.Flags().Lookup("version") != nil && isVersion(args[0]) {
-			e.try = c.CommandPath() + " --version " + args[0]
+			e.Try = c.CommandPath() + " --version " + args[0]
 		}
 		return e
 	}
@@ -62,9 +62,9 @@ func Group(c *cobra.Command, args []string) error {
 	e := Errorf(c.CommandPath(), "unknown command %q", args[0])
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		e = Errorf(c.CommandPath(), "unknown command %q, did you mean %s?", args[0], near[0])
-		e.try = c.CommandPath() + " " + near[0]
+		e.Try = c.CommandPath() + " " + near[0]
 	} else if isVersion(args[0]) {
-		e.try = "mrelease release --version " + args[0]
+		e.Try = "mrelease release --version " + args[0]
 	}
 	return e
 }
