@@ -103,8 +103,8 @@ func is[T error](err error) bool {
 	return errors.As(err, &target)
 }
 
-// absent matches a T for a file that is not there.
-func absent[T error](err error) bool { return is[T](err) && errors.Is(err, fs.ErrNotExist) }
+// unread matches a T for a file that cannot be opened.
+func unread[T error](err error) bool { return is[T](err) && is[*fs.PathError](err) }
 
 func say(text string) func(error) string { return func(error) string { return text } }
 
@@ -181,12 +181,12 @@ func rules() []rule {
 			return "docker login " + l.Registry + " (as a user who may push to the repository)"
 		}},
 		{is[*registry.SilentError], "E-REGISTRY", exitNetwork, say("check the address in image, and the network")},
-		{absent[*keys.Error], "E-SIGN-KEY", exitUsage, say("make a key with cosign generate-key-pair, or correct sign.key (enclave.key)")},
+		{unread[*keys.Error], "E-SIGN-KEY", exitUsage, say("correct sign.key (enclave.key) or the rights of the file, or make a key: cosign generate-key-pair")},
 		{is[*keys.Error], "E-SIGN-KEY", exitUsage, say("sign.key must be a cosign key (cosign generate-key-pair) of type ECDSA P-256 or RSA, and " + keys.CosignPassword + " its password")},
 
 		{is[*preflight.ClockError], "E-CLOCK", exitUsage, say("set the clock: timedatectl set-ntp true")},
 		{oddWallet, "E-WALLET", exitUsage, say("nobody makes such a keystore file for use: take it from its maker again, or write it anew with iexec wallet import")},
-		{absent[*chain.WalletError], "E-WALLET", exitUsage, say("correct wallet.keystore, or make a wallet there: iexec wallet create --keystoredir .")},
+		{unread[*chain.WalletError], "E-WALLET", exitUsage, say("correct wallet.keystore or the rights of the file, or make a wallet: iexec wallet create --keystoredir .")},
 		{is[*chain.WalletError], "E-WALLET", exitUsage, say("set " + keys.WalletPassword + " to the password of the keystore file in wallet.keystore")},
 		{is[*chain.SyntheticError], "E-SYNTHETIC", exitPolicy, say("build on the real base image, or choose a chain with development: true")},
 		{is[*chain.FundsError], "E-FUNDS", exitFunds, say("send the wallet some of the chain's native coin and run again")},

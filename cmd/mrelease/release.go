@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -48,7 +48,7 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(release.TryOutput(r.Layout), release.TryOutput(string(r.Settings.Record)), a.story.ci.Ready()); err != nil {
+	if err := cmp.Or(release.TryOutput(r.Layout), release.TryOutput(string(r.Settings.Record)), a.story.ci.Ready()); err != nil {
 		return err
 	}
 	opening, err := a.ring(r.Settings).Open()
@@ -85,7 +85,7 @@ func (a *app) newRelease(ctx context.Context, o source.Options, told release.Tel
 		Settings: cfg, Lock: a.lockPath(), Layout: filepath.Join("dist", "image"), Teller: told,
 		World: release.World{Registry: registry.Client{Keychain: authn.DefaultKeychain, Progress: a.story.progress()}},
 	}
-	if err := errors.Join(release.CheckOutput(r.Layout), release.CheckOutput(string(cfg.Record))); err != nil {
+	if err := cmp.Or(release.CheckOutput(r.Layout), release.CheckOutput(string(cfg.Record))); err != nil {
 		return r, err
 	}
 	o.Settings = cfg

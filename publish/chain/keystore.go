@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 
 	"github.com/ethereum/go-ethereum/accounts/keystore"
@@ -43,7 +44,12 @@ func ReadKeystore(path string) (Keystore, error) {
 		return Keystore{}, &WalletError{path, larger.Reason(), err}
 	}
 	if err != nil {
-		return Keystore{}, &WalletError{path, "the file cannot be read", err}
+		problem := "the file cannot be read"
+		var failed *fs.PathError // the path stands beside it
+		if errors.As(err, &failed) {
+			problem += ": " + failed.Err.Error()
+		}
+		return Keystore{}, &WalletError{path, problem, err}
 	}
 	var file struct { // the keys in any letter case, as geth takes them
 		Address    string               `json:"address"`
