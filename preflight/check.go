@@ -42,10 +42,10 @@ type inspection struct {
 // when their passwords are set. It uses no network and needs no builder. What it
 // found counts for nothing when the context ended.
 func Check(ctx context.Context, c *settings.Checker, src source.Options, ring keys.Ring) Inspection {
-	i := &inspection{Checker: c, source: src, ring: ring}
+	i := &inspection{Checker: c, source: src, ring: ring, passed: []Part{}}
 	c.Check(settings.Purpose{Build: true, Publish: true})
-	if c.Unread() {
-		return Inspection{Problems: c.Problems} // of what it should say
+	if c.Unread() { // nothing is known of what it should say
+		return Inspection{Passed: []Part{}, Problems: c.Problems}
 	}
 	i.part("source", func() string { return i.look(ctx) })
 	i.part("secrets", i.secrets)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,6 +70,10 @@ func (d Doctor) Examine(ctx context.Context, report func(check, evidence string,
 		{"secrets", in.secrets}, {"keys", in.keys}, {"wallet", in.wallet},
 		{"chain", in.connect}, {"coins", in.coins}, {"market", in.market}, {"clock", in.clock},
 	} {
+		if d.Checker.Unread() && !slices.Contains([]string{"configuration", "builder", "clock"}, c.name) {
+			report(c.name, "", Skipped("needs the configuration"))
+			continue
+		}
 		limited, cancel := context.WithTimeout(ctx, patience)
 		evidence, err := c.look(limited)
 		cancel()

@@ -21,6 +21,14 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the configuration has %d problems", len(e.Problems))
 }
 
+// First names the first problem, and how many more there are.
+func (e *Error) First() string {
+	if more := len(e.Problems) - 1; more > 0 {
+		return fmt.Sprintf("%s (and %d more)", e.Problems[0], more)
+	}
+	return e.Problems[0].String()
+}
+
 // Remedy says what mends the problems: their cures, and else to correct their places.
 func (e *Error) Remedy() string {
 	var cures []string

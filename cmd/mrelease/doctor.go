@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -107,24 +106,13 @@ func diagnose(name, evidence string, err error) diagnosis {
 	}
 	f := explain(err)
 	found := diagnosis{name, "failed", f.What, f.Code, f.Exit, f.Remedy}
-	var c *settings.Error
-	if errors.As(err, &c) {
-		found.specify(c)
+	if c, ok := errors.AsType[*settings.Error](err); ok {
+		found.Evidence, found.Remedy = c.First(), cmp.Or(c.Problems[0].Cure, "mrelease check")
+		if name == "git" {
+			found.Remedy = "git commit, or mrelease … --source-date-epoch SECONDS"
+		}
 	}
 	return found
-}
-
-// specify names the first problem of a configuration, and the command that shows
-// the rest.
-func (f *diagnosis) specify(c *settings.Error) {
-	f.Evidence = c.Problems[0].String()
-	if more := len(c.Problems) - 1; more > 0 {
-		f.Evidence += fmt.Sprintf(" (and %d more)", more)
-	}
-	f.Remedy = cmp.Or(c.Problems[0].Cure, "mrelease check")
-	if f.Name == "git" {
-		f.Remedy = "git commit, or mrelease … --source-date-epoch SECONDS"
-	}
 }
 
 func (f diagnosis) print(lines story) {

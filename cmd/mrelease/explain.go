@@ -187,7 +187,8 @@ func rules() []rule {
 		{is[*preflight.ClockError], "E-CLOCK", exitUsage, say("set the clock: timedatectl set-ntp true")},
 		{oddWallet, "E-WALLET", exitUsage, say("nobody makes such a keystore file for use: take it from its maker again, or write it anew with iexec wallet import")},
 		{unread[*chain.WalletError], "E-WALLET", exitUsage, say("correct wallet.keystore or the rights of the file, or make a wallet: iexec wallet create --keystoredir .")},
-		{is[*chain.WalletError], "E-WALLET", exitUsage, say("set " + keys.WalletPassword + " to the password of the keystore file in wallet.keystore")},
+		{lockedWallet, "E-WALLET", exitUsage, say("set " + keys.WalletPassword + " to the password of the keystore file in wallet.keystore")},
+		{is[*chain.WalletError], "E-WALLET", exitUsage, say("correct what is said above of wallet.keystore, wallet.address or " + keys.WalletKey)},
 		{is[*chain.SyntheticError], "E-SYNTHETIC", exitPolicy, say("build on the real base image, or choose a chain with development: true")},
 		{is[*chain.FundsError], "E-FUNDS", exitFunds, say("send the wallet some of the chain's native coin and run again")},
 		{is[*chain.NotPoCoError], "E-CHAIN-HUB", exitChain, say("correct chains.<name>.hub")},
@@ -208,6 +209,12 @@ func rules() []rule {
 		{networkDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
 		{is[*fs.PathError], "E-FILE", exitUsage, say("make the file or folder above what the command needs, or name another, then run again: what is done is found")},
 	}
+}
+
+// lockedWallet matches a wallet that its password would open.
+func lockedWallet(err error) bool {
+	var w *chain.WalletError
+	return errors.As(err, &w) && (w.Problem == "wrong password" || w.Problem == keys.WalletPassword+" is not set")
 }
 
 // oddWallet matches a keystore file that is not opened for what that takes.

@@ -53,7 +53,7 @@ func (s story) Step(name string) (ended func(evidence string, err error)) {
 		if errors.Is(err, context.Canceled) {
 			evidence = "interrupted"
 		}
-		s.note("%s %-12s %7s  %s", s.paint(color, mark), name, since(start), evidence)
+		s.note("%s %-12s %5.2f s  %s", s.paint(color, mark), name, time.Since(start).Seconds(), evidence)
 	}
 }
 
@@ -108,10 +108,6 @@ func (a *app) lines() story {
 type toldError struct{ error }
 
 func (e toldError) Unwrap() error { return e.error }
-
-func since(start time.Time) string {
-	return fmt.Sprintf("%.2f s", time.Since(start).Seconds())
-}
 
 // printJSON writes an answer's document.
 func printJSON(w io.Writer, document any) error {

@@ -84,6 +84,9 @@ func checkDocument(ts *testscript.TestScript, args []string, stdout string) {
 	}
 }
 
+// logged matches the lines of loggers: Go's own, logrus, klog and slog.
+var logged = regexp.MustCompile(`(?m)^(?:\d{4}/\d\d/\d\d \d\d:|time=|level=|[IWEF]\d{4} \d\d:|(?:INFO|WARN|ERROR)(?:\[| ?:)).*$`)
+
 // masked is how GitHub is told what a secret is.
 var masked = regexp.MustCompile(`(?m)^::add-mask::.*$`)
 
@@ -98,6 +101,9 @@ func checkPrinted(ts *testscript.TestScript, s *script, stdout, stderr string) {
 				ts.Fatalf("the secret %s was printed, as %s", secret, form)
 			}
 		}
+	}
+	if line := logged.FindString(stdout + stderr); line != "" {
+		ts.Fatalf("a library's log was printed: %s", line)
 	}
 	if strings.Contains(stderr, "goroutine ") || strings.Contains(stderr, "panic:") {
 		ts.Fatalf("a stack trace was printed")
