@@ -48,6 +48,7 @@ func Check(ctx context.Context, c *settings.Checker, src source.Options, ring ke
 		return Inspection{Passed: []Part{}, Problems: c.Problems}
 	}
 	i.part("source", func() string { return i.look(ctx) })
+	i.part("git", func() string { return i.git(ctx) })
 	i.part("secrets", i.secrets)
 	i.part("signing key", func() string { return i.signingKey(ctx) })
 	i.part("enclave key", i.enclaveKey)

@@ -90,7 +90,7 @@ func (p program) run(ctx context.Context, stdin []byte, args ...string) ([]byte,
 	case asked.Err() != nil:
 		err = fmt.Errorf("git %s gave no answer within %s", args[0], bounds.GitTime)
 	case len(stderr.text) > 0:
-		err = errors.New(strings.TrimSpace(strings.TrimPrefix(firstLine(stderr.text), "fatal: ")))
+		err = errors.New(strings.TrimPrefix(strings.Join(strings.Fields(string(stderr.text)), " "), "fatal: "))
 	}
 	return nil, &GitError{Where: p.dir, Problem: err.Error()}
 }
@@ -108,11 +108,6 @@ func (p program) fields(ctx context.Context, stdin []byte, args ...string) ([]st
 		return nil, err
 	}
 	return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"), nil
-}
-
-func firstLine(text []byte) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	return line
 }
 
 // zeroEnded writes the parts of a question.

@@ -50,6 +50,8 @@ type Options struct {
 	// Release tells that the source is to be released: of one without a time, all else
 	// that a release lacks is told too.
 	Release bool
+	// inspects, unless it is nil, takes what another checkout may have otherwise.
+	inspects *[]Variation
 	// Files are those that the settings were read from.
 	Files []string
 	// Lock is the path of the enclave's lock, which is left out of the build.

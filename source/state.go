@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -160,12 +161,9 @@ func (s Source) Check() error {
 func (s Source) Dirty() bool { return s.Commit.Hash == "" || len(s.Commit.Dirty) > 0 }
 
 // FindCommit is ReadCommit, or the commit that was asked for. Where a repository says
-// another one, it is a [*VersionError].
+// another one, it is a [*VersionError]; the environment's counts where none says one.
 func (o Options) FindCommit(ctx context.Context) (Commit, error) {
-	stated := o.Commit
-	if stated == "" {
-		stated = o.Getenv("MRELEASE_COMMIT")
-	}
+	stated := cmp.Or(o.Commit, o.Getenv("MRELEASE_COMMIT"))
 	if stated != "" && !regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`).MatchString(stated) {
 		return Commit{}, &VersionError{fmt.Sprintf("%q is no commit: want its 40 or 64 hex digits", stated), stated, "git rev-parse HEAD"}
 	}
@@ -175,7 +173,7 @@ func (o Options) FindCommit(ctx context.Context) (Commit, error) {
 		return c, err
 	case c.Hash == "":
 		c.Hash, c.Stated = stated, true
-	case c.Hash != stated:
+	case o.Commit != "" && c.Hash != o.Commit:
 		return c, &VersionError{"the commit that was asked for is not the one that is checked out", "HEAD is " + c.Hash, "git checkout " + stated}
 	}
 	return c, nil

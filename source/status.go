@@ -59,6 +59,9 @@ func (s *status) compare(ctx context.Context, commit string) error {
 	if err := s.judge(ctx, changed); err != nil {
 		return err
 	}
+	if err := s.inspect(ctx); err != nil {
+		return err
+	}
 	return s.submodules(ctx)
 }
 

@@ -1,0 +1,77 @@
+package preflight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
+)
+
+// git looks at what the repository has that nobody should see, and at what another
+// checkout of it may have otherwise.
+func (i *inspection) git(ctx context.Context) string {
+	if i.Refused("build.context") {
+		return ""
+	}
+	tracked, err := i.source.Tracked(ctx, i.Settings.KeyFiles())
+	i.unreadable(err)
+	for _, file := range tracked {
+		i.Problems = append(i.Problems, settings.Problem{Where: file, Text: fmt.Sprintf(
+			"git tracks this key: git rm -r --cached %s, and name it in .gitignore; whoever has the history has the key, so make a new one", filepath.Base(file))})
+	}
+	found, err := i.source.Variations(ctx)
+	i.unreadable(err)
+	i.vary(found)
+	return ""
+}
+
+// unreadable complains of a repository that cannot be read.
+func (i *inspection) unreadable(err error) {
+	var g *source.GitError
+	if errors.As(err, &g) {
+		i.Problems = append(i.Problems, settings.Problem{Where: g.Where, Text: fmt.Sprintf("%v: %s; %s", g, g.Problem, g.Remedy())})
+	} else if err != nil {
+		i.Complain("build.context", "%v", err)
+	}
+}
+
+// variations says what each kind is, and what mends it.
+func variations() map[string][2]string {
+	return map[string][2]string{
+		source.FilterUsed:    {"the image has what the filter %s makes of the commit's file: where it is missing, or another, the image is another", "release where the filter is, or commit the file as it is to be in the image"},
+		source.FilterMissing: {"the commit wants the filter %s, which git is not configured for: where it is, the image is another", "configure the filter and check the file out again, or take it out of .gitattributes"},
+		source.Pointer:       {"the image would have a pointer of git-lfs in place of the file", "git lfs install && git lfs pull"},
+		source.LineEnds:      {"git made other line ends than the commit has, by %s: the image differs between machines", "put * text=auto eol=lf into .gitattributes, remove the file and git checkout it"},
+		source.FileMode:      {"the file's executable bit is not the commit's, which git does not look at, by %s: the image differs between machines", "git update-index --chmod (+x or -x), or chmod, so that both agree"},
+		source.Ignored:       {"the image can depend on a file that git ignores: no commit has it", "name it in .dockerignore, or commit it"},
+		source.Sparse:        {"the image would lack a file of the commit, which is not checked out", "git sparse-checkout disable"},
+		source.Submodule:     {"the image would lack the submodule, which is not checked out", "git submodule update --init --recursive"},
+	}
+}
+
+// vary makes a finding of each kind of variation.
+func (i *inspection) vary(found []source.Variation) {
+	first, count := map[string]source.Variation{}, map[string]int{}
+	var kinds []string
+	for _, v := range found {
+		key := v.Kind + v.By
+		if count[key]++; count[key] == 1 {
+			first[key] = v
+			kinds = append(kinds, key)
+		}
+	}
+	for _, key := range kinds {
+		v := first[key]
+		text, cure := variations()[v.Kind][0], variations()[v.Kind][1]
+		if v.By != "" && v.Kind != source.Pointer {
+			text = fmt.Sprintf(text, v.By)
+		}
+		if n := count[key] - 1; n > 0 {
+			text += fmt.Sprintf(" (and %d more such files)", n)
+		}
+		i.findings = append(i.findings, Finding{v.File, v.Kind, text, cure})
+	}
+}
