@@ -17,7 +17,10 @@ func (i *inspection) git(ctx context.Context) string {
 		return ""
 	}
 	tracked, err := i.source.Tracked(ctx, i.Settings.KeyFiles())
-	i.unreadable(err)
+	if err != nil {
+		i.unreadable(err)
+		return ""
+	}
 	for _, file := range tracked {
 		i.Problems = append(i.Problems, settings.Problem{Where: file, Text: fmt.Sprintf(
 			"git tracks this key: git rm -r --cached %s, and name it in .gitignore; whoever has the history has the key, so make a new one", filepath.Base(file))})

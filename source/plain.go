@@ -285,15 +285,32 @@ func (s *plainStatus) readIgnoreFile(folder string) {
 // ignores nothing.
 func (s *plainStatus) readIgnored(file string, domain []string) {
 	data, err := os.ReadFile(filepath.Join(s.root, file))
-	if err != nil {
-		return
+	if err == nil {
+		s.ignored = append(s.ignored, patterns(string(data), domain)...)
 	}
-	for line := range strings.Lines(string(data)) {
+}
+
+func patterns(text string, domain []string) (all []gitignore.Pattern) {
+	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
 		if strings.TrimSpace(line) != "" && !strings.HasPrefix(line, "#") {
-			s.ignored = append(s.ignored, gitignore.ParsePattern(line, domain))
+			all = append(all, gitignore.ParsePattern(line, domain))
 		}
 	}
+	return all
+}
+
+// Ignores reports whether the text of a .gitignore names a file or folder, by its path
+// beside it, or a folder that it is in.
+func Ignores(text, name string, isDir bool) bool {
+	matcher := gitignore.NewMatcher(patterns(text, nil))
+	parts := strings.Split(name, "/")
+	for i := range parts {
+		if matcher.Match(parts[:i+1], isDir || i < len(parts)-1) {
+			return true
+		}
+	}
+	return false
 }
 
 // tagsAt returns the tags that name a commit, lightweight and annotated.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mrelease/mrelease/examples"
 	"github.com/mrelease/mrelease/iexeccli"
+	"github.com/mrelease/mrelease/preflight"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -27,7 +28,8 @@ func (a *app) initCommand() *cobra.Command {
 		Use:   "init [DIR]",
 		Short: "Write a configuration to begin with",
 		Long: `init writes mrelease.yaml and, where there is no Dockerfile, one with its
-.dockerignore. It asks nothing and overwrites nothing. In a folder with the
+.dockerignore; and it adds to .gitignore and .dockerignore what a release writes,
+and the keys. It asks nothing and overwrites nothing. In a folder with the
 iexec.json of iExec's command line it takes the app's name, image, owner,
 enclave, chain and order from there. What only you can know is marked "yours".`,
 		Example: "  mrelease init\n  mrelease init my-app",
@@ -44,11 +46,13 @@ enclave, chain and order from there. What only you can know is marked "yours".`,
 
 // initAnswer is the answer of mrelease init --json.
 type initAnswer struct {
-	Schema  string       `json:"schema"`
-	Written []string     `json:"written"`
-	Kept    []string     `json:"kept,omitempty"` // files that were there
-	Took    []importNote `json:"took,omitempty"` // from iExec's files
-	Left    []importNote `json:"left,omitempty"` // what could not be taken from them
+	Schema  string   `json:"schema"`
+	Written []string `json:"written"`
+	Kept    []string `json:"kept,omitempty"` // files that were there
+	// Completed are the ignore files that lacked what a release writes, or a key.
+	Completed []preflight.Completed `json:"completed,omitempty"`
+	Took      []importNote          `json:"took,omitempty"` // from iExec's files
+	Left      []importNote          `json:"left,omitempty"` // what could not be taken from them
 }
 
 type importNote struct {
@@ -95,6 +99,9 @@ func (a *app) init(dir string) error {
 			return err
 		}
 		answer.Written = append(answer.Written, path)
+	}
+	if answer.Completed, err = preflight.CompleteIgnoreFiles(dir, filepath.Join(dir, configFile)); err != nil {
+		return err
 	}
 	return a.answerInit(answer)
 }
@@ -150,6 +157,9 @@ func (a *app) answerInit(answer initAnswer) error {
 	}
 	for _, path := range answer.Kept {
 		a.story.note("kept %s", path)
+	}
+	for _, c := range answer.Completed {
+		a.story.note("completed %s: %s", c.File, strings.Join(c.Lines, ", "))
 	}
 	a.story.note(`next: complete the lines marked "yours", then run mrelease check`)
 	if a.json {
