@@ -115,6 +115,9 @@ func (o Options) askGit(ctx context.Context, git, dir string, sight buildkit.Sig
 		slices.Sort(found.Dirty)
 		return nil
 	})
+	if errors.Is(err, errNone) {
+		return Commit{}, nil
+	}
 	return found, err
 }
 

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -211,6 +212,9 @@ func (o Options) isTracked(ctx context.Context, file string) (tracked bool, err 
 		tracked = len(names) > 0
 		return err
 	})
+	if errors.Is(err, errNone) {
+		return false, nil
+	}
 	return tracked, err
 }
 

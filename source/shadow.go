@@ -41,6 +41,9 @@ func listed() []string {
 	}
 }
 
+// errNone says that a folder lies in no repository, whatever is called .git there.
+var errNone = errors.New("there is no git repository")
+
 // openRepository finds the repository that dir lies in. The shadow is made in scratch,
 // which must be empty and the caller's own.
 func (o Options) openRepository(ctx context.Context, git, dir, scratch string) (*repository, error) {
@@ -54,6 +57,10 @@ func (o Options) openRepository(ctx context.Context, git, dir, scratch string) (
 		what string
 	}{{&r.root, "--show-toplevel"}, {&r.folder, "--absolute-git-dir"}, {&r.common, "--git-common-dir"}} {
 		answer, err := r.itself.line(ctx, "rev-parse", ask.what)
+		var g *GitError
+		if errors.As(err, &g) && strings.HasPrefix(g.Problem, "not a git repository (or any") {
+			return nil, errNone
+		}
 		if err != nil {
 			return nil, err
 		}

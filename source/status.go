@@ -278,13 +278,17 @@ func (s *status) submodule(ctx context.Context, name, commit string) error {
 	if *s.nested--; *s.nested < 0 {
 		return &bounds.Error{Where: s.repo.root, What: "the number of its submodules", Most: strconv.Itoa(bounds.GitNested), File: true}
 	}
-	return s.options.withRepository(ctx, s.repo.itself.path, dir, func(inner *repository) error {
+	err = s.options.withRepository(ctx, s.repo.itself.path, dir, func(inner *repository) error {
 		below := status{options: s.options, repo: inner, prefix: s.prefix + name + "/", sight: s.sight, nested: s.nested, found: s.found}
 		if _, err := inner.shadow.run(ctx, nil, "cat-file", "-e", commit+"^{tree}"); err != nil {
 			return below.noteAll()
 		}
 		return below.compare(ctx, commit)
 	})
+	if errors.Is(err, errNone) {
+		return s.noteBelow(name, &s.found.Dirty)
+	}
+	return err
 }
 
 // noteAll takes a submodule for changed as a whole: it does not have the commit.
