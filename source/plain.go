@@ -72,22 +72,11 @@ func needsGit(where, problem string) error {
 	return &GitError{Where: where, Problem: problem + " (there is no git program in PATH, and plain repositories alone are read without)", Cure: "install git"}
 }
 
-// checkPlain refuses by name what this code cannot read, or would read otherwise than
-// git does.
+// checkPlain refuses by name what this code cannot read.
 func (s *plainStatus) checkPlain(folder string) error {
-	raw := s.config.Raw
-	for _, option := range raw.Section("extensions").Options {
+	for _, option := range s.config.Raw.Section("extensions").Options {
 		if !strings.EqualFold(option.Key, "objectformat") || option.Value != "sha1" {
 			return fmt.Errorf("the repository has the extension %s", option.Key)
-		}
-	}
-	for _, key := range []string{"sparseCheckout", "autocrlf", "eol", "fileMode"} {
-		value, standard := raw.Section("core").Option(key), "false"
-		if key == "fileMode" {
-			standard = "true"
-		}
-		if value != "" && value != standard {
-			return fmt.Errorf("the repository has core.%s = %s", key, value)
 		}
 	}
 	for _, name := range []string{"objects/info/alternates", "info/grafts"} {
@@ -98,6 +87,23 @@ func (s *plainStatus) checkPlain(folder string) error {
 	return nil
 }
 
+// doubt names what may make a file of other bytes than the commit's clean for git; empty
+// when nothing does. Files of the same bytes are clean in any case.
+func (s *plainStatus) doubt() string {
+	for _, key := range []string{"sparseCheckout", "autocrlf", "eol", "fileMode", "excludesFile", "attributesFile"} {
+		value := s.config.Raw.Section("core").Option(key)
+		if value != "" && (value == "true") != (key == "fileMode") && value != "false" || value == "false" && key == "fileMode" {
+			return fmt.Sprintf("the repository has core.%s = %s", key, value)
+		}
+	}
+	for file := range s.committed {
+		if path.Base(file) == ".gitattributes" {
+			return "the commit has " + file
+		}
+	}
+	return ""
+}
+
 // differences are the files that the image can depend on and that are not as in the
 // commit.
 func (s *plainStatus) differences(c *object.Commit) ([]string, error) {
@@ -105,12 +111,13 @@ func (s *plainStatus) differences(c *object.Commit) ([]string, error) {
 		return nil, err
 	}
 	for file, entry := range s.unseen {
-		if path.Base(file) == ".gitattributes" {
-			return nil, needsGit(s.root, "the commit has "+file)
+		if entry.Mode != filemode.Submodule {
+			continue
 		}
-		if entry.Mode == filemode.Submodule {
+		if _, err := os.Lstat(filepath.Join(s.root, file, ".git")); err == nil {
 			return nil, needsGit(s.root, "the commit has the submodule "+file)
 		}
+		delete(s.unseen, file) // not checked out
 	}
 	if err := s.compare("."); err != nil {
 		return nil, fmt.Errorf("comparing work tree with commit: %w", err)
@@ -131,6 +138,9 @@ func (s *plainStatus) differences(c *object.Commit) ([]string, error) {
 		if sees {
 			seen = append(seen, file)
 		}
+	}
+	if doubt := s.doubt(); doubt != "" && seen != nil {
+		return nil, needsGit(s.root, doubt+", and "+seen[0]+" has other bytes")
 	}
 	return seen, nil
 }
@@ -267,78 +277,4 @@ func blobHash(file string, info fs.FileInfo) (plumbing.Hash, error) {
 	h := plumbing.NewHasher(plumbing.BlobObject, info.Size())
 	_, err = io.Copy(h, f)
 	return h.Sum(), errors.Join(err, f.Close())
-}
-
-func (s *plainStatus) isIgnored(name string, isDir bool) bool {
-	return gitignore.NewMatcher(s.ignored).Match(strings.Split(name, "/"), isDir)
-}
-
-func (s *plainStatus) readIgnoreFile(folder string) {
-	var domain []string
-	if folder != "." {
-		domain = strings.Split(folder, "/")
-	}
-	s.readIgnored(path.Join(folder, ".gitignore"), domain)
-}
-
-// readIgnored takes the patterns of a file. As in git, one that cannot be read
-// ignores nothing.
-func (s *plainStatus) readIgnored(file string, domain []string) {
-	data, err := os.ReadFile(filepath.Join(s.root, file))
-	if err == nil {
-		s.ignored = append(s.ignored, patterns(string(data), domain)...)
-	}
-}
-
-func patterns(text string, domain []string) (all []gitignore.Pattern) {
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\r\n")
-		if strings.TrimSpace(line) != "" && !strings.HasPrefix(line, "#") {
-			all = append(all, gitignore.ParsePattern(line, domain))
-		}
-	}
-	return all
-}
-
-// Ignores reports whether the text of a .gitignore names a file or folder, by its path
-// beside it, or a folder that it is in.
-func Ignores(text, name string, isDir bool) bool {
-	matcher := gitignore.NewMatcher(patterns(text, nil))
-	parts := strings.Split(name, "/")
-	for i := range parts {
-		if matcher.Match(parts[:i+1], isDir || i < len(parts)-1) {
-			return true
-		}
-	}
-	return false
-}
-
-// tagsAt returns the tags that name a commit, lightweight and annotated.
-func tagsAt(repo *filesystem.Storage, hash plumbing.Hash) ([]string, error) {
-	refs, err := repo.IterReferences()
-	if err != nil {
-		return nil, fmt.Errorf("listing tags: %w", err)
-	}
-	var tags []string
-	err = refs.ForEach(func(ref *plumbing.Reference) error {
-		if !ref.Name().IsTag() {
-			return nil
-		}
-		target := ref.Hash()
-		tag, err := object.GetTag(repo, target)
-		if err == nil && tag.TargetType == plumbing.CommitObject {
-			target = tag.Target
-		} else if err != nil && !errors.Is(err, plumbing.ErrObjectNotFound) {
-			return err
-		}
-		if target == hash {
-			tags = append(tags, ref.Name().Short())
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading tags: %w", err)
-	}
-	slices.Sort(tags)
-	return tags, nil
 }
