@@ -36,7 +36,7 @@ func (i *inspection) unreadable(err error) {
 	var g *source.GitError
 	if errors.As(err, &g) {
 		i.Problems = append(i.Problems, settings.Problem{Where: g.Where, Text: fmt.Sprintf("%v: %s; %s", g, g.Problem, g.Remedy())})
-	} else if err != nil {
+	} else if err != nil && len(i.Problems) == 0 { // of an ignore file another part complains as well
 		i.Complain("build.context", "%v", err)
 	}
 }
