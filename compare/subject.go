@@ -1,12 +1,15 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -15,6 +18,7 @@ import (
 	"github.com/mrelease/mrelease/measure/diff"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
 )
@@ -67,13 +71,56 @@ func Two(ctx context.Context, e settings.Enclave, a, b string) (Differences, err
 		d.Record = recordFields(*x.record, *y.record)
 	}
 	if x.image != nil && y.image != nil {
-		report, err := diff.Compare(ctx, x.image, y.image, release.Random(e))
-		if err != nil {
+		if d.Diff, err = compareImages(ctx, e, x, y, d); err != nil {
 			return Differences{}, err
 		}
-		d.Diff = &report
 	}
 	return d, nil
+}
+
+// compareImages compares the images of two releases. What differs in what they are made
+// from is the first cause: nothing of how they were built is at fault then.
+func compareImages(ctx context.Context, e settings.Enclave, x, y subject, d Differences) (*diff.Report, error) {
+	opts := release.Random(e)
+	a, errA := inputs(x.image)
+	b, errB := inputs(y.image)
+	if err := errors.Join(errA, errB); err != nil {
+		return nil, err
+	}
+	opts.OtherInputs = a != b && a != "" && b != ""
+	report, err := diff.Compare(ctx, x.image, y.image, opts)
+	if err != nil || !opts.OtherInputs {
+		return &report, err
+	}
+	var causes []diff.Cause
+	for _, f := range d.Record {
+		if slices.Contains(inputFields(), f.Name) {
+			causes = append(causes, diff.Cause{Name: fmt.Sprintf("another %s: %s -> %s", f.Name, cmp.Or(f.A, "none"), cmp.Or(f.B, "none")), Cure: meant})
+		}
+	}
+	for _, c := range d.Changes {
+		if c.IsCause() {
+			causes = append(causes, diff.Cause{Name: c.What, Cure: meant})
+		}
+	}
+	if len(causes) == 0 {
+		causes = append(causes, diff.Cause{Name: fmt.Sprintf("other inputs: %s -> %s", a, b), Cure: meant})
+	}
+	report.Causes = append(causes, report.Causes...)
+	return &report, nil
+}
+
+// meant is the cure of what somebody changed.
+const meant = "none is needed if it is meant: the two are made from other inputs; mrelease reproduce --against shows whether one of them can be made again"
+
+// inputs is the digest of what an image is made from, as its manifest states it; empty
+// when it does not.
+func inputs(image v1.Image) (string, error) {
+	manifest, err := image.Manifest()
+	if err != nil {
+		return "", fmt.Errorf("reading manifest: %w", err)
+	}
+	return manifest.Annotations[registry.InputsAnnotation], nil
 }
 
 // open reads what a file, a folder or a reference names.
@@ -156,12 +203,16 @@ func (s *subject) describe(ctx context.Context, e settings.Enclave) error {
 	return nil
 }
 
+// inputFields are those of recordFields that an image is made from.
+func inputFields() []string { return []string{"version", "commit", "time", "enclave format"} }
+
 // recordFields compares what only records state.
 func recordFields(a, b record.Record) []diff.Field {
 	var fields []diff.Field
 	for _, f := range []diff.Field{
 		{Name: "version", A: a.Version, B: b.Version},
 		{Name: "source", A: a.Source.State(), B: b.Source.State()},
+		{Name: "time", A: when(a), B: when(b)},
 		{Name: "inputs", A: a.Source.Inputs.String(), B: b.Source.Inputs.String()},
 		{Name: "enclave format", A: string(a.Enclave.Format), B: string(b.Enclave.Format)},
 		{Name: "enclave value", A: a.Enclave.Value, B: b.Enclave.Value},
@@ -175,3 +226,6 @@ func recordFields(a, b record.Record) []diff.Field {
 	}
 	return fields
 }
+
+// when writes the time of a release's image.
+func when(r record.Record) string { return time.Unix(r.Source.Epoch, 0).UTC().Format(time.RFC3339) }

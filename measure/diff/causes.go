@@ -25,6 +25,9 @@ type rule struct {
 // RandomSeal is the cause of what differs by design.
 const RandomSeal = "random seal"
 
+// OtherTimes is the cause of times that differ as the inputs do.
+const OtherTimes = "times of other inputs"
+
 // rules are the known causes, the gravest first. The cures for what package
 // managers leave behind were tried: with them two builds are equal.
 func rules(epochs [2]int64) []rule {
@@ -121,9 +124,15 @@ type tally struct {
 	counts map[string]*Cause
 }
 
-// newTally takes the times that the images were made for, in seconds since 1970.
-func newTally(a, b int64) *tally {
-	return &tally{rules([2]int64{a, b}), map[string]*Cause{}}
+// newTally takes the times that the images were made for, in seconds since 1970, and
+// whether they are of other inputs: then times say nothing of how they were made.
+func newTally(a, b int64, otherInputs bool) *tally {
+	all := rules([2]int64{a, b})
+	if otherInputs {
+		times := rule{OtherTimes, "none is needed: the two are made from other inputs, at other times", func(c Change, _ facts) bool { return c.Kind == Mtime }}
+		all = slices.Insert(all, 1, times)
+	}
+	return &tally{all, map[string]*Cause{}}
 }
 
 // note counts a change and returns the name of its cause; none is "".

@@ -14,6 +14,7 @@ import (
 type Options struct {
 	Files       []string // absolute paths, or names of files in any folder
 	Annotations []string // of the manifest
+	OtherInputs bool     // the images are of different sources: their times are expected to differ
 }
 
 func (o Options) isRandom(file string) bool {
@@ -33,7 +34,7 @@ func Compare(ctx context.Context, a, b v1.Image, opts Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	c := comparison{a: x, b: y, opts: opts, causes: newTally(x.epoch(), y.epoch())}
+	c := comparison{a: x, b: y, opts: opts, causes: newTally(x.epoch(), y.epoch(), opts.OtherInputs)}
 	r := Report{Schema: Schema, Config: Part{Equal, x.configDigest, y.configDigest}, Manifest: Part{Equal, x.digest, y.digest}}
 	if r.Config.A != r.Config.B {
 		if r.Settings, err = settings(x, y); err != nil {

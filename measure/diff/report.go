@@ -90,6 +90,6 @@ type Change struct {
 type Cause struct {
 	Name    string `json:"name"`
 	Cure    string `json:"cure"`
-	Count   int    `json:"count"`   // differences that it explains
+	Count   int    `json:"count"`   // differences that it explains; 0: those of no one file
 	Example string `json:"example"` // path of the first of them
 }

@@ -30,8 +30,17 @@ func (r Report) WriteDetails(w io.Writer, limit int) error {
 	for _, l := range r.Layers {
 		l.write(&b, limit)
 	}
+	cure := ""
 	for _, c := range r.Causes {
-		fmt.Fprintf(&b, "cause: %s (%d, such as %s)\n  cure: %s\n", c.Name, c.Count, printable.Text(c.Example), c.Cure)
+		example := ""
+		if c.Count > 0 {
+			example = fmt.Sprintf(" (%d, such as %s)", c.Count, printable.Text(c.Example))
+		}
+		fmt.Fprintf(&b, "cause: %s%s\n", printable.Text(c.Name), example)
+		if c.Cure != cure { // several causes in a row can have one
+			fmt.Fprintf(&b, "  cure: %s\n", c.Cure)
+		}
+		cure = c.Cure
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -29,6 +29,9 @@ func (c Change) String() string {
 	return text
 }
 
+// IsCause reports whether it is an input of the measurement, and no effect.
+func (c Change) IsCause() bool { return c.Measured && c.What != measurementChanged }
+
 // Drift returns what changed from one lock to another, causes before effects.
 // What a lock does not know (an image from elsewhere does not say which bases it
 // was made from) is not compared.
@@ -160,6 +163,8 @@ func folderReason(folder Change, before []Change) string {
 	return strings.Join(reasons, ", ")
 }
 
+const measurementChanged = "MRENCLAVE changed"
+
 // followsFromAbove is why an effect changed.
 const followsFromAbove = "it follows from the changes above"
 
@@ -171,7 +176,7 @@ func results(older, newer Lock, explained bool) []Change {
 		if !explained {
 			why = "nothing else that is locked changed: the app's own files are measured, or a tool does not give the same result twice"
 		}
-		all = append(all, Change{"MRENCLAVE changed", older.MRENCLAVE.String(), newer.MRENCLAVE.String(), why, true})
+		all = append(all, Change{measurementChanged, older.MRENCLAVE.String(), newer.MRENCLAVE.String(), why, true})
 	}
 	if older.Unsealed != nil && newer.Unsealed != nil && *older.Unsealed != *newer.Unsealed {
 		all = append(all, Change{"unsealed image changed", older.Unsealed.String(), newer.Unsealed.String(), "it changes with every commit", false})
