@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"io"
 	"net/http"
+	"slices"
 
 	"cuelabs.dev/go/oci/ociregistry/ocimem"
 	"cuelabs.dev/go/oci/ociregistry/ociserver"
@@ -17,6 +18,7 @@ type Options struct {
 	// NoReferrers leaves the referrers API out, as several registries do:
 	// clients then keep the list under a tag.
 	NoReferrers bool
+	Habits      []Habit // the first one is met first
 }
 
 // New returns an empty registry.
@@ -25,6 +27,11 @@ func New(o Options) http.Handler {
 	h = mountNothing(h)
 	if o.NoReferrers {
 		h = hideSubject(h)
+	} else {
+		h = listNothing(h)
+	}
+	for _, habit := range slices.Backward(o.Habits) {
+		h = habit(h)
 	}
 	if o.User != "" {
 		h = login(h, o)
@@ -39,6 +46,19 @@ func mountNothing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && r.URL.Query().Has("mount") {
 			r.URL.RawQuery = ""
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// listNothing answers the question for the referrers in a repository that does not
+// exist with an empty list: a registry that has the API must not answer 404.
+func listNothing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m := inRepository.FindStringSubmatch(r.URL.Path)
+		if m != nil && m[2] == "referrers" && ask(next, r, "/v2/"+m[1]+"/tags/list").Code == http.StatusNotFound {
+			emptyList(w, r)
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
