@@ -2,9 +2,9 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -20,11 +20,12 @@ import (
 type LoginError struct {
 	Registry string
 	Problem  string
-	Err      error // the registry's answer; nil when nothing was sent
+	Helper   string // program that has the credentials, and that cannot be run; else empty
+	Err      error  // the registry's answer, or the helper's; nil when there was none
 }
 
 func (e *LoginError) Error() string {
-	return fmt.Sprintf("the registry %s cannot be pushed to: %s", e.Registry, e.Problem)
+	return fmt.Sprintf("the registry %s cannot be logged in to: %s", e.Registry, e.Problem)
 }
 
 // Unwrap returns the registry's answer.
@@ -34,7 +35,7 @@ func (e *LoginError) Unwrap() error { return e.Err }
 func (e *LoginError) Evidence() [][2]string {
 	facts := [][2]string{{"registry", e.Registry}, {"problem", e.Problem}}
 	if e.Err != nil {
-		facts = append(facts, [2]string{"because", e.Err.Error()})
+		facts = append(facts, [2]string{"because", told(e.Err)})
 	}
 	return facts
 }
@@ -46,7 +47,7 @@ type SilentError struct {
 }
 
 func (e *SilentError) Error() string {
-	return fmt.Sprintf("the registry %s does not answer: %v", e.Registry, e.Err)
+	return fmt.Sprintf("the registry %s does not answer: %s", e.Registry, told(e.Err))
 }
 
 // Unwrap returns what happened instead.
@@ -54,7 +55,7 @@ func (e *SilentError) Unwrap() error { return e.Err }
 
 // Evidence returns which registry and what happened.
 func (e *SilentError) Evidence() [][2]string {
-	return [][2]string{{"registry", e.Registry}, {"because", e.Err.Error()}}
+	return [][2]string{{"registry", e.Registry}, {"because", told(e.Err)}}
 }
 
 // CheckAccess asks a repository's registry whether it is there and takes the
@@ -78,7 +79,7 @@ func (c Client) CheckAccess(ctx context.Context, repo name.Repository) (who stri
 	if config, err := authn.Authorization(ctx, auth); err == nil && config.Username != "" {
 		who = config.Username
 	}
-	return who, c.login(ctx, repo, auth)
+	return who, c.tryLogin(ctx, repo, auth)
 }
 
 // transport makes requests to a registry, and to those to which it sends them on.
@@ -92,26 +93,39 @@ func isBlob(r *http.Request) bool { return strings.Contains(r.URL.Path, "/blobs/
 // credentials never returns the anonymous ones.
 func (c Client) credentials(ctx context.Context, repo name.Repository) (authn.Authenticator, error) {
 	missing := &LoginError{Registry: repo.RegistryStr(), Problem: "there are no credentials for it"}
-	if c.Keychain == nil {
+	auth, err := c.resolve(ctx, repo)
+	if err == nil && auth == authn.Anonymous {
 		return nil, missing
 	}
-	auth, err := authn.Resolve(ctx, c.Keychain, repo)
-	if err != nil {
-		return nil, &LoginError{repo.RegistryStr(), "its credentials cannot be read", err}
-	}
-	if auth == authn.Anonymous {
-		return nil, missing
-	}
-	return auth, nil
+	return auth, err
 }
 
-// login gets a token for pushes, if the registry gives out any, and shows it, or
+// resolve returns what the keychain has for a repository.
+func (c Client) resolve(ctx context.Context, repo name.Repository) (authn.Authenticator, error) {
+	if c.Keychain == nil {
+		return authn.Anonymous, nil
+	}
+	auth, err := authn.Resolve(ctx, c.Keychain, repo)
+	if err == nil {
+		return auth, nil
+	}
+	unread := &LoginError{Registry: repo.RegistryStr(), Problem: "its credentials cannot be read", Err: err}
+	if unread.Helper = helper.FindString(err.Error()); unread.Helper != "" {
+		unread.Problem = fmt.Sprintf("Docker's configuration names %s for its credentials, which did not give any", unread.Helper)
+	}
+	return nil, unread
+}
+
+// helper matches a credential helper of Docker's in the words of the library that
+// runs it.
+var helper = regexp.MustCompile(`docker-credential-[\w.-]*\w`)
+
+// tryLogin gets a token for pushes, if the registry gives out any, and shows it, or
 // the password, to the registry.
-func (c Client) login(ctx context.Context, repo name.Repository, auth authn.Authenticator) error {
+func (c Client) tryLogin(ctx context.Context, repo name.Repository, auth authn.Authenticator) error {
 	refused := func(err error) error {
-		var answer *transport.Error
-		if errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) {
-			return &LoginError{repo.RegistryStr(), "it refuses the credentials", err}
+		if isRefused(err) {
+			return &LoginError{Registry: repo.RegistryStr(), Problem: "it refuses the credentials", Err: err}
 		}
 		return &SilentError{repo.RegistryStr(), err}
 	}

@@ -23,9 +23,8 @@ type Attestation struct {
 // same key that says the same is kept; made tells whether a new one was written.
 // What was written is read back and verified.
 func (c Client) Attest(ctx context.Context, image name.Digest, key *Key, a Attestation) (made bool, err error) {
-	return once[*UnattestedError](
-		func() error { return c.CheckAttestation(ctx, image, key.PublicKey, a) },
-		func() error { return c.state(ctx, image, key, a) })
+	attested, err := c.State(ctx, image, key, a)
+	return len(attested) > 0 && attested[0], err
 }
 
 // CheckAttestation looks among an image's referrers for an attestation of the
@@ -71,6 +70,9 @@ func (s Statements) Predicates(predicateType string) []json.RawMessage {
 // image.
 func (c Client) Attestations(ctx context.Context, image name.Digest, key PublicKey, predicateType string) ([]json.RawMessage, error) {
 	s, err := c.Statements(ctx, image, key)
+	if err == nil {
+		err = s.outage
+	}
 	return s.Predicates(predicateType), err
 }
 

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -11,13 +10,9 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	ociremote "github.com/sigstore/cosign/v2/pkg/oci/remote"
-	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
-	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore-go/pkg/verify"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/mrelease/mrelease/bounds"
 )
@@ -51,47 +46,6 @@ func newStatement(image name.Digest, a Attestation) (statement, error) {
 		PredicateType: a.Type,
 		Predicate:     predicate,
 	}, nil
-}
-
-// once writes what a check misses, and checks that it can be read back. Missing
-// is the check's error that is answered by writing.
-func once[Missing error](check, write func() error) (made bool, err error) {
-	err = check()
-	var missing Missing
-	if !errors.As(err, &missing) {
-		return false, err
-	}
-	if err := write(); err != nil {
-		return false, err
-	}
-	if err := check(); err != nil {
-		return true, fmt.Errorf("reading back: %w", err)
-	}
-	return true, nil
-}
-
-// state signs a statement and stores it as a referrer of the image.
-func (c Client) state(ctx context.Context, image name.Digest, key *Key, a Attestation) error {
-	s, err := newStatement(image, a)
-	if err != nil {
-		return err
-	}
-	data, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("encoding statement: %w", err)
-	}
-	signed, err := sign.Bundle(&sign.DSSEData{Data: data, PayloadType: cosigntypes.IntotoPayloadType}, key, sign.BundleOptions{Context: ctx})
-	if err != nil {
-		return fmt.Errorf("signing statement about %s: %w", image, err)
-	}
-	encoded, err := protojson.Marshal(signed)
-	if err != nil {
-		return fmt.Errorf("encoding bundle: %w", err)
-	}
-	if err := ociremote.WriteAttestationNewBundleFormat(image, encoded, a.Type, ociremote.WithRemoteOptions(c.options(ctx, image)...)); err != nil {
-		return failed("pushing statement about", image, err)
-	}
-	return nil
 }
 
 // verifyBundle checks the envelope's signature and that its subject is the

@@ -219,3 +219,15 @@ func (k PublicKey) GetPublicKeyPem() (string, error) {
 	pem, err := cryptoutils.MarshalPublicKeyToPEM(k.public)
 	return string(pem), err
 }
+
+// verify checks a signature, in base64, of data.
+func (k PublicKey) verify(signature string, data []byte) error {
+	raw, err := base64.StdEncoding.DecodeString(signature)
+	if err != nil {
+		return fmt.Errorf("decoding signature: %w", err)
+	}
+	if err := k.verifier.VerifySignature(bytes.NewReader(raw), bytes.NewReader(data)); err != nil {
+		return fmt.Errorf("verifying signature: %w", err)
+	}
+	return nil
+}

@@ -40,17 +40,18 @@ const (
 // Client is access to container registries.
 type Client struct {
 	Keychain  authn.Keychain    // nil: anonymous
+	Layout    Layout            // of statements; empty: both are read, and [Referrers] written
 	Transport http.RoundTripper // nil: one of its own, with time limits
 	// Progress, unless it is nil, is told how far a push is, often.
 	Progress func(text string)
 }
 
-func (c Client) options(ctx context.Context, of name.Reference) []remote.Option {
+func (c Client) options(ctx context.Context, of name.Repository) []remote.Option {
 	opts := []remote.Option{remote.WithContext(ctx)}
 	if c.Keychain != nil {
 		opts = append(opts, remote.WithAuthFromKeychain(c.Keychain))
 	}
-	return append(opts, remote.WithTransport(c.transport(of.Context().Registry)))
+	return append(opts, remote.WithTransport(c.transport(of.Registry)))
 }
 
 // TakenError says that a tag, which is never written twice, holds another
@@ -78,10 +79,18 @@ func (e *TakenError) Evidence() [][2]string {
 // Released returns the image of a release that was pushed before, or nil when
 // the tag is free. Its error is a *TakenError when the tag holds anything else.
 func (c Client) Released(ctx context.Context, tag name.Tag, inputs v1.Hash) (v1.Image, error) {
-	image, err := c.image(ctx, tag)
-	if isNotFound(err) {
+	in, err := c.session(ctx, tag.Repository, transport.PushScope)
+	if err != nil {
+		return nil, failed("looking for", tag, err)
+	}
+	there, err := in.find(ctx, tag)
+	if err != nil {
+		return nil, failed("looking for", tag, err)
+	}
+	if there == nil {
 		return nil, nil
 	}
+	image, err := imageOf(there)
 	if err != nil {
 		return nil, failed("looking for", tag, err)
 	}
@@ -115,21 +124,25 @@ func (c Client) Push(ctx context.Context, tag name.Tag, image v1.Image) (name.Di
 	if err != nil {
 		return name.Digest{}, fmt.Errorf("reading digest: %w", err)
 	}
-	if there, err := c.holds(ctx, tag, image); err != nil || there {
-		return tag.Digest(digest.String()), err
-	}
 	pushed := tag.Digest(digest.String())
+	in, err := c.session(ctx, tag.Repository, transport.PushScope)
+	if err != nil {
+		return name.Digest{}, failed("looking for", tag, err)
+	}
+	if there, err := in.holds(ctx, tag, image); err != nil || there {
+		return pushed, err
+	}
 	err = bounds.Within(ctx, bounds.Act, "the push", func(ctx context.Context) error { return c.write(ctx, pushed, image) })
 	if err != nil {
 		return name.Digest{}, failed("pushing", pushed, err)
 	}
-	if there, err := c.holds(ctx, tag, image); err != nil || there {
+	if there, err := in.holds(ctx, tag, image); err != nil || there {
 		return pushed, err
 	}
-	if err := remote.Tag(tag, image, c.options(ctx, tag)...); err != nil {
+	if err := remote.Tag(tag, image, in.opts...); err != nil {
 		return name.Digest{}, failed("tagging", tag, err)
 	}
-	there, err := c.holds(ctx, tag, image)
+	there, err := in.holds(ctx, tag, image)
 	if err == nil && !there {
 		err = failed("reading back", tag, errors.New("the registry took the image but does not have it"))
 	}
@@ -139,12 +152,12 @@ func (c Client) Push(ctx context.Context, tag name.Tag, image v1.Image) (name.Di
 // write writes an image, and tells how far it is.
 func (c Client) write(ctx context.Context, to name.Digest, image v1.Image) error {
 	if c.Progress == nil {
-		return remote.Write(to, image, c.options(ctx, to)...)
+		return remote.Write(to, image, c.options(ctx, to.Repository)...)
 	}
 	updates, written := make(chan v1.Update), make(chan struct{})
 	defer close(written)
 	go c.tell(updates, written)
-	return remote.Write(to, image, append(c.options(ctx, to), remote.WithProgress(updates))...)
+	return remote.Write(to, image, append(c.options(ctx, to.Repository), remote.WithProgress(updates))...)
 }
 
 // tell tells of updates until they are closed, or the image is written.
@@ -179,13 +192,13 @@ func (e *OvertakenError) Evidence() [][2]string {
 }
 
 // holds reports whether the tag names the image; another image is an error.
-func (c Client) holds(ctx context.Context, tag name.Tag, image v1.Image) (bool, error) {
-	there, err := remote.Head(tag, c.options(ctx, tag)...)
-	if isNotFound(err) {
-		return false, nil
-	}
+func (s session) holds(ctx context.Context, tag name.Tag, image v1.Image) (bool, error) {
+	there, err := s.find(ctx, tag)
 	if err != nil {
 		return false, failed("looking for", tag, err)
+	}
+	if there == nil {
+		return false, nil
 	}
 	digest, err := image.Digest()
 	if err != nil || there.Digest == digest {
@@ -195,7 +208,7 @@ func (c Client) holds(ctx context.Context, tag name.Tag, image v1.Image) (bool, 
 	if err != nil {
 		return false, fmt.Errorf("reading manifest: %w", err)
 	}
-	other, err := c.image(ctx, tag.Digest(there.Digest.String()))
+	other, err := imageOf(there)
 	if err != nil {
 		return false, failed("looking for", tag, err)
 	}
@@ -212,10 +225,18 @@ func (c Client) holds(ctx context.Context, tag name.Tag, image v1.Image) (bool, 
 
 // image returns an image whose manifest and config are within the bounds.
 func (c Client) image(ctx context.Context, of name.Reference) (v1.Image, error) {
-	there, err := remote.Get(of, c.options(ctx, of)...)
+	in, err := c.session(ctx, of.Context(), transport.PullScope)
 	if err != nil {
 		return nil, err
 	}
+	there, err := remote.Get(of, in.opts...)
+	if err != nil {
+		return nil, err
+	}
+	return imageOf(there)
+}
+
+func imageOf(there *remote.Descriptor) (v1.Image, error) {
 	if err := bounds.CheckJSON(there.Manifest); err != nil {
 		return nil, fmt.Errorf("reading manifest: %w", err)
 	}
@@ -238,7 +259,7 @@ func (c Client) image(ctx context.Context, of name.Reference) (v1.Image, error) 
 func (c Client) Pull(ctx context.Context, digest name.Digest) (v1.Image, error) {
 	image, err := c.image(ctx, digest)
 	if err != nil {
-		return nil, failed("pulling", digest, err)
+		return nil, lookup("pulling", digest, err)
 	}
 	return image, nil
 }
@@ -254,14 +275,13 @@ func (c Client) Document(ctx context.Context, digest name.Digest) ([]byte, error
 
 // Resolve returns the digest that a tag names at present.
 func (c Client) Resolve(ctx context.Context, tag name.Tag) (name.Digest, error) {
-	there, err := remote.Head(tag, c.options(ctx, tag)...)
+	in, err := c.session(ctx, tag.Repository, transport.PullScope)
 	if err != nil {
 		return name.Digest{}, failed("resolving", tag, err)
 	}
+	there, err := remote.Head(tag, in.opts...)
+	if err != nil {
+		return name.Digest{}, lookup("resolving", tag, err)
+	}
 	return tag.Digest(there.Digest.String()), nil
-}
-
-func isNotFound(err error) bool {
-	var te *transport.Error
-	return errors.As(err, &te) && te.StatusCode == http.StatusNotFound
 }

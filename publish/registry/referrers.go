@@ -2,91 +2,131 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
+	"github.com/sigstore/sigstore-go/pkg/sign"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/mrelease/mrelease/bounds"
 )
 
-// Statements are what a key states about an image, in any of the bundles among the
-// image's referrers. Anybody who may push can add referrers, so one that cannot be
-// read, is no bundle or does not verify is counted and does no harm.
-type Statements struct {
-	Others     int // bundles that do not verify with the key
-	Foreign    int // referrers that are no bundles
-	Unreadable int // referrers that are listed and cannot be read
-	Beyond     int // referrers beyond bounds.Referrers, which were not looked at
-
-	image    name.Digest
-	verified []statement
-	reasons  error // why bundles do not verify, and referrers cannot be read; some of them
-	outage   error // a reason that may be gone when it is tried again; nil: none
+// bundles are the referrers of an image, of which those count that hold a bundle.
+type bundles struct {
+	session
+	image name.Digest
+	seen  map[v1.Hash]*v1.Descriptor // in the index under the tag, in any of its answers
 }
 
-// maxReasons is how many reasons are kept; they may be a thousand times the same.
-const maxReasons = 5
+func newBundles(in session, image name.Digest) *bundles {
+	return &bundles{in, image, map[v1.Hash]*v1.Descriptor{}}
+}
 
 // readers is how many referrers are read at a time: each may take some of a bundle's
 // size many times over.
 const readers = 4
 
-// Statements reads an image's referrers, each once. Its error is an [*Error], when
-// they cannot be listed.
-func (c Client) Statements(ctx context.Context, image name.Digest, key PublicKey) (Statements, error) {
-	s := Statements{image: image}
-	listed, err := c.referrers(ctx, image)
+func (b *bundles) read(ctx context.Context, key PublicKey, s *Statements) error {
+	list, err := b.list(ctx)
 	if err != nil {
-		return s, failed("listing referrers of", image, err)
+		return err
 	}
+	listed := list.referrers
 	bundlesFirst(listed)
 	if n := len(listed); n > bounds.Referrers {
-		listed, s.Beyond = listed[:bounds.Referrers], n-bounds.Referrers
+		listed, s.Beyond = listed[:bounds.Referrers], s.Beyond+n-bounds.Referrers
 	}
 	read := make([]func(*Statements), len(listed)) // in the order of the list
 	var group errgroup.Group
 	group.SetLimit(readers)
 	for i, r := range listed {
 		group.Go(func() error {
-			read[i] = c.read(ctx, image.Digest(r.Digest.String()), image, key)
+			read[i] = b.readOne(b.Digest(r.Digest.String()), key)
 			return ctx.Err()
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return s, failed("reading referrers of", image, err)
+		return err
 	}
 	for _, add := range read {
-		add(&s)
+		add(s)
 	}
-	return s, nil
+	return nil
 }
 
-func (c Client) referrers(ctx context.Context, image name.Digest) ([]v1.Descriptor, error) {
-	index, err := remote.Referrers(image, c.options(ctx, image)...)
+// listing is what a registry lists as the referrers of an image.
+type listing struct {
+	referrers []v1.Descriptor
+	place     Place
+	because   string // it is nowhere
+}
+
+// list asks the referrers API, and where there is none looks under the tag.
+func (b *bundles) list(ctx context.Context) (listing, error) {
+	a, err := b.get(ctx, "referrers/"+b.image.DigestStr(), types.OCIImageIndex)
 	if err != nil {
-		return nil, err
+		return listing{}, err
 	}
-	raw, err := index.RawManifest()
-	if err != nil {
-		return nil, err
+	if hasStatus(a.err, http.StatusTooManyRequests) || a.status >= 500 && a.status != http.StatusNotImplemented {
+		return listing{}, a.err
 	}
+	if a.status == http.StatusOK && isIndex(a.header.Get("Content-Type")) {
+		index, err := parseIndex(a.body)
+		return listing{referrers: index.Manifests, place: ByAPI}, err
+	}
+	return b.listTagged(ctx)
+}
+
+// isIndex reports whether a registry that answers 200 to all that it does not know
+// answered with a list.
+func isIndex(contentType string) bool {
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && kind == string(types.OCIImageIndex)
+}
+
+// listTagged reads the index under the tag.
+func (b *bundles) listTagged(ctx context.Context) (listing, error) {
+	tag := tagOf(b.image, "")
+	there, err := b.find(ctx, tag)
+	switch {
+	case err != nil:
+		return listing{}, err
+	case there == nil:
+		return listing{place: ByTag}, nil
+	case there.Digest.String() == b.image.DigestStr():
+		return listing{place: Nowhere, because: "it takes the tag " + tag.TagStr() + " for the digest of the image"}, nil
+	case !isIndex(string(there.MediaType)):
+		return listing{place: Nowhere, because: fmt.Sprintf("its tag %s holds something else, a %s", tag.TagStr(), there.MediaType)}, nil
+	}
+	index, err := parseIndex(there.Manifest)
+	for i := range index.Manifests {
+		b.seen[index.Manifests[i].Digest] = &index.Manifests[i]
+	}
+	return listing{referrers: index.Manifests, place: ByTag}, err
+}
+
+func parseIndex(raw []byte) (index v1.IndexManifest, err error) {
 	if err := bounds.CheckJSON(raw); err != nil {
-		return nil, err
+		return index, err
 	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, err
+	if err := json.Unmarshal(raw, &index); err != nil {
+		return index, fmt.Errorf("parsing list: %w", err)
 	}
-	return manifest.Manifests, nil
+	return index, nil
 }
 
 // bundleType begins the media type of a bundle, and the artifact type of its manifest.
@@ -95,6 +135,25 @@ const bundleType = "application/vnd.dev.sigstore.bundle"
 // emptyType is the media type of a configuration that says nothing, which the manifest
 // of a bundle has (OCI image specification 1.1, guidelines for artifact usage).
 const emptyType = "application/vnd.oci.empty.v1+json"
+
+const emptyConfig = "{}"
+
+// bundleManifest is cosign's manifest of a bundle.
+func bundleManifest(subject v1.Descriptor, content []byte) (m v1.Manifest, err error) {
+	layer, err := descriptorOf(content, bundleType+".v0.3+json")
+	if err != nil {
+		return m, err
+	}
+	config, err := descriptorOf([]byte(emptyConfig), emptyType)
+	if err != nil {
+		return m, err
+	}
+	config.ArtifactType = string(layer.MediaType)
+	return v1.Manifest{
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: string(layer.MediaType), Config: config, Layers: []v1.Descriptor{layer},
+		Subject: &v1.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size},
+	}, nil
+}
 
 // bundlesFirst puts what is listed as a bundle before what is listed as something else,
 // in the order of the list, so that a thousand other referrers do not hide a signature.
@@ -113,16 +172,16 @@ func bundlesFirst(listed []v1.Descriptor) {
 	slices.SortStableFunc(listed, func(a, b v1.Descriptor) int { return rank(a) - rank(b) })
 }
 
-// read reads a referrer, and returns what it adds to the statements.
-func (c Client) read(ctx context.Context, referrer, image name.Digest, key PublicKey) func(*Statements) {
-	raw, err := c.bundle(ctx, referrer)
+// readOne reads a referrer, and returns what it adds to the statements.
+func (b *bundles) readOne(referrer name.Digest, key PublicKey) func(*Statements) {
+	raw, err := b.bundle(referrer)
 	if err != nil {
 		return func(s *Statements) { s.unreadable(referrer, err) }
 	}
 	if raw == nil {
 		return func(s *Statements) { s.Foreign++ }
 	}
-	said, err := verifyBundle(raw, image, key)
+	said, err := verifyBundle(raw, b.image, key)
 	if err != nil {
 		return func(s *Statements) {
 			s.Others++
@@ -132,74 +191,10 @@ func (c Client) read(ctx context.Context, referrer, image name.Digest, key Publi
 	return func(s *Statements) { s.verified = append(s.verified, said) }
 }
 
-func (s *Statements) unreadable(referrer name.Digest, err error) {
-	s.Unreadable++
-	err = failed("reading referrer", referrer, err)
-	if s.outage == nil && isOutage(err) {
-		s.outage = err
-	}
-	s.because(err)
-}
-
-// isOutage tells an error that may be gone at the next try from an answer, which
-// whoever may push can bring about.
-func isOutage(err error) bool {
-	var answer *transport.Error
-	var network *url.Error
-	var slow *bounds.SlowError
-	var inside *bounds.AddressError
-	switch {
-	case errors.As(err, &answer):
-		return answer.StatusCode >= 500 || answer.StatusCode == http.StatusTooManyRequests
-	case errors.As(err, &inside):
-		return false
-	}
-	return errors.As(err, &network) || errors.As(err, &slow)
-}
-
-func (s *Statements) because(err error) {
-	if n := s.Others + s.Unreadable; n <= maxReasons {
-		s.reasons = errors.Join(s.reasons, err)
-	} else if n == maxReasons+1 {
-		s.reasons = errors.Join(s.reasons, errors.New("and so on"))
-	}
-}
-
-// of returns the predicates of a type.
-func (s Statements) of(predicateType string) (found []statement, others int) {
-	for _, v := range s.verified {
-		if v.PredicateType == predicateType {
-			found = append(found, v)
-		}
-	}
-	return found, s.Others + len(s.verified) - len(found)
-}
-
-// Aside tells of the referrers that were not taken into account; it is empty when
-// there are none.
-func (s Statements) Aside() string {
-	var parts []string
-	for _, p := range []struct {
-		n    int
-		text string
-	}{
-		{s.Unreadable, "cannot be read"}, {s.Foreign, "are no bundles"},
-		{s.Beyond, fmt.Sprintf("are beyond the %d that are read", bounds.Referrers)},
-	} {
-		if p.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.text))
-		}
-	}
-	if parts == nil {
-		return ""
-	}
-	return "of its other referrers " + strings.Join(parts, ", ")
-}
-
 // bundle returns nil for a referrer that is no bundle, by the media type of its
 // layer: registries do not agree on the artifact type that they list.
-func (c Client) bundle(ctx context.Context, referrer name.Digest) ([]byte, error) {
-	there, err := remote.Get(referrer, c.options(ctx, referrer)...)
+func (b *bundles) bundle(referrer name.Digest) ([]byte, error) {
+	there, err := remote.Get(referrer, b.opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -227,4 +222,97 @@ func (c Client) bundle(ctx context.Context, referrer name.Digest) ([]byte, error
 		return nil, err
 	}
 	return raw, nil
+}
+
+func (b *bundles) sign(ctx context.Context, key *Key, said statement, data []byte) (kept, error) {
+	signed, err := sign.Bundle(&sign.DSSEData{Data: data, PayloadType: cosigntypes.IntotoPayloadType}, key, sign.BundleOptions{Context: ctx})
+	if err != nil {
+		return kept{}, err
+	}
+	encoded, err := protojson.Marshal(signed)
+	if err != nil {
+		return kept{}, fmt.Errorf("encoding bundle: %w", err)
+	}
+	return kept{content: encoded, predicateType: said.PredicateType}, nil
+}
+
+// add pushes the bundles, each in a manifest as cosign makes it, and where the registry
+// has no list of its own the index with all of them.
+func (b *bundles) add(ctx context.Context, all []kept) error {
+	var listed []*v1.Descriptor
+	for _, k := range all {
+		d, err := b.push(ctx, k)
+		if err != nil {
+			return err
+		}
+		listed = append(listed, &d)
+	}
+	list, err := b.list(ctx)
+	if err != nil {
+		return err
+	}
+	switch list.place {
+	case ByAPI:
+		return nil
+	case Nowhere:
+		return &UnkeptError{b.Repository, list.because}
+	}
+	return b.index(ctx, len(list.referrers), listed)
+}
+
+// push pushes a bundle, and returns its entry in the index.
+func (b *bundles) push(ctx context.Context, k kept) (v1.Descriptor, error) {
+	subject, err := remote.Head(b.image, b.opts...)
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	manifest, err := bundleManifest(*subject, k.content)
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	manifest.Annotations = map[string]string{
+		"org.opencontainers.image.created":  time.Now().UTC().Format(time.RFC3339),
+		"dev.sigstore.bundle.content":       "dsse-envelope",
+		"dev.sigstore.bundle.predicateType": k.predicateType,
+	}
+	return b.refer(ctx, manifest, k.content)
+}
+
+// refer pushes a manifest that refers to another.
+func (s session) refer(ctx context.Context, manifest v1.Manifest, content []byte) (v1.Descriptor, error) {
+	for _, layer := range []v1.Layer{static.NewLayer([]byte(emptyConfig), emptyType), static.NewLayer(content, manifest.Layers[0].MediaType)} {
+		if err := remote.WriteLayer(s.Repository, layer, s.opts...); err != nil {
+			return v1.Descriptor{}, err
+		}
+	}
+	raw, err := json.Marshal(manifest)
+	if err != nil {
+		return v1.Descriptor{}, fmt.Errorf("encoding manifest: %w", err)
+	}
+	d, err := descriptorOf(raw, types.OCIManifestSchema1)
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	d.ArtifactType, d.Annotations = manifest.ArtifactType, manifest.Annotations
+	return d, s.put(ctx, d.Digest.String(), d.MediaType, raw)
+}
+
+// index writes an index of all that was ever seen listed, together with more. There is
+// nothing to write when that is as much as is there.
+func (b *bundles) index(ctx context.Context, there int, more []*v1.Descriptor) error {
+	for _, d := range more {
+		b.seen[d.Digest] = d
+	}
+	if len(b.seen) == there {
+		return nil
+	}
+	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+	for _, digest := range slices.SortedFunc(maps.Keys(b.seen), func(x, y v1.Hash) int { return strings.Compare(x.Hex, y.Hex) }) {
+		index.Manifests = append(index.Manifests, *b.seen[digest])
+	}
+	raw, err := json.Marshal(index)
+	if err != nil {
+		return fmt.Errorf("encoding list: %w", err)
+	}
+	return b.put(ctx, tagOf(b.image, "").TagStr(), types.OCIImageIndex, raw)
 }

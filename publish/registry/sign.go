@@ -8,7 +8,7 @@ import (
 	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
 )
 
-// Sign signs an image as cosign does in its bundle format: a DSSE envelope
+// Sign signs an image as cosign does. In its bundle format that is a DSSE envelope
 // around an in-toto statement of type https://sigstore.dev/cosign/sign/v1 with
 // the image's digest as subject, stored as an OCI 1.1 referrer of the image. A
 // signature of the same key that is there already is kept; made tells whether a
@@ -16,11 +16,13 @@ import (
 //
 // It takes a digest, so a tag, which may move, cannot be signed.
 func (c Client) Sign(ctx context.Context, image name.Digest, key *Key) (made bool, err error) {
-	signature := Attestation{cosigntypes.CosignSignPredicateType, struct{}{}}
-	return once[*UnsignedError](
-		func() error { return c.CheckSignature(ctx, image, key.PublicKey) },
-		func() error { return c.state(ctx, image, key, signature) })
+	signed, err := c.State(ctx, image, key, Signature())
+	return len(signed) > 0 && signed[0], err
 }
+
+// Signature is the attestation that is a signature: it says no more than that the key
+// signed the image.
+func Signature() Attestation { return Attestation{cosigntypes.CosignSignPredicateType, struct{}{}} }
 
 // UnsignedError says that an image has no signature of the wanted key.
 type UnsignedError struct {

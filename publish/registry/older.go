@@ -1,0 +1,248 @@
+package registry
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
+
+	"github.com/mrelease/mrelease/bounds"
+)
+
+// older is cosign's layout before bundles. A signature is a layer with a text that
+// names the image's digest (cosign's simple signing), and the signature of the text is
+// an annotation of the layer. An attestation is a layer with a DSSE envelope.
+type older struct {
+	session
+	image name.Digest
+}
+
+const (
+	signatureSuffix   = ".sig"
+	attestationSuffix = ".att"
+	// The annotations of a layer, as cosign has them.
+	signatureAnnotation = "dev.cosignproject.cosign/signature"
+	predicateAnnotation = "predicateType"
+
+	simpleSigning = "cosign container image signature"
+)
+
+// claim is the text that is signed.
+type claim struct {
+	Critical struct {
+		Identity struct {
+			Reference string `json:"docker-reference"`
+		} `json:"identity"`
+		Image struct {
+			Digest string `json:"docker-manifest-digest"`
+		} `json:"image"`
+		Type string `json:"type"`
+	} `json:"critical"`
+	Optional map[string]any `json:"optional"`
+}
+
+func (o older) sign(ctx context.Context, key *Key, said statement, data []byte) (kept, error) {
+	if said.PredicateType == cosigntypes.CosignSignPredicateType {
+		var c claim
+		c.Critical.Identity.Reference, c.Critical.Image.Digest, c.Critical.Type = o.image.Repository.Name(), o.image.DigestStr(), simpleSigning
+		text, err := json.Marshal(c)
+		if err != nil {
+			return kept{}, err
+		}
+		signature, _, err := key.SignData(ctx, text)
+		return kept{text, said.PredicateType, base64.StdEncoding.EncodeToString(signature)}, err
+	}
+	signature, _, err := key.SignData(ctx, dsse.PAE(cosigntypes.IntotoPayloadType, data))
+	if err != nil {
+		return kept{}, err
+	}
+	envelope, err := json.Marshal(dsse.Envelope{
+		PayloadType: cosigntypes.IntotoPayloadType, Payload: base64.StdEncoding.EncodeToString(data),
+		Signatures: []dsse.Signature{{Sig: base64.StdEncoding.EncodeToString(signature)}},
+	})
+	return kept{content: envelope, predicateType: said.PredicateType}, err
+}
+
+// add writes each of the two tags once at most.
+func (o older) add(ctx context.Context, all []kept) error {
+	for suffix, kind := range map[string]types.MediaType{signatureSuffix: cosigntypes.SimpleSigningMediaType, attestationSuffix: cosigntypes.DssePayloadType} {
+		var layers []mutate.Addendum
+		for _, k := range all {
+			if isSignature := k.predicateType == cosigntypes.CosignSignPredicateType; isSignature != (suffix == signatureSuffix) {
+				continue
+			}
+			notes := map[string]string{signatureAnnotation: k.signature}
+			if suffix == attestationSuffix {
+				notes[predicateAnnotation] = k.predicateType
+			}
+			layers = append(layers, mutate.Addendum{Layer: static.NewLayer(k.content, kind), Annotations: notes})
+		}
+		if err := o.append(ctx, tagOf(o.image, suffix), layers); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// append adds layers to the image under a tag, unless they are there.
+func (o older) append(ctx context.Context, tag name.Tag, layers []mutate.Addendum) error {
+	image, err := o.under(ctx, tag)
+	if err != nil {
+		return err
+	}
+	if image == nil {
+		image = mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return err
+	}
+	layers = slices.DeleteFunc(layers, func(a mutate.Addendum) bool {
+		digest, err := a.Layer.Digest()
+		return err == nil && slices.ContainsFunc(manifest.Layers, func(d v1.Descriptor) bool {
+			return d.Digest == digest && d.Annotations[signatureAnnotation] == a.Annotations[signatureAnnotation]
+		})
+	})
+	if len(layers) == 0 {
+		return nil
+	}
+	if image, err = mutate.Append(image, layers...); err != nil {
+		return err
+	}
+	return remote.Write(tag, image, o.opts...)
+}
+
+// under returns the image under a tag; nil for none.
+func (o older) under(ctx context.Context, tag name.Tag) (v1.Image, error) {
+	there, err := o.find(ctx, tag)
+	if err != nil || there == nil {
+		return nil, err
+	}
+	return imageOf(there)
+}
+
+func (o older) read(ctx context.Context, key PublicKey, s *Statements) error {
+	for _, suffix := range []string{signatureSuffix, attestationSuffix} {
+		image, err := o.under(ctx, tagOf(o.image, suffix))
+		if err != nil {
+			return err
+		}
+		if image == nil {
+			continue
+		}
+		manifest, err := image.Manifest()
+		if err != nil {
+			return fmt.Errorf("reading manifest: %w", err)
+		}
+		verify := verifyClaim
+		if suffix == attestationSuffix {
+			verify = verifyEnvelope
+		}
+		o.readLayers(ctx, manifest.Layers, func(d v1.Descriptor, content []byte) (statement, error) { return verify(d, content, o.image, key) }, s)
+	}
+	return nil
+}
+
+// readLayers adds what the layers state. One that cannot be read or does not verify is
+// counted and does no harm.
+func (o older) readLayers(ctx context.Context, layers []v1.Descriptor, verify func(v1.Descriptor, []byte) (statement, error), s *Statements) {
+	for i, d := range layers {
+		if i == bounds.Referrers {
+			s.Beyond += len(layers) - i
+			return
+		}
+		blob := o.Digest(d.Digest.String())
+		content, err := o.blob(blob)
+		if err != nil {
+			s.unreadable(blob, err)
+			continue
+		}
+		said, err := verify(d, content)
+		if err != nil {
+			s.Others++
+			s.because(err)
+			continue
+		}
+		s.verified = append(s.verified, said)
+	}
+}
+
+func (o older) blob(at name.Digest) ([]byte, error) {
+	layer, err := remote.Layer(at, o.opts...)
+	if err != nil {
+		return nil, err
+	}
+	content, err := layer.Compressed() // as stored
+	if err != nil {
+		return nil, err
+	}
+	raw, err := bounds.ReadAll(content, bounds.Bundle)
+	return raw, errors.Join(err, content.Close())
+}
+
+// verifyClaim checks a signature of cosign's text about the image.
+func verifyClaim(d v1.Descriptor, text []byte, image name.Digest, key PublicKey) (s statement, err error) {
+	if err := key.verify(d.Annotations[signatureAnnotation], text); err != nil {
+		return s, err
+	}
+	if err := bounds.CheckJSON(text); err != nil {
+		return s, fmt.Errorf("parsing signature: %w", err)
+	}
+	var c claim
+	if err := json.Unmarshal(text, &c); err != nil {
+		return s, fmt.Errorf("parsing signature: %w", err)
+	}
+	if c.Critical.Type != simpleSigning || c.Critical.Image.Digest != image.DigestStr() {
+		return s, fmt.Errorf("verifying signature: it is of %q, a %q", c.Critical.Image.Digest, c.Critical.Type)
+	}
+	return statement{PredicateType: cosigntypes.CosignSignPredicateType, Predicate: json.RawMessage("{}")}, nil
+}
+
+// verifyEnvelope checks an envelope with a statement about the image.
+func verifyEnvelope(_ v1.Descriptor, raw []byte, image name.Digest, key PublicKey) (s statement, err error) {
+	if err := bounds.CheckJSON(raw); err != nil {
+		return s, fmt.Errorf("parsing envelope: %w", err)
+	}
+	var e dsse.Envelope
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return s, fmt.Errorf("parsing envelope: %w", err)
+	}
+	payload, err := base64.StdEncoding.DecodeString(e.Payload)
+	if err != nil {
+		return s, fmt.Errorf("parsing envelope: %w", err)
+	}
+	if e.PayloadType != cosigntypes.IntotoPayloadType || len(e.Signatures) != 1 {
+		return s, fmt.Errorf("verifying envelope: it holds %q with %d signatures, want a statement with one", e.PayloadType, len(e.Signatures))
+	}
+	if err := key.verify(e.Signatures[0].Sig, dsse.PAE(e.PayloadType, payload)); err != nil {
+		return s, err
+	}
+	if err := bounds.CheckJSON(payload); err != nil {
+		return s, fmt.Errorf("parsing statement: %w", err)
+	}
+	if err := json.Unmarshal(payload, &s); err != nil {
+		return s, fmt.Errorf("parsing statement: %w", err)
+	}
+	if !strings.HasPrefix(s.Type, "https://in-toto.io/Statement/v") || !s.about(image) {
+		return statement{}, errors.New("verifying envelope: its statement is not about the image")
+	}
+	return s, nil
+}
+
+// about reports whether the image is a subject.
+func (s statement) about(image name.Digest) bool {
+	return slices.ContainsFunc(s.Subject, func(of subject) bool { return "sha256:"+of.Digest["sha256"] == image.DigestStr() })
+}
