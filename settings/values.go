@@ -15,18 +15,6 @@ import (
 	"github.com/mrelease/mrelease/measure"
 )
 
-// Repository is a container repository without tag or digest.
-type Repository struct{ name.Repository }
-
-// UnmarshalText implements [encoding.TextUnmarshaler].
-func (r *Repository) UnmarshalText(text []byte) (err error) {
-	r.Repository, err = name.NewRepository(string(text))
-	if err != nil {
-		return fmt.Errorf("want a repository without tag or digest, such as ghcr.io/acme/hello, got %q", text)
-	}
-	return nil
-}
-
 // Pin is the digest that a base image is pinned to.
 type Pin string
 
