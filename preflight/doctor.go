@@ -136,7 +136,13 @@ func (d *doctor) registry(ctx context.Context) (string, error) {
 		return "", Skipped("the configuration has no image")
 	}
 	who, err := d.Registry.CheckAccess(ctx, d.settings.Image.Repository)
-	return fmt.Sprintf("%s answers, pushes as %s", d.settings.Image.RegistryStr(), who), err
+	if err != nil {
+		return "", err
+	}
+	client := d.Registry
+	client.Layout = d.settings.Sign.Layout
+	place, err := client.Place(ctx, d.settings.Image.Repository)
+	return fmt.Sprintf("%s answers, pushes as %s; %s", d.settings.Image.RegistryStr(), who, place), err
 }
 
 func (d *doctor) secrets(context.Context) (string, error) {

@@ -10,13 +10,19 @@ import (
 	"github.com/mrelease/mrelease/publish/registry"
 )
 
-// attest lets the key that signed the image say what it was made from.
+// attest makes sure that the key that signed the image says what it was made from, and
+// that nothing of that was lost since it was written.
 func (r *run) attest(ctx context.Context) (string, error) {
-	if err := r.readOrigin(ctx); err != nil {
-		return "", err
+	all := r.statements()
+	if r.place != registry.ByTag {
+		made, err := r.Registry.State(ctx, r.image.digest, r.keys.key, all[1])
+		if err != nil {
+			return "", err
+		}
+		r.attested = made[0]
 	}
-	made, err := r.Registry.Attest(ctx, r.image.digest, r.keys.key, r.origin.Provenance(r.Source.Version))
-	return r.note("attest", made, "provenance, "+printable.Count(len(r.origin.Materials), "material")), err
+	err := r.Registry.Confirm(ctx, r.image.digest, r.keys.key.PublicKey, all...)
+	return r.note("attest", r.attested, "provenance, "+printable.Count(len(r.origin.Materials), "material")), err
 }
 
 // readOrigin finds out what the image was made from: what only the machine that

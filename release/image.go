@@ -2,9 +2,12 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -45,6 +48,15 @@ func OpenImage(ctx context.Context, where string) (v1.Image, error) {
 	if !namesRegistry(where) {
 		return nil, &ImageError{where, fmt.Sprintf("there is no file and no folder %q, and as an image it lacks its registry (docker.io/…)", where)}
 	}
+	image, err := pull(ctx, ref)
+	var missing *registry.MissingError
+	if errors.As(err, &missing) {
+		return nil, &ImageError{where, missing.Error()}
+	}
+	return image, err
+}
+
+func pull(ctx context.Context, ref name.Reference) (v1.Image, error) {
 	client := registry.Client{Keychain: authn.DefaultKeychain}
 	if tag, ok := ref.(name.Tag); ok {
 		digest, err := client.Resolve(ctx, tag)
@@ -76,9 +88,13 @@ func notInRegistry(where string) string {
 }
 
 // namesRegistry reports whether a reference says in which registry, or of which
-// image, it is: else it could be the name of a file that is missing.
+// image, it is: else it could be the name of a file that is missing, as one could be
+// that ends as the files do that this program writes.
 func namesRegistry(reference string) bool {
 	host, _, ok := strings.Cut(reference, "/")
+	if slices.Contains([]string{".json", ".lock", ".yaml", ".yml"}, filepath.Ext(reference)) {
+		return false
+	}
 	return strings.Contains(reference, "@") || ok && (strings.ContainsAny(host, ".:") || host == "localhost")
 }
 

@@ -21,8 +21,14 @@ func (r *run) findImage(ctx context.Context) (evidence string, err error) {
 	if errors.As(err, &taken) && r.onlyTimeDiffers(ctx, taken) {
 		return "", &TimeError{taken, r.Source.Created}
 	}
-	if err != nil || image == nil {
-		return r.inputs.String() + ", not released yet", err
+	if err != nil {
+		return "", err
+	}
+	if r.place, err = r.Registry.Place(ctx, r.tag.Repository); err != nil {
+		return "", err
+	}
+	if image == nil {
+		return r.inputs.String() + ", not released yet", nil
 	}
 	r.image.Image, r.image.found = image, true
 	return r.inputs.String() + ", released before as " + r.tag.Name(), r.readDigest()
@@ -72,9 +78,10 @@ func (r *run) lookForImage(ctx context.Context) ([]Finding, error) {
 	}
 	r.plan.Inputs = r.inputs
 	inputs := Finding{"inputs", Note, fmt.Sprintf("%s, %s", r.inputs, record.Source{Commit: r.plan.Commit, Dirty: r.plan.Dirty}.State())}
+	kept := Finding{"signatures", Note, r.place.String()}
 	if !r.image.found {
-		return []Finding{inputs, {"image", ToMake, fmt.Sprintf("%s is free: it would be built and pushed", r.tag)}}, nil
+		return []Finding{inputs, kept, {"image", ToMake, fmt.Sprintf("%s is free: it would be built and pushed", r.tag)}}, nil
 	}
 	r.plan.Digest = r.image.digest.DigestStr()
-	return []Finding{inputs, {"image", There, fmt.Sprintf("%s is %s, of the same inputs", r.tag, r.plan.Digest)}}, nil
+	return []Finding{inputs, kept, {"image", There, fmt.Sprintf("%s is %s, of the same inputs", r.tag, r.plan.Digest)}}, nil
 }

@@ -44,9 +44,11 @@ type run struct {
 
 	inputs       v1.Hash
 	image        imageState
+	place        registry.Place // where its statements will be
 	enclave      enclaveState
 	keys         keyring
 	origin       record.Source
+	attested     bool // the image's provenance was made with its signature
 	registration chain.Registration
 	offering     market.Offering
 
@@ -92,6 +94,7 @@ func (r Release) begin(ctx context.Context) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.Registry.Layout = r.Settings.Sign.Layout
 	in := &run{Release: r, accepted: accepted, tag: r.Settings.Image.Tag(r.Source.Version)}
 	in.plan = Plan{Version: r.Source.Version, Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Image: in.tag.Name()}
 	return in, nil

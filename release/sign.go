@@ -8,10 +8,28 @@ import (
 	"github.com/mrelease/mrelease/publish/registry"
 )
 
-// sign signs the image's digest.
+// sign signs the image's digest. Where the list of what refers to an image is under a
+// tag, the same key's provenance is written with the signature: some registries let a
+// tag be written one time only.
 func (r *run) sign(ctx context.Context) (string, error) {
-	made, err := r.Registry.Sign(ctx, r.image.digest, r.keys.key)
-	return r.note("sign", made, "key "+string(r.keys.key.GetHint())), err
+	if err := r.readOrigin(ctx); err != nil {
+		return "", err
+	}
+	all := r.statements()
+	if r.place != registry.ByTag {
+		all = all[:1]
+	}
+	made, err := r.Registry.State(ctx, r.image.digest, r.keys.key, all...)
+	if err != nil {
+		return "", err
+	}
+	r.attested = len(made) > 1 && made[1]
+	return r.note("sign", made[0], "key "+string(r.keys.key.GetHint())), nil
+}
+
+// statements are what the key says about the image.
+func (r *run) statements() []registry.Attestation {
+	return []registry.Attestation{registry.Signature(), r.origin.Provenance(r.Source.Version)}
 }
 
 func (r *run) lookForSignature(ctx context.Context) ([]Finding, error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/registry"
 )
 
 // schema is a JSON schema, as far as a configuration needs it.
@@ -115,6 +116,8 @@ func valueSchema(v any) *schema {
 		return &schema{Type: kinds{"string"}, Enum: texts(measure.Formats()), Default: nonEmpty(string(v))}
 	case measure.Trust:
 		return &schema{Type: kinds{"string"}, Enum: texts(measure.Trusts()), Default: nonEmpty(string(v))}
+	case registry.Layout:
+		return &schema{Type: kinds{"string"}, Enum: texts(registry.Layouts()), Default: nonEmpty(string(v))}
 	case poco.Fees:
 		return &schema{Type: kinds{"string"}, Enum: texts(poco.FeeModes())}
 	case SealMode:

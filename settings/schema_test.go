@@ -109,7 +109,7 @@ enclave:
   version: v5
   entrypoint: /a b
   heap: 1G
-sign: {key: "env://KEY"}
+sign: {key: "env://KEY", layout: tags}
 chain: mine
 chains:
   mine: {id: 1, rpc: "http://localhost:1", hub: "0x1234567890123456789012345678901234567890", market: "https://m", fees: legacy, development: true}

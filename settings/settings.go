@@ -19,6 +19,7 @@ import (
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/registry"
 )
 
 // Settings are what mrelease.yaml, the environment and the flags say. They are filled
@@ -81,7 +82,8 @@ type Enclave struct {
 
 // Sign says how the image is signed.
 type Sign struct {
-	Key Path `yaml:"key" doc:"cosign key file, or env://VARIABLE (required)"`
+	Key    Path            `yaml:"key" doc:"cosign key file, or env://VARIABLE (required)"`
+	Layout registry.Layout `yaml:"layout" doc:"how signatures are kept: referrers (OCI 1.1), or tags (cosign's older layout, for a registry that cannot list referrers)"`
 }
 
 // Chain describes a chain, or changes of a built-in one.
@@ -119,6 +121,7 @@ func Defaults() Settings {
 			Format: measure.Legacy, File: "/conf/fingerprint.txt", Timeout: Duration(time.Minute), Trust: measure.TrustKnown,
 			Seal: SealDockerfile, Stack: 1 << 20, Dlopen: 1,
 		},
+		Sign:   Sign{Layout: registry.Referrers},
 		Order:  Order{Volume: 1_000_000, Tag: poco.TEE()},
 		Record: "dist/record.json",
 	}

@@ -61,6 +61,9 @@ func explain(err error) failure {
 	var e evident
 	if errors.As(err, &e) && !interrupted {
 		for _, pair := range e.Evidence() {
+			if pair[0] == "because" && strings.Contains(f.What, pair[1]) {
+				continue // it is said already
+			}
 			f.Evidence = append(f.Evidence, fact{pair[0], shortened(pair[1])})
 		}
 	}
@@ -123,7 +126,7 @@ func rules() []rule {
 		{is[*source.VersionError], "E-USAGE", exitUsage, advice},
 		{is[*source.GitError], "E-GIT", exitUsage, advice},
 		{func(err error) bool { var s *source.StateError; return errors.As(err, &s) && s.Incomplete() }, "E-USAGE", exitUsage, advice},
-		{is[*release.ImageError], "E-USAGE", exitUsage, say("mrelease measure --help")},
+		{is[*release.ImageError], "E-USAGE", exitUsage, say("name a file or folder that is there, or an image with its registry, as in docker.io/acme/hello:1.0.0")},
 		{is[*settings.Error], "E-CONFIG", exitUsage, advice},
 		{is[*existsError], "E-EXISTS", exitUsage, say("complete the files that are there (mrelease check says what they lack), or move them away")},
 		{is[*release.OutsideError], "E-OUTPUT", exitUsage, say("remove the link, or name the folder that it leads to")},
@@ -175,11 +178,16 @@ func rules() []rule {
 		{is[*registry.UnattestedError], "E-PROVENANCE", exitSignature, say("check that record and key are the release's; mrelease release of the same version adds a provenance that is missing")},
 		{is[*registry.TakenError], "E-VERSION-TAKEN", exitPolicy, say("release the changed source under a new version, or check out the commit of the old one")},
 		{is[*registry.OvertakenError], "E-OVERTAKEN", exitNetwork, say("run the same command again: it takes the image that is there")},
+		{is[*registry.MissingError], "E-IMAGE-MISSING", exitNetwork, say("check the reference; if the image was taken away, its owner can push it again, with the same digest")},
 		{is[*registry.LoginError], "E-REGISTRY-LOGIN", exitNetwork, func(err error) string {
 			var l *registry.LoginError
 			errors.As(err, &l)
+			if l.Helper != "" {
+				return "install " + l.Helper + ", or take it out of credsStore and credHelpers in Docker's config.json, and docker login " + l.Registry
+			}
 			return "docker login " + l.Registry + " (as a user who may push to the repository)"
 		}},
+		{is[*registry.UnkeptError], "E-REGISTRY-SIGNATURES", exitNetwork, say("set sign.layout: tags, which keeps signatures as cosign's older versions did (all of its versions read them), or push to another registry")},
 		{is[*registry.SilentError], "E-REGISTRY", exitNetwork, say("check the address in image, and the network")},
 		{unread[*keys.Error], "E-SIGN-KEY", exitUsage, say("correct sign.key (enclave.key) or the rights of the file, or make a key: cosign generate-key-pair")},
 		{is[*keys.Error], "E-SIGN-KEY", exitUsage, say("sign.key must be a cosign key (cosign generate-key-pair) of type ECDSA P-256 or RSA, and " + keys.CosignPassword + " its password")},
@@ -204,7 +212,7 @@ func rules() []rule {
 		{is[*market.NotOfferedError], "E-ORDER-MISSING", exitOrder, say("run mrelease release of the same version again: it publishes the order")},
 		{marketRefused, "E-MARKET-REFUSED", exitOrder, say("correct what the market says above; nothing else is lost, run again")},
 		{is[*market.Error], "E-MARKET", exitNetwork, say("wait and run the same command again: what is done is found")},
-		{registryRefused, "E-REGISTRY-LOGIN", exitNetwork, say("log in to the registry (docker login) as a user who may push to the repository")},
+		{registryRefused, "E-REGISTRY-LOGIN", exitNetwork, say("log in to the registry (docker login) as a user who may do this; some registries answer so, too, where there is no such image")},
 		{func(err error) bool { return is[*registry.Error](err) || is[*transport.Error](err) }, "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{networkDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
 		{is[*fs.PathError], "E-FILE", exitUsage, say("make the file or folder above what the command needs, or name another, then run again: what is done is found")},

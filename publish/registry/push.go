@@ -266,7 +266,7 @@ func (c Client) Pull(ctx context.Context, digest name.Digest) (v1.Image, error) 
 
 // Document returns the manifest or the index of a digest, as it is stored.
 func (c Client) Document(ctx context.Context, digest name.Digest) ([]byte, error) {
-	there, err := remote.Get(digest, c.options(ctx, digest)...)
+	there, err := remote.Get(digest, c.options(ctx, digest.Context())...)
 	if err != nil {
 		return nil, failed("reading manifest of", digest, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/accounts/keystore"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -38,6 +39,7 @@ type script struct {
 	key        *ecdsa.PrivateKey
 	dir        string
 	repository string
+	strange    *atomic.Int64 // writes to the script's own registry, if it has one
 }
 
 func (s *script) secrets() []string {
@@ -50,7 +52,7 @@ func (s *script) secrets() []string {
 func setUp(env *testscript.Env, t tools, of *slot) error {
 	name := strings.TrimPrefix(filepath.Base(env.WorkDir), "script-")
 	key := walletOf(name)
-	s := &script{of, name, key, env.WorkDir, of.world.Registry + "/" + name}
+	s := &script{slot: of, name: name, key: key, dir: env.WorkDir, repository: of.world.Registry + "/" + name}
 	env.Values[scriptKey{}] = s
 	if _, err := os.Stat(filepath.Join(s.dir, "poor")); err != nil {
 		if err := fund(of.world, key); err != nil {

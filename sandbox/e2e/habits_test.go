@@ -1,0 +1,48 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mrelease/mrelease/sandbox/registry"
+)
+
+// habits starts a registry of the script's own, with the habits of real ones, and puts
+// the script's repository there; Docker's configuration has the robot's login:
+//
+//	registry HABIT,HABIT...
+//	registry unwritten        nothing was written to it since it was started
+func habits(ts *testscript.TestScript, s *script, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: registry HABIT,HABIT..., or registry unwritten")
+	}
+	if args[0] == "unwritten" {
+		if n := s.strange.Load(); n != 0 {
+			ts.Fatalf("%d writes", n)
+		}
+		return
+	}
+	all, err := registry.Habits(args[0])
+	ts.Check(err)
+	h := registry.New(registry.Options{Habits: all})
+	writes := &atomic.Int64{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if changes(r, "") {
+			writes.Add(1)
+		}
+		h.ServeHTTP(w, r)
+	}))
+	ts.Defer(server.Close)
+	s.strange = writes
+	host := strings.TrimPrefix(server.URL, "http://")
+	ts.Setenv("MRELEASE_IMAGE", host+"/"+s.name)
+	ts.Setenv("HOST", host)
+	config, err := json.Marshal(map[string]any{"auths": map[string]any{host: map[string]string{"username": registry.Robot, "password": registry.RobotPassword}}})
+	ts.Check(err)
+	ts.Check(writeFile(ts.MkAbs("config.json"), string(config)))
+}
