@@ -3,7 +3,7 @@
 # make lint     formatting, vet, staticcheck, tidy modules, workflows
 # make build    bin/mrelease
 # make notices  THIRD-PARTY: the licences of all that is linked into bin/mrelease
-# make interop  cosign's and iexec's own programs judge what mrelease does
+# make interop  cosign's, iexec's and a registry's own programs judge what mrelease does
 # make attack   attack the built program, and print a table: attack, expected, got
 # make judge    git judges 300 random repositories (make test: 60)
 # make cases    try what went wrong for others, and print a table as well
@@ -75,6 +75,9 @@ CLIENTS := buildctl buildkitd cosign rootlesskit
 $(addprefix bin/,$(CLIENTS)): bin/%: tools/clients/go.mod
 	@echo "compiling $@ (minutes the first time)"
 	@cd tools/clients && $(BUILD) -ldflags '$(LDFLAGS)' -o ../../$@ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' tool | grep '/$*$$')
+
+bin/distribution: FORCE
+	@cd tools/clients && $(BUILD) -ldflags '$(LDFLAGS)' -o ../../$@ ./distribution
 
 # $(call install,PROGRAM=PACKAGE...) installs what a fresh Debian machine lacks; it
 # asks sudo when not root.
@@ -150,7 +153,7 @@ sandbox/clients/node_modules/.package-lock.json: sandbox/clients/package-lock.js
 	@echo "installing iexec's command line, three versions, from npm"
 	@cd sandbox/clients && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.package-lock.json
 
-interop: setup bin/gotestsum bin/mrelease bin/cosign sandbox/clients/node_modules/.package-lock.json
+interop: setup bin/gotestsum bin/mrelease bin/cosign bin/distribution sandbox/clients/node_modules/.package-lock.json
 	cd sandbox && $(GOTEST) -tags interop,$(TAGS) -timeout 20m -count=1 ./interop
 
 bin/bench: FORCE

@@ -24,20 +24,46 @@ var nowhere = map[string]string{
 	"signing.json": `{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json"}`,
 }
 
+func (s *stage) writeNowhere(t *testing.T) {
+	t.Helper()
+	for file, text := range nowhere {
+		must(t, os.WriteFile(filepath.Join(s.dir, file), []byte(text), 0o644))
+	}
+}
+
 // cosign's own program verifies what mrelease signed, and the other way round.
 func TestCosign(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	for file, text := range nowhere {
-		must(t, os.WriteFile(filepath.Join(s.dir, file), []byte(text), 0o644))
-	}
+	s.writeNowhere(t)
 	ours := release{"ours", s.V6, legacyEnclave, "tee", 1, t.TempDir()}
 	writeWallet(t, ours.dir, ours.owner)
 	t.Run("verifies ours", func(t *testing.T) { s.cosignVerifies(t, ours) })
 	t.Run("signs for ours", func(t *testing.T) {
 		theirs := ours
 		theirs.name = "theirs"
-		s.cosignSigns(t, theirs)
+		digest := s.cosignSigns(t, theirs, "referrers", "--new-bundle-format", "--signing-config", "signing.json", "--trusted-root", "root.json")
+		referrers, err := remote.Referrers(digest)
+		must(t, err)
+		list, err := referrers.IndexManifest()
+		must(t, err)
+		if len(list.Manifests) != 2 {
+			t.Errorf("the image has %d referrers, want cosign's signature and our attestation", len(list.Manifests))
+		}
+	})
+	t.Run("signs for ours in the older layout", func(t *testing.T) {
+		theirs := ours
+		theirs.name = "theirs-older"
+		digest := s.cosignSigns(t, theirs, "tags", "--tlog-upload=false")
+		for _, suffix := range []string{".sig", ".att"} {
+			image, err := remote.Image(digest.Tag(strings.Replace(digest.DigestStr(), ":", "-", 1) + suffix))
+			must(t, err)
+			manifest, err := image.Manifest()
+			must(t, err)
+			if len(manifest.Layers) != 1 {
+				t.Errorf("the tag %s holds %d layers, want one", suffix, len(manifest.Layers))
+			}
+		}
 	})
 }
 
@@ -104,7 +130,8 @@ func (s *stage) cosignVerifiesProvenance(t *testing.T, rec record.Record) {
 
 // cosignSigns lets cosign sign an image that is pushed already, as if a release
 // had been interrupted there: mrelease must find the signature and add none.
-func (s *stage) cosignSigns(t *testing.T, r release) {
+func (s *stage) cosignSigns(t *testing.T, r release, where string, flags ...string) name.Digest {
+	t.Helper()
 	s.mrelease(t, r, "release", "--version", "1.0.0", "--progress", "quiet", "--dry-run")
 	index, err := layout.ImageIndexFromPath(filepath.Join(r.dir, "dist", "image"))
 	must(t, err)
@@ -116,17 +143,13 @@ func (s *stage) cosignSigns(t *testing.T, r release) {
 	must(t, err)
 	must(t, remote.Write(tag, image))
 	digest := tag.Digest(manifest.Manifests[0].Digest.String())
-	s.cosign(t, "sign", "--yes", "--key", "cosign.key", "--new-bundle-format", "--signing-config", "signing.json", "--trusted-root", "root.json", digest.Name())
+	s.cosign(t, append([]string{"sign", "--yes", "--key", "cosign.key", digest.Name()}, flags...)...)
 
-	_, story := s.mrelease(t, r, "release", "--version", "1.0.0", "--progress", "quiet")
+	run := s.mreleaseRun(t, r, "release", "--version", "1.0.0", "--progress", "quiet")
+	run.env = append(run.env, "MRELEASE_SIGN_LAYOUT="+where)
+	_, story := run.run(t)
 	if !regexp.MustCompile(`(?m)^✓ sign .*was there already`).MatchString(story) {
 		t.Errorf("mrelease did not find cosign's signature:\n%s", story)
 	}
-	referrers, err := remote.Referrers(digest)
-	must(t, err)
-	list, err := referrers.IndexManifest()
-	must(t, err)
-	if len(list.Manifests) != 2 {
-		t.Errorf("the image has %d referrers, want cosign's signature and our attestation", len(list.Manifests))
-	}
+	return digest
 }

@@ -1,4 +1,4 @@
 // Package interop holds tests, run by "make interop", in which programs written
-// by others are the judges of what mrelease does: cosign's own command line and
-// three versions of iExec's.
+// by others are the judges of what mrelease does: cosign's own command line,
+// three versions of iExec's, and a registry that many others are made from.
 package interop

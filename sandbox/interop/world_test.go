@@ -109,15 +109,20 @@ record: %s.json
 // mrelease runs it with the configuration of a release.
 func (s *stage) mrelease(t *testing.T, r release, args ...string) (stdout, stderr string) {
 	t.Helper()
+	return s.mreleaseRun(t, r, args...).run(t)
+}
+
+func (s *stage) mreleaseRun(t *testing.T, r release, args ...string) program {
+	t.Helper()
 	file := r.name + ".yaml"
 	must(t, os.WriteFile(filepath.Join(r.dir, file), []byte(s.config(r)), 0o600))
 	return program{
 		name: filepath.Join(s.bin, "mrelease"), args: append(args, "--config", file), dir: r.dir,
 		env: []string{
 			"SOURCE_DATE_EPOCH=1700000000", "MRELEASE_COMMIT=" + strings.Repeat("c0", 20), "MRELEASE_STATE=" + filepath.Join(r.dir, "state"),
-			"MRELEASE_WALLET_PASSWORD=" + walletPassword, "COSIGN_PASSWORD=" + cosignPassword,
+			"MRELEASE_WALLET_PASSWORD=" + walletPassword, "COSIGN_PASSWORD=" + cosignPassword, "DOCKER_CONFIG=" + r.dir,
 		},
-	}.run(t)
+	}
 }
 
 // release releases, and returns the record.
