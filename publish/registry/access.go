@@ -64,6 +64,10 @@ func (e *SilentError) Evidence() [][2]string {
 //
 // Errors: *LoginError, *SilentError.
 func (c Client) CheckAccess(ctx context.Context, repo name.Repository) (who string, err error) {
+	auth, err := c.resolve(ctx, repo)
+	if err != nil {
+		return "", err
+	}
 	challenge, err := transport.Ping(ctx, repo.Registry, c.transport(repo.Registry))
 	if err != nil {
 		return "", &SilentError{repo.RegistryStr(), err}
@@ -71,9 +75,8 @@ func (c Client) CheckAccess(ctx context.Context, repo name.Repository) (who stri
 	if challenge.Scheme == "" {
 		return "anybody", nil
 	}
-	auth, err := c.credentials(ctx, repo)
-	if err != nil {
-		return "", err
+	if auth == authn.Anonymous {
+		return "", &LoginError{Registry: repo.RegistryStr(), Problem: "there are no credentials for it"}
 	}
 	who = "the bearer of a token"
 	if config, err := authn.Authorization(ctx, auth); err == nil && config.Username != "" {
@@ -89,16 +92,6 @@ func (c Client) transport(to name.Registry) http.RoundTripper {
 
 // isBlob tells the requests for blobs, and with blobs.
 func isBlob(r *http.Request) bool { return strings.Contains(r.URL.Path, "/blobs/") }
-
-// credentials never returns the anonymous ones.
-func (c Client) credentials(ctx context.Context, repo name.Repository) (authn.Authenticator, error) {
-	missing := &LoginError{Registry: repo.RegistryStr(), Problem: "there are no credentials for it"}
-	auth, err := c.resolve(ctx, repo)
-	if err == nil && auth == authn.Anonymous {
-		return nil, missing
-	}
-	return auth, err
-}
 
 // resolve returns what the keychain has for a repository.
 func (c Client) resolve(ctx context.Context, repo name.Repository) (authn.Authenticator, error) {
