@@ -51,7 +51,7 @@ type kept struct {
 	signature     string // base64 of that beside the content; empty when it is within
 }
 
-func (c Client) shelf(in session, image name.Digest, layout Layout) shelf {
+func (c Client) shelf(in *session, image name.Digest, layout Layout) shelf {
 	if layout == Tags {
 		return older{in, image}
 	}

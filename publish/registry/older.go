@@ -26,7 +26,7 @@ import (
 // names the image's digest (cosign's simple signing), and the signature of the text is
 // an annotation of the layer. An attestation is a layer with a DSSE envelope.
 type older struct {
-	session
+	*session
 	image name.Digest
 }
 
@@ -110,16 +110,24 @@ func (o older) append(ctx context.Context, tag name.Tag, layers []mutate.Addendu
 	if err != nil {
 		return err
 	}
-	layers = slices.DeleteFunc(layers, func(a mutate.Addendum) bool {
-		digest, err := a.Layer.Digest()
-		return err == nil && slices.ContainsFunc(manifest.Layers, func(d v1.Descriptor) bool {
-			return d.Digest == digest && d.Annotations[signatureAnnotation] == a.Annotations[signatureAnnotation]
-		})
-	})
-	if len(layers) == 0 {
+	there := map[string]bool{}
+	for i := range manifest.Layers {
+		there[manifest.Layers[i].Digest.String()+manifest.Layers[i].Annotations[signatureAnnotation]] = true
+	}
+	var missing []mutate.Addendum
+	for i := range layers {
+		digest, err := layers[i].Layer.Digest()
+		if err != nil {
+			return err
+		}
+		if !there[digest.String()+layers[i].Annotations[signatureAnnotation]] {
+			missing = append(missing, layers[i])
+		}
+	}
+	if len(missing) == 0 {
 		return nil
 	}
-	if image, err = mutate.Append(image, layers...); err != nil {
+	if image, err = mutate.Append(image, missing...); err != nil {
 		return err
 	}
 	return remote.Write(tag, image, o.opts...)

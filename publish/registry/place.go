@@ -100,7 +100,7 @@ func unkept(repo name.Repository, err error) error {
 }
 
 // place looks at the probe of an earlier release, or else at an image that has a tag.
-func (s session) place(ctx context.Context) (Place, error) {
+func (s *session) place(ctx context.Context) (Place, error) {
 	subject, _, err := probe()
 	if err != nil {
 		return Unknown, err
@@ -122,7 +122,7 @@ func (s session) place(ctx context.Context) (Place, error) {
 }
 
 // listed lists the referrers of a manifest.
-func (s session) listed(ctx context.Context, of v1.Hash) (listing, error) {
+func (s *session) listed(ctx context.Context, of v1.Hash) (listing, error) {
 	list, err := newBundles(s, s.Digest(of.String())).list(ctx)
 	if err == nil && list.place == Nowhere {
 		err = &UnkeptError{s.Repository, list.because}
@@ -130,7 +130,7 @@ func (s session) listed(ctx context.Context, of v1.Hash) (listing, error) {
 	return list, err
 }
 
-func (s session) holdsManifest(subject v1.Hash) (bool, error) {
+func (s *session) holdsManifest(subject v1.Hash) (bool, error) {
 	_, err := remote.Head(s.Digest(subject.String()), s.opts...)
 	if isNotFound(err) || isRefused(err) { // as of what is not there
 		return false, nil
@@ -139,7 +139,7 @@ func (s session) holdsManifest(subject v1.Hash) (bool, error) {
 }
 
 // anyTagged returns the digest of what one of the tags names; nil for none.
-func (s session) anyTagged(ctx context.Context) (*v1.Hash, error) {
+func (s *session) anyTagged(ctx context.Context) (*v1.Hash, error) {
 	tags, _, err := s.tags(ctx)
 	if err != nil || len(tags) == 0 {
 		return nil, err
@@ -171,7 +171,7 @@ func probe() (subject v1.Descriptor, manifests [2]v1.Manifest, err error) {
 }
 
 // writeProbe pushes both. A registry that does not take them does not take signatures.
-func (s session) writeProbe(ctx context.Context) error {
+func (s *session) writeProbe(ctx context.Context) error {
 	_, manifests, err := probe()
 	if err != nil {
 		return err

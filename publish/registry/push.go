@@ -192,7 +192,7 @@ func (e *OvertakenError) Evidence() [][2]string {
 }
 
 // holds reports whether the tag names the image; another image is an error.
-func (s session) holds(ctx context.Context, tag name.Tag, image v1.Image) (bool, error) {
+func (s *session) holds(ctx context.Context, tag name.Tag, image v1.Image) (bool, error) {
 	there, err := s.find(ctx, tag)
 	if err != nil {
 		return false, failed("looking for", tag, err)

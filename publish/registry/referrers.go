@@ -27,13 +27,13 @@ import (
 
 // bundles are the referrers of an image, of which those count that hold a bundle.
 type bundles struct {
-	session
+	*session
 	image name.Digest
-	seen  map[v1.Hash]*v1.Descriptor // in the index under the tag, in any of its answers
+	seen  map[string]*v1.Descriptor // in the index under the tag, in any of its answers
 }
 
-func newBundles(in session, image name.Digest) *bundles {
-	return &bundles{in, image, map[v1.Hash]*v1.Descriptor{}}
+func newBundles(in *session, image name.Digest) *bundles {
+	return &bundles{in, image, map[string]*v1.Descriptor{}}
 }
 
 // readers is how many referrers are read at a time: each may take some of a bundle's
@@ -114,7 +114,7 @@ func (b *bundles) listTagged(ctx context.Context) (listing, error) {
 	}
 	index, err := parseIndex(there.Manifest)
 	for i := range index.Manifests {
-		b.seen[index.Manifests[i].Digest] = &index.Manifests[i]
+		b.seen[index.Manifests[i].Digest.String()] = &index.Manifests[i]
 	}
 	return listing{referrers: index.Manifests, place: ByTag}, err
 }
@@ -279,7 +279,7 @@ func (b *bundles) push(ctx context.Context, k kept) (v1.Descriptor, error) {
 }
 
 // refer pushes a manifest that refers to another.
-func (s session) refer(ctx context.Context, manifest v1.Manifest, content []byte) (v1.Descriptor, error) {
+func (s *session) refer(ctx context.Context, manifest v1.Manifest, content []byte) (v1.Descriptor, error) {
 	for _, layer := range []v1.Layer{static.NewLayer([]byte(emptyConfig), emptyType), static.NewLayer(content, manifest.Layers[0].MediaType)} {
 		if err := remote.WriteLayer(s.Repository, layer, s.opts...); err != nil {
 			return v1.Descriptor{}, err
@@ -301,13 +301,13 @@ func (s session) refer(ctx context.Context, manifest v1.Manifest, content []byte
 // nothing to write when that is as much as is there.
 func (b *bundles) index(ctx context.Context, there int, more []*v1.Descriptor) error {
 	for _, d := range more {
-		b.seen[d.Digest] = d
+		b.seen[d.Digest.String()] = d
 	}
 	if len(b.seen) == there {
 		return nil
 	}
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
-	for _, digest := range slices.SortedFunc(maps.Keys(b.seen), func(x, y v1.Hash) int { return strings.Compare(x.Hex, y.Hex) }) {
+	for _, digest := range slices.Sorted(maps.Keys(b.seen)) {
 		index.Manifests = append(index.Manifests, *b.seen[digest])
 	}
 	raw, err := json.Marshal(index)

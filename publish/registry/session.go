@@ -34,10 +34,10 @@ type session struct {
 // session logs in. Who pushes looks with the rights of a push: some registries know no
 // repository that may only be read as long as nothing is in it. Whoever has no such
 // rights looks without them.
-func (c Client) session(ctx context.Context, repo name.Repository, scope string) (session, error) {
+func (c Client) session(ctx context.Context, repo name.Repository, scope string) (*session, error) {
 	auth, err := c.resolve(ctx, repo)
 	if err != nil {
-		return session{}, err
+		return nil, err
 	}
 	if auth == authn.Anonymous {
 		scope = transport.PullScope
@@ -49,10 +49,10 @@ func (c Client) session(ctx context.Context, repo name.Repository, scope string)
 		}
 	}
 	if err != nil {
-		return session{}, err
+		return nil, err
 	}
 	opts := append(c.options(ctx, repo), remote.WithTransport(rt)) // the later one counts
-	return session{repo, &http.Client{Transport: rt}, opts}, nil
+	return &session{repo, &http.Client{Transport: rt}, opts}, nil
 }
 
 // login returns a transport that is logged in, and asks again as go-containerregistry
@@ -91,7 +91,7 @@ func isLost(err error) bool {
 		func(lost error) bool { return errors.Is(err, lost) })
 }
 
-func (s session) url(path string) string {
+func (s *session) url(path string) string {
 	return s.Scheme() + "://" + s.RegistryStr() + "/v2/" + s.RepositoryStr() + "/" + path
 }
 
@@ -105,7 +105,7 @@ type answer struct {
 
 // get asks for something of the repository. Its error is that of a request without an
 // answer.
-func (s session) get(ctx context.Context, path string, accept types.MediaType) (answer, error) {
+func (s *session) get(ctx context.Context, path string, accept types.MediaType) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url(path), nil)
 	if err != nil {
 		return answer{}, err
@@ -115,7 +115,7 @@ func (s session) get(ctx context.Context, path string, accept types.MediaType) (
 }
 
 // put writes a manifest.
-func (s session) put(ctx context.Context, reference string, kind types.MediaType, manifest []byte) error {
+func (s *session) put(ctx context.Context, reference string, kind types.MediaType, manifest []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, s.url("manifests/"+reference), bytes.NewReader(manifest))
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func (s session) put(ctx context.Context, reference string, kind types.MediaType
 	return errors.Join(err, a.err)
 }
 
-func (s session) do(req *http.Request) (answer, error) {
+func (s *session) do(req *http.Request) (answer, error) {
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return answer{}, err
@@ -141,7 +141,7 @@ func (s session) do(req *http.Request) (answer, error) {
 
 // find returns what a tag names, or nil for a tag that is free. Some registries answer
 // 403 for that: then the list of tags tells.
-func (s session) find(ctx context.Context, tag name.Tag) (*remote.Descriptor, error) {
+func (s *session) find(ctx context.Context, tag name.Tag) (*remote.Descriptor, error) {
 	there, err := remote.Get(tag, s.opts...)
 	if err == nil {
 		return there, nil
@@ -159,7 +159,7 @@ func (s session) find(ctx context.Context, tag name.Tag) (*remote.Descriptor, er
 
 // tags returns the repository's tags, as far as the first page goes; of a repository
 // that does not exist there are none.
-func (s session) tags(ctx context.Context) (tags []string, whole bool, err error) {
+func (s *session) tags(ctx context.Context) (tags []string, whole bool, err error) {
 	a, err := s.get(ctx, "tags/list", "application/json")
 	switch {
 	case err != nil:
