@@ -13,10 +13,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/mrelease/mrelease/sandbox/protocol"
+	"github.com/mrelease/mrelease/sandbox/registry"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
@@ -46,6 +48,7 @@ func exitCode(err error, stderr io.Writer) int {
 
 type options struct {
 	base, dir, contracts string
+	habits               []registry.Habit
 	command              []string
 }
 
@@ -56,6 +59,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.base, "base", "", "OCI layout of the stand-in base image, as baseimage makes it")
 	flags.StringVar(&o.dir, "dir", "", "folder to write mrelease.yaml, keys and env to (default a temporary one, removed at the end)")
 	flags.StringVar(&o.contracts, "contracts", "", "folder of npm packages with the compiled contracts (default sandbox/node_modules)")
+	flags.Func("registry", "habits of the registry, joined by commas: "+strings.Join(registry.HabitNames(), ", "), func(names string) (err error) {
+		o.habits, err = registry.Habits(names)
+		return err
+	})
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(stderr, "usage: sandbox [flags] [-- command args...]")
@@ -82,7 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, tidy()) }()
-	w, err := world.Start(ctx, world.Options{Contracts: contracts, Base: o.base, Progress: say})
+	w, err := world.Start(ctx, world.Options{Contracts: contracts, Base: o.base, Registry: registry.Options{Habits: o.habits}, Progress: say})
 	if err != nil {
 		return err
 	}

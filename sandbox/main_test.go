@@ -67,6 +67,7 @@ func TestStaysUpUntilStopped(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for args, want := range map[string]string{
 		"--nope":                 "flag provided but not defined: -nope",
+		"--registry nope":        "no registry has the habit \"nope\"",
 		"--contracts /nonesuch":  "install them with: cd sandbox && npm ci",
 		"--base /nonesuch/base ": "make it with: baseimage --out /nonesuch/base",
 	} {
