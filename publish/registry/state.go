@@ -94,7 +94,7 @@ func (w writer) sign(ctx context.Context, a Attestation) (kept, error) {
 // Confirm waits until a key is seen to state all of these about an image, in two looks
 // one after the other.
 //
-// Errors: *Error.
+// Errors: *UnkeptError when they are not listed, *Error.
 func (c Client) Confirm(ctx context.Context, image name.Digest, key PublicKey, all ...Attestation) error {
 	in, err := c.session(ctx, image.Repository, transport.PushScope)
 	if err != nil {
@@ -126,9 +126,8 @@ func (w writer) readBack(ctx context.Context, looks int, all []Attestation, sign
 			last = w.add(ctx, signed)
 		}
 	}
-	lost := fmt.Errorf("of %d statements about the image that the registry took it does not have %d", len(all), len(missing))
 	if last != nil {
-		lost = fmt.Errorf("%w: %w", lost, last)
+		return failed("reading back", w.image, last)
 	}
-	return failed("reading back", w.image, lost)
+	return &UnkeptError{w.image.Repository, fmt.Sprintf("of %d statements about the image that it took, it does not list %d", len(all), len(missing))}
 }
