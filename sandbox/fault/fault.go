@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -102,6 +103,13 @@ func (i *Injector) Wrap(service string, next http.Handler) http.Handler {
 		}
 		rule.fail(w, r)
 	})
+}
+
+// Fails reports whether a rule says that a service which takes no requests shall fail
+// now, and counts it.
+func (i *Injector) Fails(service string) bool {
+	_, fails := i.take(service, &http.Request{URL: &url.URL{}})
+	return fails
 }
 
 // take returns the rule for a request and counts it.

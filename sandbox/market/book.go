@@ -2,6 +2,7 @@ package market
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -11,8 +12,8 @@ import (
 // maxOpen is how many open orders of a kind a wallet may have.
 const maxOpen = 50
 
-// What an order's status can be. A dead order's signer does not own any more
-// what is sold.
+// What an order's status can be. A dead order's signer did not own for a while what
+// is sold.
 const (
 	open     = "open"
 	filled   = "filled"
@@ -26,37 +27,44 @@ type entry struct {
 	hash      string
 	signer    common.Address
 	published string
+	block     uint64 // the chain's last one when it was published
 	status    string
 	remaining uint64
 }
 
-// refresh brings an entry to what the chain says, which the real market does
-// when it sees an event.
-func (b *book) refresh(ctx context.Context, e *entry) (err error) {
-	if e.remaining, err = b.remaining(ctx, e.order, e.hash); err != nil {
-		return err
+// refresh does for an entry what the real market's watcher does at the chain's events:
+// whatever happened to the order, it never opens it again.
+func (b *book) refresh(ctx context.Context, e *entry) error {
+	if b.behind {
+		return nil
 	}
-	signer, err := b.hub.signer(ctx, e.order)
+	left, err := b.remaining(ctx, e.order, e.hash)
 	if err != nil {
 		return err
 	}
-	closed := false
-	if e.remaining == 0 {
-		if closed, err = b.closed(ctx, e.order, e.hash); err != nil {
-			return err
-		}
+	e.remaining = min(e.remaining, left)
+	if left > 0 {
+		return b.bury(ctx, e)
 	}
-	switch {
-	case closed:
+	closed, err := b.closed(ctx, e.order, e.hash)
+	if err != nil {
+		return err
+	}
+	e.status = filled
+	if closed {
 		e.status = canceled
-	case e.remaining == 0:
-		e.status = filled
-	case signer != e.signer:
-		e.status = dead
-	default:
-		e.status = open
 	}
 	return nil
+}
+
+// bury lets an open order die when its signer gave away what is sold, if only for
+// a while.
+func (b *book) bury(ctx context.Context, e *entry) error {
+	given, err := b.givenAway(ctx, e.order, e.signer, e.block)
+	if given && e.status == open {
+		e.status = dead
+	}
+	return err
 }
 
 // openEntries returns the entries of a kind that are open now.
@@ -136,11 +144,15 @@ func (b *book) take(ctx context.Context, o *order, author common.Address) (*entr
 	if err != nil {
 		return nil, err
 	}
-	if e == nil { // a dead order keeps its place when its signer owns the resource again
-		e = &entry{order: o, hash: hash, published: now()}
+	block, err := b.client.BlockNumber(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the last block: %w", err)
+	}
+	if e == nil { // a dead order keeps its place and its signer
+		e = &entry{order: o, hash: hash, published: now(), signer: author}
 		b.entries[o.kind.name] = append(b.entries[o.kind.name], e)
 	}
-	e.signer, e.status, e.remaining = author, open, remaining
+	e.block, e.status, e.remaining = block, open, remaining
 	return e, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/ethereum/go-ethereum"
@@ -111,6 +112,28 @@ func (h *hub) closed(ctx context.Context, o *order, hash string) (bool, error) {
 		}
 	}
 	return false, err
+}
+
+// givenAway reports whether a signer gave a resource to somebody else after a block.
+func (h *hub) givenAway(ctx context.Context, o *order, signer common.Address, since uint64) (bool, error) {
+	if o.kind.registry == "" {
+		return false, nil
+	}
+	registry, err := ask[common.Address](ctx, h, h.address, o.kind.registry)
+	if err != nil {
+		return false, err
+	}
+	logs, err := h.client.FilterLogs(ctx, ethereum.FilterQuery{
+		FromBlock: new(big.Int).SetUint64(since), Addresses: []common.Address{registry},
+		Topics: [][]common.Hash{
+			{crypto.Keccak256Hash([]byte("Transfer(address,address,uint256)"))},
+			{common.BytesToHash(signer[:])}, nil, {common.BytesToHash(common.HexToAddress(o.text(o.kind.resource)).Bytes())},
+		},
+	})
+	if err != nil {
+		return false, fmt.Errorf("reading transfers: %w", err)
+	}
+	return slices.ContainsFunc(logs, func(l types.Log) bool { return l.BlockNumber > since && l.Topics[2] != l.Topics[1] }), nil
 }
 
 // logs returns all events of a signature that the hub emitted.

@@ -25,6 +25,10 @@ const version = "7.1.2"
 
 // Server is the market's HTTP handler.
 type Server struct {
+	// Behind reports whether the market lags behind the chain for the next request:
+	// its book is then as the last request left it. Nil: never.
+	Behind func() bool
+
 	mux http.ServeMux
 
 	mu    sync.Mutex // requests are served one after the other
@@ -36,13 +40,14 @@ type book struct {
 	*hub
 	challenges map[common.Address]string
 	entries    map[string][]*entry // by the kind's name, oldest first
+	behind     bool
 }
 
 // New returns a market without orders.
 func New(chains ...Chain) *Server {
 	s := &Server{books: map[string]*book{}}
 	for _, c := range chains {
-		s.books[strconv.FormatUint(c.ID, 10)] = &book{newHub(c), map[common.Address]string{}, map[string][]*entry{}}
+		s.books[strconv.FormatUint(c.ID, 10)] = &book{hub: newHub(c), challenges: map[common.Address]string{}, entries: map[string][]*entry{}}
 	}
 	s.handle("GET /version", func(*http.Request) (object, error) { return object{{"version", version}}, nil })
 	s.handle("GET /challenge", s.challenge)
@@ -65,9 +70,18 @@ func (s *Server) handle(pattern string, h func(*http.Request) (object, error)) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		s.look()
 		answer, err := h(r)
 		write(w, answer, err)
 	})
+}
+
+// look sees whether the market lags behind the chains.
+func (s *Server) look() {
+	behind := s.Behind != nil && s.Behind()
+	for _, b := range s.books {
+		b.behind = behind
+	}
 }
 
 // refusal is an error that the client is told.

@@ -17,6 +17,7 @@ import (
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/sandbox/fault"
 )
 
 // exchange is a request that was recorded, and its answer.
@@ -257,14 +258,45 @@ func TestClosedOrderIsCanceled(t *testing.T) {
 	}
 }
 
+// An order whose signer gave the app away is dead, and stays so when the app comes
+// back, as nobody looked in between or not; posting it again opens it.
 func TestOrderDiesWithTheOwnership(t *testing.T) {
 	b := start(t)
-	hash := b.publish(b.signed(b.order(nil), b.owner), b.owner)
-	b.transact(1, b.chain.AppRegistry, b.pack("transferFrom(address,address,uint256)", b.owner.Address, b.stranger.Address, b.app.Big()))
-	if got := b.state("apporder", hash); got != "dead 1" {
-		t.Errorf("after the transfer: %s, want dead 1", got)
+	for _, looked := range []bool{true, false} {
+		o := b.signed(b.order(nil), b.owner)
+		hash := b.publish(o, b.owner)
+		b.transact(1, b.chain.AppRegistry, b.pack("transferFrom(address,address,uint256)", b.owner.Address, b.stranger.Address, b.app.Big()))
+		if looked {
+			if got := b.state("apporder", hash); got != "dead 1" {
+				t.Errorf("after the transfer: %s, want dead 1", got)
+			}
+			b.publish(b.signed(b.order(nil), b.stranger), b.stranger)
+		}
+		b.transact(2, b.chain.AppRegistry, b.pack("transferFrom(address,address,uint256)", b.stranger.Address, b.owner.Address, b.app.Big()))
+		if got := b.state("apporder", hash); got != "dead 1" {
+			t.Errorf("after the app came back: %s, want dead 1", got)
+		}
+		b.publish(o, b.owner)
+		if got := b.state("apporder", hash); got != "open 1" {
+			t.Errorf("published again: %s, want open 1", got)
+		}
 	}
-	b.publish(b.signed(b.order(nil), b.stranger), b.stranger)
+}
+
+// The market knows of the chain what it was told by its events, which may be late.
+func TestMarketLagsBehindTheChain(t *testing.T) {
+	b := start(t)
+	o := b.signed(b.order(nil), b.owner)
+	hash := b.publish(o, b.owner)
+	b.close(o)
+	if err := b.w.Faults.Add(fault.Rule{Service: "watcher", Drop: true, Times: 2}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"open 1", "open 1", "canceled 0"} {
+		if got := b.state("apporder", hash); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
 }
 
 // mrelease's own client, on the market that is tested above: with both chains,

@@ -136,13 +136,15 @@ func (c *Chain) start(ctx context.Context, o Options) (*chain.Chain, error) {
 // startServices starts what stands before and beside the chains.
 func (w *World) startServices(o Options) error {
 	w.Stored = secrets.New(w.owner)
+	book := market.New(market.Chain{ID: w.V6.ID, Hub: w.V6.Hub, Client: w.V6.Client}, market.Chain{ID: w.V5.ID, Hub: w.V5.Hub, Client: w.V5.Client})
+	book.Behind = func() bool { return w.Faults.Fails("watcher") }
 	handlers := []struct {
 		service string
 		handler http.Handler
 		at      *string
 	}{
 		{"registry", registry.New(o.Registry), &w.Registry},
-		{"market", market.New(market.Chain{ID: w.V6.ID, Hub: w.V6.Hub, Client: w.V6.Client}, market.Chain{ID: w.V5.ID, Hub: w.V5.Hub, Client: w.V5.Client}), &w.Market},
+		{"market", book, &w.Market},
 		{"secrets", w.Stored, &w.Secrets},
 		{"rpc", proxy(w.V6.RPC), &w.V6.RPC},
 		{"rpc-v5", proxy(w.V5.RPC), &w.V5.RPC},
