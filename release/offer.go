@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/market"
 )
@@ -46,16 +45,21 @@ func (r *run) findOrder(ctx context.Context) ([]Finding, error) {
 	order := r.order()
 	r.offering.Hash = order.Hash(r.Chain.Domain())
 	r.plan.OrderHash = r.offering.Hash.Hex()
-	if err := chain.CheckOpen(ctx, r.Chain, order); err != nil {
+	if err := market.CheckOpen(ctx, r.Chain, r.Market, order); err != nil {
 		return nil, err
 	}
 	there, err := market.FindOrder(ctx, r.Chain, r.Market, order)
-	var absent *market.NotOfferedError
-	if errors.As(err, &absent) {
-		return []Finding{{"order", ToMake, fmt.Sprintf("%s would be offered: %s", r.offering.Hash, terms)}}, nil
+	var dead *chain.OrderError
+	if market.CanPublish(err) {
+		again := ""
+		if errors.As(err, &dead) {
+			again = " again (the market keeps it as dead: the app had another owner)"
+		}
+		return []Finding{{"order", ToMake, fmt.Sprintf("%s would be offered%s: %s", r.offering.Hash, again, terms)}}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return []Finding{{"order", There, fmt.Sprintf("%s is offered, %s remaining", r.offering.Hash, printable.Count(there.Remaining, "run"))}}, nil
+	runs, err := market.Runs(ctx, r.Chain, order, there.Remaining)
+	return []Finding{{"order", There, fmt.Sprintf("%s is offered, %s", r.offering.Hash, runs)}}, err
 }

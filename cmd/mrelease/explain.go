@@ -203,7 +203,11 @@ func rules() []rule {
 		{is[*chain.WrongChainError], "E-CHAIN-WRONG", exitChain, say("correct the id, rpc or hub of the chain")},
 		{is[*chain.AppConflictError], "E-APP-CONFLICT", exitChain, say("compare the fields above; an app given to another owner cannot be offered by this wallet: release a new version")},
 		{is[*chain.NoAppError], "E-APP-MISSING", exitChain, say("check the chain; mrelease release registers the app")},
-		{is[*chain.OrderError], "E-ORDER", exitOrder, say("an order that was closed stays closed: release a new version to offer the app again")},
+		{ordered(chain.SoldOut), "E-ORDER-SOLD-OUT", exitOrder, say("to offer more runs, set order.volume to a higher number and run mrelease release of the same version again: it publishes another order of the same app")},
+		{ordered(chain.Cancelled), "E-ORDER-CANCELLED", exitOrder, say("the owner withdrew this release for good: release a new version to offer the app again")},
+		{ordered(chain.Spent), "E-ORDER-SPENT", exitOrder, say("the market does not tell which (it may lag: ask again); sold out: set order.volume to a higher number and run mrelease release of the same version again; cancelled: release a new version")},
+		{ordered(chain.Dead), "E-ORDER-DEAD", exitOrder, say("run mrelease release of the same version again, as the app's owner: it publishes the order again")},
+		{is[*chain.OrderError], "E-ORDER", exitOrder, say("it is not the release's order that is offered: compare the values above, and ask who runs the market")},
 		{is[*chain.RPCError], "E-RPC", exitRPC, say("check the chain's rpc and run the same command again: what is done is found")},
 		{is[*bounds.AddressError], "E-REDIRECT", exitNetwork, say("the service, or somebody in its place, tries to reach what only this machine can: ask who runs it, and do not try again")},
 		{is[*bounds.SlowError], "E-SLOW", exitNetwork, say("wait and run the same command again, or use a service that is nearer: what is done is found")},
@@ -234,6 +238,14 @@ func oddWallet(err error) bool {
 func fileBeyondBounds(err error) bool {
 	var larger *bounds.Error
 	return errors.As(err, &larger) && larger.File
+}
+
+// ordered matches an order that came to an end.
+func ordered(end chain.OrderState) func(error) bool {
+	return func(err error) bool {
+		var o *chain.OrderError
+		return errors.As(err, &o) && o.State == end
+	}
 }
 
 // marketRefused tells a refusal from a failure: the former will be repeated.

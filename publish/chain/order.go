@@ -11,10 +11,24 @@ import (
 	"github.com/mrelease/mrelease/poco"
 )
 
-// OrderError says that an order cannot be matched: closed on chain, used up,
-// dead, or not the order that was expected.
+// OrderState is the end that an order came to.
+type OrderState string
+
+// The ends that have a name. The chain keeps one number for an order that was sold
+// out and for one that was cancelled, so it tells only that no runs are left; the
+// market knows which it was.
+const (
+	Spent     OrderState = "spent" // sold out or cancelled
+	SoldOut   OrderState = "sold out"
+	Cancelled OrderState = "cancelled"
+	Dead      OrderState = "dead" // in the market, for the app had another owner for a while
+)
+
+// OrderError says that an order cannot be matched: it came to an end, or is not the
+// order that was expected.
 type OrderError struct {
 	Hash      common.Hash
+	State     OrderState // empty: not the one that was expected
 	Problem   string
 	Got, Want string
 	Where     string // the chain's name, or the market's host
@@ -36,7 +50,7 @@ func CheckOrder(ctx context.Context, c *Client, order poco.SignedAppOrder, owner
 		return err
 	}
 	if !valid {
-		return &OrderError{hash, "is not signed by the app's owner", fmt.Sprintf("signature 0x%x", order.Sign), "a signature of " + owner.Hex(), c.Name}
+		return &OrderError{hash, "", "is not signed by the app's owner", fmt.Sprintf("signature 0x%x", order.Sign), "a signature of " + owner.Hex(), c.Name}
 	}
 	return CheckOpen(ctx, c, order.AppOrder)
 }
@@ -50,7 +64,7 @@ func CheckOpen(ctx context.Context, c *Client, order poco.AppOrder) error {
 	}
 	if left.Sign() <= 0 {
 		consumed := new(big.Int).Sub(order.Volume, left)
-		return &OrderError{order.Hash(c.Domain()), "is closed or used up on chain", "consumed " + consumed.String(), "less than " + order.Volume.String(), c.Name}
+		return &OrderError{order.Hash(c.Domain()), Spent, "has no runs left on chain: it was sold out or cancelled", "consumed " + consumed.String(), "less than " + order.Volume.String(), c.Name}
 	}
 	return nil
 }

@@ -41,13 +41,23 @@ func (m Client) Node() string { return redact.URL(m.URL) }
 type Order struct {
 	Hash      common.Hash         `json:"orderHash"`
 	Order     poco.SignedAppOrder `json:"order"`
-	Status    string              `json:"status"` // open, filled, canceled or dead
+	Status    Status              `json:"status"`
 	Remaining uint64              `json:"remaining"`
 	Signer    common.Address      `json:"signer"`
 }
 
-// StatusOpen is the status of an order that can be matched.
-const StatusOpen = "open"
+// Status is what the market says of an order.
+type Status string
+
+// The statuses. What the market calls filled is sold out. An order whose signer is
+// not the app's owner any more is dead, and stays so when the app comes back, until it
+// is published again.
+const (
+	StatusOpen     Status = "open"
+	StatusFilled   Status = "filled"
+	StatusCanceled Status = "canceled"
+	StatusDead     Status = "dead"
+)
 
 // Error says that the market refused a request, failed, or did not answer.
 type Error struct {

@@ -61,21 +61,21 @@ func Sign(d poco.Domain, w chain.Wallet, order poco.AppOrder) (poco.SignedAppOrd
 }
 
 // Offer signs an order and puts it into the market. An equal order that is
-// there already is used; else it is published and read back.
+// there already is used; else, and when it is dead there, it is published and read
+// back.
 //
-// Errors: *chain.OrderError when the order was closed or used up before (a release is
-// withdrawn for good by closing its order), *Error, *chain.RPCError.
+// Errors: *chain.OrderError when the order came to its end on chain (a release is
+// withdrawn for good by cancelling its order), *Error, *chain.RPCError.
 func Offer(ctx context.Context, c *chain.Client, m Client, w chain.Wallet, order poco.AppOrder) (Offering, error) {
 	signed, err := Sign(c.Domain(), w, order)
 	if err != nil {
 		return Offering{}, err
 	}
-	if err := chain.CheckOrder(ctx, c, signed, w.Address); err != nil {
+	if err := CheckOrder(ctx, c, m, signed, w.Address); err != nil {
 		return Offering{}, err
 	}
 	offering, err := FindOffer(ctx, c, m, signed)
-	var absent *NotOfferedError
-	if !errors.As(err, &absent) {
+	if !CanPublish(err) {
 		return offering, err
 	}
 	published := m.Publish(ctx, w, signed)
@@ -85,6 +85,14 @@ func Offer(ctx context.Context, c *chain.Client, m Client, w chain.Wallet, order
 	}
 	offering.Published = published == nil
 	return offering, err
+}
+
+// CanPublish reports whether an order that was looked for with this outcome would be
+// taken by the market: it is not there, or dead.
+func CanPublish(err error) bool {
+	var absent *NotOfferedError
+	var end *chain.OrderError
+	return errors.As(err, &absent) || errors.As(err, &end) && end.State == chain.Dead
 }
 
 // NotOfferedError says that the market does not have an order.
@@ -130,11 +138,8 @@ func FindOrder(ctx context.Context, c *chain.Client, m Client, order poco.AppOrd
 		there.Hash = hash
 		return nil, another(m, there, poco.SignedAppOrder{AppOrder: order})
 	}
-	if there.Status != StatusOpen || there.Remaining == 0 {
-		return nil, &chain.OrderError{
-			Hash: hash, Problem: "is not open in the market",
-			Got: fmt.Sprintf("%s, %d remaining", there.Status, there.Remaining), Want: StatusOpen, Where: redact.URL(m.URL),
-		}
+	if err := m.checkEnd(there); err != nil {
+		return nil, err
 	}
 	if left := new(big.Int).SetUint64(there.Remaining); left.Cmp(order.Volume) > 0 {
 		return nil, &chain.OrderError{

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"strings"
 	"sync"
@@ -240,7 +239,7 @@ func (a auditor) spec() (measure.Spec, error) {
 }
 
 func (a auditor) orderOnChain(ctx context.Context) (string, error) {
-	if err := chain.CheckOrder(ctx, a.World.Chain, a.Order.Signed, common.Address(a.App.Owner)); err != nil {
+	if err := market.CheckOrder(ctx, a.World.Chain, a.Market, a.Order.Signed, common.Address(a.App.Owner)); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s is signed by the owner and not used up", a.Order.Hash), nil
@@ -251,20 +250,9 @@ func (a auditor) orderOnMarket(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	left, err := chain.Remaining(ctx, a.World.Chain, a.Order.Signed.AppOrder)
+	runs, err := market.Runs(ctx, a.World.Chain, a.Order.Signed.AppOrder, offer.Remaining)
 	if err != nil {
 		return "", err
 	}
-	runs := fmt.Sprintf("%s runs remaining", left)
-	if market := new(big.Int).SetUint64(offer.Remaining); market.Cmp(left) != 0 {
-		runs = fmt.Sprintf("%s runs remaining (the market says %s, the chain %s)", least(market, left), market, left)
-	}
 	return fmt.Sprintf("%s is open, %s, tag %s", a.Order.Hash, runs, a.Order.Signed.Tag), nil
-}
-
-func least(a, b *big.Int) *big.Int {
-	if a.Cmp(b) < 0 {
-		return a
-	}
-	return b
 }

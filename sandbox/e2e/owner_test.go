@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -79,7 +80,18 @@ type owned struct {
 
 func (o owned) address() common.Address { return crypto.PubkeyToAddress(o.key.PublicKey) }
 
+// ownersMethods are the contracts' methods that an owner calls.
+var ownersMethods = func() abi.ABI {
+	parsed, err := abi.JSON(strings.NewReader(ownersABI))
+	if err != nil {
+		panic(err) // a constant, which every run parses
+	}
+	return parsed
+}()
+
 const ownersABI = `[
+  {"type": "function", "name": "createWorkerpool", "inputs": [{"type": "address"}, {"type": "string"}]},
+  {"type": "function", "name": "predictWorkerpool", "inputs": [{"type": "address"}, {"type": "string"}]},
   {"type": "function", "name": "transferFrom", "inputs": [{"type": "address"}, {"type": "address"}, {"type": "uint256"}]},
   {"type": "function", "name": "manageAppOrder", "inputs": [{"type": "tuple", "components": [
     {"name": "order", "type": "tuple", "components": [
@@ -126,23 +138,31 @@ func (o owned) reclaim(ctx context.Context, app common.Address) error {
 }
 
 func (o owned) transact(ctx context.Context, contract common.Address, method string, args ...any) error {
-	parsed, err := abi.JSON(strings.NewReader(ownersABI))
+	data, err := ownersMethods.Pack(method, args...)
 	if err != nil {
 		return err
 	}
+	if err := o.send(ctx, contract, data); err != nil {
+		return fmt.Errorf("%s: %w", method, err)
+	}
+	return nil
+}
+
+// send sends a call as a transaction and waits until it has succeeded.
+func (o owned) send(ctx context.Context, contract common.Address, data []byte) error {
 	opts := bind.NewKeyedTransactor(o.key, new(big.Int).SetUint64(o.chain.ID))
 	opts.Context = ctx
 	if o.chain.Fees == poco.FeesLegacy {
 		opts.GasPrice = new(big.Int)
 	}
 	client := o.chain.Client
-	tx, err := bind.NewBoundContract(contract, parsed, client, client, client).Transact(opts, method, args...)
+	tx, err := bind.NewBoundContract(contract, abi.ABI{}, client, client, client).RawTransact(opts, data)
 	if err != nil {
 		return err
 	}
 	receipt, err := bind.WaitMined(ctx, client, tx.Hash())
 	if err == nil && receipt.Status != 1 {
-		err = fmt.Errorf("%s reverted", method)
+		err = errors.New("the transaction was reverted")
 	}
 	return err
 }

@@ -1,0 +1,88 @@
+package market
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/internal/redact"
+)
+
+// CheckOrder is [chain.CheckOrder], and asks the market which end an order without
+// runs came to.
+func CheckOrder(ctx context.Context, c *chain.Client, m Client, order poco.SignedAppOrder, owner common.Address) error {
+	return m.whichEnd(ctx, chain.CheckOrder(ctx, c, order, owner))
+}
+
+// CheckOpen is [chain.CheckOpen], likewise.
+func CheckOpen(ctx context.Context, c *chain.Client, m Client, order poco.AppOrder) error {
+	return m.whichEnd(ctx, chain.CheckOpen(ctx, c, order))
+}
+
+// Runs says how many runs of an open order are left: of what the market and the chain
+// say, the least. Error: *chain.RPCError.
+func Runs(ctx context.Context, c *chain.Client, order poco.AppOrder, inMarket uint64) (string, error) {
+	left, err := chain.Remaining(ctx, c, order)
+	if err != nil {
+		return "", err
+	}
+	market := new(big.Int).SetUint64(inMarket)
+	least, aside := left, ""
+	if market.Cmp(left) < 0 {
+		least = market
+	}
+	if market.Cmp(left) != 0 {
+		aside = fmt.Sprintf(" (the market says %s, the chain %s)", market, left)
+	}
+	if least.Cmp(big.NewInt(1)) == 0 {
+		return "1 run remaining" + aside, nil
+	}
+	return fmt.Sprintf("%s runs remaining%s", least, aside), nil
+}
+
+// whichEnd tells an order that was sold out from one that was cancelled, as far as
+// the market knows: it may lag behind the chain, or not have the order.
+func (m Client) whichEnd(ctx context.Context, err error) error {
+	var spent *chain.OrderError
+	if !errors.As(err, &spent) || spent.State != chain.Spent {
+		return err
+	}
+	there, asking := m.Order(ctx, spent.Hash)
+	if asking != nil || there == nil || there.Hash != spent.Hash {
+		return err
+	}
+	if state, words := end(there); state == chain.SoldOut || state == chain.Cancelled {
+		spent.State, spent.Problem = state, words
+	}
+	return err
+}
+
+// checkEnd refuses an order that came to its end in the market.
+func (m Client) checkEnd(there *Order) error {
+	state, words := end(there)
+	if state == "" && there.Status == StatusOpen {
+		return nil
+	}
+	return &chain.OrderError{
+		Hash: there.Hash, State: state, Problem: words + ", the market says",
+		Got: fmt.Sprintf("%s, %d remaining", there.Status, there.Remaining), Want: string(StatusOpen), Where: redact.URL(m.URL),
+	}
+}
+
+// end returns the end that an order came to, in words too.
+func end(o *Order) (chain.OrderState, string) {
+	switch {
+	case o.Status == StatusCanceled:
+		return chain.Cancelled, "was cancelled on chain"
+	case o.Status == StatusDead:
+		return chain.Dead, "is dead: the app had another owner since it was published"
+	case o.Status == StatusFilled, o.Status == StatusOpen && o.Remaining == 0:
+		return chain.SoldOut, "is sold out"
+	}
+	return "", "has a status that nobody knows"
+}
