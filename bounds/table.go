@@ -34,6 +34,7 @@ func All() []Bound {
 		{"an answer of git's program", fmt.Sprintf("%s, %s", Bytes(GitOutput), said(GitTime))},
 		{"submodules that are looked into", fmt.Sprint(GitNested)},
 		{"a request to node or market, with all of its tries", said(Request)},
+		{"the waits for it, where node or market say when to ask again (`Retry-After`)", said(Throttled)},
 		{"a registry's answer that is no blob, and the head of any", said(Answer)},
 		{"a blob, sent or received", fmt.Sprintf("at least %s a second, on average over %s in which the registry is waited for", Bytes(RateFloor), said(RateWindow))},
 		{"a check of a record, a push", said(Act)},

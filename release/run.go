@@ -95,6 +95,7 @@ func (r Release) begin(ctx context.Context) (*run, error) {
 		return nil, err
 	}
 	r.Registry.Layout = r.Settings.Sign.Layout
+	r.Market.Tell = r.Teller.Note
 	in := &run{Release: r, accepted: accepted, tag: r.Settings.Image.Tag(r.Source.Version)}
 	in.plan = Plan{Version: r.Source.Version, Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Image: in.tag.Name()}
 	return in, nil

@@ -104,7 +104,7 @@ func Connect(ctx context.Context, profile poco.Chain) (*Client, error) {
 	if err != nil {
 		return nil, &RPCError{redact.URL(profile.RPC), "dialing", redact.Error(err)}
 	}
-	client := patient.Client(bounds.Request, outside.Service{Host: at.Host, Most: bounds.RPCAnswer})
+	client := patient.Client(bounds.Request, outside.Service{Host: at.Host, Most: bounds.RPCAnswer}, nil)
 	dialed, err := rpc.DialOptions(ctx, profile.RPC, rpc.WithHTTPClient(client))
 	if err != nil {
 		return nil, &RPCError{redact.URL(profile.RPC), "dialing", redact.Error(err)}

@@ -32,6 +32,8 @@ type Client struct {
 	// a release that meets a silent market ends within two minutes. It asks for the
 	// order, and at most once more to publish it.
 	Patience time.Duration
+	// Tell is told of waits that the market asks for; nil: nobody is.
+	Tell func(text string)
 }
 
 // Node returns the market's URL without the secrets in it.
@@ -190,7 +192,7 @@ func (m Client) do(ctx context.Context, r request, answer any) error {
 		return fail(0, err.Error(), err)
 	}
 	service := outside.Service{Host: req.URL.Host, Most: bounds.MarketAnswer}
-	resp, err := patient.Client(cmp.Or(m.Patience, bounds.Request), service).Do(req)
+	resp, err := patient.Client(cmp.Or(m.Patience, bounds.Request), service, m.Tell).Do(req)
 	if err != nil {
 		err = redact.Error(err)
 		return fail(0, err.Error(), err)

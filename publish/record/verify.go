@@ -65,6 +65,7 @@ type Check struct {
 // Verify looks up all that a record states, whether or not a check before
 // failed. Without a Runner the measurement's error is a [*measure.UnmeasuredError]. The record itself was checked by [Parse].
 func Verify(ctx context.Context, w World, r Record, report func(Check)) error {
+	w.Market.Tell = w.Progress
 	a := auditor{World: w, Record: r}
 	a.statements = sync.OnceValues(func() (registry.Statements, error) { return a.readStatements(ctx) })
 	var errs []error

@@ -174,10 +174,10 @@ func parseFault(service string, settings []string) (fault.Rule, error) {
 			return fault.Rule{}, fmt.Errorf("reading fault: want KEY=VALUE, got %q", setting)
 		}
 		document[key] = value
-		if n, err := strconv.Atoi(value); err == nil {
+		if n, err := strconv.Atoi(value); err == nil && key != "again" {
 			document[key] = n
 		}
-		if b, err := strconv.ParseBool(value); err == nil && key != "times" && key != "status" {
+		if b, err := strconv.ParseBool(value); err == nil && key != "times" && key != "status" && key != "again" {
 			document[key] = b
 		}
 	}

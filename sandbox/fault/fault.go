@@ -36,6 +36,7 @@ type Rule struct {
 	Endless  bool   `json:"endless,omitempty"`  // answer the status, or 200, with a body without end
 	Drip     bool   `json:"drip,omitempty"`     // the same, a byte a second
 	Location string `json:"location,omitempty"` // send on to there, with the status
+	Again    string `json:"again,omitempty"`    // answer with this Retry-After
 
 	After bool `json:"after,omitempty"` // do what was asked first: only the answer is lost
 	Times int  `json:"times,omitempty"` // how many requests; 0: one
@@ -157,6 +158,9 @@ func (r Rule) fail(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		if r.Location != "" {
 			w.Header().Set("Location", r.Location)
+		}
+		if r.Again != "" {
+			w.Header().Set("Retry-After", r.Again)
 		}
 		w.WriteHeader(r.Status)
 		io.WriteString(w, r.Body)

@@ -89,6 +89,8 @@ func TestOfferWithAFailingMarket(t *testing.T) {
 		{fault.Rule{Method: "GET", Status: 500}, -1},
 		{fault.Rule{Method: "GET", Status: 429}, -1},
 		{fault.Rule{Method: "POST", Status: 503}, -1},
+		{fault.Rule{Method: "POST", Status: 429, Again: "0", Body: `{"ok":false,"error":"Rate limit exceeded"}`}, -1},
+		{fault.Rule{Method: "POST", Status: 500, Body: `{"ok":false,"error":"E11000 duplicate key error collection: 65535.apporders"}`, After: true}, -1},
 		{fault.Rule{Method: "POST", Drop: true}, -1},
 		{fault.Rule{Method: "POST", Drop: true, After: true}, -1},
 		{fault.Rule{Method: "GET", Path: "/challenge", Hang: true}, -1},

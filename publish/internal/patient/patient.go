@@ -20,7 +20,10 @@ import (
 // when the answer is 429 or 5xx, or breaks off, or there is none; the last answer is
 // passed on. All tries together take at most the limit, a single one a third of it.
 // Answers are read whole before they are passed on.
-func Client(limit time.Duration, service outside.Service) *http.Client {
+//
+// A service that says when to come again is done that favour, for four times the limit
+// in all, and tell is told of each wait if it is not nil.
+func Client(limit time.Duration, service outside.Service, tell func(string)) *http.Client {
 	c := retryablehttp.NewClient()
 	c.Logger = nil
 	c.RetryMax, c.RetryWaitMin, c.RetryWaitMax = 3, 300*time.Millisecond, 3*time.Second
@@ -29,7 +32,10 @@ func Client(limit time.Duration, service outside.Service) *http.Client {
 	c.HTTPClient = &http.Client{Timeout: limit / 3, Transport: whole{outside.Transport(service)}}
 	client := c.StandardClient()
 	client.Timeout = limit
-	return client
+	if tell == nil {
+		tell = func(string) {}
+	}
+	return &http.Client{Transport: obedient{client, limit * (bounds.Throttled / bounds.Request), tell}}
 }
 
 // whole is a transport for which an answer that breaks off is none.
@@ -49,11 +55,12 @@ func (t whole) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// retry is the library's policy, but for what would be refused again.
+// retry is the library's policy, but for what would be refused again, or comes with a
+// time at which to ask.
 func retry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	var inside *bounds.AddressError
 	var larger *bounds.Error
-	if errors.As(err, &inside) || errors.As(err, &larger) {
+	if _, told := comeAgain(resp); told || errors.As(err, &inside) || errors.As(err, &larger) {
 		return false, nil
 	}
 	return retryablehttp.DefaultRetryPolicy(ctx, resp, err)
