@@ -12,15 +12,15 @@ import (
 // of iExec's SDK. Its key order is part of the app's address, so there is one
 // way to write it: MarshalJSON of this struct, compact.
 type Object struct {
-	Framework   string    `json:"framework"` // upper case: iExec's services compare it by letter
-	Version     string    `json:"version"`   // names a pipeline of the secret service, such as v5 or v5.9
-	Entrypoint  string    `json:"entrypoint"`
-	HeapSize    uint64    `json:"heapSize"` // bytes; must be the heap that was measured
+	Framework   string    `json:"framework"`            // upper case: iExec's services compare it by letter
+	Version     string    `json:"version"`              // names a pipeline of the secret service, such as v5 or v5.9
+	Entrypoint  string    `json:"entrypoint,omitempty"` // with HeapSize, of a framework that RunsProgram
+	HeapSize    uint64    `json:"heapSize,omitempty"`   // bytes; must be the heap that was measured
 	Fingerprint MRENCLAVE `json:"fingerprint"`
 }
 
 // ParseObject reads the value that a chain stores. Unknown, missing and
-// repeated keys are errors, as they are for iExec's backend
+// repeated keys are errors, and those of another framework, as they are for iExec's backend
 // (TeeEnclaveConfiguration of iexec-commons-poco).
 func ParseObject(data []byte) (Object, error) {
 	var o struct {
@@ -32,24 +32,35 @@ func ParseObject(data []byte) (Object, error) {
 		return Object{}, err
 	}
 	if err := json.Unmarshal(data, &o); err != nil {
-		return Object{}, &FormatError{"enclave object", "is no JSON object of the five keys: " + err.Error(), excerpt(string(data))}
+		return Object{}, &FormatError{"enclave object", "is no JSON object of its keys: " + err.Error(), excerpt(string(data))}
 	}
+	runs := o.Framework != nil && Object{Framework: *o.Framework}.RunsProgram()
 	for _, field := range []struct {
 		key     string
 		missing bool
 	}{
-		{"framework", o.Framework == nil}, {"version", o.Version == nil}, {"entrypoint", o.Entrypoint == nil},
-		{"heapSize", o.HeapSize == nil}, {"fingerprint", o.Fingerprint == nil},
+		{"framework", o.Framework == nil}, {"version", o.Version == nil}, {"entrypoint", runs && o.Entrypoint == nil},
+		{"heapSize", runs && o.HeapSize == nil}, {"fingerprint", o.Fingerprint == nil},
 	} {
 		if field.missing {
 			return Object{}, &FormatError{field.key, "is missing", excerpt(string(data))}
 		}
 	}
-	object := Object{Framework: *o.Framework, Version: *o.Version, Entrypoint: *o.Entrypoint, HeapSize: *o.HeapSize}
+	object := Object{Framework: *o.Framework, Version: *o.Version}
+	if o.Entrypoint != nil {
+		object.Entrypoint = *o.Entrypoint
+	}
+	if o.HeapSize != nil {
+		object.HeapSize = *o.HeapSize
+	}
 	if err := decodeHex("fingerprint", *o.Fingerprint, object.Fingerprint[:]); err != nil {
 		return Object{}, err
 	}
-	return object, object.Validate()
+	err := object.Validate()
+	if err == nil && !runs && (o.Entrypoint != nil || o.HeapSize != nil) {
+		err = &FormatError{"enclave object", "has a key that framework " + object.Framework + " does not have", excerpt(string(data))}
+	}
+	return object, err
 }
 
 // checkKeys refuses keys in another letter case, keys twice, and bytes behind
@@ -95,6 +106,12 @@ func (o Object) Validate() error {
 		return &FormatError{"framework", "must be an upper-case name", excerpt(o.Framework)}
 	case o.Version == "":
 		return &FormatError{"version", "is empty", `""`}
+	case !o.RunsProgram() && o.Entrypoint != "":
+		return &FormatError{"entrypoint", "is not a key of framework " + o.Framework + ": iExec's SDK refuses it", excerpt(o.Entrypoint)}
+	case !o.RunsProgram() && o.HeapSize != 0:
+		return &FormatError{"heapSize", "is not a key of framework " + o.Framework + ": iExec's SDK refuses it", fmt.Sprint(o.HeapSize)}
+	case !o.RunsProgram():
+		return nil
 	case strings.TrimSpace(o.Entrypoint) == "":
 		return &FormatError{"entrypoint", "is empty", excerpt(o.Entrypoint)}
 	case o.HeapSize == 0:

@@ -35,25 +35,37 @@ func TestObjectOfTheSDK(t *testing.T) {
 	}
 }
 
+// An object has the keys that its framework has, as iExec's SDK demands.
+func TestObjectOfAnotherFramework(t *testing.T) {
+	const text = `{"framework":"GRAMINE","version":"v0","fingerprint":"` + hash + `"}`
+	o, err := measure.ParseObject([]byte(text))
+	if err != nil || o.String() != text {
+		t.Errorf("%s reads as %v, %v", text, o, err)
+	}
+}
+
 func TestParseObjectRefuses(t *testing.T) {
 	const good = `{"framework":"SCONE","version":"v5.9","entrypoint":"node /a.js","heapSize":1073741824,"fingerprint":"` + hash + `"}`
 	if _, err := measure.ParseObject([]byte(good)); err != nil {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct{ text, part string }{
-		"lower-case framework": {`{"framework":"scone","version":"v5","entrypoint":"x","heapSize":1,"fingerprint":"` + hash + `"}`, "framework"},
-		"no entrypoint":        {`{"framework":"SCONE","version":"v5","heapSize":1,"fingerprint":"` + hash + `"}`, "entrypoint"},
-		"empty version":        {`{"framework":"SCONE","version":"","entrypoint":"x","heapSize":1,"fingerprint":"` + hash + `"}`, "version"},
-		"no heap":              {`{"framework":"SCONE","version":"v5","entrypoint":"x","heapSize":0,"fingerprint":"` + hash + `"}`, "heapSize"},
-		"huge heap":            {`{"framework":"SCONE","version":"v5","entrypoint":"x","heapSize":9007199254740992,"fingerprint":"` + hash + `"}`, "heapSize"},
-		"0x":                   {`{"framework":"SCONE","version":"v5","entrypoint":"x","heapSize":1,"fingerprint":"0x` + hash + `"}`, "fingerprint"},
-		"old key":              {`{"provider":"SCONE","version":"v5","entrypoint":"x","heapSize":1,"fingerprint":"` + hash + `"}`, "enclave object"},
-		"heap as text":         {`{"framework":"SCONE","version":"v5","entrypoint":"x","heapSize":"1","fingerprint":"` + hash + `"}`, "enclave object"},
-		"key twice":            {`{"version":"v5",` + good[1:], "enclave object"},
-		"other letter case":    {`{"Framework":"SCONE","version":"v5","entrypoint":"x","heapSize":1,"fingerprint":"` + hash + `"}`, "enclave object"},
-		"two objects":          {good + "{}", "enclave object"},
-		"array":                {"[]", "enclave object"},
-		"truncated":            {good[:40], "enclave object"},
+		"lower-case framework":  {`{"framework":"scone","version":"v5","entrypoint":"x","heapSize":1,"fingerprint":"` + hash + `"}`, "framework"},
+		"no entrypoint":         {`{"framework":"SCONE","version":"v5","heapSize":1,"fingerprint":"` + hash + `"}`, "entrypoint"},
+		"empty version":         {`{"framework":"SCONE","version":"","entrypoint":"x","heapSize":1,"fingerprint":"` + hash + `"}`, "version"},
+		"no heap":               {`{"framework":"SCONE","version":"v5","entrypoint":"x","heapSize":0,"fingerprint":"` + hash + `"}`, "heapSize"},
+		"entrypoint of another": {`{"framework":"GRAMINE","version":"v0","entrypoint":"x","fingerprint":"` + hash + `"}`, "entrypoint"},
+		"heap of another":       {`{"framework":"TDX","version":"v0","heapSize":1,"fingerprint":"` + hash + `"}`, "heapSize"},
+		"empty key of another":  {`{"framework":"GRAMINE","version":"v0","entrypoint":"","fingerprint":"` + hash + `"}`, "enclave object"},
+		"huge heap":             {`{"framework":"SCONE","version":"v5","entrypoint":"x","heapSize":9007199254740992,"fingerprint":"` + hash + `"}`, "heapSize"},
+		"0x":                    {`{"framework":"SCONE","version":"v5","entrypoint":"x","heapSize":1,"fingerprint":"0x` + hash + `"}`, "fingerprint"},
+		"old key":               {`{"provider":"SCONE","version":"v5","entrypoint":"x","heapSize":1,"fingerprint":"` + hash + `"}`, "enclave object"},
+		"heap as text":          {`{"framework":"SCONE","version":"v5","entrypoint":"x","heapSize":"1","fingerprint":"` + hash + `"}`, "enclave object"},
+		"key twice":             {`{"version":"v5",` + good[1:], "enclave object"},
+		"other letter case":     {`{"Framework":"SCONE","version":"v5","entrypoint":"x","heapSize":1,"fingerprint":"` + hash + `"}`, "enclave object"},
+		"two objects":           {good + "{}", "enclave object"},
+		"array":                 {"[]", "enclave object"},
+		"truncated":             {good[:40], "enclave object"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, err := measure.ParseObject([]byte(tt.text))

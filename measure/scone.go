@@ -17,6 +17,10 @@ const hashSetting = "SCONE_HASH=1"
 // heapSetting gives the runtime a heap as iExec's worker does: in bytes.
 func heapSetting(bytes uint64) string { return fmt.Sprintf("SCONE_HEAP=%d", bytes) }
 
+// RunsProgram reports whether the value of an object's framework names what the
+// enclave starts, and its heap. iExec's SDK refuses these keys for any other.
+func (o Object) RunsProgram() bool { return o.Framework == "SCONE" }
+
 // parseHashOutput reads what the runtime printed in hash mode. A terminal's
 // carriage return is taken; anything else beside the one line is an error, as
 // it is for iExec's own service.

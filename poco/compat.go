@@ -2,6 +2,7 @@ package poco
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -56,7 +57,7 @@ func rules() []rule {
 			func(t Tag, _ string) bool {
 				return t.Has("tee") != (len(frameworkBits(t)) == 1) || len(frameworkBits(t)) > 1
 			}},
-		{Obstacle{sdk8, "its preflight check compares the tag's framework with the one that the enclave value names, and they differ"},
+		{Obstacle{sdk8, "its preflight check compares the tag's framework with the one that the enclave value names, and they differ (a value with keys that do not belong to its framework names none)"},
 			func(t Tag, framework string) bool {
 				return !slices.Equal(frameworkBits(t), frameworks(framework)) && !(framework == "" && len(frameworkBits(t)) == 0)
 			}},
@@ -71,11 +72,13 @@ func rules() []rule {
 	}
 }
 
+// Frameworks returns the names of the frameworks that a tag and an enclave value can
+// name.
+func Frameworks() []string { return []string{"scone", "gramine", "tdx"} }
+
 // frameworkBits returns the names of the frameworks in a tag.
 func frameworkBits(t Tag) []string {
-	return slices.DeleteFunc(t.Names(), func(name string) bool {
-		return !slices.Contains([]string{"scone", "gramine", "tdx"}, name)
-	})
+	return slices.DeleteFunc(t.Names(), func(name string) bool { return !slices.Contains(Frameworks(), name) })
 }
 
 // frameworks returns the bits that a tag must have for an enclave value; an app
@@ -90,15 +93,24 @@ func frameworks(framework string) []string {
 	return []string{framework}
 }
 
+// frameworkOf returns the framework that an enclave value names: as SDK 8 reads it,
+// one with another set of keys names none.
 func frameworkOf(mrenclave []byte) string {
 	if len(mrenclave) == 0 {
 		return ""
 	}
-	var value struct {
-		Framework string `json:"framework"`
-	}
-	if json.Unmarshal(mrenclave, &value) != nil || value.Framework == "" {
+	var value map[string]any
+	if json.Unmarshal(mrenclave, &value) != nil {
 		return unnamed
 	}
-	return strings.ToLower(value.Framework)
+	name, _ := value["framework"].(string)
+	name = strings.ToLower(name)
+	keys := []string{"fingerprint", "framework", "version"}
+	if name == "scone" {
+		keys = []string{"entrypoint", "fingerprint", "framework", "heapSize", "version"}
+	}
+	if !slices.Contains(Frameworks(), name) || !slices.Equal(slices.Sorted(maps.Keys(value)), keys) {
+		return unnamed
+	}
+	return name
 }

@@ -10,7 +10,12 @@ import (
 
 func TestCompatibility(t *testing.T) {
 	legacy := strings.Repeat("a", 64) + "|" + strings.Repeat("b", 32) + "|" + strings.Repeat("c", 64)
-	object := func(framework string) string { return `{"framework":"` + framework + `","version":"v5.9"}` }
+	short := func(framework string) string {
+		return `{"framework":"` + framework + `","version":"v5.9","fingerprint":"` + strings.Repeat("c", 64) + `"}`
+	}
+	object := func(framework string) string {
+		return strings.Replace(short(framework), `,"fing`, `,"entrypoint":"/app","heapSize":1,"fing`, 1)
+	}
 	const (
 		tee   = "requesters of a TEE"
 		sdk8  = "iExec's SDK 8"
@@ -31,6 +36,12 @@ func TestCompatibility(t *testing.T) {
 		{"an enclave without a tag", "0x0", legacy, []string{tee, sdk9, sched}},
 		{"a framework without tee", "scone", object("SCONE"), []string{tee, sdk8, sdk9, sched}},
 		{"two frameworks", "tee,scone,tdx", object("SCONE"), []string{sdk8, sdk9, sched}},
+		{"a framework without entrypoint and heap", "tee,gramine", short("GRAMINE"), []string{sdk9}},
+		{"keys of another framework", "tee,gramine", object("GRAMINE"), []string{sdk8, sdk9}},
+		{"TDX with keys of another", "tee,tdx", object("TDX"), []string{sdk8, sdk9}},
+		{"TDX with a value", "tee,tdx", short("TDX"), []string{sdk9}},
+		{"an object that lacks keys", "tee,scone", short("SCONE"), []string{sdk8, sdk9}},
+		{"an unknown framework", "tee,scone", object("SCONIFY"), []string{sdk8, sdk9}},
 		{"a GPU beside", "tee,scone,gpu", object("SCONE"), []string{sdk9}},
 	} {
 		tag, err := poco.ParseTag(tt.tag)

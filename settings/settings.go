@@ -76,8 +76,8 @@ type Enclave struct {
 	Signers    List           `yaml:"signers" doc:"MRSIGNER values that a signed enclave may have; any when not set"`
 	Framework  string         `yaml:"framework" doc:"with format json: its framework, in upper case"`
 	Version    string         `yaml:"version" doc:"with format json: its version, such as v5.9"`
-	Entrypoint string         `yaml:"entrypoint" doc:"with format json: its entrypoint"`
-	Heap       Size           `yaml:"heap" doc:"heap of the enclave, in bytes or as 1G: the heapSize of format json, and what seal binary-fs signs"`
+	Entrypoint string         `yaml:"entrypoint" doc:"with format json: its entrypoint, where its framework has one"`
+	Heap       Size           `yaml:"heap" doc:"heap of the enclave, in bytes or as 1G: the heapSize of format json where its framework has one, and what seal binary-fs signs"`
 }
 
 // Sign says how the image is signed.

@@ -152,6 +152,10 @@ func (c *Checker) checkEnclave() {
 	if e.Format != measure.JSON {
 		return
 	}
+	if e.Framework != "" && !slices.Contains(poco.Frameworks(), strings.ToLower(e.Framework)) {
+		c.Complain("enclave.framework", "unknown framework %q, want one of %s", e.Framework, strings.ToUpper(strings.Join(poco.Frameworks(), ", ")))
+		return
+	}
 	var malformed *measure.FormatError
 	if err := e.Object().Validate(); errors.As(err, &malformed) {
 		key := strings.TrimSuffix(strings.ToLower(malformed.Part), "size")
