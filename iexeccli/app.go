@@ -2,6 +2,8 @@ package iexeccli
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,7 +25,7 @@ func (r *reader) app(app value) {
 		r.Name = v.text()
 		r.take(v, "%s", r.Name)
 	}
-	r.Owner = r.address(app.field("owner"))
+	r.Owner = r.address("wallet.address", app.field("owner"))
 	if v := app.field("type"); v.text() != "" && v.text() != poco.TypeDocker {
 		r.leave(v, "%q is no image", v.text())
 	}
@@ -31,14 +33,15 @@ func (r *reader) app(app value) {
 	r.enclave(app.field("mrenclave"))
 }
 
-// address returns the zero address for one that is not set, and for a name of
-// the Ethereum Name Service.
-func (r *reader) address(v value) common.Address {
+// address returns the zero address for one that is not set. One that cannot be read,
+// such as a name of the Ethereum Name Service, leaves the key undecided.
+func (r *reader) address(key string, v value) common.Address {
 	text := v.text()
+	if v.is == nil || v.is == "" {
+		return common.Address{}
+	}
 	if !common.IsHexAddress(text) {
-		if text != "" {
-			r.leave(v, "%q is no address", text)
-		}
+		r.undecided(key, v, "%q is no address", fmt.Sprint(v.is))
 		return common.Address{}
 	}
 	address := common.HexToAddress(text)
@@ -113,13 +116,22 @@ func (r *reader) enclaveObject(v value) {
 	if heap := v.field("heapSize"); heap.text() != "" {
 		bytes, err := strconv.ParseUint(heap.text(), 10, 64)
 		if err != nil {
-			r.leave(heap, "%q is no number of bytes", heap.text())
+			r.undecided("enclave.heap", heap, "%q is no number of bytes", heap.text())
 		}
 		o.HeapSize = bytes
 	}
-	if o.Framework == "TDX" {
+	switch {
+	case o.Framework == "TDX":
 		r.Format = measure.None
 		r.take(framework, "the format %s", r.Format)
+		return
+	case !slices.Contains(poco.Frameworks(), strings.ToLower(o.Framework)):
+		r.Format, r.Enclave = measure.JSON, o
+		r.undecided("enclave.framework", framework, "%q is an unknown framework, want one of %s", o.Framework, strings.ToUpper(strings.Join(poco.Frameworks(), ", ")))
+		return
+	case !o.RunsProgram():
+		r.Format, r.Enclave = measure.JSON, measure.Object{Framework: o.Framework, Version: o.Version}
+		r.leave(framework, "an enclave of %s cannot be measured here: release it with its framework's own tools", o.Framework)
 		return
 	}
 	r.Format, r.Enclave = measure.JSON, o

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -44,12 +45,14 @@ func (r *reader) defaultChain(name, entry value) {
 		id = names()[name.text()]
 	}
 	hub, rpc, market := common.HexToAddress(entry.field("hub").text()), entry.field("host").text(), entry.field("iexecGateway").text()
-	if rpc == "" && market == "" || hub == (common.Address{}) && builtin(id) < 0 {
+	i := builtin(id)
+	private := hub != (common.Address{}) && (i < 0 || poco.Chains()[i].Hub != hub) // whatever its id is
+	if !private && (rpc == "" && market == "" || i < 0) {
 		r.builtin(name, id)
 		return
 	}
 	r.Chain = poco.Chain{Name: name.text(), ID: id, Fees: fees(entry)}
-	if i := builtin(id); i >= 0 {
+	if !private {
 		r.Chain = poco.Chains()[i]
 	}
 	r.Chain.RPC, r.Chain.Market = cmp.Or(rpc, r.Chain.RPC), cmp.Or(market, r.Chain.Market)
@@ -60,7 +63,7 @@ func (r *reader) defaultChain(name, entry value) {
 func (r *reader) builtin(v value, id uint64) {
 	i := builtin(id)
 	if i < 0 {
-		r.leave(v, "mrelease has no such chain built in")
+		r.undecided("chain", v, "mrelease has no such chain built in")
 		return
 	}
 	r.Chain = poco.Chains()[i]
@@ -82,22 +85,54 @@ func fees(entry value) poco.Fees {
 	return poco.FeesEIP1559
 }
 
-// wallet looks for the keystore file that the command line kept in the project
-// (encrypted-wallet.json, until version 4). Its wallet.json holds a key in the
-// clear, which is not touched.
+// wallet looks for a keystore file in the project: the one that the command line kept
+// until version 4 (encrypted-wallet.json), a wallet.json, and what it writes for
+// --keystoredir local. A wallet.json with a key in the clear is not touched.
 func (r *reader) wallet() {
 	const encrypted, clear = "encrypted-wallet.json", "wallet.json"
 	if r.has(encrypted) {
-		r.Wallet = encrypted
-		r.take(value{from: encrypted}, "it is the wallet")
+		r.takeWallet(encrypted)
 		return
 	}
 	if file := r.optional(clear); file.field("privateKey").text() != "" {
 		r.leave(file, "the key in it is not encrypted: iexec wallet import makes a keystore file of it")
 	} else if file.field("version").text() == "3" {
-		r.Wallet = clear
-		r.take(file, "it is the wallet")
+		r.takeWallet(clear)
+		return
 	}
+	r.keystore()
+}
+
+// keystore takes the owner's keystore file, or the only one; of several, the folder,
+// and the owner is to be named.
+func (r *reader) keystore() {
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		return
+	}
+	var files []string
+	for _, e := range entries {
+		_, address, ok := strings.Cut(strings.TrimPrefix(e.Name(), "UTC--"), "--")
+		if !ok || !strings.HasPrefix(e.Name(), "UTC--") || !common.IsHexAddress(address) {
+			continue
+		}
+		if common.HexToAddress(address) == r.Owner {
+			r.takeWallet(e.Name())
+			return
+		}
+		files = append(files, e.Name())
+	}
+	switch {
+	case len(files) == 1 && r.Owner == (common.Address{}):
+		r.takeWallet(files[0])
+	case len(files) > 0:
+		r.leave(value{from: files[0]}, "it is not the owner's, as far as iexec.json says who that is")
+	}
+}
+
+func (r *reader) takeWallet(name string) {
+	r.Wallet = name
+	r.take(value{from: name}, "it is the wallet")
 }
 
 func (r *reader) has(name string) bool {

@@ -17,15 +17,32 @@ func (r *reader) order(main map[string]any) {
 	if order.is == nil {
 		order = r.signedOrder()
 	}
-	if order.is == nil {
+	if order.is != nil {
+		r.Order.Price = r.amount("order.price", order.field("appprice"), "nRLC a run")
+		r.Order.Volume = r.amount("order.volume", order.field("volume"), "runs")
+		r.tag(order.field("tag"))
+		r.Order.DatasetRestrict = r.address("order.datasetrestrict", order.field("datasetrestrict"))
+		r.Order.WorkerpoolRestrict = r.address("order.workerpoolrestrict", order.field("workerpoolrestrict"))
+		r.Order.RequesterRestrict = r.address("order.requesterrestrict", order.field("requesterrestrict"))
+	}
+	if _, open := r.Undecided["order.tag"]; r.Order.Tag == nil && !open {
+		r.tagOfFramework()
+	}
+}
+
+// tagOfFramework chooses the tag that goes with the app's framework, where an order
+// says none.
+func (r *reader) tagOfFramework() {
+	framework := strings.ToLower(r.Enclave.Framework)
+	if r.Format == measure.None {
+		framework = "tdx"
+	}
+	tag, err := poco.ParseTag("tee," + framework)
+	if err != nil { // there is no framework, or none that is known
 		return
 	}
-	r.Order.Price = r.amount(order.field("appprice"), "nRLC a run")
-	r.Order.Volume = r.amount(order.field("volume"), "runs")
-	r.tag(order.field("tag"))
-	r.Order.DatasetRestrict = r.address(order.field("datasetrestrict"))
-	r.Order.WorkerpoolRestrict = r.address(order.field("workerpoolrestrict"))
-	r.Order.RequesterRestrict = r.address(order.field("requesterrestrict"))
+	r.Order.Tag = &tag
+	r.take(value{from: File + " app.mrenclave"}, "the tag %s, which goes with it", strings.Join(tag.Names(), ","))
 }
 
 // signedOrder returns the order of the project's chain in orders.json, or of any
@@ -44,17 +61,18 @@ func (r *reader) signedOrder() value {
 
 // amount reads a number, or a decimal number with its unit: prices may be
 // written as "0.5 RLC".
-func (r *reader) amount(v value, unit string) *uint64 {
+func (r *reader) amount(key string, v value, unit string) *uint64 {
+	if v.is == nil {
+		return nil
+	}
 	text := v.text()
 	if text == "" {
-		if v.is != nil {
-			r.leave(v, "%v is no whole number", v.is)
-		}
+		r.undecided(key, v, "%v is no whole number", v.is)
 		return nil
 	}
 	n, err := parseAmount(text)
 	if err != nil {
-		r.leave(v, "%v", err)
+		r.undecided(key, v, "%v", err)
 		return nil
 	}
 	r.take(v, "%d %s", n, unit)
@@ -84,24 +102,19 @@ func parseAmount(text string) (uint64, error) {
 // is none: it would sell runs outside of an enclave.
 func (r *reader) tag(v value) {
 	text := v.text()
-	if list, ok := v.is.([]any); ok {
-		var names []string
-		for _, item := range list {
-			if name := (value{is: item}).text(); name != "" {
-				names = append(names, name)
-			}
-		}
-		text = strings.Join(names, ",")
+	ok := text != "" || v.is == ""
+	if list, isList := v.is.([]any); isList {
+		text, ok = joined(list)
 	}
-	if text == "" {
+	if v.is == nil {
 		return
 	}
 	tag, err := poco.ParseTag(strings.ToLower(text))
 	switch {
-	case err != nil:
-		r.leave(v, "%v", err)
-	case tag == poco.Tag{}:
+	case ok && text == "" || err == nil && tag == poco.Tag{}:
 		r.leave(v, "it asks for no enclave")
+	case !ok || err != nil:
+		r.undecided("order.tag", v, "%q is no tag", fmt.Sprint(v.is))
 	default:
 		r.Order.Tag = &tag
 		r.take(v, "%s", strings.Join(tag.Names(), ","))
@@ -109,4 +122,17 @@ func (r *reader) tag(v value) {
 			r.Format = measure.None
 		}
 	}
+}
+
+// joined joins a list's names; ok is false when one is no text.
+func joined(list []any) (text string, ok bool) {
+	var all []string
+	for _, item := range list {
+		name, isText := item.(string)
+		if !isText {
+			return "", false
+		}
+		all = append(all, name)
+	}
+	return strings.Join(all, ","), true
 }

@@ -31,6 +31,9 @@ type Project struct {
 
 	Took []Note // what was taken
 	Left []Note // what was not, and why
+	// Undecided are the keys of mrelease.yaml whose value could not be taken, with what
+	// the files say: their defaults may be weaker than what was meant.
+	Undecided map[string]Note
 }
 
 // Terms are those of the app's order. A nil pointer is a term that is not said.
@@ -99,6 +102,15 @@ func (r *reader) take(v value, format string, args ...any) {
 
 func (r *reader) leave(v value, format string, args ...any) {
 	r.Left = append(r.Left, Note{v.from, fmt.Sprintf(format, args...)})
+}
+
+// undecided leaves out what a key of mrelease.yaml should get.
+func (r *reader) undecided(key string, v value, format string, args ...any) {
+	if r.Undecided == nil {
+		r.Undecided = map[string]Note{}
+	}
+	r.Undecided[key] = Note{v.from, fmt.Sprint(v.is)}
+	r.leave(v, format, args...)
 }
 
 // value is a value of a file, or nil, with its place.

@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,7 +67,7 @@ func TestRead(t *testing.T) {
 				Name: "tee-python-hello-world", Image: "docker.io/iexechub/python-hello-world", Chain: poco.Chains()[0], Format: measure.JSON,
 				Enclave: measure.Object{Framework: "SCONE", Version: "v5", Entrypoint: "python /app/app.py", HeapSize: 1 << 30},
 			},
-			"0 1000000 ",
+			"0 1000000 tee,scone",
 		},
 		{
 			"8.x, the object as text, terms in units", map[string]string{
@@ -187,5 +188,108 @@ func TestReadFails(t *testing.T) {
 	}
 	if _, err := iexeccli.Read(dir); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no JSON: %v", err)
+	}
+}
+
+// What could not be read leaves its key undecided: no default takes its place.
+func TestReadUndecided(t *testing.T) {
+	for _, tt := range []struct{ field, value, key string }{
+		{"order.apporder.appprice", `"1.5"`, "order.price"},
+		{"order.apporder.appprice", `1.5`, "order.price"},
+		{"order.apporder.appprice", `-1`, "order.price"},
+		{"order.apporder.appprice", `{}`, "order.price"},
+		{"order.apporder.volume", `"many"`, "order.volume"},
+		{"order.apporder.tag", `["tee", "sgx"]`, "order.tag"},
+		{"order.apporder.tag", `["tee", 5]`, "order.tag"},
+		{"order.apporder.tag", `{"tee": true}`, "order.tag"},
+		{"order.apporder.tag", `"0xzz"`, "order.tag"},
+		{"order.apporder.requesterrestrict", `"0x00"`, "order.requesterrestrict"},
+		{"order.apporder.requesterrestrict", `["` + owner + `"]`, "order.requesterrestrict"},
+		{"order.apporder.datasetrestrict", `"data.iexec.eth"`, "order.datasetrestrict"},
+		{"order.apporder.workerpoolrestrict", `0`, "order.workerpoolrestrict"},
+		{"app.owner", `"me.iexec.eth"`, "wallet.address"},
+		{"app.mrenclave", `{"framework":"sconify","version":"v5"}`, "enclave.framework"},
+		{"app.mrenclave", `{"version":"v5"}`, "enclave.framework"},
+		{"app.mrenclave", `{"framework":"SCONE","version":"v5","entrypoint":"x","heapSize":"1G"}`, "enclave.heap"},
+	} {
+		text := tt.value
+		for _, name := range slices.Backward(strings.Split(tt.field, ".")) {
+			text = `{"` + name + `":` + text + `}`
+		}
+		p := read(t, map[string]string{"iexec.json": text})
+		if len(p.Undecided) != 1 || p.Undecided[tt.key].Text == "" || len(p.Left) == 0 {
+			t.Errorf("%s: undecided is %v, left %v; want %s", text, p.Undecided, p.Left, tt.key)
+		}
+	}
+	if p := read(t, map[string]string{"iexec.json": `{"app":{"name":"hello"}}`, "chain.json": `{"default":"viviani","chains":{"viviani":{}}}`}); p.Undecided["chain"].Text != "viviani" {
+		t.Errorf("undecided is %v, want the chain", p.Undecided)
+	}
+}
+
+// An app that has no order yet gets the tag of its framework.
+func TestReadTagOfFramework(t *testing.T) {
+	for mrenclave, want := range map[string]string{
+		`{"framework":"SCONE","version":"v5","entrypoint":"node /app/app.js","heapSize":1073741824,"fingerprint":"35"}`: "tee,scone",
+		`{"framework":"TDX"}`: "tee,tdx",
+		`{"framework":"gramine","version":"v0","fingerprint":"35"}`: "tee,gramine",
+		`{"framework":"sconify","version":"v5"}`:                    "",
+		`""`:                                                        "",
+	} {
+		for _, order := range []string{``, `,"order":{"apporder":{"tag":[]}}`, `,"order":{"apporder":{"tag":"0x0"}}`} {
+			p := read(t, map[string]string{"iexec.json": `{"app":{"mrenclave":` + mrenclave + `}` + order + `}`})
+			got := ""
+			if p.Order.Tag != nil {
+				got = strings.Join(p.Order.Tag.Names(), ",")
+			}
+			if got != want {
+				t.Errorf("%s%s: tag %q, want %q", mrenclave, order, got, want)
+			}
+			if order != "" && !slices.ContainsFunc(p.Left, func(n iexeccli.Note) bool { return n.From == "iexec.json order.apporder.tag" }) {
+				t.Errorf("%s%s: it is not told that the tag was not taken: %v", mrenclave, order, p.Left)
+			}
+		}
+	}
+	p := read(t, map[string]string{"iexec.json": `{"app":{"mrenclave":{"framework":"GRAMINE","version":"v0"}}}`})
+	if len(p.Left) != 1 || !strings.Contains(p.Left[0].Text, "cannot be measured here") {
+		t.Errorf("GRAMINE: left %v", p.Left)
+	}
+}
+
+// The wallets that iexec init --keystoredir local writes.
+func TestReadKeystore(t *testing.T) {
+	file := func(address string) string { return "UTC--2026-01-01T00-00-00.000000000Z--" + address[2:] }
+	other := "0x2000000000000000000000000000000000000002"
+	for _, tt := range []struct {
+		name, owner string
+		files       []string
+		want        string
+	}{
+		{"the only one", "", []string{file(owner)}, file(owner)},
+		{"the owner's", owner, []string{file(other), file(owner)}, file(owner)},
+		{"somebody else's", owner, []string{file(other)}, ""},
+		{"several, and no owner", "", []string{file(other), file(owner)}, ""},
+		{"no keystore", "", []string{"UTC--notes--x", "a--" + owner[2:]}, ""},
+	} {
+		files := map[string]string{"iexec.json": `{"app":{"owner":"` + tt.owner + `"}}`}
+		for _, f := range tt.files {
+			files[f] = "{}"
+		}
+		p := read(t, files)
+		if told := len(p.Left) > 0; p.Wallet != tt.want || told != (tt.want == "" && tt.name != "no keystore") {
+			t.Errorf("%s: wallet %q, want %q; left %v", tt.name, p.Wallet, tt.want, p.Left)
+		}
+	}
+}
+
+// A chain of one's own keeps its name, whatever its id is.
+func TestReadPrivateChain(t *testing.T) {
+	hub := "0xC129e7917b7c7DeDfAa5Fff1FB18d5D7050fE8ca"
+	for _, rest := range []string{``, `,"host":"http://localhost:8545"`} {
+		p := read(t, map[string]string{
+			"iexec.json": `{"app":{"name":"hello"}}`, "chain.json": `{"default":"local","chains":{"local":{"id":"134","hub":"` + hub + `"` + rest + `}}}`,
+		})
+		if p.Chain.Name != "local" || p.Chain.Hub.Hex() != hub || p.Chain.ID != 134 {
+			t.Errorf("%s: chain %+v", rest, p.Chain)
+		}
 	}
 }

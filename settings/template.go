@@ -22,17 +22,51 @@ var template string
 // Template returns a configuration to begin with, from what is known of a project.
 // In the text that it is made from, each @name@ stands on a line of its own, or
 // for one value. A value that only the user can know is written as a comment
-// marked "yours": the key is missing until it is filled in.
+// marked "yours": the key is missing until it is filled in. One that the project has,
+// but that could not be read, is written as a value that no key takes: a default in its
+// place may be weaker than what was meant.
 func Template(p iexeccli.Project) string {
 	return strings.NewReplacer(
 		"@image@", pick(p.Image != "", "image: "+yamlText(p.Image), "# image: ghcr.io/acme/hello # yours"),
 		"@name@", pick(p.Name != "", "name: "+yamlText(p.Name), "# name: hello"),
 		"@format@", string(cmp.Or(p.Format, measure.Legacy)),
 		"@enclave@\n", enclaveLines(p),
-		"@chain@", chainLines(p.Chain),
-		"@wallet@", walletLines(p),
-		"@order@\n", orderLines(p.Order),
-	).Replace(template)
+		"@chain@", chainLines(p),
+		"@wallet@\n", walletLines(p),
+		"@order@\n", orderLines(p),
+	).Replace(withFindable(p))
+}
+
+// undecided stands for a value that could not be read.
+const undecided = "undecided"
+
+// withFindable returns the text with its lines on what makes an order findable only
+// where the order is not.
+func withFindable(p iexeccli.Project) string {
+	before, rest, _ := strings.Cut(template, "@findable@\n")
+	lines, after, _ := strings.Cut(rest, "@end@\n")
+	if _, open := p.Undecided["order.tag"]; open || p.Order.Tag != nil && *p.Order.Tag != poco.TEE() {
+		lines = ""
+	}
+	return before + lines + after
+}
+
+// undecidedLine is the line of a key whose value could not be read, or empty.
+func undecidedLine(p iexeccli.Project, indent, key string) string {
+	said, ok := p.Undecided[key]
+	if !ok {
+		return ""
+	}
+	name := key[strings.LastIndexByte(key, '.')+1:]
+	return fmt.Sprintf("%s%s: %s # yours: %s says %s\n", indent, name, undecided, said.From, quoted(said.Text))
+}
+
+// quoted writes a text of somebody else for a comment.
+func quoted(text string) string {
+	if runes := []rune(text); len(runes) > 80 {
+		text = string(runes[:80]) + "…"
+	}
+	return strconv.QuoteToASCII(text)
 }
 
 func pick(yes bool, a, b string) string {
@@ -50,8 +84,13 @@ func enclaveLines(p iexeccli.Project) string {
 	if p.Enclave.HeapSize != 0 {
 		heap = strconv.FormatUint(p.Enclave.HeapSize, 10)
 	}
-	return setting("  ", "framework", p.Enclave.Framework) + setting("  ", "version", p.Enclave.Version) +
-		setting("  ", "entrypoint", p.Enclave.Entrypoint) + setting("  ", "heap", heap)
+	lines := cmp.Or(undecidedLine(p, "  ", "enclave.framework"), setting("  ", "framework", p.Enclave.Framework)) +
+		setting("  ", "version", p.Enclave.Version)
+	if _, open := p.Undecided["enclave.framework"]; !open && !p.Enclave.RunsProgram() {
+		return lines
+	}
+	return lines + setting("  ", "entrypoint", p.Enclave.Entrypoint) +
+		cmp.Or(undecidedLine(p, "  ", "enclave.heap"), setting("  ", "heap", heap))
 }
 
 // setting is a line of the configuration; one without a value is the user's.
@@ -63,7 +102,11 @@ func setting(indent, key, value string) string {
 }
 
 // chainLines names the chain, and describes it where it is not as built in.
-func chainLines(c poco.Chain) string {
+func chainLines(p iexeccli.Project) string {
+	c := p.Chain
+	if line := undecidedLine(p, "", "chain"); line != "" {
+		return strings.TrimSuffix(line, "\n")
+	}
 	if c == (poco.Chain{}) {
 		return "chain: bellecour # yours"
 	}
@@ -82,24 +125,25 @@ func chainLines(c poco.Chain) string {
 }
 
 func walletLines(p iexeccli.Project) string {
-	lines := "  keystore: wallet.json # yours: a keystore file of version 3, or a folder of them"
+	lines := "  keystore: wallet.json # yours: a keystore file of version 3, or a folder of them\n"
 	if p.Wallet != "" {
-		lines = "  keystore: " + yamlText(p.Wallet)
+		lines = "  keystore: " + yamlText(p.Wallet) + "\n"
 	}
 	if p.Owner != (common.Address{}) {
-		lines += "\n  address: " + yamlText(p.Owner.Hex())
+		lines += setting("  ", "address", p.Owner.Hex())
 	}
-	return lines
+	return lines + undecidedLine(p, "  ", "wallet.address")
 }
 
-// orderLines write the terms; those that are not known are the defaults.
-func orderLines(o iexeccli.Terms) string {
-	d := Defaults().Order
-	tag := d.Tag
-	if o.Tag != nil {
-		tag = *o.Tag
+// orderLines write the terms; those that the project does not say are the defaults.
+func orderLines(p iexeccli.Project) string {
+	o, d := p.Order, Defaults().Order
+	lines := ""
+	for _, term := range []struct{ key, text string }{
+		{"price", fmt.Sprint(*cmp.Or(o.Price, &d.Price))}, {"volume", fmt.Sprint(*cmp.Or(o.Volume, &d.Volume))}, {"tag", tagText(*cmp.Or(o.Tag, &d.Tag))},
+	} {
+		lines += cmp.Or(undecidedLine(p, "  ", "order."+term.key), "  "+term.key+": "+term.text+"\n")
 	}
-	lines := fmt.Sprintf("  price: %d\n  volume: %d\n  tag: %s\n", *cmp.Or(o.Price, &d.Price), *cmp.Or(o.Volume, &d.Volume), tagText(tag))
 	for _, r := range []struct {
 		key string
 		who common.Address
@@ -107,6 +151,7 @@ func orderLines(o iexeccli.Terms) string {
 		if r.who != (common.Address{}) {
 			lines += setting("  ", r.key, r.who.Hex())
 		}
+		lines += undecidedLine(p, "  ", "order."+r.key)
 	}
 	return lines
 }

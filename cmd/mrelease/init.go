@@ -12,6 +12,7 @@ import (
 
 	"github.com/mrelease/mrelease/examples"
 	"github.com/mrelease/mrelease/iexeccli"
+	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/preflight"
 	"github.com/mrelease/mrelease/settings"
 )
@@ -112,7 +113,7 @@ func (a *app) init(dir string) error {
 func filesToWrite(dir string) (files map[string]func(iexeccli.Project) string, kept []string) {
 	files = map[string]func(iexeccli.Project) string{
 		configFile:     settings.Template,
-		dockerfileFile: func(iexeccli.Project) string { return examples.Dockerfile() },
+		dockerfileFile: dockerfile,
 		ignoreFile:     func(iexeccli.Project) string { return examples.Dockerignore() },
 	}
 	for _, name := range []string{configFile, dockerfileFile, ignoreFile} {
@@ -125,6 +126,13 @@ func filesToWrite(dir string) (files map[string]func(iexeccli.Project) string, k
 		delete(files, ignoreFile)
 	}
 	return files, kept
+}
+
+func dockerfile(p iexeccli.Project) string {
+	if p.Format == measure.None {
+		return examples.UnsealedDockerfile()
+	}
+	return examples.Dockerfile()
 }
 
 // writeNew writes a file that must not be there.
