@@ -239,8 +239,13 @@ func (d *doctor) market(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	version, err := market.Client{URL: profile.Market, ChainID: profile.ID}.Version(ctx)
-	return "it answers, version " + version, err
+	client := market.Client{URL: profile.Market, ChainID: profile.ID}
+	version, err := client.Version(ctx)
+	if err != nil || d.owner == (common.Address{}) {
+		return "it answers, version " + version, err
+	}
+	open, err := client.CheckRoom(ctx, d.owner)
+	return fmt.Sprintf("it answers, version %s; of the %d orders that it takes of a wallet, %d are open", version, market.MaxOpen, open), err
 }
 
 // clock can only be seen to be behind: nothing known here is in the future.

@@ -10,8 +10,12 @@ import (
 	"github.com/mrelease/mrelease/publish/market"
 )
 
-// offer signs the app's order and puts it on the market.
+// offer signs the app's order and puts it on the market. Who cannot use it is told
+// before.
 func (r *run) offer(ctx context.Context) (evidence string, err error) {
+	for _, f := range r.obstacles(r.registration.App.MREnclave) {
+		r.Teller.Note(f.Name + " " + f.Evidence)
+	}
 	r.offering, err = market.Offer(ctx, r.Chain, r.Market, r.keys.wallet, r.order())
 	return r.note("offer", r.offering.Published, "order "+r.offering.Hash.Hex()), err
 }
@@ -29,18 +33,32 @@ func (r *run) lookForOrder(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.plan.Obstacles = poco.Compatibility(r.Settings.Order.Tag, app.MREnclave)
+	return append(found, r.obstacles(app.MREnclave)...), nil
+}
+
+// obstacles says who cannot use the order of an app with this enclave value.
+func (r *run) obstacles(mrenclave []byte) (found []Finding) {
+	r.plan.Obstacles = poco.Compatibility(r.Settings.Order.Tag, mrenclave)
 	for _, o := range r.plan.Obstacles {
 		found = append(found, Finding{"requesters", Note, fmt.Sprintf("%s cannot use the order: %s", o.Who, o.Why)})
 	}
-	return found, nil
+	return found
+}
+
+// room says how many orders the wallet has, where one more is to be made.
+func (r *run) room(ctx context.Context, found Finding) ([]Finding, error) {
+	if found.State != ToMake {
+		return []Finding{found}, nil
+	}
+	open, err := r.Market.CheckRoom(ctx, r.owner())
+	return []Finding{found, {"orders", Note, fmt.Sprintf("%d of the %d that the market takes of a wallet are open", open, market.MaxOpen)}}, err
 }
 
 func (r *run) findOrder(ctx context.Context) ([]Finding, error) {
 	terms := r.Settings.Order
 	if !r.enclave.known {
 		state, _ := r.unknown("")
-		return []Finding{{"order", state, fmt.Sprintf("%s; its hash follows from the app", terms)}}, nil
+		return r.room(ctx, Finding{"order", state, fmt.Sprintf("%s; its hash follows from the app", terms)})
 	}
 	order := r.order()
 	r.offering.Hash = order.Hash(r.Chain.Domain())
@@ -55,7 +73,7 @@ func (r *run) findOrder(ctx context.Context) ([]Finding, error) {
 		if errors.As(err, &dead) {
 			again = " again (the market keeps it as dead: the app had another owner)"
 		}
-		return []Finding{{"order", ToMake, fmt.Sprintf("%s would be offered%s: %s", r.offering.Hash, again, terms)}}, nil
+		return r.room(ctx, Finding{"order", ToMake, fmt.Sprintf("%s would be offered%s: %s", r.offering.Hash, again, terms)})
 	}
 	if err != nil {
 		return nil, err

@@ -214,6 +214,7 @@ func rules() []rule {
 		{fileBeyondBounds, "E-TOO-LARGE", exitUsage, say("name a smaller file: SECURITY.md has the bounds")},
 		{is[*bounds.Error], "E-TOO-LARGE", exitNetwork, say("no honest service answers so much, and SECURITY.md has the bounds: check the address, and ask who runs it")},
 		{is[*market.NotOfferedError], "E-ORDER-MISSING", exitOrder, say("run mrelease release of the same version again: it publishes the order")},
+		{is[*market.FullError], "E-MARKET-FULL", exitOrder, say("take old orders out of the market (iexec app unpublish APP --all) or cancel them, and run the same command again")},
 		{marketRefused, "E-MARKET-REFUSED", exitOrder, say("correct what the market says above; nothing else is lost, run again")},
 		{is[*market.Error], "E-MARKET", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{registryRefused, "E-REGISTRY-LOGIN", exitNetwork, say("log in to the registry (docker login) as a user who may do this; some registries answer so, too, where there is no such image")},

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/big"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/record"
 )
 
@@ -34,6 +36,30 @@ func buy(ts *testscript.TestScript, s *script, args []string) {
 	var r record.Record
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
 	ts.Check(owned{s.world.V6, s.world.Market, s.key}.buy(context.Background(), r.Order.Signed, args[1]))
+}
+
+// crowd publishes more orders for a record's app, each at another price.
+//
+//	crowd RECORD NUMBER
+func crowd(ts *testscript.TestScript, s *script, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: crowd RECORD NUMBER")
+	}
+	ctx := context.Background()
+	var r record.Record
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
+	number, err := strconv.ParseUint(args[1], 10, 16)
+	ts.Check(err)
+	c := s.world.V6
+	client, err := chain.Connect(ctx, poco.Chain{Name: c.Name, ID: c.ID, RPC: c.RPC, Hub: c.Hub, Fees: c.Fees})
+	ts.Check(err)
+	wallet, err := chain.ParseKey(hex.EncodeToString(crypto.FromECDSA(s.key)))
+	ts.Check(err)
+	for price := range number {
+		terms := market.Terms{Price: 1 + price, Volume: 1, Tag: poco.TEE(), RequesterRestrict: wallet.Address}
+		_, err := market.Offer(ctx, client, market.Client{URL: s.world.Market, ChainID: c.ID}, wallet, market.NewOrder(client.Domain(), common.Address(r.App.Address), terms))
+		ts.Check(err)
+	}
 }
 
 // The orders of a deal, as IexecLibOrders_v5 has them.
