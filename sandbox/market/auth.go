@@ -22,6 +22,9 @@ func (s *Server) challenge(r *http.Request) (object, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !q.Has("address") {
+		return nil, required("address")
+	}
 	address, err := parseAddress("address", q.Get("address"))
 	if err != nil {
 		return nil, err
@@ -85,9 +88,10 @@ func (b *book) checkAuthorization(header string) (common.Address, error) {
 	if b.challenges[address] == "" || parts[0] != hash.Hex() {
 		return common.Address{}, fmt.Errorf("checking authorization: %s is not the challenge of %s", parts[0], address)
 	}
-	signature, err := hex.DecodeString(strings.TrimPrefix(parts[1], "0x"))
-	if err != nil {
-		return common.Address{}, fmt.Errorf("reading signature: %w", err)
+	digits, ok := strings.CutPrefix(parts[1], "0x")
+	signature, err := hex.DecodeString(digits)
+	if err != nil || !ok {
+		return common.Address{}, fmt.Errorf("reading signature: want 0x and hex digits, got %q", parts[1])
 	}
 	signer, err := chain.RecoverSigner(hash, signature)
 	if err == nil && signer != address {

@@ -199,6 +199,7 @@ func (b *bench) request(method, path, body, authorization string) answer {
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}
+	r.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		b.Fatal(err)

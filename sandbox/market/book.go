@@ -94,7 +94,7 @@ func (s *Server) publish(r *http.Request, k *kind) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := k.parse(given["order"])
+	o, err := k.parse(given)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,8 @@ func (s *Server) publish(r *http.Request, k *kind) (object, error) {
 	}}}, nil
 }
 
-// authorized reads what a write has in common: its body, its chain, its author.
+// authorized reads what a write has in common: its body, its chain, its author; then
+// the body's members.
 func (s *Server) authorized(r *http.Request) (*book, map[string]any, common.Address, error) {
 	given, err := body(r)
 	if err != nil {
@@ -119,7 +120,11 @@ func (s *Server) authorized(r *http.Request) (*book, map[string]any, common.Addr
 		return nil, nil, common.Address{}, err
 	}
 	author, err := b.authorize(r.Header.Get("Authorization"))
-	return b, given, author, err
+	if err != nil {
+		return nil, nil, common.Address{}, err
+	}
+	fields, err := fieldsOf(given)
+	return b, fields, author, err
 }
 
 // take checks an order in the sequence in which the real market does.

@@ -90,23 +90,30 @@ func answerPage[T any](name string, all []T, skip, limit int, show func(T) objec
 	return answer
 }
 
-// page reads which part of a list is asked for.
+// page reads which part of a list is asked for: a page by its number, or by the legacy
+// parameter page how many items to leave out.
 func page(q url.Values) (skip, limit int, err error) {
-	size, index := uint64(20), uint64(0)
-	if text := q.Get("pageSize"); text != "" {
-		if size, err = parseAmount("pageSize", text, 10); err != nil {
+	const defaultSize = 20
+	var given [3]uint64
+	for i, p := range []struct {
+		key          string
+		least, usual uint64
+	}{{"page", 0, 0}, {"pageIndex", 0, 0}, {"pageSize", 10, defaultSize}} {
+		given[i] = p.usual
+		if !q.Has(p.key) {
+			continue
+		}
+		if given[i], err = parseAmount(p.key, q.Get(p.key), p.least); err != nil {
 			return 0, 0, err
 		}
 	}
-	if size > 1000 {
+	if given[2] > 1000 {
 		return 0, 0, invalid("pageSize must be less than or equal to 1000")
 	}
-	if text := q.Get("pageIndex"); text != "" {
-		if index, err = parseAmount("pageIndex", text, 0); err != nil {
-			return 0, 0, err
-		}
+	if !q.Has("pageIndex") && !q.Has("pageSize") {
+		return int(given[0]), defaultSize, nil
 	}
-	return int(index * size), int(size), nil
+	return int(given[1] * given[2]), int(given[2]), nil
 }
 
 // filter reports whether an entry is asked for.
@@ -173,7 +180,11 @@ func (k *kind) restrictFilters(q url.Values) ([]filter, error) {
 		if want == "any" {
 			continue
 		}
-		strict := want != "" && q.Get("is"+strings.ToUpper(key[:1])+key[1:]+"Strict") == "true"
+		strictly, err := boolean(q, "is"+strings.ToUpper(key[:1])+key[1:]+"Strict")
+		if err != nil {
+			return nil, err
+		}
+		strict := want != "" && strictly
 		list = append(list, func(e *entry) bool {
 			value := e.order.text(field)
 			return value == want || !strict && value == (common.Address{}).Hex()
@@ -194,17 +205,20 @@ func (k *kind) amountFilters(q url.Values) ([]filter, error) {
 		{"minTrust", 0, func(e *entry, n uint64) bool { return !k.has("trust") || n <= 1 || e.order.amount("trust") >= n }},
 		{"maxTrust", 0, func(e *entry, n uint64) bool { return !k.has("trust") || e.order.amount("trust") <= n }},
 	} {
-		text := q.Get(f.key)
-		if text == "" {
+		if !q.Has(f.key) {
 			continue
 		}
-		n, err := parseAmount(f.key, text, f.least)
+		n, err := parseAmount(f.key, q.Get(f.key), f.least)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, func(e *entry) bool { return f.keep(e, n) })
 	}
-	if k.name == "datasetorder" && q.Get("bulkOnly") == "true" {
+	bulk, err := boolean(q, "bulkOnly")
+	if err != nil {
+		return nil, err
+	}
+	if k.name == "datasetorder" && bulk {
 		list = append(list, func(e *entry) bool {
 			return e.order.amount("volume") >= poco.MaxAmount-1 && e.order.amount(k.price) == 0
 		})

@@ -71,7 +71,11 @@ func (s *Server) handle(pattern string, h func(*http.Request) (object, error)) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.look()
-		answer, err := h(r)
+		err := checkTwice(r.URL.Query())
+		var answer object
+		if err == nil {
+			answer, err = h(r)
+		}
 		write(w, answer, err)
 	})
 }
@@ -124,10 +128,10 @@ func write(w http.ResponseWriter, answer object, err error) {
 
 // book returns the chain that a request is about.
 func (s *Server) book(q url.Values) (*book, error) {
-	id := q.Get("chainId")
-	if id == "" {
-		return nil, invalid("chainId is a required field")
+	if !q.Has("chainId") {
+		return nil, required("chainId")
 	}
+	id := q.Get("chainId")
 	b, ok := s.books[id]
 	if !ok {
 		return nil, invalid("chainId %s is not supported", id)

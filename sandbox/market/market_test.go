@@ -101,6 +101,14 @@ func TestRulesOfPublication(t *testing.T) {
 		"upper-case signature":  {changed("sign", func(s string) any { return "0x" + strings.ToUpper(s[2:]) }), "200"},
 		"compact signature":     {changed("sign", func(s string) any { return compact(s) }), "200"},
 		"highest volume":        {volume("9007199254740991"), "200"},
+		"volume -1":             {changed("volume", func(string) any { return -1 }), "400 order.volume must be greater than or equal to 1"},
+		"volume 1.5":            {changed("volume", func(string) any { return 1.5 }), "400 order.volume must be an integer"},
+		"volume in hex":         {changed("volume", func(string) any { return "0x1" }), "200"},
+		"no volume":             {changed("volume", func(string) any { return "" }), "400 order.volume must be a `number` type, but the final value was: `NaN` (cast from the value `\"\"`)."},
+		"price and volume":      {func() order { o := valid(); o.values["appprice"], o.values["volume"] = "x", "x"; return o }, "400 order.volume must be a `number` type, but the final value was: `NaN` (cast from the value `\"x\"`)."},
+		"missing before wrong":  {func() order { o := valid(); o.values["app"], o.values["sign"] = nil, "x"; return o }, "400 order.app is a required field"},
+		"last missing":          {func() order { o := valid(); o.values["app"], o.values["tag"] = nil, nil; return o }, "400 order.tag is a required field"},
+		"address without 0x":    {changed("app", func(s string) any { return s[2:] }), "200"},
 		"volume 0":              {volume("0"), "400 order.volume must be greater than or equal to 1"},
 		"volume too high":       {volume("9007199254740992"), "400 order.volume must be less than or equal to 9007199254740991"},
 		"no tag":                {changed("tag", func(string) any { return nil }), "400 order.tag is a required field"},
@@ -167,8 +175,12 @@ func TestRulesOfRequests(t *testing.T) {
 		"of another chain":     {"POST", "/apporders", o.body(), otherChain.authorization(b.owner), "403 invalid authorization"},
 		"stranger publishes":   {"POST", "/apporders", o.body(), b.authorization(b.stranger), "403 only order signer " + b.owner.Address.Hex() + " can publish an order"},
 		"not JSON":             {"POST", "/apporders", "{", "", "500 Internal error"},
-		"nothing":              {"POST", "/apporders", "{}", b.authorization(b.owner), "400 order.app is a required field"},
-		"no chain":             {"GET", "/challenge?chainId=", "", "", "400 chainId is a required field"},
+		"signature without 0x": {"POST", "/apporders", o.body(), strings.Replace(b.authorization(b.owner), "_0x", "_", 1), "403 invalid authorization"},
+		"no chain":             {"GET", "/challenge?chainId=", "", "", "400 chainId  is not supported"},
+		"bad legacy page":      {"GET", "/apporders?app=any&page=abc", "", "", "400 page must be a `number` type, but the final value was: `NaN` (cast from the value `\"abc\"`)."},
+		"bad strictness":       {"GET", "/apporders?app=any&isDatasetStrict=maybe", "", "", "400 isDatasetStrict must be a `boolean` type, but the final value was: `\"maybe\"`."},
+		"a page twice":         {"GET", "/apporders?app=any&pageSize=20&pageSize=20", "", "", "200"},
+		"a hash twice":         {"GET", "/deals?apporderHash=0x1&apporderHash=0x1", "", "", "500 Internal error"},
 		"unknown chain":        {"GET", "/challenge?chainId=1", "", "", "400 chainId 1 is not supported"},
 		"no address":           {"GET", "/challenge", "", "", "400 address is a required field"},
 		"unknown order":        {"GET", "/apporders/" + b.hash(o).Hex(), "", "", "404 apporder not found"},
@@ -183,6 +195,52 @@ func TestRulesOfRequests(t *testing.T) {
 			b := &bench{t, b.w, b.chain, b.owner, b.stranger, b.app}
 			b.wantAnswer(b.request(tt.method, tt.path, tt.body, tt.authorization), tt.want)
 		})
+	}
+}
+
+// A body is looked at when its author is known.
+func TestRulesOfBodies(t *testing.T) {
+	b := start(t)
+	for body, want := range map[string]string{
+		"{}":             "order.sign is a required field",
+		"":               "order.sign is a required field",
+		"[]":             "this must be a `object` type, but the final value was: `[]`.",
+		`{"order":null}`: "order is a required field",
+		`{"order":[]}`:   "order must be a `object` type, but the final value was: `[]`.",
+	} {
+		b.wantAnswer(b.request(http.MethodPost, "/apporders", body, "0x1_0x2_0x3"), "403 invalid authorization")
+		b.wantAnswer(b.request(http.MethodPost, "/apporders", body, b.authorization(b.owner)), "400 "+want)
+	}
+}
+
+// A parameter that is given twice is a list to the real market.
+func TestParameterTwice(t *testing.T) {
+	b := start(t)
+	a := b.request(http.MethodGet, "/apporders?app=a&app=b", "", "")
+	var got struct{ Error string }
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if want := "app must be a `string` type, but the final value was: `[\n  \"\\\"a\\\"\",\n  \"\\\"b\\\"\"\n]`."; a.status != 400 || got.Error != want {
+		t.Errorf("got %d %q, want %q", a.status, got.Error, want)
+	}
+}
+
+// A body that is not sent as JSON is none.
+func TestBodyOfAnotherType(t *testing.T) {
+	b := start(t)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, fmt.Sprintf("%s/apporders?chainId=%d", b.w.Market, b.chain.ID), strings.NewReader(b.signed(b.order(nil), b.owner).body()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", b.authorization(b.owner))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("status %d, want 400", resp.StatusCode)
 	}
 }
 
