@@ -59,7 +59,8 @@ func rules() []rule {
 			}},
 		{Obstacle{sdk8, "its preflight check compares the tag's framework with the one that the enclave value names, and they differ (a value with keys that do not belong to its framework names none)"},
 			func(t Tag, framework string) bool {
-				return !slices.Equal(frameworkBits(t), frameworks(framework)) && !(framework == "" && len(frameworkBits(t)) == 0)
+				bits, named := frameworkBits(t), frameworks(framework)
+				return !slices.Equal(bits, named) && !(len(bits) == 0 && slices.Equal(named, []string{"tdx"})) // which a tag need not name
 			}},
 		{Obstacle{sdk9, "it refuses any app with an enclave value: it runs TDX apps only, which have none"},
 			func(_ Tag, framework string) bool { return framework != "" }},
