@@ -159,7 +159,7 @@ func TestFilesThatCannotBeWritten(t *testing.T) {
 			t.Errorf("%s: %v", variable, err)
 		}
 	}
-	r, _, _, dir := newWorld(t)
+	r, _, _, _ := newWorld(t)
 	if err := r.Ready(); err != nil {
 		t.Error(err)
 	}
