@@ -13,7 +13,10 @@ import (
 func (a *app) checkCommand() *cobra.Command {
 	var printSchema bool
 	c := &cobra.Command{
-		Use:   "check",
+		Use: "check",
+
+		SuggestFor: []string{"validate", "lint"},
+
 		Short: "Check the configuration and the files that it names",
 		Long: `check reads all that a release reads on this machine, and reports everything
 that is wrong with it at once: the configuration, the Dockerfile, the build's

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -220,7 +221,7 @@ func rules() []rule {
 		{registryRefused, "E-REGISTRY-LOGIN", exitNetwork, say("log in to the registry (docker login) as a user who may do this; some registries answer so, too, where there is no such image")},
 		{func(err error) bool { return is[*registry.Error](err) || is[*transport.Error](err) }, "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{networkDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
-		{is[*fs.PathError], "E-FILE", exitUsage, say("make the file or folder above what the command needs, or name another, then run again: what is done is found")},
+		{fileTrouble, "E-FILE", exitUsage, say("make the file or folder above what the command needs, or name another, then run again: what is done is found")},
 	}
 }
 
@@ -248,6 +249,9 @@ func ordered(end chain.OrderState) func(error) bool {
 		return errors.As(err, &o) && o.State == end
 	}
 }
+
+// fileTrouble matches what the system says of files.
+func fileTrouble(err error) bool { return is[*fs.PathError](err) || is[*os.LinkError](err) }
 
 // marketRefused tells a refusal from a failure: the former will be repeated.
 func marketRefused(err error) bool {

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -148,7 +149,7 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 			help(c, args)
 			return
 		}
-		_ = printJSON(a.stdout, map[string]string{"schema": "mrelease.help/v1", "command": c.CommandPath(), "help": c.Long + "\n\n" + c.UsageString()}) // what fails, stdout keeps
+		_ = printJSON(a.stdout, map[string]string{"schema": "mrelease.help/v1", "command": c.CommandPath(), "help": cmp.Or(c.Long, c.Short) + "\n\n" + c.UsageString()}) // what fails, stdout keeps
 	})
 	return root
 }

@@ -20,7 +20,10 @@ import (
 func (a *app) releaseCommand() *cobra.Command {
 	var dryRun bool
 	c := &cobra.Command{
-		Use:   "release",
+		Use: "release",
+
+		SuggestFor: []string{"publish", "deploy", "push", "sign", "attest", "register", "offer"},
+
 		Short: "Build, measure, push, sign, register and offer a version",
 		Long: `release builds the image of a version, measures its enclave, pushes and signs
 it and attests what it was made from, registers it as an app and puts the app's

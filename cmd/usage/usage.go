@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,12 +44,24 @@ func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 		if check(c, args) == nil {
 			return nil
 		}
-		e := Errorf(c.CommandPath(), "want %s, got %s", c.UseLine(), cmp.Or(strings.Join(args, " "), "no argument"))
-		if len(args) > 0 && c.Flags().Lookup("version") != nil && isVersion(args[0]) {
-			e.Try = c.CommandPath() + " --version " + args[0]
+		if !strings.Contains(c.Use, " ") {
+			return noArgument(c, args)
 		}
-		return e
+		return Errorf(c.CommandPath(), "want %s, got %s", c.UseLine(), cmp.Or(strings.Join(args, " "), "no argument"))
 	}
+}
+
+// noArgument says which flag was forgotten.
+func noArgument(c *cobra.Command, args []string) error {
+	e := Errorf(c.CommandPath(), "%s takes no argument, got %s", c.CommandPath(), strings.Join(args, " "))
+	info, err := os.Stat(args[0])
+	switch {
+	case c.Flags().Lookup("version") != nil && isVersion(args[0]):
+		e.Try = c.CommandPath() + " --version " + args[0]
+	case c.Flags().Lookup("context") != nil && err == nil && info.IsDir():
+		e.Try = c.CommandPath() + " --context " + args[0]
+	}
+	return e
 }
 
 // isVersion tells what is given as --version from what may be a command.
