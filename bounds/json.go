@@ -1,6 +1,11 @@
 package bounds
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
 
 // CheckJSON bounds what decoding a JSON document takes, before it is decoded: three
 // bytes of an array can be a value of a hundred bytes in memory. It looks at
@@ -44,4 +49,16 @@ func ReadJSON(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	return data, nil
+}
+
+// Malformed says what is wrong with a JSON document, in words where the decoder has
+// none.
+func Malformed(err error) string {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ends too early"
+	case errors.Is(err, io.EOF):
+		return "it is empty"
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
 }

@@ -97,7 +97,7 @@ func Parse(data []byte) (Lock, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&l); err != nil {
-		return Lock{}, &Error{Line: place(data, err), Problem: "cannot be read: " + strings.TrimPrefix(err.Error(), "json: ")}
+		return Lock{}, &Error{Line: place(data, err), Problem: "cannot be read: " + bounds.Malformed(err)}
 	}
 	if l.Schema != Schema {
 		return Lock{}, &Error{Line: lineOf(data, `"schema"`), Problem: fmt.Sprintf("has schema %q, want %s", l.Schema, Schema)}

@@ -40,7 +40,7 @@ func Parse(data []byte) (Record, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r); err != nil {
-		return r, &Error{"cannot be read: " + err.Error(), "malformed JSON", "JSON of schema " + Schema}
+		return r, &Error{"cannot be read: " + bounds.Malformed(err), "malformed JSON", "JSON of schema " + Schema}
 	}
 	if r.Schema != Schema {
 		return r, &Error{"is of another schema", fmt.Sprintf("%.200s", r.Schema), Schema}
