@@ -54,7 +54,9 @@ func (w *world) judge() (clean bool) {
 	}
 	if len(got.Unjudged) > 0 { // the remedy lets git judge
 		for _, name := range got.Unjudged {
-			w.git("add", "--renormalize", "--", name)
+			if !strings.HasPrefix(w.git("ls-files", "-t", "--", name), "S") { // git looks at none that is marked
+				w.git("add", "--renormalize", "--", name)
+			}
 		}
 		got, err = options(w.dir).ReadCommit(w.t.Context())
 		w.do(err)

@@ -156,9 +156,10 @@ func (w *world) change() {
 	case kind == 4 && there:
 		w.do(os.Remove(w.path(name)))
 	case kind == 5:
+		w.native = w.native && w.has(filepath.Dir(name)) // git knows no empty folders
 		w.write(filepath.Join(filepath.Dir(name), "new.py"), "")
 	case kind == 6:
-		w.native = w.native && w.has(filepath.Dir(name)) // git knows no empty folders
+		w.native = w.native && w.has(filepath.Dir(name)) // likewise
 		w.write(filepath.Join(filepath.Dir(name), "other", "new.log"), "")
 	case kind == 7 && there && !filtered: // staged, and taken back in the work tree
 		text := w.read(name)
