@@ -152,6 +152,8 @@ func rules() []rule {
 		{is[*lock.Error], "E-LOCK", exitUsage, say("take " + lock.Name + " from git again, or delete it and run mrelease accept")},
 
 		{is[*buildkit.NoProgramError], "E-MEASURE-ENTRYPOINT", exitMeasurement, say("give the Dockerfile an ENTRYPOINT that starts the enclave's own program")},
+		{is[*enclave.OpenError], "E-USAGE", exitUsage, say("mrelease measure --help")},
+		{is[*enclave.ExpectedError], "E-MEASURE-EXPECTED", exitMeasurement, say("do not use it as what was expected: take the file from its maker again, or correct --expect")},
 		{is[*enclave.MismatchError], "E-ENCLAVE-CHANGED", exitMeasurement, say("the file was changed after it was signed, or carries the signature of another enclave: sign it again, or take it from its maker again")},
 		{is[*sgx.SignatureError], "E-ENCLAVE-SIGNATURE", exitSignature, say("the SIGSTRUCT was changed after signing: take the file from its maker again")},
 		{is[*enclave.UnsignedError], "E-ENCLAVE-UNSIGNED", exitMeasurement, say("sign the enclave with its SDK's tool first (sgx_sign, oesign)")},

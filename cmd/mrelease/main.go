@@ -78,7 +78,9 @@ type app struct {
 	config []string
 	build  buildFlags
 
-	hashLimit uint64 // GiB that measuring a file may hash
+	hashLimit uint64   // GiB that measuring a file may hash
+	expected  []string // MRENCLAVE or MRSIGNER
+	files     int      // that are measured
 }
 
 // newApp puts a printable.Writer before each of the streams: whatever is shown goes

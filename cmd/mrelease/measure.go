@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
-	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
@@ -24,7 +25,7 @@ const maxHashLimit = 1 << 20
 
 func (a *app) measureCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "measure [IMAGE | FILE]",
+		Use:   "measure [IMAGE | FILE...]",
 		Short: "Measure the enclave of an image",
 		Long: `measure runs an image in the mode in which its enclave prints its measurement,
 compares the value with the fingerprint file in the image and with what the build
@@ -34,18 +35,27 @@ registry or the folder of an OCI layout; without it the source is built.
 FILE is an enclave of Intel's SGX SDK or of Open Enclave, an SGXS stream, a
 SIGSTRUCT, or any file with SIGSTRUCTs in it. Its MRENCLAVE is computed from its
 pages, without running it, and compared with what was signed. A file of which
-only a signature can be checked has no answer, and the exit code 15.`,
-		Example: "  mrelease measure\n  mrelease measure dist/image\n  mrelease measure ghcr.io/acme/hello:1.0.0\n  mrelease measure enclave.signed.so",
-		Args:    cobra.MaximumNArgs(1),
+only a signature can be checked has no answer. Of an SGXS stream and, behind it, its
+SIGSTRUCT one is the signature of the other.
+
+Exit codes: 0 all measured, as signed and as expected; 2 no such file or image; 11
+cannot be measured, or measures to something else; 12 a signature that does not hold;
+15 what was checked is right, and nothing was measured.`,
+		Example: "  mrelease measure\n  mrelease measure dist/image\n  mrelease measure ghcr.io/acme/hello:1.0.0\n  mrelease measure enclave.signed.so\n  mrelease measure enclave.sgxs enclave.sig --expect MRSIGNER",
+		Args:    cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if a.hashLimit == 0 || a.hashLimit > maxHashLimit {
 				return usage.Errorf(c.CommandPath(), "--hash-limit must be from 1 to %d", maxHashLimit)
+			}
+			if err := enclave.CheckExpected(a.expected); err != nil {
+				return err
 			}
 			return a.runMeasure(c.Context(), args)
 		},
 	}
 	a.addBuildFlags(c)
 	c.Flags().Uint64Var(&a.hashLimit, "hash-limit", enclave.DefaultMaxHashed>>30, "what measuring a FILE may hash, in GiB: 64 bytes for a page of heap, 5184 for a page with content")
+	c.Flags().StringArrayVar(&a.expected, "expect", nil, "MRENCLAVE or MRSIGNER, 64 hex digits, that it must be; can be given several times")
 	return c
 }
 
@@ -62,8 +72,10 @@ type measureAnswer struct {
 }
 
 func (a *app) runMeasure(ctx context.Context, args []string) error {
-	if len(args) > 0 && isFile(args[0]) {
-		return a.measureFile(ctx, args[0])
+	if i := slices.IndexFunc(args, func(arg string) bool { return !isFile(arg) }); len(args) > 0 && i < 0 {
+		return a.measureFiles(ctx, args)
+	} else if len(args) > 1 {
+		return &usageError{fmt.Errorf("of several arguments each must be a file, and %q is none", args[i]), "mrelease measure"}
 	}
 	cfg, err := a.load(settings.Purpose{Build: len(args) == 0})
 	if err != nil {
@@ -74,11 +86,16 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(args) == 0 {
-		if err := a.checkMeasured(ctx, cfg, m); err != nil {
+		err := release.CheckMeasured(ctx, release.Drift{Path: a.lockPath(), Settings: cfg}, a.story, m.image, m.enclave)
+		if err != nil {
 			return err
 		}
 	}
 	found := m.enclave
+	asFile := enclave.File{Enclaves: []enclave.Enclave{{Computed: sgx.MRENCLAVE(found.MRENCLAVE), SIGSTRUCT: found.Signature}}}
+	if err := asFile.Expect("the image", a.expected); err != nil {
+		return err
+	}
 	if !a.json {
 		_, err = fmt.Fprintln(a.stdout, found.Value)
 		return err
@@ -135,17 +152,6 @@ func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string
 	}
 	m.enclave, err = maker.Measure(ctx, m.image, m.spec)
 	return m, err
-}
-
-// checkMeasured compares a measurement that is no release with the lock: the
-// inputs are looked at when the measurement is another one.
-func (a *app) checkMeasured(ctx context.Context, cfg settings.Settings, m measured) error {
-	accepted, err := release.ReadLock(a.lockPath())
-	if err != nil || accepted == nil || accepted.MRENCLAVE == nil || *accepted.MRENCLAVE == m.enclave.MRENCLAVE {
-		return err
-	}
-	d := release.Drift{Path: a.lockPath(), Accepted: *accepted, Settings: cfg}
-	return d.Check(ctx, a.story, m.image, record.NewEnclave(m.enclave, cfg.Enclave.Spec()))
 }
 
 func isFile(path string) bool {

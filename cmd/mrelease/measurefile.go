@@ -1,13 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"github.com/mrelease/mrelease/bounds"
-	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
 )
 
@@ -20,27 +19,61 @@ type fileAnswer struct {
 	Failure  *failure         `json:"failure,omitempty"` // why the command does not end with 0
 }
 
-// measureFile measures an enclave, an SGXS stream or a SIGSTRUCT natively, and
-// checks its signatures. It runs nothing and needs no builder.
-func (a *app) measureFile(ctx context.Context, path string) (err error) {
-	f, size, err := bounds.Open(path)
-	if err != nil {
-		return usage.Errorf("mrelease measure", "opening enclave: %w", err)
+// measureFiles measures enclaves, SGXS streams and SIGSTRUCTs natively, and checks their
+// signatures. It runs nothing and needs no builder. The error is that of the first file
+// that has one.
+func (a *app) measureFiles(ctx context.Context, paths []string) error {
+	var all []fileAnswer
+	var first error
+	a.files = len(paths)
+	for len(paths) > 0 {
+		answer, used, err := a.measureFile(ctx, paths)
+		if len(answer.Enclaves) == 0 && len(paths) == 1 && all == nil {
+			return err // of one file, nothing else is known
+		}
+		first = cmp.Or(first, err)
+		all, paths = append(all, answer), paths[used:]
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	if !a.json {
+		return first
+	}
+	document := any(map[string]any{"schema": "mrelease.measure-files/v1", "files": all})
+	if len(all) == 1 {
+		document = all[0]
+	}
+	if err := printJSON(a.stdout, document); err != nil || first == nil {
+		return err
+	}
+	return toldError{first}
+}
+
+// measureFile measures the first of some files, with the second one when that is its
+// signature, and returns how many it took.
+func (a *app) measureFile(ctx context.Context, paths []string) (answer fileAnswer, used int, err error) {
+	answer, used = fileAnswer{Schema: "mrelease.measure-file/v2", File: paths[0]}, 1
 	var found *enclave.File
 	err = a.story.step("measure", func() (string, error) {
 		o := enclave.Options{MaxHashed: a.hashLimit << 30, Progress: a.hashProgress(time.Now)}
-		found, err = o.Open(ctx, f, size)
-		if err != nil {
+		var size int64
+		if found, size, used, err = o.OpenSigned(ctx, paths); err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("%s, %d bytes", found.Kind, size), nil
+		return fmt.Sprintf("%s, %d bytes", found.Kind, size), cmp.Or(found.Judge(paths[0]), found.Expect(paths[0], a.expected))
 	})
-	if err != nil {
-		return &enclave.FileError{File: path, Err: err}
+	if found != nil {
+		answer.Kind = found.Kind
+		for _, e := range found.Enclaves {
+			answer.Enclaves = append(answer.Enclaves, e.Report())
+		}
 	}
-	return a.printFile(path, found)
+	if err != nil {
+		f := explain(err)
+		answer.Failure = &f
+	}
+	if !a.json {
+		a.printEnclaves(answer, a.files > used)
+	}
+	return answer, used, err
 }
 
 // progressEvery is how often it is told how far a measurement is.
@@ -58,45 +91,22 @@ func (a *app) hashProgress(now func() time.Time) func(hashed, known uint64) {
 	}
 }
 
-func (a *app) printFile(path string, found *enclave.File) error {
-	answer := fileAnswer{Schema: "mrelease.measure-file/v2", File: path, Kind: found.Kind}
-	for _, e := range found.Enclaves {
-		answer.Enclaves = append(answer.Enclaves, e.Report())
-	}
-	err := found.Judge(path)
-	if err != nil {
-		f := explain(err)
-		answer.Failure = &f
-	}
-	if !a.json {
-		a.printEnclaves(answer.Enclaves)
-		return err
-	}
-	if err := printJSON(a.stdout, answer); err != nil {
-		return err
-	}
-	if err != nil {
-		return toldError{err}
-	}
-	return nil
-}
-
-// printEnclaves prints what was measured, and tells what is known of it. A value
-// that is only signed is told and never the answer: a script would take it for
-// one that was measured.
-func (a *app) printEnclaves(all []enclave.Report) {
-	for _, e := range all {
-		a.story.note("  %s: %s", e.Part, e.Verdict())
-		if e.MRSIGNER != nil {
-			a.story.note("  MRSIGNER %s, isvprodid %d, isvsvn %d, debug %s", e.MRSIGNER, *e.Product, *e.SVN, e.Debug)
+// printEnclaves prints what was measured, each value once, and tells what is known of
+// it. A value that is only signed is told and never the answer: a script would take it
+// for one that was measured.
+func (a *app) printEnclaves(answer fileAnswer, named bool) {
+	var printed []string
+	for _, e := range answer.Enclaves {
+		for _, line := range e.Lines() {
+			a.story.note("  %s", line)
 		}
-		if e.Note != "" {
-			a.story.note("  %s", e.Note)
-		}
-		if e.Computed != nil {
-			fmt.Fprintln(a.stdout, e.Computed)
-		} else if e.Signed != nil {
-			a.story.note("  signed, not measured: MRENCLAVE %s", e.Signed)
+		if e.Computed != nil && !slices.Contains(printed, e.Computed.String()) {
+			printed = append(printed, e.Computed.String())
+			line := e.Computed.String()
+			if named { // as sha256sum has it
+				line += "  " + answer.File
+			}
+			fmt.Fprintln(a.stdout, line)
 		}
 	}
 }

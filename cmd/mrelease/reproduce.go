@@ -11,7 +11,6 @@ import (
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/compare"
-	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/diff"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
@@ -73,7 +72,7 @@ func (a *app) reproduce(ctx context.Context, against string, limit int) error {
 	if err != nil {
 		return err
 	}
-	if err := a.noteAccepted(verdict.MRENCLAVE); err != nil {
+	if err := release.NoteAccepted(a.story, a.lockPath(), verdict.MRENCLAVE); err != nil {
 		return err
 	}
 	return a.printReproduced(verdict, against, limit)
@@ -130,18 +129,4 @@ func (a *app) printReproduced(v compare.Verdict, against string, limit int) erro
 		}
 	}
 	return v.Err()
-}
-
-// noteAccepted says whether the measurement is the accepted one.
-func (a *app) noteAccepted(found measure.MRENCLAVE) error {
-	accepted, err := release.ReadLock(a.lockPath())
-	switch {
-	case err != nil:
-		return err
-	case accepted == nil:
-		a.story.note("%s", release.NoLock)
-	case accepted.MRENCLAVE != nil && *accepted.MRENCLAVE != found:
-		a.story.note("%s has MRENCLAVE %s: a release would be refused; mrelease accept says what changed", a.lockPath(), accepted.MRENCLAVE)
-	}
-	return nil
 }

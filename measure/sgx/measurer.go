@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"hash"
 )
 
@@ -48,6 +49,23 @@ const (
 	shadowFirst PageFlags = 5 << 8 // PT_SS_FIRST
 	shadowRest  PageFlags = 6 << 8 // PT_SS_REST
 )
+
+// String is as "r-x", or "tcs"; an odd type is written as a number.
+func (f PageFlags) String() string {
+	switch f & pageType {
+	case TCSPage:
+		return "tcs"
+	case REGPage:
+		text := []byte("---")
+		for i, bit := range []PageFlags{Read, Write, Execute} {
+			if f&bit != 0 {
+				text[i] = "rwx"[i]
+			}
+		}
+		return string(text)
+	}
+	return fmt.Sprintf("%#x", uint64(f))
+}
 
 // Valid reports whether EADD would take a page with these flags.
 func (f PageFlags) Valid() bool {

@@ -93,6 +93,7 @@ func (m metadata) open(ctx context.Context, f *image) (Enclave, error) {
 	if e.Computed, err = p.measure(ctx, f.work); err != nil {
 		return Enclave{}, err
 	}
+	e.Memory = p.memory()
 	e.judge()
 	return e, nil
 }

@@ -107,6 +107,21 @@ func (l layout) adds() bool {
 	return l.pages > 0 && l.attributes&doAdd != 0 && (l.flags != 0 || l.offset != 0)
 }
 
+// part says what the pages are for (LAYOUT_ID_HEAP_MIN and the ids after it).
+func (l layout) part() string {
+	switch l.id {
+	case 1, 2, 3:
+		return partHeap
+	case 5:
+		return partData
+	case 6:
+		return partSSA
+	case 7, 8:
+		return partStack
+	}
+	return ""
+}
+
 // addEntry plans one entry (CLoader::build_context).
 func (m metadata) addEntry(p *plan, l layout, shift uint64) error {
 	if !l.adds() {
@@ -115,7 +130,7 @@ func (m metadata) addEntry(p *plan, l layout, shift uint64) error {
 	if l.at > sgx.MaxEnclaveSize {
 		return malformed("layout", "has pages outside the enclave", m.at, fmt.Sprintf("%#x", l.at))
 	}
-	r := region{at: l.at + shift, pages: uint64(l.pages), flags: l.flags}
+	r := region{at: l.at + shift, pages: uint64(l.pages), flags: l.flags, part: l.part()}
 	var err error
 	switch {
 	case l.offset == 0 && l.attributes&doExtend != 0:

@@ -102,7 +102,7 @@ func (p *plan) addRelocated(s program, read reader, relocated bitmap) error {
 	for from, to := uint64(0), uint64(0); from < r.pages; from = to {
 		for to = from + 1; to < r.pages && written(to) == written(from); to++ {
 		}
-		part := region{r.at + from*pageSize, to - from, r.flags, r.content.shifted(from * pageSize)}
+		part := region{at: r.at + from*pageSize, pages: to - from, flags: r.flags, content: r.content.shifted(from * pageSize)}
 		if written(from) {
 			part.flags |= sgx.Write
 		}

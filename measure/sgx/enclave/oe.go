@@ -107,13 +107,13 @@ func (o *oeImage) measure(ctx context.Context, e *Enclave) error {
 	}
 	e.Unmeasured = &UnmeasurableError{e.Part, "lacks variables that the SDK's host sets: another program loads it, with more than is in this file"}
 	for i, c := range candidates {
-		got, err := o.compute(ctx, c)
+		got, memory, err := o.compute(ctx, c)
 		if err != nil {
 			return err
 		}
 		agrees := e.SIGSTRUCT != nil && got == e.SIGSTRUCT.Body().MRENCLAVE
 		if agrees || i == 0 {
-			e.Part, e.Computed, e.Unmeasured = "Open Enclave image (SDK "+c.versions+")", got, nil
+			e.Part, e.Computed, e.Memory, e.Unmeasured = "Open Enclave image (newest loader that fits: SDK "+c.versions+")", got, memory, nil
 		}
 		if agrees {
 			return nil
@@ -164,15 +164,16 @@ func (o *oeImage) hasVariables(places map[string]uint64) bool {
 }
 
 // compute measures the image as one loader does.
-func (o *oeImage) compute(ctx context.Context, c candidate) (sgx.MRENCLAVE, error) {
+func (o *oeImage) compute(ctx context.Context, c candidate) (sgx.MRENCLAVE, *Memory, error) {
 	if err := o.checkSegments(); err != nil {
-		return sgx.MRENCLAVE{}, err
+		return sgx.MRENCLAVE{}, nil, err
 	}
 	p, err := o.plan(c)
 	if err != nil {
-		return sgx.MRENCLAVE{}, err
+		return sgx.MRENCLAVE{}, nil, err
 	}
-	return p.measure(ctx, o.work)
+	sum, err := p.measure(ctx, o.work)
+	return sum, p.memory(), err
 }
 
 // oeImage is an Open Enclave image, and what its structure says.

@@ -68,7 +68,7 @@ func TestOpenEnclave(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file, want := v.signed(t, v.host)
 			f := expectProven(t, file, want)
-			if strings.HasPrefix(name, "0.") && f.Enclaves[0].Part != "Open Enclave image (SDK "+name+")" || f.Kind != enclave.KindOpenEnclave {
+			if strings.HasPrefix(name, "0.") && f.Enclaves[0].Part != "Open Enclave image (newest loader that fits: SDK "+name+")" || f.Kind != enclave.KindOpenEnclave {
 				t.Errorf("%s: %s", f.Kind, f.Enclaves[0].Part)
 			}
 		})

@@ -111,8 +111,8 @@ func (o *oeImage) plan(c candidate) (*plan, error) {
 	p := &plan{size: x.rangeSize, ssaPages: 1}
 	at := o.start + o.size
 	if err := p.addAll(append(o.segments(patches),
-		region{at, size / pageSize, sgx.REGPage | sgx.Read, relocations},
-		region{at + size, o.heap, sgx.REGPage | sgx.Read | sgx.Write, nil},
+		region{at: at, pages: size / pageSize, flags: sgx.REGPage | sgx.Read, content: relocations},
+		region{at: at + size, pages: o.heap, flags: sgx.REGPage | sgx.Read | sgx.Write, part: partHeap},
 	)...); err != nil {
 		return nil, err
 	}
@@ -144,10 +144,10 @@ func (o *oeImage) addThreads(p *plan, c candidate, at uint64) error {
 		behind := tcs + 4*pageSize
 		local := o.localPages(c)
 		if err := p.addAll(
-			region{at: stack, pages: o.stack, flags: data, content: filled(0xcccccccc)},
+			region{at: stack, pages: o.stack, flags: data, content: filled(0xcccccccc), part: partStack},
 			region{at: tcs, pages: 1, flags: sgx.TCSPage, content: o.thread(c, tcs, behind+local*pageSize)},
-			region{at: tcs + pageSize, pages: 2, flags: data, content: filled(0)},
-			region{at: behind, pages: local + 1, flags: data, content: filled(0)},
+			region{at: tcs + pageSize, pages: 2, flags: data, content: filled(0), part: partSSA},
+			region{at: behind, pages: local + 1, flags: data, content: filled(0), part: partData},
 		); err != nil {
 			return err
 		}

@@ -37,6 +37,7 @@ type Enclave struct {
 	Offset    int64          // of the SIGSTRUCT in the file, in bytes; -1: the kind of file has none
 	SIGSTRUCT *sgx.SIGSTRUCT // nil: none, or malformed
 	Computed  sgx.MRENCLAVE  // what the pages measure to, if Unmeasured is nil
+	Memory    *Memory        // nil where no loader's plan is known
 
 	// Unmeasured says why there is no Computed: *UnmeasurableError. Only files
 	// that are no enclaves of a known SDK have it, and unsigned ones of Open

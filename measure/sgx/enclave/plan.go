@@ -30,6 +30,7 @@ type region struct {
 	pages   uint64
 	flags   sgx.PageFlags
 	content content // nil: the content does not count
+	part    string  // what it is for, where the loader tells; empty: from the file
 }
 
 // plan is what a loader does to build an enclave, in order.
@@ -202,9 +203,14 @@ func (r region) check(size uint64) error {
 	return nil
 }
 
+// sorted returns the regions in the order of their addresses.
+func (p *plan) sorted() []region {
+	return slices.SortedFunc(slices.Values(p.regions), func(a, b region) int { return cmp.Compare(a.at, b.at) })
+}
+
 // checkOverlap refuses pages that are added twice.
 func (p *plan) checkOverlap() error {
-	sorted := slices.SortedFunc(slices.Values(p.regions), func(a, b region) int { return cmp.Compare(a.at, b.at) })
+	sorted := p.sorted()
 	for i := 1; i < len(sorted); i++ {
 		if last, next := sorted[i-1], sorted[i]; last.at+last.pages*pageSize > next.at {
 			return &sgx.FormatError{Part: "enclave pages", Problem: "are added twice", Offset: -1, Got: fmt.Sprintf("%d pages at %#x and %d at %#x", last.pages, last.at, next.pages, next.at)}

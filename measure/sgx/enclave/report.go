@@ -18,6 +18,8 @@ type Report struct {
 	SVN        *uint16        `json:"isvsvn,omitempty"`
 	Debug      sgx.DebugMode  `json:"debug,omitempty"` // refused, allowed (the host chooses) or signed
 	Date       string         `json:"date,omitempty"`  // YYYY-MM-DD
+	Details    *Details       `json:"details,omitempty"`
+	Memory     *Memory        `json:"memory,omitempty"`
 	Note       string         `json:"note,omitempty"`
 	Proven     bool           `json:"proven"` // the pages measure to what is validly signed
 	Problem    string         `json:"problem,omitempty"`
@@ -84,7 +86,7 @@ func (f *File) Judge(name string) error {
 
 // Report says of an enclave what is known of it, as JSON has it.
 func (e Enclave) Report() Report {
-	r := Report{Part: e.Part, Proven: e.Proven()}
+	r := Report{Part: e.Part, Proven: e.Proven(), Memory: e.Memory}
 	if e.Unmeasured == nil {
 		r.Computed = &e.Computed
 	} else {
@@ -99,6 +101,7 @@ func (e Enclave) Report() Report {
 	body, signer := e.SIGSTRUCT.Body(), e.SIGSTRUCT.MRSIGNER()
 	r.Signed, r.MRSIGNER = &body.MRENCLAVE, &signer
 	r.Product, r.SVN, r.Debug = &body.ProductID, &body.SecurityVersion, body.DebugMode()
+	r.Details = newDetails(body)
 	if body.ReleaseType {
 		r.Note = releaseNote
 	}
@@ -119,4 +122,30 @@ func (e Report) Verdict() string {
 		return "validly signed; " + e.Unmeasured
 	}
 	return "measured; not signed"
+}
+
+// maxShown bounds the lines of a memory map that are shown; the document has all.
+const maxShown = 40
+
+// Lines say for people what is known, but for a measurement, which is an answer.
+func (e Report) Lines() []string {
+	all := []string{e.Part + ": " + e.Verdict()}
+	if e.MRSIGNER != nil {
+		all = append(all, fmt.Sprintf("MRSIGNER %s, isvprodid %d, isvsvn %d, debug %s", e.MRSIGNER, *e.Product, *e.SVN, e.Debug))
+		all = append(all, e.Details.lines()...)
+	}
+	if e.Note != "" {
+		all = append(all, e.Note)
+	}
+	if e.Memory != nil {
+		lines := e.Memory.lines()
+		all = append(all, lines[:min(maxShown, len(lines))]...)
+		if more := len(lines) - maxShown; more > 0 {
+			all = append(all, fmt.Sprintf("and %d runs of pages more (--json has all)", more))
+		}
+	}
+	if e.Computed == nil && e.Signed != nil {
+		all = append(all, fmt.Sprintf("signed, not measured: MRENCLAVE %s", e.Signed))
+	}
+	return all
 }

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+func TestMeasureSeveralFiles(t *testing.T) {
+	one := written(t, "one.so", newEnclave(t, productionBody()))
+	other := written(t, "other.so", newEnclave(t, productionBody()))
+	none := written(t, "none", []byte("nothing of SGX"))
+
+	single := runProgram(t, "measure", one)
+	value := strings.TrimSpace(single.stdout)
+	got := runProgram(t, "measure", one, other)
+	if want := value + "  " + one + "\n" + value + "  " + other + "\n"; got.code != 0 || got.stdout != want {
+		t.Errorf("exit %d, %q, want %q", got.code, got.stdout, want)
+	}
+	got = runProgram(t, "measure", one, none, other)
+	if want := value + "  " + one + "\n" + value + "  " + other + "\n"; got.code != 11 || got.stdout != want || strings.Count(got.stderr, "✓") != 2 || strings.Count(got.stderr, "✗") != 1 {
+		t.Errorf("exit %d, %q\n%s", got.code, got.stdout, got.stderr)
+	}
+	got = runProgram(t, "measure", "--json", one, none)
+	var answer struct {
+		Schema string
+		Files  []fileAnswer
+	}
+	if err := json.Unmarshal([]byte(got.stdout), &answer); err != nil || got.code != 11 || answer.Schema != "mrelease.measure-files/v1" || len(answer.Files) != 2 || answer.Files[0].Failure != nil || answer.Files[1].Failure.Code != "E-ENCLAVE-NONE" {
+		t.Errorf("exit %d, %v, %s", got.code, err, got.stdout)
+	}
+	if got := runProgram(t, "measure", one, "ghcr.io/acme/hello:1.0.0"); got.code != 2 || !strings.Contains(got.stderr, "each must be a file") {
+		t.Errorf("a file and an image: %+v", got)
+	}
+}
+
+func TestMeasureExpected(t *testing.T) {
+	path := written(t, "enclave.signed.so", newEnclave(t, productionBody()))
+	value := strings.TrimSpace(runProgram(t, "measure", path).stdout)
+	if got := runProgram(t, "measure", path, "--expect", strings.ToUpper(value)); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	wrong := strings.Repeat("0", 64)
+	got := runProgram(t, "measure", path, "--expect", wrong)
+	if got.code != 11 || strings.Contains(got.stderr, "✓") || !strings.Contains(got.stderr, "E-MEASURE-EXPECTED") || !strings.Contains(got.stderr, wrong) || !strings.Contains(got.stderr, "MRENCLAVE "+value) {
+		t.Errorf("%+v", got)
+	}
+	if got := runProgram(t, "measure", path, "--expect", "12"); got.code != 2 || !strings.Contains(got.stderr, "64 hex digits") {
+		t.Errorf("%+v", got)
+	}
+	if got := runProgram(t, "measure", "--help"); !strings.Contains(got.stdout, "Exit codes: 0") {
+		t.Errorf("the help has no exit codes: %s", got.stdout)
+	}
+}
