@@ -2,6 +2,7 @@ package buildkit
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"regexp"
 
@@ -18,6 +19,21 @@ func (s Source) findCause(e *BuildError, sent sentModes) {
 		s.blameUser(e, user)
 		return
 	}
+	s.blameTaken(e, sent)
+}
+
+// InSource makes the error of a copy's build name this source: the copy is gone when
+// somebody reads it, and did not have what is left out of both.
+func (s Source) InSource(ctx context.Context, e *BuildError) {
+	e.Dockerfile = s.path()
+	if sent, err := s.listSent(ctx); err == nil {
+		s.blameTaken(e, sent)
+	}
+	s.hide(e)
+}
+
+// blameTaken looks for what the step asks for and is not sent.
+func (s Source) blameTaken(e *BuildError, sent sentModes) {
 	for _, stage := range s.stages() {
 		for _, t := range takenBy(stage) {
 			if len(t.at) == 0 || t.at[0].Start.Line != e.Line || isWildcard(t.path) || sent.has(t.clean()) {

@@ -156,6 +156,10 @@ func (r rebuilder) rebuild(ctx context.Context, p plan, measured measurer) (out 
 	}()
 	made, err := m.Make(ctx, src, filepath.Join(dir, "image"))
 	if err != nil {
+		var failed *buildkit.BuildError
+		if errors.As(err, &failed) {
+			r.Source.InSource(ctx, failed)
+		}
 		return out, err
 	}
 	spec := r.Settings.Enclave.Spec()
