@@ -75,7 +75,7 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 	if i := slices.IndexFunc(args, func(arg string) bool { return !isFile(arg) }); len(args) > 0 && i < 0 {
 		return a.measureFiles(ctx, args)
 	} else if len(args) > 1 {
-		return &usageError{fmt.Errorf("of several arguments each must be a file, and %q is none", args[i]), "mrelease measure"}
+		return usage.Errorf("mrelease measure", "of several arguments each must be a file, and %q is none", args[i])
 	}
 	cfg, err := a.load(settings.Purpose{Build: len(args) == 0})
 	if err != nil {

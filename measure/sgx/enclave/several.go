@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
-	"syscall"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure/sgx"
 )
 
@@ -30,20 +28,13 @@ func (e *OpenError) Evidence() [][2]string {
 // OpenPath is [Options.Open] of a file of the machine, whose size in bytes it returns. It
 // does not wait for a pipe that was put in the file's place. Further errors: *OpenError.
 func (o Options) OpenPath(ctx context.Context, path string) (found *File, size int64, err error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, size, err := bounds.Open(path)
 	if err != nil {
 		return nil, 0, &OpenError{err}
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("is no regular file")}
-	}
-	if err != nil {
-		return nil, 0, &OpenError{err}
-	}
-	found, err = o.Open(ctx, f, info.Size())
-	return found, info.Size(), err
+	found, err = o.Open(ctx, f, size)
+	return found, size, err
 }
 
 // OpenSigned opens the first of some files, an SGXS stream together with its SIGSTRUCT when
