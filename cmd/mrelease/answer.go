@@ -45,7 +45,7 @@ func (a *app) answerRelease(r release.Result, path string, took time.Duration) e
 	answer := releaseAnswer{
 		Schema: "mrelease.release/v1", Version: rec.Version,
 		Image: rec.Image.Reference, Digest: rec.Image.Digest.String(),
-		MRENCLAVE: mrenclave(rec), Synthetic: rec.Enclave.Synthetic,
+		MRENCLAVE: rec.Enclave.Measured(), Synthetic: rec.Enclave.Synthetic,
 		AppAddress: r.Registration.Address.Hex(), AlreadyRegistered: !r.Registration.Created,
 		OrderHash: rec.Order.Hash.Hex(), AlreadyPublished: !r.Offering.Published,
 		RecordPath: path, Made: append([]string{}, r.Made...), Record: rec,
@@ -84,13 +84,6 @@ func (a *app) answerRelease(r release.Result, path string, took time.Duration) e
 	}
 	_, err = fmt.Fprintln(a.stdout, path)
 	return err
-}
-
-func mrenclave(rec record.Record) string {
-	if rec.Enclave.MRENCLAVE == nil {
-		return ""
-	}
-	return rec.Enclave.MRENCLAVE.String()
 }
 
 func (a releaseAnswer) outputs(encoded string) map[string]string {

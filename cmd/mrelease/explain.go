@@ -222,7 +222,7 @@ func rules() []rule {
 		{is[*market.Error], "E-MARKET", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{registryRefused, "E-REGISTRY-LOGIN", exitNetwork, say("log in to the registry (docker login) as a user who may do this; some registries answer so, too, where there is no such image")},
 		{func(err error) bool { return is[*registry.Error](err) || is[*transport.Error](err) }, "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
-		{networkDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
+		{registry.IsDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
 		{fileTrouble, "E-FILE", exitUsage, say("make the file or folder above what the command needs, or name another, then run again: what is done is found")},
 	}
 }
@@ -264,14 +264,4 @@ func marketRefused(err error) bool {
 func registryRefused(err error) bool {
 	var te *transport.Error
 	return errors.As(err, &te) && (te.StatusCode == 401 || te.StatusCode == 403)
-}
-
-// networkDown matches what go-containerregistry passes on of the network.
-func networkDown(err error) bool {
-	for _, words := range []string{"connection refused", "no such host", "i/o timeout", "connection reset"} {
-		if strings.Contains(err.Error(), words) {
-			return true
-		}
-	}
-	return false
 }

@@ -106,6 +106,14 @@ type Enclave struct {
 	Signature *Signature         `json:"signature,omitempty"` // of a signed program
 }
 
+// Measured returns the MRENCLAVE in hex; nothing with format none.
+func (e Enclave) Measured() string {
+	if e.MRENCLAVE == nil {
+		return ""
+	}
+	return e.MRENCLAVE.String()
+}
+
 // Rests says what the measurement rests on; nothing when the record does not.
 func (e Enclave) Rests() string {
 	if e.Basis == nil {
