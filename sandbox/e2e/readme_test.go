@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,7 +17,9 @@ func likeReadme(ts *testscript.TestScript, _ *script, args []string) {
 	if len(args) != 0 {
 		ts.Fatalf("usage: like-readme")
 	}
-	sample := steps(ts.ReadFile(ts.Getenv("EXAMPLES") + "/../README.md"))
+	readme, err := os.ReadFile("../../README.md")
+	ts.Check(err)
+	sample := steps(string(readme))
 	if told := steps(ts.ReadFile("stderr")); len(sample) == 0 || !slices.Equal(sample, told) {
 		ts.Fatalf("README.md shows\n%s\nand a release\n%s", strings.Join(sample, "\n"), strings.Join(told, "\n"))
 	}
