@@ -65,8 +65,9 @@ func (i *inspection) lint(ctx context.Context, src buildkit.Source) {
 	case errors.As(err, &ignore):
 		i.Problems = append(i.Problems, settings.Problem{Where: ignore.Place(), Text: fmt.Sprintf("%q is no pattern: %v", ignore.Pattern, ignore.Err)})
 		return
-	case err != nil:
+	case err != nil: // of the Dockerfile or the ignore file, which the context needs as well
 		i.Complain("build.dockerfile", "%v", err)
+		return
 	}
 	i.context(src)
 	i.bytecode(src)
