@@ -57,7 +57,7 @@ const (
 	RateFloor  = 8 << 10          // bytes a second of a blob, on average over RateWindow
 	RateWindow = 30 * time.Second // without, or with too little, coming
 	Answer     = 2 * time.Minute  // for the head of an answer, and again for all of one that is no blob
-	Act        = time.Hour        // for one check of a record, and for one push
+	Act        = time.Hour        // for one check of a record, one push, one comparison, and accepting an image
 	Request    = 45 * time.Second // for a request to node or market, with all of its tries
 	Throttled  = 4 * Request      // waited in all, where a node or market says when to ask again; iExec's market counts a minute
 )

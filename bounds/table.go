@@ -37,7 +37,7 @@ func All() []Bound {
 		{"the waits for it, where node or market say when to ask again (`Retry-After`)", said(Throttled)},
 		{"a registry's answer that is no blob, and the head of any", said(Answer)},
 		{"a blob, sent or received", fmt.Sprintf("at least %s a second, on average over %s in which the registry is waited for", Bytes(RateFloor), said(RateWindow))},
-		{"a check of a record, a push", said(Act)},
+		{"a check of a record, a push, a comparison, accepting an image", said(Act)},
 	}
 }
 

@@ -66,6 +66,7 @@ type Builder struct {
 	close    func() error
 	// distrustCache has the embedded builder's cache thrown away by the next start.
 	distrustCache func() error
+	lacks         func() []string // what the containers of Run do without; nil: not known
 }
 
 // NoBuilderError says that no builder can be used.
@@ -149,7 +150,7 @@ func openEmbedded(ctx context.Context, opts Options) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Builder{name: Embedded, client: e.Client(), progress: opts.Progress, scratch: filepath.Join(opts.State, "scratch"), blobs: e.Blobs(), layers: layersIn(opts.State), distrustCache: e.Distrust}
+	b := &Builder{name: Embedded, client: e.Client(), progress: opts.Progress, scratch: filepath.Join(opts.State, "scratch"), blobs: e.Blobs(), layers: layersIn(opts.State), distrustCache: e.Distrust, lacks: e.Lacks}
 	b.close = func() error { return errors.Join(b.collectLayers(), e.Close(), os.RemoveAll(b.scratch)) }
 	// The engine holds the state folder, so what lies there is a killed run's.
 	if err := errors.Join(os.RemoveAll(b.scratch), os.Mkdir(b.scratch, 0o700)); err != nil {

@@ -80,6 +80,15 @@ func (b *Builder) Run(ctx context.Context, image v1.Image, env []string, stdout,
 	return 0, fmt.Errorf("running image: %w", err)
 }
 
+// Lacks names the limits that [Builder.Run] could not set on this machine, after a run;
+// nothing for another builder than the embedded one, whose limits are its own.
+func (b *Builder) Lacks() []string {
+	if b.lacks == nil {
+		return nil
+	}
+	return b.lacks()
+}
+
 // program is a run of an image's program.
 type program struct {
 	image    v1.Image

@@ -56,8 +56,16 @@ type subject struct {
 }
 
 // Two compares any two of: the record of a release, an image in a registry, the
-// folder of an OCI layout, and a lock.
-func Two(ctx context.Context, e settings.Enclave, a, b string) (Differences, error) {
+// folder of an OCI layout, and a lock. It takes [bounds.Act] at most.
+func Two(ctx context.Context, e settings.Enclave, a, b string) (d Differences, err error) {
+	err = bounds.Within(ctx, bounds.Act, "the comparison", func(ctx context.Context) (err error) {
+		d, err = two(ctx, e, a, b)
+		return err
+	})
+	return d, err
+}
+
+func two(ctx context.Context, e settings.Enclave, a, b string) (Differences, error) {
 	x, err := open(ctx, e, a)
 	if err != nil {
 		return Differences{}, err

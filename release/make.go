@@ -126,6 +126,11 @@ func (m Maker) Measure(ctx context.Context, image v1.Image, spec measure.Spec) (
 		}
 		return fmt.Sprintf("MRENCLAVE %s, %s; %s", enclave.MRENCLAVE, enclave.Agreement(), enclave.Basis), nil
 	})
+	if m.Builder != nil {
+		for _, limit := range m.Builder.Lacks() {
+			m.Teller.Note("the image's program ran without " + limit + ", which this machine does not have (SECURITY.md)")
+		}
+	}
 	return enclave, err
 }
 

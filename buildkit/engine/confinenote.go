@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/moby/sys/userns"
 )
 
 // confinedFile holds what the runtime could do last: asking it takes longer than all
@@ -48,6 +50,30 @@ func (n note) write(have extent) error {
 }
 
 func (n note) close() { _ = n.state.dir.Close() } // nothing was written through it
+
+// Lacks names what the confined containers of this machine do without, as the last one
+// showed; nothing when none was started.
+func (e *Engine) Lacks() []string {
+	if userns.RunningInUserNS() {
+		return []string{withoutGroups}
+	}
+	last, err := e.state.dir.ReadFile(confinedFile)
+	if err != nil {
+		return nil
+	}
+	_, have, _ := strings.Cut(string(last), "\n")
+	var lacks []string
+	if strings.Contains(have, "users=false") {
+		lacks = append(lacks, "users of its own")
+	}
+	if strings.Contains(have, "groups=false") {
+		lacks = append(lacks, withoutGroups)
+	}
+	return lacks
+}
+
+// withoutGroups is what control groups would limit.
+const withoutGroups = "limits of memory and processes"
 
 // circumstances name what decides on what the runtime can do.
 func (b bundle) circumstances() (string, error) {

@@ -23,8 +23,6 @@ import (
 	"github.com/moby/buildkit/util/db/boltutil"
 	"github.com/moby/buildkit/util/grpcerrors"
 	_ "github.com/moby/buildkit/util/grpcutil/encoding/proto" // the codec of BuildKit's messages
-	"github.com/moby/buildkit/util/resolver"
-	resolverconfig "github.com/moby/buildkit/util/resolver/config"
 	"github.com/moby/buildkit/worker"
 	"github.com/moby/buildkit/worker/base"
 	"google.golang.org/grpc"
@@ -35,7 +33,7 @@ import (
 // newController puts BuildKit's parts together the way its daemon does, with
 // one runc worker and the remote caches that need no cloud account.
 func (e *Engine) newController(ctx context.Context, root string, opts Options) (*control.Controller, error) {
-	hosts := resolver.NewRegistryConfig(insecureRegistries(opts.Insecure))
+	hosts := registries(opts.Insecure)
 	w, err := e.newWorker(ctx, root, opts.Runtime, hosts)
 	if err != nil {
 		return nil, err
@@ -66,17 +64,6 @@ func (e *Engine) newController(ctx context.Context, root string, opts Options) (
 		return nil, err
 	}
 	return control.NewController(opt)
-}
-
-// insecureRegistries only names the exceptions: BuildKit speaks plain HTTP to
-// loopback addresses by itself.
-func insecureRegistries(hosts []string) map[string]resolverconfig.RegistryConfig {
-	yes := true
-	registries := make(map[string]resolverconfig.RegistryConfig, len(hosts))
-	for _, host := range hosts {
-		registries[host] = resolverconfig.RegistryConfig{PlainHTTP: &yes, Insecure: &yes}
-	}
-	return registries
 }
 
 func frontends(workers *worker.Controller) (map[string]frontend.Frontend, error) {

@@ -8,6 +8,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/record"
@@ -51,7 +52,16 @@ func (a *app) accept(ctx context.Context, args []string) error {
 	if err := errors.Join(err, release.TryOutput(a.lockPath())); err != nil {
 		return err
 	}
-	now, err := a.describeAccepted(ctx, cfg, args)
+	var now lock.Lock
+	read := func(ctx context.Context) (err error) {
+		now, err = a.describeAccepted(ctx, cfg, args)
+		return err
+	}
+	if len(args) == 0 { // a build takes as long as it takes
+		err = read(ctx)
+	} else {
+		err = bounds.Within(ctx, bounds.Act, "accepting", read)
+	}
 	if err != nil {
 		return err
 	}

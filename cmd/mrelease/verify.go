@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
-	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/publish/record"
@@ -103,7 +102,7 @@ func (a *app) runVerify(ctx context.Context, path string, t trusted) error {
 	if err != nil {
 		return usage.Errorf("mrelease verify", "--base: %w", err)
 	}
-	key, err := readKey(t.key)
+	key, err := record.ReadKey(t.key)
 	if err != nil {
 		return err
 	}
@@ -121,18 +120,6 @@ func (a *app) runVerify(ctx context.Context, path string, t trusted) error {
 		world.Runner = builder
 	}
 	return a.verify(ctx, world, rec)
-}
-
-// readKey reads the key that the caller trusts.
-func readKey(file string) (record.Key, error) {
-	if file == "" {
-		return record.Key{}, nil
-	}
-	pem, err := bounds.ReadFile(file, bounds.Key)
-	if err != nil {
-		return record.Key{}, fmt.Errorf("reading the public key: %w", err)
-	}
-	return record.Key{PEM: string(pem), Name: file}, nil
 }
 
 // openWorld connects to the record's chain, whose profile is chosen by name.

@@ -16,8 +16,8 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/outside"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/internal/outside"
 	"github.com/mrelease/mrelease/publish/internal/patient"
 	"github.com/mrelease/mrelease/publish/internal/redact"
 )

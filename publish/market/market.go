@@ -17,9 +17,9 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/outside"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/internal/outside"
 	"github.com/mrelease/mrelease/publish/internal/patient"
 	"github.com/mrelease/mrelease/publish/internal/redact"
 )

@@ -54,6 +54,18 @@ type Key struct {
 	Name string // where it is from
 }
 
+// ReadKey reads the public key that whoever verifies trusts; the zero Key for no file.
+func ReadKey(file string) (Key, error) {
+	if file == "" {
+		return Key{}, nil
+	}
+	pem, err := bounds.ReadFile(file, bounds.Key)
+	if err != nil {
+		return Key{}, fmt.Errorf("reading the public key: %w", err)
+	}
+	return Key{PEM: string(pem), Name: file}, nil
+}
+
 // Check is one statement of a record, looked up.
 type Check struct {
 	Name     string

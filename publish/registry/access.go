@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/mrelease/mrelease/bounds"
-	"github.com/mrelease/mrelease/publish/internal/outside"
+	"github.com/mrelease/mrelease/outside"
 )
 
 // LoginError says that a registry wants credentials and does not take those

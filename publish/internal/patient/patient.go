@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/mrelease/mrelease/bounds"
-	"github.com/mrelease/mrelease/publish/internal/outside"
+	"github.com/mrelease/mrelease/outside"
 )
 
 // Client returns a client of a service that sends a request again, up to three times,

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mrelease/mrelease/publish/internal/outside"
+	"github.com/mrelease/mrelease/outside"
 	"github.com/mrelease/mrelease/publish/internal/patient"
 )
 
