@@ -3,6 +3,8 @@ package source
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/settings"
@@ -71,12 +73,29 @@ func (o Options) checkValue(value []byte) *settings.Problem {
 			return &settings.Problem{Text: "holds the value of " + name + ", which opens a key of the release: no build may have it"}
 		}
 	}
-	for _, file := range o.Settings.KeyFiles() {
+	for _, file := range filesIn(o.Settings.KeyFiles()) {
 		if key, err := bounds.ReadFile(file, bounds.Key); err == nil && bytes.Equal(trimmed(value), trimmed(key)) {
 			return &settings.Problem{Text: "is a copy of " + file + ", a key of the release: no build may have it"}
 		}
 	}
 	return nil
+}
+
+// maxKeys is how many files of a folder of keystores are looked at.
+const maxKeys = 1000
+
+// filesIn puts in the place of a folder the files in it.
+func filesIn(paths []string) (files []string) {
+	for _, path := range paths {
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			files = append(files, path)
+		}
+		for _, e := range entries[:min(len(entries), maxKeys)] {
+			files = append(files, filepath.Join(path, e.Name()))
+		}
+	}
+	return files
 }
 
 func trimmed(value []byte) []byte { return bytes.TrimSpace(value) }
