@@ -2,7 +2,6 @@ package buildkit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -74,7 +73,7 @@ func (r rootFS) Open(name string) (fs.File, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("not a file")}
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
 	f := &rootFile{r, info.(fileInfo), nil}
 	f.SectionReader = io.NewSectionReader(f.at(), 0, info.Size())
@@ -87,24 +86,24 @@ func (r rootFS) Stat(name string) (fs.FileInfo, error) {
 		return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrInvalid}
 	}
 	stat, err := r.ref.StatFile(r.ctx, gateway.StatRequest{Path: "/" + name})
-	if err != nil && isNotThere(err) {
-		err = fs.ErrNotExist
-	}
 	if err != nil {
-		return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: kindOf(err)}
 	}
 	return fileInfo{name, stat}, nil
 }
 
-// isNotThere tells a file that is not there, or is behind something that is no folder,
-// by the text: as an error of gRPC it has lost its kind.
-func isNotThere(err error) bool {
-	for _, text := range []string{"no such file or directory", "not a directory"} {
+// kindOf tells a file that is not there, or is behind something that is no folder, and
+// links in a circle, by the text: as an error of gRPC it has lost its kind.
+func kindOf(err error) error {
+	for text, kind := range map[string]error{
+		"no such file or directory": fs.ErrNotExist, "not a directory": fs.ErrNotExist,
+		"too many links": fs.ErrInvalid, "too many levels of symbolic links": fs.ErrInvalid,
+	} {
 		if strings.HasSuffix(err.Error(), text) {
-			return true
+			return kind
 		}
 	}
-	return false
+	return err
 }
 
 // rootFile is an open file.

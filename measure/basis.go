@@ -193,6 +193,9 @@ func equal(a fs.FS, aPath string, b fs.FS, bPath string) (same bool, err error) 
 	if noX || noY {
 		return noX && noY, nil
 	}
+	if errors.Is(errX, fs.ErrInvalid) || errors.Is(errY, fs.ErrInvalid) {
+		return false, nil // one is no file
+	}
 	if err := errors.Join(errX, errY); err != nil {
 		return false, fmt.Errorf("comparing %s: %w", aPath, err)
 	}

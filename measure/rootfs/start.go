@@ -37,7 +37,7 @@ func Find(root fs.FS, config v1.Config) (string, error) {
 			continue
 		}
 		if err != nil {
-			return "", fmt.Errorf("looking for the program: %w", err)
+			return "", odd(at, err)
 		}
 		if info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			return at, nil
@@ -138,13 +138,24 @@ func (s *start) read(file string) (string, error) {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", file, err)
+		return "", odd(file, err)
 	}
 	if info.Size() > maxLinkerFile {
 		return "", &StartError{file, fmt.Sprintf("has %d bytes, more than %d", info.Size(), maxLinkerFile)}
 	}
 	text, err := fs.ReadFile(s.root, name(file))
-	return string(text), err
+	if err != nil {
+		return "", odd(file, err)
+	}
+	return string(text), nil
+}
+
+// odd tells what is no file, or cannot be reached, from a failure of whoever reads it.
+func odd(file string, err error) error {
+	if errors.Is(err, fs.ErrInvalid) {
+		return &StartError{file, "is no file that can be read"}
+	}
+	return fmt.Errorf("reading %s: %w", file, err)
 }
 
 // load adds a file and what it needs.
@@ -161,7 +172,7 @@ func (s *start) load(file string) error {
 		return &StartError{file, "is needed and not there"}
 	}
 	if err != nil {
-		return fmt.Errorf("opening %s: %w", file, err)
+		return odd(file, err)
 	}
 	needed, err := needsOf(opened, file)
 	if err := errors.Join(err, opened.Close()); err != nil {
@@ -213,7 +224,7 @@ func (s *start) need(library string, runPath []string) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("looking for library %s: %w", library, err)
+			return odd(at, err)
 		}
 		found = true
 		if err := s.load(at); err != nil {

@@ -20,6 +20,37 @@ func root(files map[string][]byte) fs.FS {
 	return made
 }
 
+// invalid is a file system in which some paths are no files.
+type invalid struct {
+	fs.FS
+	paths []string
+}
+
+func (i invalid) Open(name string) (fs.File, error) {
+	if slices.Contains(i.paths, name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	return i.FS.Open(name)
+}
+
+// What is no file where one is needed is the image's fault, and no failure.
+func TestAttackWhatIsNoFile(t *testing.T) {
+	static := program("", "")
+	for _, path := range []string{"bin/app", "lib/ld.so", "usr/lib/libc.so", "etc/ld.so.cache", "etc/ld.so.preload", "etc/ld-musl-x86_64.path"} {
+		files := root(map[string][]byte{"bin/app": program("/lib/ld.so", "/own", "libc.so"), "lib/ld.so": static, "usr/lib/libc.so": static})
+		_, err := Started(invalid{files, []string{path}}, "/bin/app", nil)
+		var problem *StartError
+		if !errors.As(err, &problem) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	_, err := Find(invalid{root(nil), []string{"bin/app"}}, v1.Config{Entrypoint: []string{"/bin/app"}})
+	var problem *StartError
+	if !errors.As(err, &problem) {
+		t.Error(err)
+	}
+}
+
 func TestFind(t *testing.T) {
 	files := fstest.MapFS{
 		"usr/bin/python3": {Mode: 0o755}, "opt/python3": {Mode: 0o644}, "app/run": {Mode: 0o755}, "usr/bin/dir/x": {Mode: 0o755},
