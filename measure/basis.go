@@ -3,6 +3,7 @@ package measure
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,8 +11,7 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/mrelease/mrelease/measure/rootfs"
@@ -161,23 +161,53 @@ func (p prover) alone(b Basis) (v1.Image, error) {
 	return lowest(p.image, count, v1.Config{Entrypoint: []string{b.Program}, Env: runtimeSettings(config.Config.Env)})
 }
 
-// lowest returns an image of the lowest layers of another one.
+// lowest returns an image of the lowest layers of another one. Its parts are those of
+// the other: nothing is read of the layers.
 func lowest(image v1.Image, count int, config v1.Config) (v1.Image, error) {
-	layers, err := image.Layers()
+	whole, err := image.Manifest()
 	if err != nil {
-		return nil, fmt.Errorf("listing layers: %w", err)
+		return nil, fmt.Errorf("reading manifest: %w", err)
 	}
-	made, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), layers[:count]...)
-	if err != nil {
-		return nil, fmt.Errorf("taking the lowest %d layers: %w", count, err)
-	}
-	file, err := made.ConfigFile()
+	file, err := image.ConfigFile()
 	if err != nil {
 		return nil, fmt.Errorf("reading config: %w", err)
 	}
-	file = file.DeepCopy()
-	file.OS, file.Architecture, file.Config = "linux", "amd64", config
-	return mutate.ConfigFile(made, file)
+	if count > len(whole.Layers) || count > len(file.RootFS.DiffIDs) {
+		return nil, fmt.Errorf("taking the lowest %d layers: the image has %d, and its configuration %d", count, len(whole.Layers), len(file.RootFS.DiffIDs))
+	}
+	part := lowestLayers{image: image}
+	part.config, err = json.Marshal(v1.ConfigFile{
+		OS: "linux", Architecture: "amd64", Config: config, RootFS: v1.RootFS{Type: "layers", DiffIDs: file.RootFS.DiffIDs[:count]},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encoding config: %w", err)
+	}
+	digest, size, err := v1.SHA256(bytes.NewReader(part.config))
+	if err != nil {
+		return nil, fmt.Errorf("hashing config: %w", err)
+	}
+	part.manifest, err = json.Marshal(v1.Manifest{
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Layers: whole.Layers[:count],
+		Config: v1.Descriptor{MediaType: types.OCIConfigJSON, Size: size, Digest: digest},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encoding manifest: %w", err)
+	}
+	return partial.CompressedToImage(part)
+}
+
+// lowestLayers is a part of an image.
+type lowestLayers struct {
+	image            v1.Image
+	config, manifest []byte
+}
+
+// RawConfigFile implements [partial.CompressedImageCore], as the methods below.
+func (l lowestLayers) RawConfigFile() ([]byte, error)      { return l.config, nil }
+func (l lowestLayers) RawManifest() ([]byte, error)        { return l.manifest, nil }
+func (l lowestLayers) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
+func (l lowestLayers) LayerByDigest(h v1.Hash) (partial.CompressedLayer, error) {
+	return l.image.LayerByDigest(h)
 }
 
 // equal reports whether two files have the same content, or both are not there.
