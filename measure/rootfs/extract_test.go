@@ -184,7 +184,16 @@ func openIn(root, name string) (string, error) {
 		return "", err
 	}
 	defer unix.Close(dir)
-	fd, err := unix.Openat2(dir, name, &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK, Resolve: unix.RESOLVE_IN_ROOT})
+	how := &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK, Resolve: unix.RESOLVE_IN_ROOT}
+	fd, err := unix.Openat2(dir, name, how)
+	for range 1000 {
+		// Of ".." the kernel says so whenever anybody renames or mounts anything
+		// on the machine meanwhile, and wants to be asked again (openat2(2)).
+		if !errors.Is(err, unix.EAGAIN) {
+			break
+		}
+		fd, err = unix.Openat2(dir, name, how)
+	}
 	if err != nil {
 		return "", err
 	}
