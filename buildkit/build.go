@@ -43,6 +43,58 @@ type Built struct {
 // when links lead to it out of the context; when ctx ends, the
 // error is that of ctx; for an invalid source it is that of Source.Validate.
 func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writer) (Built, error) {
+	return b.Begin(ctx, src, dir, log).Finish()
+}
+
+// Building is a build under way, of which nothing is to be seen: neither is it shown,
+// nor is anything in its folder. It is ended by Finish or by Drop.
+type Building struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	wanted chan struct{} // closed when it may be seen
+	done   chan struct{} // closed when built and err are there
+	built  Built
+	err    error
+}
+
+// Begin begins what Build does, for a caller who may find meanwhile that the image is
+// not wanted.
+func (b *Builder) Begin(ctx context.Context, src Source, dir string, log io.Writer) *Building {
+	p := &Building{wanted: make(chan struct{}), done: make(chan struct{})}
+	p.ctx, p.cancel = context.WithCancel(ctx)
+	go func() {
+		defer close(p.done)
+		p.built, p.err = b.build(p, src, dir, log)
+	}()
+	return p
+}
+
+// Finish shows the build, from its beginning, and ends as Build does.
+func (p *Building) Finish() (Built, error) {
+	defer p.cancel()
+	close(p.wanted)
+	<-p.done
+	return p.built, p.err
+}
+
+// Drop ends the build, and leaves nothing of it but what the builder has in its cache.
+func (p *Building) Drop() {
+	p.cancel()
+	<-p.done
+}
+
+// want waits until the build may be seen.
+func (p *Building) want() error {
+	select {
+	case <-p.wanted:
+		return nil
+	case <-p.ctx.Done():
+		return p.ctx.Err()
+	}
+}
+
+func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Built, error) {
+	ctx := p.ctx
 	in, err := src.read(ctx)
 	if err != nil {
 		return Built{}, err
@@ -70,7 +122,7 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 	}
 	finish := finisher{path: layout.Path(image), layers: layers, epoch: src.epoch(), created: src.created()}
 	told := newTranscript(log, src.Secrets)
-	told.hides = src.isLinkedOut()
+	told.hides, told.want = src.isLinkedOut(), p.want
 	response, err := b.solve(building, src.path(), opt, src.frontend(&finish.plan), told)
 	if refused := context.Cause(building); refused != nil && ctx.Err() == nil {
 		return Built{}, fmt.Errorf("building image: %w", b.distrust(refused))
@@ -96,6 +148,9 @@ func (b *Builder) Build(ctx context.Context, src Source, dir string, log io.Writ
 	}
 	if err := checkPlatform(image); err != nil {
 		return Built{}, fmt.Errorf("checking built image: %w", err)
+	}
+	if err := p.want(); err != nil {
+		return Built{}, fmt.Errorf("building image: %w", err)
 	}
 	if err := install(image, dir); err != nil {
 		return Built{}, err

@@ -51,7 +51,8 @@ type transcript struct {
 	log     io.Writer
 	failed  error // of log
 	secrets *strings.Replacer
-	hides   bool // the text of the Dockerfile, which names of steps and warnings quote
+	hides   bool         // the text of the Dockerfile, which names of steps and warnings quote
+	want    func() error // waits until the build may be seen; nil: it may. An error: it never may
 	names   map[digest.Digest]string
 	tails   map[digest.Digest][]string
 	partial map[stream][]byte
@@ -181,7 +182,11 @@ func follow(ctx context.Context, p Progress, t *transcript, solve func(chan *cli
 	shown := make(chan *client.SolveStatus)
 	var group errgroup.Group
 	group.Go(func() error {
-		_, err := display.UpdateFrom(context.WithoutCancel(ctx), shown)
+		held, seen := hold(shown, t.want)
+		if !seen {
+			return nil
+		}
+		_, err := display.UpdateFrom(context.WithoutCancel(ctx), held)
 		return err
 	})
 	group.Go(func() error {
@@ -195,4 +200,49 @@ func follow(ctx context.Context, p Progress, t *transcript, solve func(chan *cli
 	})
 	err = solve(received)
 	return cmp.Or(err, group.Wait())
+}
+
+// hold keeps what comes until it may be seen, and returns it with what comes after. If
+// it never may be seen, it is drained.
+func hold(from <-chan *client.SolveStatus, want func() error) (chan *client.SolveStatus, bool) {
+	if want == nil {
+		want = func() error { return nil }
+	}
+	wanted := make(chan error, 1)
+	go func() { wanted <- want() }()
+	var kept []*client.SolveStatus
+	for open := true; ; {
+		next := from
+		if !open {
+			next = nil
+		}
+		select {
+		case err := <-wanted:
+			if err == nil {
+				return both(kept, from), true
+			}
+			for range from {
+			}
+			return nil, false
+		case status, ok := <-next:
+			if open = ok; ok {
+				kept = append(kept, status)
+			}
+		}
+	}
+}
+
+// both sends what was kept, and then what comes.
+func both(kept []*client.SolveStatus, from <-chan *client.SolveStatus) chan *client.SolveStatus {
+	all := make(chan *client.SolveStatus)
+	go func() {
+		defer close(all)
+		for _, status := range kept {
+			all <- status
+		}
+		for status := range from {
+			all <- status
+		}
+	}()
+	return all
 }

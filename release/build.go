@@ -2,17 +2,18 @@ package release
 
 import "context"
 
-// build builds the image, unless it was found. What will be signed needs both keys: they
-// are opened before, as their opening was begun with the program, so that a password that
-// is wrong costs no build.
+// build builds the image, unless it was found. What will be signed needs both keys: a
+// password that is wrong ends the build before anything of it is seen.
 func (r *run) build(ctx context.Context) (string, error) {
 	if r.image.found {
 		return "", nil
 	}
-	if _, err := r.openKeys(ctx); err != nil {
-		return "", err
+	m := r.maker()
+	m.Before = func() error {
+		_, err := r.openKeys(ctx)
+		return err
 	}
-	made, err := r.maker().Make(ctx, r.Source, r.Layout)
+	made, err := m.Make(ctx, r.Source, r.Layout)
 	if err != nil {
 		return "", err
 	}

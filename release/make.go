@@ -30,6 +30,9 @@ type Maker struct {
 	Registry  registry.Client // for the manifests of bases
 	Accepted  *lock.Lock      // nil: none
 	Teller    Teller
+	// Before runs while the builder begins. Its error is that of Make, and nothing is
+	// told of the build then. It may be nil.
+	Before func() error
 }
 
 // Made is an image with what is known of how it was made.
@@ -63,14 +66,21 @@ func (m Maker) Make(ctx context.Context, src source.Source, dir string) (Made, e
 
 // build builds into an OCI layout.
 func (m Maker) build(ctx context.Context, src source.Source, dir string) (made Made, err error) {
+	inputs, err := src.Digest(ctx)
+	if err != nil {
+		return Made{}, err
+	}
+	src.Annotations = map[string]string{registry.InputsAnnotation: inputs.String()}
 	var printed bytes.Buffer
-	err = tell(m.Teller, "build", func() (string, error) {
-		inputs, err := src.Digest(ctx)
-		if err != nil {
-			return "", err
+	building := m.Builder.Begin(ctx, src.Source, dir, &printed)
+	if m.Before != nil {
+		if err := m.Before(); err != nil {
+			building.Drop()
+			return Made{}, err
 		}
-		src.Annotations = map[string]string{registry.InputsAnnotation: inputs.String()}
-		built, err := m.Builder.Build(ctx, src.Source, dir, &printed)
+	}
+	err = tell(m.Teller, "build", func() (string, error) {
+		built, err := building.Finish()
 		if err != nil {
 			return "", err
 		}
