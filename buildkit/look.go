@@ -75,8 +75,8 @@ func (r rootFS) Open(name string) (fs.File, error) {
 	if !info.Mode().IsRegular() {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
-	f := &rootFile{r, info.(fileInfo), nil}
-	f.SectionReader = io.NewSectionReader(f.at(), 0, info.Size())
+	f := &rootFile{root: r, info: info.(fileInfo)}
+	f.SectionReader = io.NewSectionReader(fullReaderAt(f.readAt), 0, info.Size())
 	return f, nil
 }
 
@@ -106,29 +106,63 @@ func kindOf(err error) error {
 	return err
 }
 
-// rootFile is an open file.
+// rootFile is an open file. What parses it reads some bytes here and there, and each
+// request to the builder takes as long as many bytes: so whole blocks are read, and the
+// last ones kept.
 type rootFile struct {
 	root rootFS
 	info fileInfo
 	*io.SectionReader
+	kept [4]block // the last first
 }
 
-func (f *rootFile) at() io.ReaderAt {
-	return readerAt(func(p []byte, offset int64) (int, error) {
-		data, err := f.root.ref.ReadFile(f.root.ctx, gateway.ReadRequest{Filename: "/" + f.info.name, Range: &gateway.FileRange{Offset: int(offset), Length: len(p)}})
-		n := copy(p, data)
-		if err == nil && n < len(p) {
-			err = io.EOF
+// block is a part of a file, blockSize long but for the last one.
+type block struct {
+	index int64
+	data  []byte // nil: none
+}
+
+const blockSize = 1 << 20
+
+// readAt reads no further than the end of a block.
+func (f *rootFile) readAt(p []byte, offset int64) (int, error) {
+	data, err := f.block(offset / blockSize)
+	if err != nil {
+		return 0, err
+	}
+	if offset %= blockSize; offset >= int64(len(data)) {
+		return 0, io.EOF
+	}
+	return copy(p, data[offset:]), nil
+}
+
+func (f *rootFile) block(index int64) ([]byte, error) {
+	for _, b := range f.kept {
+		if b.data != nil && b.index == index {
+			return b.data, nil
 		}
-		return n, err
-	})
+	}
+	data, err := f.root.ref.ReadFile(f.root.ctx, gateway.ReadRequest{Filename: "/" + f.info.name, Range: &gateway.FileRange{Offset: int(index * blockSize), Length: blockSize}})
+	if err != nil {
+		return nil, err
+	}
+	copy(f.kept[1:], f.kept[:])
+	f.kept[0] = block{index, data}
+	return data, nil
 }
 
-// readerAt is a function as an io.ReaderAt.
-type readerAt func(p []byte, offset int64) (int, error)
+// fullReaderAt reads until there is no more, as io.ReaderAt wants.
+type fullReaderAt func(p []byte, offset int64) (int, error)
 
 // ReadAt implements io.ReaderAt.
-func (r readerAt) ReadAt(p []byte, offset int64) (int, error) { return r(p, offset) }
+func (r fullReaderAt) ReadAt(p []byte, offset int64) (n int, err error) {
+	for n < len(p) && err == nil {
+		var more int
+		more, err = r(p[n:], offset+int64(n))
+		n += more
+	}
+	return n, err
+}
 
 // Stat implements fs.File.
 func (f *rootFile) Stat() (fs.FileInfo, error) { return f.info, nil }

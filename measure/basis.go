@@ -233,7 +233,7 @@ func equal(a fs.FS, aPath string, b fs.FS, bPath string) (same bool, err error) 
 }
 
 func sameContent(x, y io.Reader) (bool, error) {
-	const chunk = 4 << 20
+	const chunk = 256 << 10
 	a, b := make([]byte, chunk), make([]byte, chunk)
 	for {
 		n, errX := io.ReadFull(x, a)
