@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,7 +51,7 @@ func TestAttackCommandStream(t *testing.T) {
 	show()
 	end()
 	show()
-	r.Failed("why ##[x]\n::error::evil\x1b[2J")
+	r.Failed("why ##[x]\n::error::evil\x1b[2J", nil)
 	var got []string
 	for _, c := range citest.Commands(log.String()) {
 		if strings.HasPrefix(c, "add-mask ") {
@@ -126,13 +127,20 @@ func outputs(t *testing.T, file string) map[string]string {
 	return found
 }
 
+func listed(values map[string]string) (all []ci.Output) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		all = append(all, ci.Output{Name: name, Value: values[name]})
+	}
+	return all
+}
+
 func TestAttackOutputs(t *testing.T) {
 	r, _, _, dir := newWorld(t)
 	want := map[string]string{
 		"record-path": "dist/a\n_GitHubActionsFileCommandDelimeter_\nmrenclave=evil", "mrenclave": "53", "empty": "",
 		"more": "ghadelimiter\nEOF\nmrenclave<<X\nevil\nX\n", "result-json": `{"a":"::x"}`,
 	}
-	if err := r.Outputs(want); err != nil {
+	if err := r.Outputs(listed(want)); err != nil {
 		t.Fatal(err)
 	}
 	got := outputs(t, filepath.Join(dir, "output"))
@@ -146,6 +154,37 @@ func TestAttackOutputs(t *testing.T) {
 	}
 }
 
+// A problem's place becomes an annotation there, whatever its text and path.
+func TestAttackAnnotations(t *testing.T) {
+	workspace, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": filepath.Dir(workspace)}
+	r := ci.New(func(name string) string { return env[name] }, printable.NewWriter(&log))
+	many := []ci.At{
+		{File: "mrelease.yaml", Line: 3, Column: 5, Text: "build.context: no such folder"},
+		{File: filepath.Join(workspace, "a,b:c\n::error::.yaml"), Line: 1, Text: "bad\n::add-mask::x"},
+		{File: "/etc/elsewhere.yaml", Text: "bad"},
+	}
+	r.Failed("the configuration has problems", append(many, make([]ci.At, 20)...))
+	commands := citest.Commands(log.String())
+	want := []string{
+		"error the configuration has problems", "error file=ci/mrelease.yaml,line=3,col=5 build.context: no such folder",
+		`error file=ci/a%2Cb%3Ac\n%3A%3Aerror%3A%3A.yaml,line=1 bad%0A\::add-mask::x`, "error file=/etc/elsewhere.yaml bad",
+	}
+	for i, c := range want {
+		sorted := strings.NewReplacer("col=5,file=ci/mrelease.yaml,line=3", "file=ci/mrelease.yaml,line=3,col=5").Replace(commands[i])
+		if sorted != c {
+			t.Errorf("annotation %d is\n%q, want\n%q", i, sorted, c)
+		}
+	}
+	if len(commands) != 10 {
+		t.Errorf("%d annotations; GitHub shows 10", len(commands))
+	}
+}
+
 // What cannot be told is an error, before anything is released and after.
 func TestFilesThatCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
@@ -155,7 +194,7 @@ func TestFilesThatCannotBeWritten(t *testing.T) {
 		if err := r.Ready(); err == nil || !strings.Contains(err.Error(), variable) {
 			t.Errorf("%s: ready: %v", variable, err)
 		}
-		if err := errors.Join(r.Outputs(map[string]string{"a": "b"}), r.Summary("a")); err == nil || !strings.Contains(err.Error(), dir) {
+		if err := errors.Join(r.Outputs([]ci.Output{{Name: "a", Value: "b"}}), r.Summary("a")); err == nil || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: %v", variable, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,11 +32,29 @@ type Problem struct {
 }
 
 // String writes a problem as one line.
-func (p Problem) String() string {
+func (p Problem) String() string { return p.Where + ": " + p.Says() }
+
+// Says is what is wrong, without the place.
+func (p Problem) Says() string {
 	if p.Key == "" {
-		return p.Where + ": " + p.Text
+		return p.Text
 	}
-	return fmt.Sprintf("%s: %s: %s", p.Where, p.Key, p.Text)
+	return p.Key + ": " + p.Text
+}
+
+// Place returns the place of a problem in a file: line and column from 1, or 0 when it
+// is the whole file's. The file is empty when it is elsewhere: in the environment, a
+// flag, or no place at all.
+func (p Problem) Place() (file string, line, column int) {
+	if m := regexp.MustCompile(`^(.+?):(\d+)(?::(\d+))?$`).FindStringSubmatch(p.Where); m != nil {
+		line, _ = strconv.Atoi(m[2]) // digits; a number too large becomes the largest
+		column, _ = strconv.Atoi(m[3])
+		return m[1], line, column
+	}
+	if ext := filepath.Ext(p.Where); ext != ".yaml" && ext != ".yml" || strings.Contains(p.Where, ", ") {
+		return "", 0, 0 // several files are no place
+	}
+	return p.Where, 0, 0
 }
 
 // A decoder fills a struct from YAML files, environment and flags, and keeps

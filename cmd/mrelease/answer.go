@@ -86,14 +86,16 @@ func (a *app) answerRelease(r release.Result, path string, took time.Duration) e
 	return err
 }
 
-func (a releaseAnswer) outputs(encoded string) map[string]string {
-	return map[string]string{
-		"version": a.Version, "image": a.Image, "digest": a.Digest, "mrenclave": a.MRENCLAVE,
-		"app-address": a.AppAddress, "already-registered": strconv.FormatBool(a.AlreadyRegistered),
-		"order-hash": a.OrderHash, "already-published": strconv.FormatBool(a.AlreadyPublished),
-		"tx-hash": a.TxHash, "record-path": a.RecordPath, "result-json": encoded,
+func (a releaseAnswer) outputs(encoded string) []ci.Output {
+	return []ci.Output{
+		{Name: "version", Value: a.Version}, {Name: "image", Value: a.Image}, {Name: "digest", Value: a.Digest}, {Name: "mrenclave", Value: a.MRENCLAVE},
+		{Name: "app-address", Value: a.AppAddress}, {Name: "already-registered", Value: strconv.FormatBool(a.AlreadyRegistered)},
+		{Name: "order-hash", Value: a.OrderHash}, {Name: "already-published", Value: strconv.FormatBool(a.AlreadyPublished)},
+		{Name: "tx-hash", Value: a.TxHash}, recordPath(a.RecordPath), {Name: "result-json", Value: encoded, File: "result.json"},
 	}
 }
+
+func recordPath(path string) ci.Output { return ci.Output{Name: "record-path", Value: path} }
 
 // summary is what a job's page shows: the verdict, then what was released, then
 // how to check it.

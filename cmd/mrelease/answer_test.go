@@ -24,7 +24,10 @@ func TestActionDeclaresTheOutputs(t *testing.T) {
 	if err := yaml.Unmarshal(text, &action); err != nil {
 		t.Fatal(err)
 	}
-	told := releaseAnswer{}.outputs("")
+	told := map[string]ci.Output{}
+	for _, o := range (releaseAnswer{}).outputs("") {
+		told[o.Name] = o
+	}
 	for name, declared := range action.Outputs {
 		if _, ok := told[name]; !ok || declared.Description == "" || declared.Value != "${{ steps.run.outputs."+name+" }}" {
 			t.Errorf("the output %s is declared as %+v, and told: %t", name, declared, ok)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/compare"
 	"github.com/mrelease/mrelease/keys"
@@ -132,6 +133,7 @@ func rules() []rule {
 		{is[*existsError], "E-EXISTS", exitUsage, say("complete the files that are there (mrelease check says what they lack), or move them away")},
 		{is[*release.OutsideError], "E-OUTPUT", exitUsage, say("remove the link, or name the folder that it leads to")},
 		{is[*release.UnwritableError], "E-OUTPUT", exitUsage, say("make room, or make the folder yours (a run with sudo leaves root's), or name another: record in mrelease.yaml, build --output")},
+		{is[*ci.UncarriedError], "E-OUTPUT", exitUsage, say("choose another name for the file (record in mrelease.yaml)")},
 		{is[*source.StateError], "E-SOURCE-DIRTY", exitPolicy, advice},
 
 		{is[*measure.UnmeasuredError], "E-UNMEASURED", exitUnmeasured, advice},

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure/lock"
@@ -57,11 +58,30 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	f := explain(err)
 	f.write(a.story)
-	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy))
+	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy), places(err))
 	if a.json && !is[toldError](err) {
 		_ = printJSON(a.stdout, f) // the exit code tells of it, too
 	}
 	return f.Exit
+}
+
+// places are the lines of files that an error finds fault with.
+func places(err error) []ci.At {
+	var all []ci.At
+	if wrong, ok := errors.AsType[*settings.Error](err); ok {
+		for _, p := range wrong.Problems {
+			if file, line, column := p.Place(); file != "" {
+				all = append(all, ci.At{File: file, Line: line, Column: column, Text: p.Says()})
+			}
+		}
+	}
+	if broken, ok := errors.AsType[*buildkit.BuildError](err); ok && broken.Line > 0 {
+		all = append(all, ci.At{File: broken.Dockerfile, Line: broken.Line, Text: broken.Error()})
+	}
+	if ignore, ok := errors.AsType[*buildkit.IgnoreError](err); ok {
+		all = append(all, ci.At{File: ignore.File, Line: ignore.Line, Text: ignore.Error()})
+	}
+	return all
 }
 
 // app is what all commands share.

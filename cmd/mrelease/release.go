@@ -51,7 +51,7 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	if err := cmp.Or(release.TryOutput(r.Layout), release.TryOutput(string(r.Settings.Record)), a.story.ci.Ready()); err != nil {
+	if err := cmp.Or(release.TryOutput(r.Layout), release.TryOutput(string(r.Settings.Record)), a.story.ci.Ready(recordPath(string(r.Settings.Record)))); err != nil {
 		return err
 	}
 	opening, err := a.ring(r.Settings).Open()

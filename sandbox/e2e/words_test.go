@@ -26,6 +26,12 @@ func inJSON(text string) string {
 // checkShown looks at all that any script has printed: nothing controls a terminal,
 // and nothing commands a CI system but what mrelease says itself.
 func checkShown(ts *testscript.TestScript, stdout, stderr string) {
+	if _, err := citest.Sections(stderr); err != nil {
+		ts.Fatalf("GitLab's log: %v", err)
+	}
+	if ts.Getenv("GITLAB_CI") == "true" {
+		stderr = section.ReplaceAllString(stderr, "")
+	}
 	for _, r := range stdout + stderr {
 		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
 			ts.Fatalf("%U was printed", r)
@@ -42,4 +48,7 @@ func checkShown(ts *testscript.TestScript, stdout, stderr string) {
 }
 
 // own matches the commands of mrelease.
-var own = regexp.MustCompile(`^(group [a-z]+|endgroup|add-mask .+|error E-[A-Z-]+: .*)$`)
+var own = regexp.MustCompile(`^(group [a-z]+|endgroup|add-mask .+|error E-[A-Z-]+: .*|error [\w=,.]*file=[\w./-]+(,line=\d+)? .*)$`)
+
+// section matches the markers of mrelease in GitLab's log.
+var section = regexp.MustCompile(`section_(start|end):\d+:mrelease_\w{26}(\[collapsed=true\])?\r\x1b\[0K`)
