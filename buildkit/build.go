@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type Built struct {
 	// Materials are what the builder took from elsewhere: base images, and with
 	// NetworkRecorded what RUN steps fetched, in the order of their URIs.
 	Materials []Material
+	// Log is the path of the display's file; empty for none (see Progress).
+	Log string
 }
 
 // Build makes the image of a source, writes it to dir as an OCI layout that
@@ -123,7 +126,9 @@ func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Bui
 	finish := finisher{path: layout.Path(image), layers: layers, epoch: src.epoch(), created: src.created()}
 	told := newTranscript(log, src.Secrets)
 	told.hides, told.want = src.isLinkedOut(), p.want
-	response, err := b.solve(building, src.path(), opt, src.frontend(&finish.plan), told)
+	progress, shown := b.progress.to(dir)
+	response, err := b.solve(building, solving{src.path(), progress, told}, opt, src.frontend(&finish.plan))
+	err = cmp.Or(err, shown.Close())
 	if refused := context.Cause(building); refused != nil && ctx.Err() == nil {
 		return Built{}, fmt.Errorf("building image: %w", b.distrust(refused))
 	}
@@ -131,6 +136,7 @@ func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Bui
 	if errors.As(err, &failed) {
 		src.findCause(failed, in.context.modes())
 		src.hide(failed)
+		failed.Log = shown.name()
 	}
 	if err != nil {
 		return Built{}, err
@@ -156,7 +162,7 @@ func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Bui
 		return Built{}, err
 	}
 	opened, err := openLayout(dir)
-	return Built{opened, materials}, err
+	return Built{opened, materials, shown.name()}, err
 }
 
 // openLayers returns the cache of finished layers: the builder's, else one for this
@@ -173,9 +179,16 @@ func (b *Builder) openLayers(scratch string) (layerCache, error) {
 	return c, nil
 }
 
+// solving is the build of a Dockerfile, as it is told.
+type solving struct {
+	dockerfile string
+	progress   Progress
+	transcript *transcript
+}
+
 // solve runs the build of a Dockerfile.
-func (b *Builder) solve(ctx context.Context, dockerfile string, opt client.SolveOpt, build gateway.BuildFunc, t *transcript) (response *client.SolveResponse, err error) {
-	err = follow(ctx, b.progress, t, func(status chan *client.SolveStatus) (err error) {
+func (b *Builder) solve(ctx context.Context, s solving, opt client.SolveOpt, build gateway.BuildFunc) (response *client.SolveResponse, err error) {
+	err = follow(ctx, s.progress, s.transcript, func(status chan *client.SolveStatus) (err error) {
 		response, err = b.client.Build(ctx, opt, "", build, status)
 		return err
 	})
@@ -183,7 +196,7 @@ func (b *Builder) solve(ctx context.Context, dockerfile string, opt client.Solve
 		return nil, fmt.Errorf("building image: %w", ctx.Err())
 	}
 	if err != nil {
-		return nil, t.explain(err, dockerfile)
+		return nil, s.transcript.explain(err, s.dockerfile)
 	}
 	return response, nil
 }

@@ -32,6 +32,8 @@ type BuildError struct {
 	// Cause says what is at fault where that is known better than by the builder's
 	// error, and Cure what mends it; else they are empty.
 	Cause, Cure string
+	// Log is the path of the file that has all of the display; empty for none.
+	Log string
 	// Err is the builder's own error.
 	Err error
 }
@@ -62,6 +64,7 @@ func (e *BuildError) Evidence() [][2]string {
 		add("exit code", strconv.Itoa(e.ExitCode))
 	}
 	add("output", strings.Join(e.Output, "\n"))
+	add("log", e.Log)
 	return facts
 }
 

@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -136,7 +137,13 @@ func (b *Builder) Seal(ctx context.Context, image v1.Image, s Seal, dir string, 
 	if err != nil {
 		return nil, err
 	}
-	if err := b.runSeal(ctx, image, s, opt, newTranscript(log, s.Program.secrets())); err != nil {
+	progress, shown := b.progress.to(dir)
+	err = b.runSeal(ctx, image, s, opt, solving{"seal " + s.Mode, progress, newTranscript(log, s.Program.secrets())})
+	var failed *BuildError
+	if errors.As(err, &failed) {
+		failed.Log = shown.name()
+	}
+	if err := cmp.Or(err, shown.Close()); err != nil {
 		return nil, err
 	}
 	if err := s.writeSealed(image, partial); err != nil {
@@ -148,7 +155,7 @@ func (b *Builder) Seal(ctx context.Context, image v1.Image, s Seal, dir string, 
 	return openLayout(dir)
 }
 
-func (b *Builder) runSeal(ctx context.Context, image v1.Image, s Seal, opt client.SolveOpt, t *transcript) error {
+func (b *Builder) runSeal(ctx context.Context, image v1.Image, s Seal, opt client.SolveOpt, told solving) error {
 	made, err := s.steps(image)
 	if err != nil {
 		return err
@@ -157,7 +164,7 @@ func (b *Builder) runSeal(ctx context.Context, image v1.Image, s Seal, opt clien
 	if err != nil {
 		return fmt.Errorf("describing seal: %w", err)
 	}
-	err = follow(ctx, b.progress, t, func(status chan *client.SolveStatus) error {
+	err = follow(ctx, told.progress, told.transcript, func(status chan *client.SolveStatus) error {
 		_, err := b.client.Solve(ctx, definition, opt, status)
 		return err
 	})
@@ -165,7 +172,7 @@ func (b *Builder) runSeal(ctx context.Context, image v1.Image, s Seal, opt clien
 		return fmt.Errorf("sealing image: %w", ctx.Err())
 	}
 	if err != nil {
-		return s.explain(t.explain(err, "seal "+s.Mode))
+		return s.explain(told.transcript.explain(err, told.dockerfile))
 	}
 	return nil
 }

@@ -31,6 +31,21 @@ type Progress struct {
 	// "quiet", or "auto", also spelt "": a terminal's display if Writer is a
 	// terminal, else plain lines.
 	Mode string
+	// Log has the display, as plain lines, in a file beside the folder of what is made,
+	// with the folder's name and ".log", and not on Writer.
+	Log bool
+	// Running, unless it is nil, is told again and again which steps run: a line for
+	// each, which can be shown.
+	Running func(lines []string)
+}
+
+// to returns the Progress of what is made in the folder dir, and its log.
+func (p Progress) to(dir string) (Progress, *logFile) {
+	log := logBeside(dir)
+	if p.Log {
+		p.Writer, p.Mode = log, "plain"
+	}
+	return p, log
 }
 
 func (p Progress) display() (progressui.Display, error) {
@@ -186,6 +201,9 @@ func follow(ctx context.Context, p Progress, t *transcript, solve func(chan *cli
 		if !seen {
 			return nil
 		}
+		if p.Running != nil {
+			held = watched(held, &running{tell: p.Running})
+		}
 		_, err := display.UpdateFrom(context.WithoutCancel(ctx), held)
 		return err
 	})
@@ -245,4 +263,17 @@ func both(kept []*client.SolveStatus, from <-chan *client.SolveStatus) chan *cli
 		}
 	}()
 	return all
+}
+
+// watched sends on what comes, when who watches has seen it.
+func watched(from chan *client.SolveStatus, r *running) chan *client.SolveStatus {
+	to := make(chan *client.SolveStatus)
+	go func() {
+		defer close(to)
+		for status := range from {
+			r.update(status)
+			to <- status
+		}
+	}()
+	return to
 }
