@@ -89,6 +89,9 @@ func (m Maker) build(ctx context.Context, src source.Source, dir string) (made M
 			return "", err
 		}
 		digest, err := built.Image.Digest()
+		if built.Log != "" {
+			return fmt.Sprintf("%s, log %s", digest, built.Log), err
+		}
 		return digest.String(), err
 	})
 	made.Log = printed.Bytes()

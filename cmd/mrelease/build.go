@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
@@ -142,20 +143,27 @@ func (a *app) closeBuilder(b *buildkit.Builder) {
 	}
 }
 
+// progress is how builds are shown. Unless it is said, a terminal shows what runs, a CI
+// system folds the log, and else a note is made now and then.
 func (a *app) progress() (buildkit.Progress, error) {
 	p := buildkit.Progress{Writer: a.story.w, Mode: a.build.progress}
+	inCI := ci.ReadRun(a.getenv).System != ""
 	switch p.Mode {
-	case "plain", "quiet", "tty":
+	case "plain", "quiet":
+	case "tty": // which moves the cursor; what it is given to show can be shown
+		p.Writer = a.terminal
+		if a.story.live != nil {
+			a.story.live.Hide()
+		}
 	case "", "auto":
-		p.Mode = "plain"
-		if a.moves {
-			p.Mode = "tty"
+		p.Mode, p.Log = "plain", !inCI
+		if a.story.live != nil {
+			p.Running = a.story.live.Detail
+		} else if !inCI {
+			p.Running = a.story.running()
 		}
 	default:
 		return p, usage.Errorf("mrelease", "unknown progress %q, want auto, plain, tty or quiet", p.Mode)
-	}
-	if p.Mode == "tty" { // which moves the cursor; what it is given to show can be shown
-		p.Writer = a.terminal
 	}
 	return p, nil
 }

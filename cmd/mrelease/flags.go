@@ -48,7 +48,7 @@ func (a *app) addBuilderFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&a.build.builder, "builder", a.getenv("MRELEASE_BUILDER"), "embedded, docker, or the address of a buildkitd (default: $BUILDKIT_HOST, else embedded, else docker)")
 	f.StringVar(&a.build.state, "state", a.getenv("MRELEASE_STATE"), "folder of the embedded builder's cache (default: mrelease in the user's cache folder)")
-	f.StringVar(&a.build.progress, "progress", "auto", "show the build as: auto, plain, tty, quiet")
+	f.StringVar(&a.build.progress, "progress", "auto", "show the build as: auto (on a terminal what runs, in CI all in a fold, else a file), plain, tty, quiet")
 }
 
 // sources are what the configuration is read from.

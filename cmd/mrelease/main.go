@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -21,6 +22,7 @@ import (
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/cmd/usage"
+	"github.com/mrelease/mrelease/live"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/preflight"
 	"github.com/mrelease/mrelease/printable"
@@ -91,7 +93,6 @@ type app struct {
 	story  story
 
 	terminal io.Writer // standard error, for a display that moves the cursor
-	moves    bool      // it can
 	painted  bool      // standard output is a terminal with colours
 
 	json   bool
@@ -107,11 +108,14 @@ type app struct {
 // through it.
 func newApp(getenv func(string) string, stdout, stderr io.Writer) *app {
 	colors := getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
-	told := printable.NewWriter(stderr)
-	return &app{
-		getenv: getenv, stdout: printable.NewWriter(stdout), painted: isTerminal(stdout) && colors, terminal: stderr,
-		moves: isTerminal(stderr) && getenv("TERM") != "dumb", story: story{w: told, color: isTerminal(stderr) && colors, ci: ci.New(getenv, told)},
+	a := &app{getenv: getenv, stdout: printable.NewWriter(stdout), painted: isTerminal(stdout) && colors, terminal: stderr}
+	if isTerminal(stderr) && getenv("TERM") != "dumb" {
+		a.story.live = &live.Display{Terminal: stderr, Now: time.Now}
+		stderr = a.story.live
 	}
+	a.story.w, a.story.color = printable.NewWriter(stderr), isTerminal(a.terminal) && colors
+	a.story.ci = ci.New(getenv, a.story.w)
+	return a
 }
 
 // flush shows a last line that was not ended.

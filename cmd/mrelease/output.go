@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/live"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/record"
@@ -30,6 +31,7 @@ type story struct {
 	w     *printable.Writer
 	color bool
 	ci    ci.Reporter
+	live  *live.Display // nil: no terminal whose cursor moves
 }
 
 // step runs a part of a command and tells how it ended. Its work returns the
@@ -43,8 +45,12 @@ func (s story) step(name string, work func() (evidence string, err error)) error
 
 // Step implements release.Teller.
 func (s story) Step(name string) (ended func(evidence string, err error)) {
-	start, end := time.Now(), s.ci.Group(name)
+	start, end, hide := time.Now(), s.ci.Group(name), func() {}
+	if s.live != nil {
+		hide = s.live.Begin(name)
+	}
 	return func(evidence string, err error) {
+		hide()
 		defer end() // a group holds how the step ended: many print nothing else
 		mark, color := "✓", green
 		if err != nil {
@@ -76,6 +82,16 @@ func (s story) progress() func(text string) {
 		if time.Since(last) >= patience {
 			s.note("… %s", text)
 			last = time.Now()
+		}
+	}
+}
+
+// running returns a function that tells now and then which step of a build runs.
+func (s story) running() func(steps []string) {
+	tell := s.progress()
+	return func(steps []string) {
+		if len(steps) > 0 {
+			tell("building: " + steps[0])
 		}
 	}
 }

@@ -68,6 +68,9 @@ func (a *app) reproduce(ctx context.Context, against string, limit int) error {
 	if r.Builder, err = a.builderOptions(); err != nil {
 		return err
 	}
+	if r.Builder.Progress.Log { // into folders that are gone afterwards
+		r.Builder.Progress.Log, r.Builder.Progress.Mode = false, "quiet"
+	}
 	verdict, err := rebuild(ctx, r, against)
 	if err != nil {
 		return err

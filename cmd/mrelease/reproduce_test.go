@@ -230,7 +230,7 @@ func TestReproduceAgainst(t *testing.T) {
 // What a killed run leaves, mounts among it, the next one removes.
 func TestReproduceAfterAKill(t *testing.T) {
 	project(t, false)
-	cmd := exec.CommandContext(t.Context(), "mrelease", "reproduce")
+	cmd := exec.CommandContext(t.Context(), "mrelease", "reproduce", "--progress", "plain")
 	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000", "MRELEASE_STATE=work/state")
 	story, err := cmd.StderrPipe()
 	if err != nil {

@@ -74,5 +74,5 @@ func terminalMoves(t *testing.T, env map[string]string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.Mode == "tty"
+	return a.story.live != nil && p.Running != nil
 }
