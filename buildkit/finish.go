@@ -202,10 +202,14 @@ func (f finisher) blob(h v1.Hash) string {
 	return filepath.Join(string(f.path), "blobs", h.Algorithm, h.Hex)
 }
 
-// put writes a blob.
+// put writes a blob. One of this digest may be there: BuildKit's, which its owner may
+// not write to.
 func (f finisher) put(data []byte, form types.MediaType) (v1.Descriptor, error) {
 	digest, size, err := v1.SHA256(bytes.NewReader(data))
 	if err == nil {
+		err = os.Remove(f.blob(digest))
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		err = os.WriteFile(f.blob(digest), data, 0o644)
 	}
 	if err != nil {
