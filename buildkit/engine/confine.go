@@ -114,6 +114,9 @@ func (b bundle) limitDisk(spec *specs.Spec) error {
 		return err
 	}
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", spec.Root.Path, upper, work)
+	if userns.RunningInUserNS() { // where an overlay may keep no notes but in attributes of users
+		options += ",userxattr"
+	}
 	if err := unix.Mount("overlay", root, "overlay", 0, options); err == nil {
 		spec.Root.Path = root
 		return nil
