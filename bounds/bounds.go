@@ -43,6 +43,7 @@ const (
 	ErrorBody    = 4 << 10 // bytes of an answer that is an error; the rest is left out
 	Bundle       = 4 << 20 // bytes of a signature or attestation
 	Referrers    = 1_000   // statements about an image that are read
+	Pages        = 100     // of a registry's list, which each answer goes on with a link
 )
 
 // Git's own program, which reads a repository that somebody else may have made.

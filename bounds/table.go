@@ -31,6 +31,7 @@ func All() []Bound {
 		{"an answer that is an error", Bytes(ErrorBody) + ", the rest is left out"},
 		{"a bundle with a signature or attestation", Bytes(Bundle)},
 		{"referrers of an image that are read", fmt.Sprint(Referrers)},
+		{"pages of a registry's list of referrers or tags", fmt.Sprint(Pages)},
 		{"an answer of git's program", fmt.Sprintf("%s, %s", Bytes(GitOutput), said(GitTime))},
 		{"submodules that are looked into", fmt.Sprint(GitNested)},
 		{"a request to node or market, with all of its tries", said(Request)},

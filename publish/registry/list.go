@@ -1,11 +1,15 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
+	"net/url"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -13,27 +17,67 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 )
 
-// listing is what a registry lists as the referrers of an image.
+// listing is what a registry lists as the referrers of an image, those that may be
+// bundles first, and not more than are read.
 type listing struct {
 	referrers []v1.Descriptor
+	beyond    int  // that are listed and left out
+	endless   bool // the list goes on beyond bounds.Pages
 	place     Place
 	because   string // it is nowhere
 }
 
+func (l *listing) add(page []v1.Descriptor) {
+	l.referrers = append(l.referrers, page...)
+	bundlesFirst(l.referrers)
+	if n := len(l.referrers); n > bounds.Referrers {
+		l.referrers, l.beyond = l.referrers[:bounds.Referrers], l.beyond+n-bounds.Referrers
+	}
+}
+
 // list asks the referrers API, and where there is none looks under the tag.
 func (b *bundles) list(ctx context.Context) (listing, error) {
-	a, err := b.get(ctx, "referrers/"+b.image.DigestStr(), types.OCIImageIndex)
-	if err != nil {
-		return listing{}, err
+	path := "referrers/" + b.image.DigestStr()
+	list, err := b.listByAPI(ctx, path)
+	if err != nil || list.place != ByAPI {
+		return list, err
 	}
-	if hasStatus(a.err, http.StatusTooManyRequests) || a.status >= 500 && a.status != http.StatusNotImplemented {
-		return listing{}, a.err
+	if list.endless { // whoever may push made it so; some registries can list bundles alone
+		bundles, err := b.listByAPI(ctx, path+"?"+url.Values{"artifactType": {bundleType + bundleVersion}}.Encode())
+		if err != nil || bundles.place != ByAPI {
+			return list, err
+		}
+		list.add(slices.DeleteFunc(bundles.referrers, func(d v1.Descriptor) bool {
+			return slices.ContainsFunc(list.referrers, func(listed v1.Descriptor) bool { return listed.Digest == d.Digest })
+		}))
 	}
-	if a.status == http.StatusOK && isIndex(a.header.Get("Content-Type")) {
+	return list, nil
+}
+
+// listByAPI reads all pages of a list, or looks under the tag.
+func (b *bundles) listByAPI(ctx context.Context, path string) (list listing, err error) {
+	noAPI := false
+	whole, err := b.pages(ctx, path, types.OCIImageIndex, func(a answer) (bool, error) {
+		if hasStatus(a.err, http.StatusTooManyRequests) || a.status >= 500 && a.status != http.StatusNotImplemented {
+			return false, a.err
+		}
+		if a.status != http.StatusOK || !isIndex(a.header.Get("Content-Type")) {
+			if list.place == ByAPI { // it began, and must not end like that
+				return false, cmp.Or(a.err, errors.New("a page of the list of referrers is no list"))
+			}
+			noAPI = true
+			return false, nil
+		}
 		index, err := parseIndex(a.body)
-		return listing{referrers: index.Manifests, place: ByAPI}, err
+		list.place = ByAPI
+		list.add(index.Manifests)
+		return true, err
+	})
+	if noAPI && err == nil {
+		return b.listTagged(ctx)
 	}
-	return b.listTagged(ctx)
+	list.endless = !whole
+	return list, err
 }
 
 // isIndex reports whether a registry that answers 200 to all that it does not know
@@ -58,10 +102,12 @@ func (b *bundles) listTagged(ctx context.Context) (listing, error) {
 		return listing{place: Nowhere, because: fmt.Sprintf("its tag %s holds something else, a %s", tag.TagStr(), there.MediaType)}, nil
 	}
 	index, err := parseIndex(there.Manifest)
-	for i := range index.Manifests {
-		b.seen[index.Manifests[i].Digest.String()] = &index.Manifests[i]
+	for _, d := range index.Manifests {
+		b.seen[d.Digest.String()] = &d
 	}
-	return listing{referrers: index.Manifests, place: ByTag}, err
+	list := listing{place: ByTag}
+	list.add(index.Manifests)
+	return list, err
 }
 
 func parseIndex(raw []byte) (index v1.IndexManifest, err error) {

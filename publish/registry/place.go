@@ -2,10 +2,11 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -70,20 +71,18 @@ func (c Client) Place(ctx context.Context, repo name.Repository) (Place, error) 
 	return Nowhere, unkept(repo, err)
 }
 
-// Prove is Place for whoever is about to push. Where that cannot be seen it pushes two
-// manifests of some bytes, the same for every release: one that has no name, and one
-// that is to the first what a signature is to an image.
+// Prove is Place for whoever is about to push. It pushes two manifests of some bytes,
+// the same for every release, unless they are there: one that has no name, and one that
+// is to the first what a signature is to an image. Whether a registry takes such ones,
+// and lists them, is not seen otherwise.
 func (c Client) Prove(ctx context.Context, repo name.Repository) (Place, error) {
 	place, err := c.Place(ctx, repo)
-	if err != nil || place != Unknown {
+	if err != nil || place == InOlderTag {
 		return place, err
 	}
 	in, err := c.session(ctx, repo, transport.PushScope)
 	if err == nil {
-		err = in.writeProbe(ctx)
-	}
-	if err == nil {
-		place, err = in.place(ctx)
+		place, err = in.prove(ctx)
 	}
 	if err != nil {
 		return Nowhere, unkept(repo, err)
@@ -101,17 +100,23 @@ func unkept(repo name.Repository, err error) error {
 
 // place looks at the probe of an earlier release, or else at an image that has a tag.
 func (s *session) place(ctx context.Context) (Place, error) {
-	subject, _, err := probe()
+	p, err := newProbe()
 	if err != nil {
 		return Unknown, err
 	}
-	list, err := s.listed(ctx, subject.Digest)
-	if err != nil || list.place == ByAPI || list.place == Nowhere {
+	list, err := s.listed(ctx, p.subject.Digest)
+	if err != nil || list.place == Nowhere {
 		return list.place, err
 	}
-	there, err := s.holdsManifest(subject.Digest)
-	if err != nil || there {
-		return list.place, err
+	there, err := s.holdsManifest(p.referrer.Digest)
+	if err != nil {
+		return Unknown, err
+	}
+	if there {
+		return list.place, s.checkListed(list, p)
+	}
+	if list.place == ByAPI {
+		return ByAPI, nil
 	}
 	tagged, err := s.anyTagged(ctx)
 	if err != nil || tagged == nil {
@@ -119,6 +124,38 @@ func (s *session) place(ctx context.Context) (Place, error) {
 	}
 	list, err = s.listed(ctx, *tagged)
 	return list.place, err
+}
+
+// checkListed makes sure that the referrers API lists the probe, which is there.
+func (s *session) checkListed(list listing, p probe) error {
+	if list.place == ByAPI && !slices.ContainsFunc(list.referrers, func(d v1.Descriptor) bool { return d.Digest == p.referrer.Digest }) {
+		return &UnkeptError{s.Repository, "its referrers API does not list a manifest that it took and that refers to another"}
+	}
+	return nil
+}
+
+// prove writes the probe, if it is not there, and waits until it is seen.
+func (s *session) prove(ctx context.Context) (place Place, err error) {
+	p, err := newProbe()
+	if err != nil {
+		return Unknown, err
+	}
+	if there, err := s.holdsManifest(p.referrer.Digest); err != nil || !there {
+		if err = errors.Join(err, s.writeProbe(ctx, p)); err != nil {
+			return Unknown, err
+		}
+	}
+	for _, wait := range patience() {
+		select {
+		case <-ctx.Done():
+			return Unknown, ctx.Err()
+		case <-time.After(wait):
+		}
+		if place, err = s.place(ctx); place != ByAPI || err == nil {
+			break
+		}
+	}
+	return place, err
 }
 
 // listed lists the referrers of a manifest.
@@ -140,43 +177,49 @@ func (s *session) holdsManifest(subject v1.Hash) (bool, error) {
 
 // anyTagged returns the digest of what one of the tags names; nil for none.
 func (s *session) anyTagged(ctx context.Context) (*v1.Hash, error) {
-	tags, _, err := s.tags(ctx)
-	if err != nil || len(tags) == 0 {
+	var any string
+	_, err := s.tags(ctx, func(page []string) bool {
+		if len(page) > 0 {
+			any = page[0]
+		}
+		return any == ""
+	})
+	if err != nil || any == "" {
 		return nil, err
 	}
-	there, err := remote.Head(s.Tag(tags[0]), s.opts...)
+	there, err := remote.Head(s.Tag(any), s.opts...)
 	if err != nil {
 		return nil, err
 	}
 	return &there.Digest, nil
 }
 
-// probe returns two manifests that say nothing: one without a subject, and one with
-// the form of a bundle that refers to it.
-func probe() (subject v1.Descriptor, manifests [2]v1.Manifest, err error) {
+// probe is two manifests that say nothing: a subject, and one with the form of a bundle
+// that refers to it.
+type probe struct {
+	subject, referrer v1.Descriptor
+	manifests         [2]v1.Manifest
+}
+
+func newProbe() (p probe, err error) {
 	config, err := descriptorOf([]byte(emptyConfig), emptyType)
 	if err != nil {
-		return subject, manifests, err
+		return p, err
 	}
-	manifests[0] = v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: "application/vnd.mrelease.probe", Config: config, Layers: []v1.Descriptor{config}}
-	raw, err := json.Marshal(manifests[0])
-	if err != nil {
-		return subject, manifests, err
+	p.manifests[0] = v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: "application/vnd.mrelease.probe", Config: config, Layers: []v1.Descriptor{config}}
+	if _, p.subject, err = encodeManifest(p.manifests[0]); err != nil {
+		return p, err
 	}
-	if subject, err = descriptorOf(raw, types.OCIManifestSchema1); err != nil {
-		return subject, manifests, err
+	if p.manifests[1], err = bundleManifest(p.subject, []byte(emptyConfig)); err != nil {
+		return p, err
 	}
-	manifests[1], err = bundleManifest(subject, []byte(emptyConfig))
-	return subject, manifests, err
+	_, p.referrer, err = encodeManifest(p.manifests[1])
+	return p, err
 }
 
 // writeProbe pushes both. A registry that does not take them does not take signatures.
-func (s *session) writeProbe(ctx context.Context) error {
-	_, manifests, err := probe()
-	if err != nil {
-		return err
-	}
-	for _, m := range manifests {
+func (s *session) writeProbe(ctx context.Context, p probe) error {
+	for _, m := range p.manifests {
 		_, err := s.refer(ctx, m, []byte(emptyConfig))
 		if hasStatus(err, http.StatusBadRequest, http.StatusUnsupportedMediaType, http.StatusMethodNotAllowed, http.StatusUnprocessableEntity) {
 			return &UnkeptError{s.Repository, fmt.Sprintf("it does not take their manifests: %v", err)}

@@ -43,15 +43,12 @@ func (b *bundles) read(ctx context.Context, key PublicKey, s *Statements) error 
 	if err != nil {
 		return err
 	}
-	listed := list.referrers
-	bundlesFirst(listed)
-	if n := len(listed); n > bounds.Referrers {
-		listed, s.Beyond = listed[:bounds.Referrers], s.Beyond+n-bounds.Referrers
-	}
-	read := make([]func(*Statements), len(listed)) // in the order of the list
+	s.Beyond += list.beyond
+	s.Endless = s.Endless || list.endless
+	read := make([]func(*Statements), len(list.referrers)) // in the order of the list
 	var group errgroup.Group
 	group.SetLimit(readers)
-	for i, r := range listed {
+	for i, r := range list.referrers {
 		group.Go(func() error {
 			read[i] = b.readOne(b.Digest(r.Digest.String()), key)
 			return ctx.Err()
@@ -66,8 +63,12 @@ func (b *bundles) read(ctx context.Context, key PublicKey, s *Statements) error 
 	return nil
 }
 
-// bundleType begins the media type of a bundle, and the artifact type of its manifest.
-const bundleType = "application/vnd.dev.sigstore.bundle"
+// bundleType begins the media type of a bundle, and the artifact type of its manifest;
+// what is written ends with bundleVersion.
+const (
+	bundleType    = "application/vnd.dev.sigstore.bundle"
+	bundleVersion = ".v0.3+json"
+)
 
 // emptyType is the media type of a configuration that says nothing, which the manifest
 // of a bundle has (OCI image specification 1.1, guidelines for artifact usage).
@@ -77,7 +78,7 @@ const emptyConfig = "{}"
 
 // bundleManifest is cosign's manifest of a bundle.
 func bundleManifest(subject v1.Descriptor, content []byte) (m v1.Manifest, err error) {
-	layer, err := descriptorOf(content, bundleType+".v0.3+json")
+	layer, err := descriptorOf(content, bundleType+bundleVersion)
 	if err != nil {
 		return m, err
 	}
@@ -194,7 +195,7 @@ func (b *bundles) add(ctx context.Context, all []kept) error {
 	case Nowhere:
 		return &UnkeptError{b.Repository, list.because}
 	}
-	return b.index(ctx, len(list.referrers), listed)
+	return b.index(ctx, len(list.referrers)+list.beyond, listed)
 }
 
 // push pushes a bundle, and returns its entry in the index.
@@ -222,16 +223,21 @@ func (s *session) refer(ctx context.Context, manifest v1.Manifest, content []byt
 			return v1.Descriptor{}, err
 		}
 	}
-	raw, err := json.Marshal(manifest)
-	if err != nil {
-		return v1.Descriptor{}, fmt.Errorf("encoding manifest: %w", err)
-	}
-	d, err := descriptorOf(raw, types.OCIManifestSchema1)
+	raw, d, err := encodeManifest(manifest)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
-	d.ArtifactType, d.Annotations = manifest.ArtifactType, manifest.Annotations
 	return d, s.put(ctx, d.Digest.String(), d.MediaType, raw)
+}
+
+// encodeManifest returns a manifest as it is stored, and its entry in an index.
+func encodeManifest(m v1.Manifest) (raw []byte, d v1.Descriptor, err error) {
+	if raw, err = json.Marshal(m); err != nil {
+		return nil, d, fmt.Errorf("encoding manifest: %w", err)
+	}
+	d, err = descriptorOf(raw, types.OCIManifestSchema1)
+	d.ArtifactType, d.Annotations = m.ArtifactType, m.Annotations
+	return raw, d, err
 }
 
 // index writes an index of all that was ever seen listed, together with more. There is

@@ -150,33 +150,37 @@ func (s *session) find(ctx context.Context, tag name.Tag) (*remote.Descriptor, e
 		return nil, nil
 	}
 	if isRefused(err) {
-		if tags, whole, listed := s.tags(ctx); listed == nil && whole && !slices.Contains(tags, tag.TagStr()) {
+		listed := false
+		whole, unlisted := s.tags(ctx, func(page []string) bool {
+			listed = listed || slices.Contains(page, tag.TagStr())
+			return !listed
+		})
+		if unlisted == nil && whole && !listed {
 			return nil, nil
 		}
 	}
 	return nil, err
 }
 
-// tags returns the repository's tags, as far as the first page goes; of a repository
-// that does not exist there are none.
-func (s *session) tags(ctx context.Context) (tags []string, whole bool, err error) {
-	a, err := s.get(ctx, "tags/list", "application/json")
-	switch {
-	case err != nil:
-		return nil, false, err
-	case a.status == http.StatusNotFound:
-		return nil, true, nil
-	case a.err != nil:
-		return nil, false, a.err
-	}
-	if err := bounds.CheckJSON(a.body); err != nil {
-		return nil, false, fmt.Errorf("reading tags: %w", err)
-	}
-	var list struct{ Tags []string }
-	if err := json.Unmarshal(a.body, &list); err != nil {
-		return nil, false, fmt.Errorf("reading tags: %w", err)
-	}
-	return list.Tags, a.header.Get("Link") == "", nil
+// tags shows the repository's tags, a page after the other as long as more are wanted;
+// of a repository that does not exist there are none.
+func (s *session) tags(ctx context.Context, more func(page []string) bool) (whole bool, err error) {
+	return s.pages(ctx, "tags/list", "application/json", func(a answer) (bool, error) {
+		if a.status == http.StatusNotFound {
+			return true, nil
+		}
+		if a.err != nil {
+			return false, a.err
+		}
+		if err := bounds.CheckJSON(a.body); err != nil {
+			return false, fmt.Errorf("reading tags: %w", err)
+		}
+		var list struct{ Tags []string }
+		if err := json.Unmarshal(a.body, &list); err != nil {
+			return false, fmt.Errorf("reading tags: %w", err)
+		}
+		return more(list.Tags), nil
+	})
 }
 
 // tagOf is a tag in which a digest is named, as OCI's specification and cosign do it.

@@ -20,10 +20,11 @@ import (
 // both, so what cannot be read, is no bundle or does not verify is counted and does no
 // harm.
 type Statements struct {
-	Others     int // bundles that do not verify with the key
-	Foreign    int // referrers that are no bundles
-	Unreadable int // referrers that are listed and cannot be read
-	Beyond     int // referrers beyond bounds.Referrers, which were not looked at
+	Others     int  // bundles that do not verify with the key
+	Foreign    int  // referrers that are no bundles
+	Unreadable int  // referrers that are listed and cannot be read
+	Beyond     int  // referrers beyond bounds.Referrers, which were not looked at
+	Endless    bool // their list goes on beyond bounds.Pages, which was not followed
 
 	image    name.Digest
 	verified []statement
@@ -125,8 +126,11 @@ func (s Statements) Aside() string {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.text))
 		}
 	}
-	if parts == nil {
-		return ""
+	if parts != nil {
+		parts = []string{"of its other referrers " + strings.Join(parts, ", ")}
 	}
-	return "of its other referrers " + strings.Join(parts, ", ")
+	if s.Endless {
+		parts = append(parts, fmt.Sprintf("the list of its referrers goes on beyond the %d pages that are read", bounds.Pages))
+	}
+	return strings.Join(parts, "; ")
 }

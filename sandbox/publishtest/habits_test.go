@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +13,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/mrelease/mrelease/publish/registry"
 	sandbox "github.com/mrelease/mrelease/sandbox/registry"
@@ -62,6 +68,13 @@ func TestCaseHabitsOfRegistries(t *testing.T) {
 		"immutable":                          registry.ByAPI,
 		"busy":                               registry.ByAPI,
 		"nosub":                              registry.ByAPI, // it lists them all the same
+		"pages":                              registry.ByAPI,
+		"pages,charset":                      registry.ByAPI,
+		"pages,quay":                         registry.ByAPI,
+		"pages,artifactory,immutable":        registry.ByAPI,
+		"pages,ref404,nosub":                 registry.ByTag,
+		"pages,artifactory,ref404,nosub":     registry.ByTag,
+		"uncancelled":                        registry.ByAPI,
 		"ref303,nosub":                       registry.ByTag,
 		"ref400,nosub":                       registry.ByTag,
 		"ref401,nosub":                       registry.ByTag,
@@ -82,6 +95,9 @@ func TestCaseHabitsOfRegistries(t *testing.T) {
 		"quay,artifactory,immutable,ref406":  registry.ByTag,
 		"gitlab,ref404,nosub":                registry.Nowhere,
 		"gitlab,artifactory,ref405":          registry.Nowhere,
+		"empty200":                           registry.Nowhere,
+		"nosubject":                          registry.Nowhere, // though it has the API
+		"noartifact":                         registry.Nowhere,
 		"nosubject,ref404,nosub":             registry.Nowhere,
 		"noartifact,ref404,nosub":            registry.Nowhere,
 		"quay,gitlab,immutable,ref406,nosub": registry.Nowhere,
@@ -114,7 +130,7 @@ func TestCaseHabitsOfRegistries(t *testing.T) {
 // refuses expects that nothing is pushed.
 func refuses(t *testing.T, client registry.Client, tag name.Tag) {
 	t.Helper()
-	if place, err := client.Place(t.Context(), tag.Repository); place != registry.Unknown || err != nil {
+	if place, err := client.Place(t.Context(), tag.Repository); place != registry.Unknown && place != registry.ByAPI || err != nil {
 		t.Errorf("in an empty repository: %v, %v", place, err)
 	}
 	var unkept *registry.UnkeptError
@@ -169,6 +185,73 @@ func verifies(ctx context.Context, t *testing.T, client registry.Client, digest 
 	var unsigned *registry.UnsignedError
 	if err := client.CheckSignature(ctx, digest, keys[1].PublicKey); !errors.As(err, &unsigned) {
 		t.Errorf("with another key: %v", err)
+	}
+}
+
+// A repository that is in use says nothing of what its registry does not take.
+func TestCaseHabitsInARepositoryInUse(t *testing.T) {
+	t.Parallel()
+	for _, habits := range []string{"nosubject,ref404,nosub", "noartifact,ref404,nosub", "noartifact", "empty200"} {
+		tag, _ := strange(t, habits)
+		if _, err := (registry.Client{}).Push(t.Context(), tag, image(t, "inputs")); err != nil {
+			t.Fatal(err)
+		}
+		var unkept *registry.UnkeptError
+		if place, err := (registry.Client{}).Prove(t.Context(), tag.Repository); !errors.As(err, &unkept) {
+			t.Errorf("%s: %v, %v, want an *UnkeptError", habits, place, err)
+		}
+	}
+}
+
+// Lists come in pages: of what refers to an image, and of tags.
+func TestCaseListsInPages(t *testing.T) {
+	t.Parallel()
+	const others = 7
+	key, client := signingKey(t), registry.Client{Keychain: robots{}}
+	tag, _ := strange(t, "pages,artifactory")
+	digest, err := client.Push(t.Context(), tag, image(t, "inputs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range others {
+		picture(t, digest, fmt.Sprint(i))
+		if _, err := client.Push(t.Context(), tag.Tag(fmt.Sprintf("1.1.%d", i)), image(t, "inputs")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := client.Sign(t.Context(), digest, key); err != nil {
+		t.Fatal(err)
+	}
+	said, err := client.Statements(t.Context(), digest, key.PublicKey)
+	if err != nil || said.Foreign != others || said.Endless {
+		t.Errorf("got %+v, %v, want %d that are no bundles", said, err, others)
+	}
+	if err := said.CheckSignature(); err != nil {
+		t.Error(err)
+	}
+	if found, err := client.Released(t.Context(), tag.Tag("2.0.0"), v1.Hash{}); found != nil || err != nil {
+		t.Errorf("a tag that is free: %v, %v", found, err)
+	}
+}
+
+// picture adds a referrer that is no bundle.
+func picture(t *testing.T, digest name.Digest, content string) {
+	t.Helper()
+	subject, err := remote.Head(digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), static.NewLayer([]byte(content), "image/png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	with = mutate.Subject(with, *subject).(v1.Image)
+	sum, err := with.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(digest.Context().Digest(sum.String()), with); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -42,6 +43,10 @@ const (
 //	stale         an index under a tag is shown for two reads as it was before
 //	stale-later   and here for the third read
 //	busy          the first write is asked to come again later
+//	pages         lists of referrers and of tags come in pages of two, each with a link to
+//	              the next
+//	reader        everybody may read, and nobody begin to write
+//	uncancelled   an upload that was begun cannot be taken back
 func HabitNames() []string { return slices.Sorted(maps.Keys(habits())) }
 
 // Habits returns the habits of these names, joined by commas. The first one is met
@@ -76,6 +81,9 @@ func habits() map[string]func() Habit {
 		"stale":       func() Habit { return stale(1, 2) },
 		"stale-later": func() Habit { return stale(3) },
 		"busy":        busy,
+		"pages":       func() Habit { return inPages },
+		"reader":      func() Habit { return refuseUploads },
+		"uncancelled": func() Habit { return keepUploads },
 	}
 	for _, status := range []int{303, 400, 401, 403, 404, 405, 406, 500, 501, 503} {
 		all["ref"+strconv.Itoa(status)] = func() Habit { return referrers(fail(status)) }
@@ -247,4 +255,61 @@ func busy() Habit {
 			next.ServeHTTP(w, r)
 		})
 	}
+}
+
+// pageSize is how many entries a page has.
+const pageSize = 2
+
+// inPages cuts the whole list, which the registry behind it gives, into pages. Its links
+// are relative, as the specification has them.
+func inPages(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m := inRepository.FindStringSubmatch(r.URL.Path)
+		entries := map[string]string{"referrers": "manifests", "tags": "tags"}
+		if m == nil || entries[m[2]] == "" || r.Method != http.MethodGet {
+			next.ServeHTTP(w, r)
+			return
+		}
+		answer := ask(next, r, r.URL.Path)
+		var list map[string]json.RawMessage
+		var all []json.RawMessage
+		if answer.Code == http.StatusOK && json.Unmarshal(answer.Body.Bytes(), &list) == nil && json.Unmarshal(list[entries[m[2]]], &all) == nil {
+			from, _ := strconv.Atoi(r.URL.Query().Get("from")) // none is 0
+			from = min(max(from, 0), len(all))
+			to := min(from+pageSize, len(all))
+			if to < len(all) {
+				w.Header().Set("Link", fmt.Sprintf(`<%s?from=%d>; rel="next"`, r.URL.EscapedPath(), to))
+			}
+			list[entries[m[2]]], _ = json.Marshal(all[from:to]) // of what was JSON
+			page, _ := json.Marshal(list)
+			answer.Body = bytes.NewBuffer(page)
+			answer.Header().Del("Content-Length")
+		}
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		w.Write(answer.Body.Bytes())
+	})
+}
+
+// isUpload tells the requests for an upload, and to begin one.
+func isUpload(r *http.Request) bool { return strings.Contains(r.URL.Path, "/blobs/uploads/") }
+
+func refuseUploads(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && isUpload(r) {
+			refusal(w, http.StatusForbidden, "DENIED", "installation not allowed to Write organization package")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func keepUploads(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete && isUpload(r) {
+			refusal(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "The operation is unsupported.")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

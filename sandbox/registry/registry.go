@@ -3,10 +3,13 @@
 package registry
 
 import (
+	"crypto/rand"
 	"crypto/subtle"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 
 	"cuelabs.dev/go/oci/ociregistry/ocimem"
 	"cuelabs.dev/go/oci/ociregistry/ociserver"
@@ -24,7 +27,7 @@ type Options struct {
 // New returns an empty registry.
 func New(o Options) http.Handler {
 	h := ociserver.New(ocimem.New(), &ociserver.Options{DisableReferrersAPI: o.NoReferrers})
-	h = mountNothing(h)
+	h = mountNothing(uploads(h))
 	if o.NoReferrers {
 		h = hideSubject(h)
 	} else {
@@ -48,6 +51,44 @@ func mountNothing(next http.Handler) http.Handler {
 			r.URL.RawQuery = ""
 		}
 		next.ServeHTTP(w, r)
+	})
+}
+
+// uploads keeps those that were begun, as distribution does: a repository is not there
+// before a blob is, and who began one can take it back. In ocimem an upload makes the
+// repository, and stays for ever.
+func uploads(next http.Handler) http.Handler {
+	var mu sync.Mutex
+	begun := map[string]bool{} // by path
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isUpload(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		mu.Lock()
+		known := begun[r.URL.Path]
+		if r.Method == http.MethodDelete || r.Method == http.MethodPut {
+			delete(begun, r.URL.Path)
+		}
+		mu.Unlock()
+		switch {
+		case r.Method == http.MethodPost && !r.URL.Query().Has("digest"):
+			location := r.URL.Path + base64.RawURLEncoding.EncodeToString([]byte(rand.Text()))
+			mu.Lock()
+			begun[location] = true
+			mu.Unlock()
+			w.Header().Set("Location", location)
+			w.Header().Set("Range", "0-0")
+			w.WriteHeader(http.StatusAccepted)
+		case r.Method == http.MethodPost:
+			next.ServeHTTP(w, r)
+		case !known:
+			refusal(w, http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+		case r.Method == http.MethodDelete:
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			next.ServeHTTP(w, r)
+		}
 	})
 }
 

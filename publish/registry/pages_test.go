@@ -1,0 +1,107 @@
+package registry_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	testregistry "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+// inPages answers the first request for a list of referrers with one entry and a link,
+// and what the link leads to with the whole list.
+func inPages(first name.Digest, link string) http.RoundTripper {
+	return transportFunc(func(r *http.Request) (*http.Response, error) {
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil || !strings.Contains(r.URL.Path, "/referrers/") || r.URL.RawQuery != "" {
+			return resp, err
+		}
+		page := answer(resp, fmt.Sprintf(`{"schemaVersion":2,"manifests":[{"mediaType":%q,"size":1,"digest":%q}]}`, types.OCIManifestSchema1, first.DigestStr()))
+		page.Header.Set("Link", strings.NewReplacer("HOST", r.URL.Host, "PATH", r.URL.Path).Replace(link))
+		return page, resp.Body.Close()
+	})
+}
+
+// The next page of a list is one of the same list, at the same registry.
+func TestAttackLinksOfLists(t *testing.T) {
+	digest, k := push(t, start(t, testregistry.WithReferrersSupport(true))), key(t)
+	if _, err := client.Sign(t.Context(), digest, k); err != nil {
+		t.Fatal(err)
+	}
+	other := refer(t, digest, "a picture", "image/png")
+	const followed, ends, refused = "followed", "ends", "refused"
+	for link, want := range map[string]string{
+		`<PATH?last=x>; rel="next"`:                            followed,
+		`<http://HOST/PATH?last=x>; rel=next`:                  refused, // //v2
+		`<http://HOSTPATH?last=x>; rel=next`:                   followed,
+		`<//HOSTPATH?last=x>; title="a;b"; REL="up next"`:      followed,
+		`<?last=x>; rel="next"`:                                followed,
+		`</a>; rel="prev", <PATH?last=x>; rel="next"`:          followed,
+		`</a>; rel="prev"`:                                     ends,
+		`no link at all`:                                       ends,
+		``:                                                     ends,
+		`<http://169.254.169.254PATH?last=x>; rel="next"`:      refused,
+		`</v2/acme/other/referrers/x?last=x>; rel="next"`:      refused,
+		`<../../../../../latest/meta-data?x>; rel="next"`:      refused,
+		`<PATH>; rel="next"`:                                   refused, // which is this page again
+		`<http://[::1>; rel="next"`:                            refused,
+		"<PATH?last=x\x00>; rel=\"next\"":                      refused,
+		`<PATH?last=x` + strings.Repeat("x", 8) + `>;rel=next`: followed,
+	} {
+		err := registry.Client{Transport: inPages(other, link)}.CheckSignature(t.Context(), digest, k.PublicKey)
+		var unsigned *registry.UnsignedError
+		var failed *registry.Error
+		got := followed
+		switch {
+		case errors.As(err, &unsigned):
+			got = ends
+		case errors.As(err, &failed) && strings.Contains(err.Error(), "goes on at"):
+			got = refused
+		case err != nil:
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s", link, got, want)
+		}
+	}
+}
+
+// A list without end, of what is no bundle, hides no signature where the registry can
+// list bundles alone; and where it cannot, it is told.
+func TestAttackListsWithoutEnd(t *testing.T) {
+	digest, k := push(t, start(t, testregistry.WithReferrersSupport(true))), key(t)
+	if _, err := client.Sign(t.Context(), digest, k); err != nil {
+		t.Fatal(err)
+	}
+	other := refer(t, digest, "a picture", "image/png")
+	for _, filters := range []bool{true, false} {
+		pages := 0
+		endless := transportFunc(func(r *http.Request) (*http.Response, error) {
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil || !strings.Contains(r.URL.Path, "/referrers/") || filters && r.URL.Query().Has("artifactType") {
+				return resp, err
+			}
+			pages++
+			page := answer(resp, fmt.Sprintf(`{"schemaVersion":2,"manifests":[%s]}`, strings.TrimSuffix(strings.Repeat(fmt.Sprintf(`{"mediaType":%q,"size":1,"digest":%q,"artifactType":"image/png"},`, types.OCIManifestSchema1, other.DigestStr()), 100), ",")))
+			page.Header.Set("Link", fmt.Sprintf(`<%s?page=%d>; rel="next"`, r.URL.Path, pages))
+			return page, resp.Body.Close()
+		})
+		said, err := registry.Client{Transport: endless}.Statements(t.Context(), digest, k.PublicKey)
+		if err != nil || !said.Endless || !strings.Contains(said.Aside(), "beyond the 100 pages") {
+			t.Errorf("got %+v, %v", said, err)
+		}
+		if err := said.CheckSignature(); (err == nil) != filters {
+			t.Errorf("filters: %t: %v", filters, err)
+		}
+		if most := 2 * bounds.Pages; pages > most {
+			t.Errorf("%d pages were asked for, want %d at most", pages, most)
+		}
+	}
+}
