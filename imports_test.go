@@ -119,7 +119,7 @@ func TestHeavyModulesStayInTheirPackages(t *testing.T) {
 		"golang.org/x/term":                          {"cmd/mrelease"},
 		"github.com/sethvargo/go-githubactions":      {"ci"},
 		"github.com/go-git/go-git":                   {"source"},
-		"os/exec":                                    {"buildkit/engine", "source"}, // for the type of runc's processes, and for git
+		"os/exec":                                    {"buildkit/engine", "source", "logins"}, // for the type of runc's processes, for git, and for credential helpers
 		"testing":                                    {},
 	}
 	for pkg, names := range imports(t) {
@@ -131,6 +131,22 @@ func TestHeavyModulesStayInTheirPackages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// go-containerregistry's keychain and Docker's reader of config.json read the environment and do not
+// know what CI systems have: package logins does.
+func TestLoginsAreFoundInOnePlace(t *testing.T) {
+	eachFile(t, func(file string) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"DefaultKeychain", "GetCredentialsStore", "GetAuthConfig("} {
+			if strings.Contains(string(text), name) {
+				t.Errorf("%s uses %s", file, name)
+			}
+		}
+	})
 }
 
 // What is the process's own, not a package's: whoever imports the packages has an

@@ -55,22 +55,28 @@ type subject struct {
 	lock   lock.Lock
 }
 
+// Comparer compares releases.
+type Comparer struct {
+	Enclave  settings.Enclave // of the configuration; as far as there is one
+	Registry registry.Client  // opens images
+}
+
 // Two compares any two of: the record of a release, an image in a registry, the
 // folder of an OCI layout, and a lock. It takes [bounds.Act] at most.
-func Two(ctx context.Context, e settings.Enclave, a, b string) (d Differences, err error) {
+func (c Comparer) Two(ctx context.Context, a, b string) (d Differences, err error) {
 	err = bounds.Within(ctx, bounds.Act, "the comparison", func(ctx context.Context) (err error) {
-		d, err = two(ctx, e, a, b)
+		d, err = c.two(ctx, a, b)
 		return err
 	})
 	return d, err
 }
 
-func two(ctx context.Context, e settings.Enclave, a, b string) (Differences, error) {
-	x, err := open(ctx, e, a)
+func (c Comparer) two(ctx context.Context, a, b string) (Differences, error) {
+	x, err := c.open(ctx, a)
 	if err != nil {
 		return Differences{}, err
 	}
-	y, err := open(ctx, e, b)
+	y, err := c.open(ctx, b)
 	if err != nil {
 		return Differences{}, err
 	}
@@ -79,7 +85,7 @@ func two(ctx context.Context, e settings.Enclave, a, b string) (Differences, err
 		d.Record = recordFields(*x.record, *y.record)
 	}
 	if x.image != nil && y.image != nil {
-		if d.Diff, err = compareImages(ctx, e, x, y, d); err != nil {
+		if d.Diff, err = compareImages(ctx, c.Enclave, x, y, d); err != nil {
 			return Differences{}, err
 		}
 	}
@@ -132,12 +138,12 @@ func inputs(image v1.Image) (string, error) {
 }
 
 // open reads what a file, a folder or a reference names.
-func open(ctx context.Context, e settings.Enclave, where string) (s subject, err error) {
+func (c Comparer) open(ctx context.Context, where string) (s subject, err error) {
 	if info, err := os.Stat(where); err != nil || !info.Mode().IsRegular() {
-		if s.image, err = release.OpenImage(ctx, where); err != nil {
+		if s.image, err = release.OpenImage(ctx, c.Registry, where); err != nil {
 			return s, err
 		}
-		return s, s.describe(ctx, e)
+		return s, s.describe(ctx, c.Enclave)
 	}
 	schema, err := documentSchema(where)
 	if err != nil {
@@ -148,7 +154,7 @@ func open(ctx context.Context, e settings.Enclave, where string) (s subject, err
 		s.lock, err = lock.ReadFile(where)
 		return s, err
 	case schema == record.Schema:
-		return openRecorded(ctx, e, where)
+		return c.openRecorded(ctx, where)
 	}
 	return s, &SubjectError{where}
 }
@@ -174,16 +180,16 @@ func documentSchema(file string) (string, error) {
 	return head.Schema, nil
 }
 
-func openRecorded(ctx context.Context, e settings.Enclave, path string) (s subject, err error) {
+func (c Comparer) openRecorded(ctx context.Context, path string) (s subject, err error) {
 	rec, err := record.ReadFile(path)
 	if err != nil {
 		return s, err
 	}
 	s.record = &rec
-	if s.image, _, err = release.OpenRecorded(ctx, rec); err != nil {
+	if s.image, _, err = release.OpenRecorded(ctx, c.Registry, rec); err != nil {
 		return s, err
 	}
-	if err := s.describe(ctx, e); err != nil {
+	if err := s.describe(ctx, c.Enclave); err != nil {
 		return s, err
 	}
 	s.lock.MRENCLAVE = rec.Enclave.MRENCLAVE

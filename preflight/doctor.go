@@ -136,14 +136,14 @@ func (d *doctor) registry(ctx context.Context) (string, error) {
 	if d.settings.Image.Repository == (name.Repository{}) {
 		return "", Skipped("the configuration has no image")
 	}
-	who, err := d.Registry.CheckAccess(ctx, d.settings.Image.Repository)
+	access, err := d.Registry.CheckAccess(ctx, d.settings.Image.Repository)
 	if err != nil {
 		return "", err
 	}
 	client := d.Registry
 	client.Layout = d.settings.Sign.Layout
 	place, err := client.Place(ctx, d.settings.Image.Repository)
-	return fmt.Sprintf("%s answers, pushes as %s; %s", d.settings.Image.RegistryStr(), who, place), err
+	return fmt.Sprintf("%s answers, %s; %s", d.settings.Image.RegistryStr(), access, place), err
 }
 
 func (d *doctor) secrets(context.Context) (string, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
+	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 )
 
@@ -24,13 +25,13 @@ func ExampleOpenImage() {
 	if _, err := layout.Write(dir, mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: empty.Image})); err != nil {
 		log.Fatal(err)
 	}
-	image, err := release.OpenImage(context.Background(), dir)
+	image, err := release.OpenImage(context.Background(), registry.Client{}, dir)
 	if err != nil {
 		log.Fatal(err)
 	}
 	claim, err := release.Claim(image)
 	fmt.Printf("%q %v\n", claim, err)
-	_, err = release.OpenImage(context.Background(), "not an image")
+	_, err = release.OpenImage(context.Background(), registry.Client{}, "not an image")
 	fmt.Println(err)
 	// Output:
 	// "" <nil>

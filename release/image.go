@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -31,10 +30,10 @@ func (e *ImageError) Evidence() [][2]string {
 }
 
 // OpenImage opens the folder of an OCI layout with one image, or a reference in a
-// registry, with the user's credentials for it. A reference must name its registry,
+// registry, with the client's credentials for it. A reference must name its registry,
 // or its digest: no name of a file is looked up in a registry. Its error is an
 // [*ImageError], or that of the registry.
-func OpenImage(ctx context.Context, where string) (v1.Image, error) {
+func OpenImage(ctx context.Context, client registry.Client, where string) (v1.Image, error) {
 	if info, err := os.Stat(where); err == nil && info.IsDir() {
 		return openLayout(where)
 	}
@@ -48,7 +47,7 @@ func OpenImage(ctx context.Context, where string) (v1.Image, error) {
 	if !namesRegistry(where) {
 		return nil, &ImageError{where, fmt.Sprintf("there is no file and no folder %q, and as an image it lacks its registry (docker.io/…)", where)}
 	}
-	image, err := pull(ctx, ref)
+	image, err := pull(ctx, client, ref)
 	var missing *registry.MissingError
 	if errors.As(err, &missing) {
 		return nil, &ImageError{where, missing.Error()}
@@ -56,8 +55,7 @@ func OpenImage(ctx context.Context, where string) (v1.Image, error) {
 	return image, err
 }
 
-func pull(ctx context.Context, ref name.Reference) (v1.Image, error) {
-	client := registry.Client{Keychain: authn.DefaultKeychain}
+func pull(ctx context.Context, client registry.Client, ref name.Reference) (v1.Image, error) {
 	if tag, ok := ref.(name.Tag); ok {
 		digest, err := client.Resolve(ctx, tag)
 		if err != nil {
@@ -146,12 +144,12 @@ func damaged(dir string, err error) error {
 }
 
 // OpenRecorded opens the image of a record, by its digest.
-func OpenRecorded(ctx context.Context, rec record.Record) (v1.Image, name.Digest, error) {
+func OpenRecorded(ctx context.Context, client registry.Client, rec record.Record) (v1.Image, name.Digest, error) {
 	tag, err := name.NewTag(rec.Image.Reference)
 	if err != nil {
 		return nil, name.Digest{}, fmt.Errorf("parsing reference: %w", err)
 	}
 	digest := tag.Digest(rec.Image.Digest.String())
-	image, err := registry.Client{Keychain: authn.DefaultKeychain}.Pull(ctx, digest)
+	image, err := client.Pull(ctx, digest)
 	return image, digest, err
 }

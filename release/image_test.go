@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 )
 
@@ -53,7 +54,7 @@ func TestAttackFileLookedUpInARegistry(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(where, "/", "_"), func(t *testing.T) {
 			var image *release.ImageError
-			if _, err := release.OpenImage(t.Context(), where); !errors.As(err, &image) || !strings.Contains(err.Error(), says) {
+			if _, err := release.OpenImage(t.Context(), registry.Client{}, where); !errors.As(err, &image) || !strings.Contains(err.Error(), says) {
 				t.Errorf("%v, want one that says: %s", err, says)
 			}
 		})
@@ -62,7 +63,7 @@ func TestAttackFileLookedUpInARegistry(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // no registry is asked
 		var image *release.ImageError
-		if _, err := release.OpenImage(ctx, reference); err == nil || errors.As(err, &image) {
+		if _, err := release.OpenImage(ctx, registry.Client{}, reference); err == nil || errors.As(err, &image) {
 			t.Errorf("%s: %v", reference, err)
 		}
 	}

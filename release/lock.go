@@ -15,6 +15,7 @@ import (
 	"github.com/mrelease/mrelease/measure/diff"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -35,7 +36,7 @@ func (r *run) checkDrift(ctx context.Context) (string, error) {
 	if r.accepted == nil {
 		return "", nil
 	}
-	d := Drift{Path: r.Lock, Accepted: *r.accepted, Settings: r.Settings}
+	d := Drift{Path: r.Lock, Accepted: *r.accepted, Settings: r.Settings, Registry: r.Registry}
 	return "", d.Check(ctx, r.Teller, r.image.Image, record.NewEnclave(r.enclave.Enclave, r.Settings.Enclave.Spec()))
 }
 
@@ -60,6 +61,7 @@ type Drift struct {
 	Path     string // of the lock
 	Accepted lock.Lock
 	Settings settings.Settings
+	Registry registry.Client // for the accepted image
 }
 
 // Check compares an image with the lock. Its error is a *lock.DriftError.
@@ -86,7 +88,7 @@ func (d Drift) changedFiles(ctx context.Context, image v1.Image) []string {
 	if d.Accepted.Image == "" {
 		return nil
 	}
-	older, err := OpenImage(ctx, d.Accepted.Image)
+	older, err := OpenImage(ctx, d.Registry, d.Accepted.Image)
 	if err != nil {
 		return nil
 	}

@@ -124,7 +124,7 @@ func (a *app) describeRecord(ctx context.Context, cfg settings.Settings, path st
 	if err != nil {
 		return lock.Lock{}, err
 	}
-	image, digest, err := release.OpenRecorded(ctx, rec)
+	image, digest, err := release.OpenRecorded(ctx, a.registry(), rec)
 	if err != nil {
 		return lock.Lock{}, err
 	}

@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/cmd/usage"
-	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
@@ -90,7 +88,7 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 }
 
 func (a *app) maker(b *buildkit.Builder, s settings.Settings) release.Maker {
-	return release.Maker{Builder: b, Settings: s, Keys: a.ring(s), Teller: a.story, Registry: registry.Client{Keychain: authn.DefaultKeychain}}
+	return release.Maker{Builder: b, Settings: s, Keys: a.ring(s), Teller: a.story, Registry: a.registry()}
 }
 
 // openBuilder starts the builder that the flags and the environment name.

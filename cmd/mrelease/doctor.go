@@ -6,12 +6,10 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/preflight"
 	"github.com/mrelease/mrelease/printable"
-	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
 )
@@ -66,7 +64,7 @@ func (a *app) doctor(ctx context.Context) error {
 	c := settings.Read(a.sources())
 	d := preflight.Doctor{
 		Checker: c, Source: a.sourceOptions(source.Options{Settings: c.Settings}), Keys: a.ring(c.Settings),
-		Builder: a.builderOptions, Registry: registry.Client{Keychain: authn.DefaultKeychain},
+		Builder: a.builderOptions, Registry: a.registry(),
 	}
 	answer, unhealthy := doctorAnswer{Schema: "mrelease.doctor/v1"}, unhealthyError{}
 	err := d.Examine(ctx, func(check, evidence string, err error) {

@@ -184,14 +184,8 @@ func rules() []rule {
 		{is[*registry.TakenError], "E-VERSION-TAKEN", exitPolicy, say("release the changed source under a new version, or check out the commit of the old one")},
 		{is[*registry.OvertakenError], "E-OVERTAKEN", exitNetwork, say("run the same command again: it takes the image that is there")},
 		{is[*registry.MissingError], "E-IMAGE-MISSING", exitNetwork, say("check the reference; if the image was taken away, its owner can push it again, with the same digest")},
-		{is[*registry.LoginError], "E-REGISTRY-LOGIN", exitNetwork, func(err error) string {
-			var l *registry.LoginError
-			errors.As(err, &l)
-			if l.Helper != "" {
-				return "install " + l.Helper + ", or take it out of credsStore and credHelpers in Docker's config.json, and docker login " + l.Registry
-			}
-			return "docker login " + l.Registry + " (as a user who may push to the repository)"
-		}},
+		{is[*registry.LoginError], "E-REGISTRY-LOGIN", exitNetwork, advice},
+		{is[*registry.PushError], "E-REGISTRY-LOGIN", exitNetwork, advice},
 		{is[*registry.UnkeptError], "E-REGISTRY-SIGNATURES", exitNetwork, say("set sign.layout: tags, which keeps signatures as cosign's older versions did (all of its versions read them), or push to another registry")},
 		{is[*registry.SilentError], "E-REGISTRY", exitNetwork, say("check the address in image, and the network")},
 		{unread[*keys.Error], "E-SIGN-KEY", exitUsage, say("correct sign.key (enclave.key) or the rights of the file, or make a key: cosign generate-key-pair")},

@@ -48,7 +48,7 @@ func (a *app) explainTwo(ctx context.Context, args []string, limit int) error {
 	if err != nil {
 		return err
 	}
-	d, err := compare.Two(ctx, cfg.Enclave, args[0], args[1])
+	d, err := compare.Comparer{Enclave: cfg.Enclave, Registry: a.registry()}.Two(ctx, args[0], args[1])
 	if err != nil {
 		return err
 	}

@@ -4,11 +4,12 @@ import (
 	"context"
 	"path/filepath"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/keys"
+	"github.com/mrelease/mrelease/logins"
 	"github.com/mrelease/mrelease/measure/lock"
+	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
@@ -71,7 +72,7 @@ func (a *app) sourceOptions(o source.Options) source.Options {
 	o.Getenv, o.Mask = a.getenv, a.story.ci.Mask
 	o.Version, o.Epoch, o.NoCache = a.build.version, a.build.epoch, a.build.noCache
 	o.Commit, o.AllowDirty, o.Files = a.build.commit, a.build.allowDirty, a.configFiles()
-	o.Lock, o.Keychain = a.lockPath(), authn.DefaultKeychain
+	o.Lock, o.Keychain = a.lockPath(), a.keychain()
 	return o
 }
 
@@ -83,6 +84,13 @@ func (a *app) readSource(ctx context.Context, o source.Options) (source.Source, 
 	}
 	return source.Read(ctx, a.sourceOptions(o))
 }
+
+// keychain has the logins of registries.
+func (a *app) keychain() logins.Keychain {
+	return logins.Keychain{Getenv: a.getenv, Withhold: []string{keys.WalletPassword, keys.WalletKey, keys.CosignPassword}}
+}
+
+func (a *app) registry() registry.Client { return registry.Client{Keychain: a.keychain()} }
 
 // ring holds the keys that settings name.
 func (a *app) ring(s settings.Settings) keys.Ring {

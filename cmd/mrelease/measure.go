@@ -86,7 +86,7 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(args) == 0 {
-		err := release.CheckMeasured(ctx, release.Drift{Path: a.lockPath(), Settings: cfg}, a.story, m.image, m.enclave)
+		err := release.CheckMeasured(ctx, release.Drift{Path: a.lockPath(), Settings: cfg, Registry: a.registry()}, a.story, m.image, m.enclave)
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ type measured struct {
 func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string) (m measured, err error) {
 	m.spec = cfg.Enclave.Spec()
 	if len(args) > 0 {
-		if m.image, err = release.OpenImage(ctx, args[0]); err != nil {
+		if m.image, err = release.OpenImage(ctx, a.registry(), args[0]); err != nil {
 			return m, err
 		}
 		if m.spec.Claim, err = release.Claim(m.image); err != nil {

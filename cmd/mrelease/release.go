@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/keys"
@@ -86,7 +85,7 @@ func (a *app) newRelease(ctx context.Context, o source.Options, told release.Tel
 	}
 	r := release.Release{
 		Settings: cfg, Lock: a.lockPath(), Layout: filepath.Join("dist", "image"), Teller: told,
-		World: release.World{Registry: registry.Client{Keychain: authn.DefaultKeychain, Progress: a.story.progress()}},
+		World: release.World{Registry: registry.Client{Keychain: a.keychain(), Progress: a.story.progress()}},
 	}
 	if err := cmp.Or(release.CheckOutput(r.Layout), release.CheckOutput(string(cfg.Record))); err != nil {
 		return r, err

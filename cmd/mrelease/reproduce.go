@@ -71,7 +71,7 @@ func (a *app) reproduce(ctx context.Context, against string, limit int) error {
 	if r.Builder.Progress.Log { // into folders that are gone afterwards
 		r.Builder.Progress.Log, r.Builder.Progress.Mode = false, "quiet"
 	}
-	verdict, err := rebuild(ctx, r, against)
+	verdict, err := a.rebuild(ctx, r, against)
 	if err != nil {
 		return err
 	}
@@ -81,11 +81,11 @@ func (a *app) reproduce(ctx context.Context, against string, limit int) error {
 	return a.printReproduced(verdict, against, limit)
 }
 
-func rebuild(ctx context.Context, r compare.Rebuild, against string) (compare.Verdict, error) {
+func (a *app) rebuild(ctx context.Context, r compare.Rebuild, against string) (compare.Verdict, error) {
 	if against == "" {
 		return r.Twice(ctx)
 	}
-	published, err := release.OpenImage(ctx, against)
+	published, err := release.OpenImage(ctx, a.registry(), against)
 	if err != nil {
 		return compare.Verdict{}, err
 	}

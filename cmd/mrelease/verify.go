@@ -7,13 +7,11 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/publish/record"
-	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -132,7 +130,7 @@ func (a *app) openWorld(ctx context.Context, cfg settings.Settings, rec record.R
 		}}}
 	}
 	world, err := record.Connect(ctx, profile, rec)
-	world.Registry, world.Progress = registry.Client{Keychain: authn.DefaultKeychain}, a.story.progress()
+	world.Registry, world.Progress = a.registry(), a.story.progress()
 	return world, err
 }
 

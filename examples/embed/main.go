@@ -12,10 +12,9 @@ import (
 	"log"
 	"os"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/keys"
+	"github.com/mrelease/mrelease/logins"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/registry"
@@ -31,11 +30,11 @@ func main() {
 	ctx, version, state, files := context.Background(), os.Args[1], os.Args[2], os.Args[3:]
 	cfg, err := settings.Load(settings.Sources{Files: files, Getenv: os.Getenv}, settings.Purpose{Build: true, Publish: true})
 	check(err)
-	src, err := source.Read(ctx, source.Options{Settings: cfg, Getenv: os.Getenv, Version: version, Lock: lock.Name, Keychain: authn.DefaultKeychain})
+	src, err := source.Read(ctx, source.Options{Settings: cfg, Getenv: os.Getenv, Version: version, Lock: lock.Name, Keychain: logins.Keychain{Getenv: os.Getenv}})
 	check(err)
 	opened, err := keys.Ring{Sign: cfg.Sign, Wallet: cfg.Wallet, Enclave: cfg.Enclave.Key, Getenv: os.Getenv}.Open()
 	check(err)
-	world := release.World{Registry: registry.Client{Keychain: authn.DefaultKeychain}, Keys: opened}
+	world := release.World{Registry: registry.Client{Keychain: logins.Keychain{Getenv: os.Getenv}}, Keys: opened}
 	world.Builder = func(ctx context.Context) (*buildkit.Builder, error) {
 		return buildkit.Open(ctx, buildkit.Options{State: state, Path: os.Getenv("PATH")})
 	}

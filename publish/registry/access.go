@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -19,6 +21,7 @@ import (
 // that there are.
 type LoginError struct {
 	Registry string
+	User     User // whose credentials were tried
 	Problem  string
 	Helper   string // program that has the credentials, and that cannot be run; else empty
 	Err      error  // the registry's answer, or the helper's; nil when there was none
@@ -31,9 +34,20 @@ func (e *LoginError) Error() string {
 // Unwrap returns the registry's answer.
 func (e *LoginError) Unwrap() error { return e.Err }
 
+// Remedy is what to do about it.
+func (e *LoginError) Remedy() string {
+	if e.Helper != "" {
+		return "install " + e.Helper + ", or take it out of credsStore and credHelpers in Docker's config.json, and docker login " + e.Registry
+	}
+	return e.User.remedy(e.Registry)
+}
+
 // Evidence returns which registry and why.
 func (e *LoginError) Evidence() [][2]string {
 	facts := [][2]string{{"registry", e.Registry}, {"problem", e.Problem}}
+	if e.User != (User{}) {
+		facts = append(facts, [2]string{"as", e.User.String()})
+	}
 	if e.Err != nil {
 		facts = append(facts, [2]string{"because", told(e.Err)})
 	}
@@ -58,31 +72,157 @@ func (e *SilentError) Evidence() [][2]string {
 	return [][2]string{{"registry", e.Registry}, {"because", told(e.Err)}}
 }
 
-// CheckAccess asks a repository's registry whether it is there and takes the
-// keychain's credentials, and returns as whom. It writes nothing, so it cannot
-// see what a registry decides at the push only.
+// PushError says that a registry does not let its user push to a repository.
+type PushError struct {
+	Repository name.Repository
+	User       User
+	Missing    bool // the repository is not there, and the registry makes none
+	Err        error
+}
+
+func (e *PushError) Error() string {
+	if e.Missing {
+		return fmt.Sprintf("the registry %s has no repository %s, and makes none for a push", e.Repository.RegistryStr(), e.Repository.RepositoryStr())
+	}
+	return fmt.Sprintf("the registry %s does not let %s push to %s", e.Repository.RegistryStr(), e.User, e.Repository.RepositoryStr())
+}
+
+// Unwrap returns the registry's answer.
+func (e *PushError) Unwrap() error { return e.Err }
+
+// Evidence returns who may not push to what.
+func (e *PushError) Evidence() [][2]string {
+	return [][2]string{{"where", e.Repository.Name()}, {"as", e.User.String()}, {"tried", "to begin an upload"}, {"because", told(e.Err)}}
+}
+
+// Remedy is what to do about it.
+func (e *PushError) Remedy() string {
+	if e.Missing {
+		return "make the repository " + e.Repository.RepositoryStr() + " at the registry first, or correct image"
+	}
+	return e.User.remedy(e.Repository.RegistryStr()) + "; correct image, if the repository is another"
+}
+
+// User is as whom a registry is asked.
+type User struct {
+	Name   string // empty for nobody in particular
+	Source string // what the login is from, as far as the keychain says
+}
+
+// String names the user.
+func (u User) String() string {
+	who := cmp.Or(u.Name, "anybody")
+	if u.Source != "" {
+		who += " (login of " + u.Source + ")"
+	}
+	return who
+}
+
+// remedy is how to come by a login that suffices.
+func (u User) remedy(registry string) string {
+	remedy := "docker login " + registry + " (as a user who may push to the repository)"
+	switch {
+	case strings.Contains(u.Source, "GITHUB_TOKEN"):
+		return "give the job permissions: {packages: write}, and its repository access to the package; or " + remedy
+	case u.Source != "":
+		return "correct the login of " + u.Source + ", which was taken, or remove it and " + remedy
+	case registry == "ghcr.io":
+		return remedy + ", or in a job of GitHub: permissions: {packages: write}, and env: {GITHUB_TOKEN: ${{ github.token }}}"
+	}
+	return remedy
+}
+
+// userOf returns as whom an authenticator logs in.
+func userOf(ctx context.Context, auth authn.Authenticator) User {
+	if auth == authn.Anonymous {
+		return User{}
+	}
+	u := User{Name: "the bearer of a token"}
+	if config, err := authn.Authorization(ctx, auth); err == nil && config.Username != "" {
+		u.Name = config.Username
+	}
+	if from, ok := auth.(interface{ Source() string }); ok {
+		u.Source = from.Source()
+	}
+	return u
+}
+
+// Access is what a registry let its user do.
+type Access struct {
+	User User
+	// Cancelled tells whether the upload that was begun could be taken back; otherwise
+	// the registry forgets it after some time.
+	Cancelled bool
+}
+
+// String says what was tried, and what was not.
+func (a Access) String() string {
+	after := "cancelled"
+	if !a.Cancelled {
+		after = "not cancelled, which the registry does not allow: it forgets it"
+	}
+	return fmt.Sprintf("pushes as %s: an upload was begun and %s; that it takes the tag was not tried", a.User, after)
+}
+
+// CheckAccess asks a repository's registry whether it is there, takes the keychain's
+// credentials, and lets their user push: it begins an upload, which leaves nothing, and
+// cancels it. What a registry decides about a manifest or a tag only cannot be seen so.
 //
-// Errors: *LoginError, *SilentError.
-func (c Client) CheckAccess(ctx context.Context, repo name.Repository) (who string, err error) {
+// Errors: *LoginError, *PushError, *SilentError, *Error.
+func (c Client) CheckAccess(ctx context.Context, repo name.Repository) (a Access, err error) {
 	auth, err := c.resolve(ctx, repo)
 	if err != nil {
-		return "", err
+		return a, err
 	}
 	challenge, err := transport.Ping(ctx, repo.Registry, c.transport(repo.Registry))
 	if err != nil {
-		return "", &SilentError{repo.RegistryStr(), err}
+		return a, &SilentError{repo.RegistryStr(), err}
 	}
-	if challenge.Scheme == "" {
-		return "anybody", nil
+	if challenge.Scheme != "" {
+		if auth == authn.Anonymous {
+			return a, &LoginError{Registry: repo.RegistryStr(), Problem: "there are no credentials for it"}
+		}
+		if err := c.tryLogin(ctx, repo, auth); err != nil {
+			return a, err
+		}
+		a.User = userOf(ctx, auth)
 	}
-	if auth == authn.Anonymous {
-		return "", &LoginError{Registry: repo.RegistryStr(), Problem: "there are no credentials for it"}
+	a.Cancelled, err = c.tryUpload(ctx, repo)
+	switch {
+	case isRefused(err), isNotFound(err):
+		return a, &PushError{repo, a.User, isNotFound(err), err}
+	case err != nil:
+		return a, failed("beginning an upload to", repo, err)
 	}
-	who = "the bearer of a token"
-	if config, err := authn.Authorization(ctx, auth); err == nil && config.Username != "" {
-		who = config.Username
+	return a, nil
+}
+
+// tryUpload begins an upload and cancels it; where that is not possible it tells so.
+func (c Client) tryUpload(ctx context.Context, repo name.Repository) (cancelled bool, err error) {
+	in, err := c.session(ctx, repo, transport.PushScope)
+	if err != nil {
+		return false, err
 	}
-	return who, c.tryLogin(ctx, repo, auth)
+	begin, err := http.NewRequestWithContext(ctx, http.MethodPost, in.url("blobs/uploads/"), http.NoBody)
+	if err != nil {
+		return false, err
+	}
+	a, err := in.do(begin)
+	if err := errors.Join(err, a.err); err != nil {
+		return false, err
+	}
+	upload, err := begin.URL.Parse(a.header.Get("Location"))
+	if err != nil || upload.Host != begin.URL.Host || upload.Path == begin.URL.Path {
+		return false, nil
+	}
+	upload.Scheme = begin.URL.Scheme
+	// Also when whoever asked is gone meanwhile.
+	cancel, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodDelete, upload.String(), http.NoBody)
+	if err != nil {
+		return false, err
+	}
+	a, err = in.do(cancel)
+	return err == nil && a.status/100 == 2, nil
 }
 
 // transport makes requests to a registry, and to those to which it sends them on.
@@ -118,7 +258,7 @@ var helper = regexp.MustCompile(`docker-credential-[\w.-]*\w`)
 func (c Client) tryLogin(ctx context.Context, repo name.Repository, auth authn.Authenticator) error {
 	refused := func(err error) error {
 		if isRefused(err) {
-			return &LoginError{Registry: repo.RegistryStr(), Problem: "it refuses the credentials", Err: err}
+			return &LoginError{Registry: repo.RegistryStr(), User: userOf(ctx, auth), Problem: "it refuses the credentials", Err: err}
 		}
 		return &SilentError{repo.RegistryStr(), err}
 	}

@@ -2,8 +2,10 @@ package registry_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,7 +76,8 @@ func TestCheckAccess(t *testing.T) {
 		{"wrong password for a token", token, wrong, ""},
 		{"no password for a token", token, authn.NewMultiKeychain(), ""},
 	} {
-		who, err := registry.Client{Keychain: tt.keychain}.CheckAccess(t.Context(), tt.repo)
+		access, err := registry.Client{Keychain: tt.keychain}.CheckAccess(t.Context(), tt.repo)
+		who := access.User.String()
 		var refused *registry.LoginError
 		if tt.who == "" {
 			if !errors.As(err, &refused) {
@@ -95,8 +98,61 @@ func TestCheckAccessOfNoRegistry(t *testing.T) {
 	gone.Close()
 	for name, s := range map[string]*httptest.Server{"a web site": site, "nothing": gone} {
 		var silent *registry.SilentError
-		if who, err := client.CheckAccess(t.Context(), repository(t, s)); !errors.As(err, &silent) {
-			t.Errorf("%s: %q, %v, want a SilentError", name, who, err)
+		if access, err := client.CheckAccess(t.Context(), repository(t, s)); !errors.As(err, &silent) {
+			t.Errorf("%s: %v, %v, want a SilentError", name, access, err)
 		}
+	}
+}
+
+// Who may only read is told so, and nothing is left behind of finding that out.
+func TestCheckAccessBeginsAnUpload(t *testing.T) {
+	for name, c := range map[string]struct {
+		begin, cancel int
+		location      string
+		says          string // or how it may not push
+	}{
+		"cancelled":       {202, 204, "/v2/acme/hello/blobs/uploads/1?state=x", "begun and cancelled"},
+		"absolute":        {202, 204, "http://HOST/v2/acme/hello/blobs/uploads/1?state=x", "begun and cancelled"},
+		"cannot be":       {202, 405, "/v2/acme/hello/blobs/uploads/1?state=x", "not cancelled"},
+		"elsewhere":       {202, 204, "http://127.0.0.2:1/v2/acme/hello/blobs/uploads/1?state=x", "not cancelled"},
+		"nowhere":         {202, 204, "", "not cancelled"},
+		"may not push":    {403, 0, "", "does not let anybody push to acme/hello"},
+		"must log in":     {401, 0, "", "does not let anybody push to acme/hello"},
+		"no repository":   {404, 0, "", "has no repository acme/hello"},
+		"another trouble": {405, 0, "", "beginning an upload"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked []string
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				status := http.StatusOK
+				if r.URL.Path != "/v2/" {
+					asked = append(asked, r.Method+" "+r.URL.String())
+				}
+				switch r.Method {
+				case http.MethodPost:
+					w.Header().Set("Location", strings.Replace(c.location, "HOST", r.Host, 1))
+					status = c.begin
+				case http.MethodDelete:
+					status = c.cancel
+				}
+				w.WriteHeader(status)
+			}))
+			t.Cleanup(s.Close)
+			access, err := client.CheckAccess(t.Context(), repository(t, s))
+			var may *registry.PushError
+			if refused := c.begin == 403 || c.begin == 401 || c.begin == 404; errors.As(err, &may) != refused {
+				t.Fatalf("got %v, %v", access, err)
+			}
+			if got := fmt.Sprint(access, err); !strings.Contains(got, c.says) {
+				t.Errorf("got %q, want %q", got, c.says)
+			}
+			want := []string{"POST /v2/acme/hello/blobs/uploads/"}
+			if c.cancel != 0 && strings.Contains(c.location, "/1") && !strings.Contains(c.location, "127.0.0.2") {
+				want = append(want, "DELETE /v2/acme/hello/blobs/uploads/1?state=x")
+			}
+			if !slices.Equal(asked, want) {
+				t.Errorf("asked %q, want %q", asked, want)
+			}
+		})
 	}
 }

@@ -31,7 +31,7 @@ const (
 func (p Place) String() string {
 	return [...]string{
 		"whether the registry can list signatures cannot be seen before something is in the repository: the release finds out before it pushes",
-		"the registry lists signatures in its referrers API",
+		"the registry has the referrers API, where signatures are listed",
 		"signatures are listed under a tag, since the registry has no referrers API",
 		"the registry cannot list signatures",
 		"signatures are kept under tags, in cosign's older layout",

@@ -16,7 +16,8 @@ import (
 // the script's repository there; Docker's configuration has the robot's login:
 //
 //	registry HABIT,HABIT...
-//	registry unwritten        nothing was written to it since it was started
+//	registry unwritten        nothing was written to it since it was started, and each
+//	                          upload that was begun was cancelled
 func habits(ts *testscript.TestScript, s *script, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: registry HABIT,HABIT..., or registry unwritten")
@@ -32,10 +33,7 @@ func habits(ts *testscript.TestScript, s *script, args []string) {
 	h := registry.New(registry.Options{Habits: all})
 	writes := &atomic.Int64{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if changes(r, "") {
-			writes.Add(1)
-		}
-		h.ServeHTTP(w, r)
+		h.ServeHTTP(&tally{ResponseWriter: w, request: r, writes: writes}, r)
 	}))
 	ts.Defer(server.Close)
 	s.strange = writes
@@ -45,4 +43,25 @@ func habits(ts *testscript.TestScript, s *script, args []string) {
 	config, err := json.Marshal(map[string]any{"auths": map[string]any{host: map[string]string{"username": registry.Robot, "password": registry.RobotPassword}}})
 	ts.Check(err)
 	ts.Check(writeFile(ts.MkAbs("config.json"), string(config)))
+}
+
+// tally counts the writes that were made. One that begins an upload is undone by one
+// that cancels it.
+type tally struct {
+	http.ResponseWriter
+	request *http.Request
+	writes  *atomic.Int64
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (t *tally) WriteHeader(status int) {
+	cancels := t.request.Method == http.MethodDelete && strings.Contains(t.request.URL.Path, "/blobs/uploads/")
+	switch {
+	case status/100 != 2 || !changes(t.request, ""):
+	case cancels:
+		t.writes.Add(-1)
+	default:
+		t.writes.Add(1)
+	}
+	t.ResponseWriter.WriteHeader(status)
 }
