@@ -45,7 +45,8 @@ func ReadJSON(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	if err := CheckJSON(data); err != nil {
-		err.(*Error).Where = path
+		larger := err.(*Error)
+		larger.Where, larger.File = path, true
 		return nil, err
 	}
 	return data, nil

@@ -3,7 +3,6 @@ package compare
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/document"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/diff"
 	"github.com/mrelease/mrelease/measure/lock"
@@ -33,19 +33,6 @@ type Differences struct {
 // Equal reports whether there are none.
 func (d Differences) Equal() bool {
 	return len(d.Changes) == 0 && len(d.Record) == 0 && (d.Diff == nil || d.Diff.Manifest.Verdict == diff.Equal)
-}
-
-// SubjectError says that a file is nothing that can be compared.
-type SubjectError struct{ File string }
-
-// Error implements error.
-func (e *SubjectError) Error() string {
-	return fmt.Sprintf("%q is neither a record nor a lock", e.File)
-}
-
-// Evidence returns the file.
-func (e *SubjectError) Evidence() [][2]string {
-	return [][2]string{{"expected", "a record, or " + lock.Name}, {"actual", e.File}}
 }
 
 // subject is one of the two, with as much of it as there is.
@@ -145,43 +132,23 @@ func (c Comparer) open(ctx context.Context, where string) (s subject, err error)
 		}
 		return s, s.describe(ctx, c.Enclave)
 	}
-	schema, err := documentSchema(where)
+	data, err := bounds.ReadJSON(where, max(bounds.Record, bounds.Lock))
 	if err != nil {
-		return s, err
+		return s, fmt.Errorf("reading document: %w", err)
 	}
+	is := document.Of(data)
 	switch {
-	case schema == lock.Schema || filepath.Ext(where) == filepath.Ext(lock.Name): // one that a merge broke says where
+	case is.Schema == lock.Schema || filepath.Ext(where) == filepath.Ext(lock.Name): // one that a merge broke says where
 		s.lock, err = lock.ReadFile(where)
 		return s, err
-	case schema == record.Schema:
+	case release.IsRecord(is, data):
 		return c.openRecorded(ctx, where)
 	}
-	return s, &SubjectError{where}
-}
-
-// documentSchema returns the schema that a document names; a file that is no document
-// names none.
-func documentSchema(file string) (string, error) {
-	data, err := bounds.ReadJSON(file, max(bounds.Record, bounds.Lock))
-	var larger *bounds.Error
-	if errors.As(err, &larger) {
-		return "", nil // neither is as large
-	}
-	if err != nil {
-		return "", fmt.Errorf("reading document: %w", err)
-	}
-	var head struct {
-		Schema string `json:"schema"`
-	}
-	var syntax *json.SyntaxError
-	if err := json.Unmarshal(data, &head); errors.As(err, &syntax) {
-		return "", nil
-	}
-	return head.Schema, nil
+	return s, &document.Error{File: where, Want: "record, lock or image", Is: is.String()}
 }
 
 func (c Comparer) openRecorded(ctx context.Context, path string) (s subject, err error) {
-	rec, err := record.ReadFile(path)
+	rec, err := release.ReadRecord(path)
 	if err != nil {
 		return s, err
 	}

@@ -37,15 +37,9 @@ func OpenImage(ctx context.Context, client registry.Client, where string) (v1.Im
 	if info, err := os.Stat(where); err == nil && info.IsDir() {
 		return openLayout(where)
 	}
-	if problem := notInRegistry(where); problem != "" {
-		return nil, &ImageError{where, problem}
-	}
-	ref, err := name.ParseReference(where)
+	ref, err := reference(where)
 	if err != nil {
-		return nil, &ImageError{where, fmt.Sprintf("%q is neither a folder nor an image reference", where)}
-	}
-	if !namesRegistry(where) {
-		return nil, &ImageError{where, fmt.Sprintf("there is no file and no folder %q, and as an image it lacks its registry (docker.io/…)", where)}
+		return nil, err
 	}
 	image, err := pull(ctx, client, ref)
 	var missing *registry.MissingError
@@ -83,6 +77,38 @@ func notInRegistry(where string) string {
 		return fmt.Sprintf("there is no file and no folder %q", where)
 	}
 	return ""
+}
+
+// reference reads what must be one, with its registry. Its error is an [*ImageError].
+func reference(where string) (name.Reference, error) {
+	if problem := notInRegistry(where); problem != "" {
+		return nil, &ImageError{where, problem}
+	}
+	ref, err := name.ParseReference(where)
+	if err != nil {
+		return nil, &ImageError{where, fmt.Sprintf("%q is neither a folder nor an image reference", where)}
+	}
+	if !namesRegistry(where) {
+		return nil, &ImageError{where, fmt.Sprintf("there is no file and no folder %q, and as an image it lacks its registry (docker.io/…)", where)}
+	}
+	return ref, nil
+}
+
+// CheckPinned makes sure that something names an image that is the same tomorrow: the
+// folder of an OCI layout, or a reference with its digest. Its error is an
+// [*ImageError].
+func CheckPinned(where string) error {
+	if info, err := os.Stat(where); err == nil && info.IsDir() {
+		return nil
+	}
+	ref, err := reference(where)
+	if err != nil {
+		return err
+	}
+	if _, pinned := ref.(name.Digest); !pinned {
+		return &ImageError{where, fmt.Sprintf("want IMAGE@sha256:… or a folder, got %q: a tag can be moved", where)}
+	}
+	return nil
 }
 
 // namesRegistry reports whether a reference says in which registry, or of which
@@ -124,7 +150,7 @@ func openLayout(dir string) (v1.Image, error) {
 		return nil, damaged(dir, err)
 	}
 	if len(manifest.Manifests) != 1 {
-		return nil, &ImageError{dir, "the OCI layout must hold exactly one image"}
+		return nil, &ImageError{dir, fmt.Sprintf("the OCI layout %s holds %d images, want one", dir, len(manifest.Manifests))}
 	}
 	image, err := path.Image(manifest.Manifests[0].Digest)
 	if err != nil {

@@ -117,7 +117,7 @@ func (a *app) describe(ctx context.Context, cfg settings.Settings, image v1.Imag
 // describeRecord takes the measurement from the record, which the app's owner
 // signed, and the rest from the image that it names.
 func (a *app) describeRecord(ctx context.Context, cfg settings.Settings, path string) (lock.Lock, error) {
-	rec, err := record.ReadFile(path)
+	rec, err := release.ReadRecord(path)
 	if err == nil {
 		err = release.CheckRecorded(cfg, rec)
 	}

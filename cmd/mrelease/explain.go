@@ -15,6 +15,7 @@ import (
 	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/compare"
+	"github.com/mrelease/mrelease/document"
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/lock"
@@ -147,7 +148,7 @@ func rules() []rule {
 		{is[*buildkit.OutputError], "E-OUTPUT", exitUsage, say("move away what is there, if it is not needed, or run in another folder")},
 		{is[*buildkit.UserError], "E-MEASURE-ENTRYPOINT", exitMeasurement, say("build the image with that user, or with its number in USER")},
 
-		{is[*compare.SubjectError], "E-USAGE", exitUsage, say("mrelease explain --help")},
+		{is[*document.Error], "E-USAGE", exitUsage, say("name the record that a release wrote (dist/record.json), or what else the command takes: its --help says what")},
 		{is[*compare.IrreproducibleError], "E-NOT-REPRODUCIBLE", exitDiffers, advice},
 		{is[*lock.DriftError], "E-ENCLAVE-DRIFT", exitMeasurement, say("mrelease accept, if the change is meant (then commit " + lock.Name + "); else revert it")},
 		{is[*release.OtherAppError], "E-OTHER-APP", exitPolicy, say("name what is this app's, or the other app's configuration with --config")},

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"os"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/buildkit"
@@ -95,14 +93,11 @@ func (a *app) rebuild(ctx context.Context, r compare.Rebuild, against string) (c
 // checkAgainst refuses a builder that would take the second build from the first
 // one's cache, and what may be another image tomorrow.
 func (a *app) checkAgainst(against string) error {
-	if against == "" && a.build.builder != "" && a.build.builder != buildkit.Embedded {
+	if against != "" {
+		return release.CheckPinned(against)
+	}
+	if a.build.builder != "" && a.build.builder != buildkit.Embedded {
 		return usage.Errorf("mrelease reproduce", "two builds from nothing need the embedded builder: a daemon keeps its state between them; --against IMAGE@DIGEST compares one")
-	}
-	if info, err := os.Stat(against); against == "" || err == nil && info.IsDir() {
-		return nil
-	}
-	if _, err := name.NewDigest(against); err != nil {
-		return usage.Errorf("mrelease reproduce", "--against wants IMAGE@sha256:…, got %q: a tag can be moved", against)
 	}
 	return nil
 }

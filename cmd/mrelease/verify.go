@@ -12,6 +12,7 @@ import (
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -92,7 +93,7 @@ func (a *app) runVerify(ctx context.Context, path string, t trusted) error {
 	if err != nil {
 		return err
 	}
-	rec, err := record.ReadFile(path)
+	rec, err := release.ReadRecord(path)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/document"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/sgx"
 )
@@ -94,13 +95,16 @@ func Parse(data []byte) (Lock, error) {
 	if err := bounds.CheckJSON(data); err != nil {
 		return Lock{}, &Error{Problem: "cannot be read: " + err.Error()}
 	}
+	if named := document.Of(data).Schema; named != "" && named != Schema {
+		return Lock{}, &Error{Line: lineOf(data, `"schema"`), Problem: fmt.Sprintf("has schema %.200q, want %s", named, Schema)}
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&l); err != nil {
 		return Lock{}, &Error{Line: place(data, err), Problem: "cannot be read: " + bounds.Malformed(err)}
 	}
 	if l.Schema != Schema {
-		return Lock{}, &Error{Line: lineOf(data, `"schema"`), Problem: fmt.Sprintf("has schema %q, want %s", l.Schema, Schema)}
+		return Lock{}, &Error{Line: lineOf(data, `"schema"`), Problem: "names no schema, want " + Schema}
 	}
 	encoded, err := l.Encode()
 	if err != nil {
