@@ -27,8 +27,9 @@ type Maker struct {
 	NoBuilder error // why Builder is nil: then nothing is made, and no image run
 	Settings  settings.Settings
 	Keys      interface{ EnclaveKey() ([]byte, error) }
-	Registry  registry.Client // for the manifests of bases
-	Accepted  *lock.Lock      // nil: none
+	Registry  registry.Client             // for the manifests of bases
+	Accepted  *lock.Lock                  // nil: none
+	Expect    func(measure.Enclave) error // says what is wrong with a measurement; nil: nothing
 	Teller    Teller
 	// Before runs while the builder begins. Its error is that of Make, and nothing is
 	// told of the build then. It may be nil.
@@ -127,15 +128,16 @@ func (m Maker) Measure(ctx context.Context, image v1.Image, spec measure.Spec) (
 		if m.Builder == nil {
 			return "", m.compareStated(ctx, image, spec)
 		}
-		if spec.Format == measure.None {
-			enclave, err = measure.Image(ctx, m.Builder, image, spec)
+		if spec.Format != measure.None {
+			if spec.Bases, err = m.bases(ctx, image); err != nil {
+				return "", err
+			}
+		}
+		if enclave, err = measure.Image(ctx, m.Builder, image, spec); err == nil && m.Expect != nil {
+			err = m.Expect(enclave)
+		}
+		if err != nil || spec.Format == measure.None {
 			return "the image's digest is the measurement", err
-		}
-		if spec.Bases, err = m.bases(ctx, image); err != nil {
-			return "", err
-		}
-		if enclave, err = measure.Image(ctx, m.Builder, image, spec); err != nil {
-			return "", err
 		}
 		return fmt.Sprintf("MRENCLAVE %s, %s; %s", enclave.MRENCLAVE, enclave.Agreement(), enclave.Basis), nil
 	})

@@ -58,7 +58,7 @@ func (a *app) measureFile(ctx context.Context, paths []string) (answer fileAnswe
 		if found, size, used, err = o.OpenSigned(ctx, paths); err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("%s, %d bytes", found.Kind, size), cmp.Or(found.Judge(paths[0]), found.Expect(paths[0], a.expected))
+		return fmt.Sprintf("%s, %d bytes", found.Kind, size), found.Check(paths[0], a.expected)
 	})
 	if found != nil {
 		answer.Kind = found.Kind

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 )
@@ -50,5 +51,43 @@ func TestMeasureExpected(t *testing.T) {
 	}
 	if got := runProgram(t, "measure", "--help"); !strings.Contains(got.stdout, "Exit codes: 0") {
 		t.Errorf("the help has no exit codes: %s", got.stdout)
+	}
+}
+
+// The vectors that other people's tools made, where they are: each with the exit code and
+// what it must show.
+func TestMeasureVectors(t *testing.T) {
+	const vectors = "../../../shared/vectors/"
+	if _, err := os.Stat(vectors); err != nil {
+		t.Skip("the vectors are not there: ", err)
+	}
+	signer := "fb4bab3d6036ac1d730fa83d7366df1dd2dfeac194ef335d6854d8a6c6475542"
+	for _, tt := range []struct {
+		args []string
+		code int
+		want []string
+	}{
+		{[]string{"fortanix-test_enclave.sgxs", "fortanix-test_enclave.sig", "--expect", signer}, 0, []string{"its pages measure to what is signed", "size 256 KiB, threads 1", "8 KiB rw- measured             saved state"}},
+		{[]string{"fortanix-test_enclave.sgxs", "intel-le_prod_css.bin"}, 11, []string{"E-ENCLAVE-CHANGED"}},
+		{[]string{"fortanix-test_enclave.sig", "--expect", signer}, 15, []string{"isvprodid 65535"}},
+		{[]string{"fortanix-test_enclave.sig", "--expect", strings.Repeat("0", 64)}, 11, []string{"E-MEASURE-EXPECTED", "MRSIGNER " + signer}},
+		{[]string{"intel-libsgx_pce.signed.so.1.25.100.1"}, 0, []string{"heap 32 KiB, stack 20 KiB, threads 1", "date 2024-08-11, vendor 0x8086 (Intel)", "pages of 4 KiB: 206 r--, 294 r-x, 39 rw-, 1 tcs"}},
+	} {
+		args := []string{"measure"}
+		for _, arg := range tt.args {
+			if strings.Contains(arg, ".") {
+				arg = vectors + arg
+			}
+			args = append(args, arg)
+		}
+		got := runProgram(t, args...)
+		for _, want := range tt.want {
+			if !strings.Contains(got.stderr, want) {
+				t.Errorf("%q is not told:\n%s", want, got.stderr)
+			}
+		}
+		if got.code != tt.code || got.code != 0 && strings.Contains(got.stderr, "✓") {
+			t.Errorf("%v: exit %d, want %d\n%s", tt.args, got.code, tt.code, got.stderr)
+		}
 	}
 }

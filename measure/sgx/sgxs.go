@@ -29,7 +29,29 @@ const bufferSize = 32 << 10
 // Errors: *FormatError, *LimitError, the reader's own, the context's. Memory
 // does not grow with the stream.
 func MeasureSGXS(ctx context.Context, r io.Reader) (MRENCLAVE, error) {
-	s := stream{r: r, hash: sha256.New(), buf: make([]byte, bufferSize)}
+	return SGXS{}.Measure(ctx, r)
+}
+
+// SGXS is told what a stream holds while [SGXS.Measure] reads it. What it was told
+// counts when there was no error.
+type SGXS struct {
+	Created func(size uint64, ssaFramePages uint32) // ECREATE: bytes of the address range, and pages of a frame of saved state; may be nil
+	Added   func(SGXSPage)                          // may be nil
+}
+
+// SGXSPage is a page of a stream, with what was said of its content.
+type SGXSPage struct {
+	Offset   uint64 // bytes from the start of the address range
+	Flags    PageFlags
+	Measured int    // chunks, of sixteen
+	Loaded   int    // chunks that are loaded and not measured
+	SSA      uint64 // of a TCS: where its frames of saved state begin, in bytes like Offset
+	Frames   uint32 // and how many there are
+}
+
+// Measure is [MeasureSGXS].
+func (o SGXS) Measure(ctx context.Context, r io.Reader) (MRENCLAVE, error) {
+	s := stream{told: o, r: r, hash: sha256.New(), buf: make([]byte, bufferSize)}
 	if err := s.create(); err != nil {
 		return MRENCLAVE{}, err
 	}
@@ -49,6 +71,7 @@ func MeasureSGXS(ctx context.Context, r io.Reader) (MRENCLAVE, error) {
 // stream reads an SGXS stream through one buffer, of which it hashes what is
 // measured in runs that are as long as possible.
 type stream struct {
+	told SGXS
 	r    io.Reader
 	hash hash.Hash
 	buf  []byte
@@ -57,10 +80,10 @@ type stream struct {
 	end  int   // what was read
 	base int64 // the stream's offset of buf[0]
 
-	size   uint64 // from ECREATE
-	added  bool   // a page was added
-	page   uint64 // the last one
-	chunks uint16 // its chunks that were seen
+	size   uint64   // from ECREATE
+	added  bool     // a page was added
+	page   SGXSPage // the last one
+	chunks uint16   // its chunks that were seen
 }
 
 // create reads the ECREATE block.
@@ -87,8 +110,18 @@ func (s *stream) create() error {
 	case !zero(block[20:]):
 		return s.malformed("ECREATE", "has reserved bytes that are not zero")
 	}
+	if s.told.Created != nil {
+		s.told.Created(s.size, binary.LittleEndian.Uint32(block[8:]))
+	}
 	s.at += blockSize
 	return nil
+}
+
+// tell tells of the page that is complete.
+func (s *stream) tell() {
+	if s.added && s.told.Added != nil {
+		s.told.Added(s.page)
+	}
 }
 
 // record reads one block, and the chunk behind it; io.EOF at the stream's end.
@@ -118,14 +151,15 @@ func (s *stream) add(block []byte) error {
 		return s.malformed("EADD", fmt.Sprintf("has offset %#x, which is inside a page", offset))
 	case offset >= s.size:
 		return s.malformed("EADD", fmt.Sprintf("has offset %#x outside the enclave of %#x bytes", offset, s.size))
-	case s.added && offset <= s.page:
-		return s.malformed("EADD", fmt.Sprintf("has offset %#x, not above the page before it at %#x", offset, s.page))
+	case s.added && offset <= s.page.Offset:
+		return s.malformed("EADD", fmt.Sprintf("has offset %#x, not above the page before it at %#x", offset, s.page.Offset))
 	case !flags.Valid():
 		return s.malformed("EADD", fmt.Sprintf("has SECINFO.FLAGS %#x, which the CPU refuses", uint64(flags)))
 	case !zero(block[24:]):
 		return s.malformed("EADD", "has reserved bytes that are not zero")
 	}
-	s.added, s.page, s.chunks = true, offset, 0
+	s.tell()
+	s.added, s.page, s.chunks = true, SGXSPage{Offset: offset, Flags: flags}, 0
 	s.at += blockSize
 	return nil
 }
@@ -138,7 +172,7 @@ func (s *stream) extend(name string) error {
 	offset := binary.LittleEndian.Uint64(record[8:])
 	chunk := uint16(1) << (offset % PageSize / ChunkSize)
 	switch {
-	case !s.added || offset/PageSize != s.page/PageSize:
+	case !s.added || offset/PageSize != s.page.Offset/PageSize:
 		return s.malformed(name, fmt.Sprintf("has offset %#x, which is not in the page that was added last", offset))
 	case offset%ChunkSize != 0:
 		return s.malformed(name, fmt.Sprintf("has offset %#x, which is inside a chunk", offset))
@@ -148,9 +182,15 @@ func (s *stream) extend(name string) error {
 		return s.malformed(name, "has reserved bytes that are not zero")
 	}
 	s.chunks |= chunk
+	if s.page.Flags&pageType == TCSPage && offset == s.page.Offset { // Intel SDM volume 3D, "Thread Control Structure": OSSA and NSSA
+		s.page.SSA, s.page.Frames = binary.LittleEndian.Uint64(record[blockSize+16:]), binary.LittleEndian.Uint32(record[blockSize+28:])
+	}
 	if name == "UNMEASRD" {
+		s.page.Loaded++
 		s.flush()
 		s.from += recordSize
+	} else {
+		s.page.Measured++
 	}
 	s.at += recordSize
 	return nil
@@ -192,6 +232,7 @@ func (s *stream) flush() {
 
 func (s *stream) sum() (MRENCLAVE, error) {
 	s.flush()
+	s.tell()
 	return MRENCLAVE(s.hash.Sum(nil)), nil
 }
 

@@ -1,8 +1,11 @@
 package enclave
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 type Details struct {
 	Date              string `json:"date"`
 	Vendor            string `json:"vendor"`
+	SWDefined         string `json:"swDefined"` // hw_version in Intel's SDK
 	Attributes        string `json:"attributes"`
 	AttributesMask    string `json:"attributesMask"`
 	Flags             string `json:"flags"` // the attributes in words
@@ -22,16 +26,21 @@ type Details struct {
 	XFRMMask          string `json:"xfrmMask"`
 	MiscSelect        string `json:"miscSelect"`
 	MiscMask          string `json:"miscMask"`
+	CETAttributes     string `json:"cetAttributes,omitempty"` // these two with control-flow enforcement only
+	CETMask           string `json:"cetMask,omitempty"`
 	FamilyID          string `json:"familyId,omitempty"` // these two with key separation only
 	ExtendedProductID string `json:"extendedProductId,omitempty"`
 }
 
 func newDetails(b sgx.Body) *Details {
 	d := &Details{
-		Date: dateText(b), Vendor: vendorText(b.Vendor), Flags: flagsText(b.Attributes.Flags),
+		Date: dateText(b), Vendor: vendorText(b.Vendor), SWDefined: fmt.Sprintf("%#x", b.SWDefined), Flags: flagsText(b.Attributes.Flags),
 		Attributes: fmt.Sprintf("%#016x", b.Attributes.Flags), AttributesMask: fmt.Sprintf("%#016x", b.AttributesMask.Flags),
 		XFRM: fmt.Sprintf("%#016x", b.Attributes.XFRM), XFRMMask: fmt.Sprintf("%#016x", b.AttributesMask.XFRM),
 		MiscSelect: fmt.Sprintf("%#08x", b.MiscSelect), MiscMask: fmt.Sprintf("%#08x", b.MiscMask),
+	}
+	if b.CETAttributes|b.CETMask != 0 {
+		d.CETAttributes, d.CETMask = fmt.Sprintf("%#x", b.CETAttributes), fmt.Sprintf("%#x", b.CETMask)
 	}
 	if b.Attributes.Flags&sgx.KeySeparation != 0 {
 		d.FamilyID, d.ExtendedProductID = hex.EncodeToString(b.FamilyID[:]), hex.EncodeToString(b.ExtendedProductID[:])
@@ -42,10 +51,13 @@ func newDetails(b sgx.Body) *Details {
 // lines are for people.
 func (d Details) lines() []string {
 	all := []string{
-		fmt.Sprintf("date %s, vendor %s", d.Date, d.Vendor),
+		fmt.Sprintf("date %s, vendor %s, SWDEFINED %s", d.Date, d.Vendor, d.SWDefined),
 		fmt.Sprintf("attributes %s (%s), mask %s", d.Attributes, d.Flags, d.AttributesMask),
 		fmt.Sprintf("XFRM %s, mask %s", d.XFRM, d.XFRMMask),
 		fmt.Sprintf("MISCSELECT %s, mask %s", d.MiscSelect, d.MiscMask),
+	}
+	if d.CETMask != "" {
+		all = append(all, fmt.Sprintf("CET attributes %s, mask %s", d.CETAttributes, d.CETMask))
 	}
 	if d.FamilyID != "" {
 		all = append(all, fmt.Sprintf("family id %s, extended product id %s", d.FamilyID, d.ExtendedProductID))
@@ -108,7 +120,14 @@ type Memory struct {
 	Heap    uint64 `json:"heap,omitempty"`  // in bytes, of what is there at the start
 	Stack   uint64 `json:"stack,omitempty"` // in bytes, of all threads together
 	Threads uint64 `json:"threads"`
-	Map     []Run  `json:"map"` // in the order of addresses, neighbours of one kind together
+	Frame   uint64 `json:"ssaFrame"` // of saved state, in bytes
+	// Pages are how many there are of each kind, as Run has it.
+	Pages map[string]uint64 `json:"pages"`
+	Map   []Run             `json:"map"` // in the order of addresses, neighbours of one kind together
+	// Cut says that the map has not all, but as many as any loader that is known makes.
+	Cut bool `json:"cut,omitempty"`
+	// Untold says what the kind of file does not tell.
+	Untold string `json:"untold,omitempty"`
 }
 
 // Run is a run of pages of one kind.
@@ -116,19 +135,47 @@ type Run struct {
 	At       uint64 `json:"at"`   // bytes from the start of the address range
 	Size     uint64 `json:"size"` // in bytes
 	Pages    string `json:"pages"`
-	Measured bool   `json:"measured"` // their content counts, not their place alone
+	Measured bool   `json:"measured"`         // their content counts, not their place alone
+	Partly   bool   `json:"partly,omitempty"` // some of it does
+	Loaded   bool   `json:"loaded,omitempty"` // there is content that does not count
 	Part     string `json:"part,omitempty"`
+}
+
+// content says in words what counts.
+func (r Run) content() string {
+	switch {
+	case r.Measured:
+		return "measured"
+	case r.Partly && r.Loaded:
+		return "measured in part, the rest loaded"
+	case r.Partly:
+		return "measured in part"
+	case r.Loaded:
+		return "loaded, not measured"
+	}
+	return "content not measured"
 }
 
 // lines are for people.
 func (m Memory) lines() []string {
-	all := []string{fmt.Sprintf("size %s, heap %s, stack %s, threads %d", bytesText(m.Size), bytesText(m.Heap), bytesText(m.Stack), m.Threads)}
+	text := "size " + bytesText(m.Size)
+	if m.Untold == "" {
+		text += fmt.Sprintf(", heap %s, stack %s", bytesText(m.Heap), bytesText(m.Stack))
+	}
+	text += fmt.Sprintf(", threads %d, frames of saved state of %s", m.Threads, bytesText(m.Frame))
+	if m.Untold != "" {
+		text += "; " + m.Untold
+	}
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(m.Pages)) {
+		kinds = append(kinds, fmt.Sprintf("%d %s", m.Pages[kind], kind))
+	}
+	all := []string{text, "pages of 4 KiB: " + cmp.Or(strings.Join(kinds, ", "), "none")}
 	for _, r := range m.Map {
-		content := "content not measured"
-		if r.Measured {
-			content = "measured"
-		}
-		all = append(all, strings.TrimRight(fmt.Sprintf("%#012x %12s %s %-21s%s", r.At, bytesText(r.Size), r.Pages, content, r.Part), " "))
+		all = append(all, strings.TrimRight(fmt.Sprintf("%#012x %12s %s %-21s%s", r.At, bytesText(r.Size), r.Pages, r.content(), r.Part), " "))
+	}
+	if m.Cut {
+		all = append(all, "and more runs of pages than any known loader makes")
 	}
 	return all
 }
@@ -153,26 +200,37 @@ const (
 
 // memory describes a plan.
 func (p *plan) memory() *Memory {
-	m := &Memory{Size: p.size}
+	m := &Memory{Size: p.size, Frame: uint64(p.ssaPages) * pageSize, Pages: map[string]uint64{}}
 	for _, r := range p.sorted() {
-		run := Run{At: r.at, Size: r.pages * pageSize, Pages: r.flags.String(), Measured: r.content != nil, Part: r.part}
-		switch {
-		case r.flags&^0xff == sgx.TCSPage:
-			m.Threads += r.pages
-		case r.part == partHeap:
-			m.Heap += run.Size
-		case r.part == partStack:
-			m.Stack += run.Size
-		}
-		if n := len(m.Map); n > 0 && m.Map[n-1].continues(run) {
-			m.Map[n-1].Size += run.Size
-		} else {
-			m.Map = append(m.Map, run)
-		}
+		m.add(Run{At: r.at, Size: r.pages * pageSize, Pages: r.flags.String(), Measured: r.content != nil, Part: r.part})
 	}
 	return m
 }
 
+// add appends a run, which lies behind the others.
+func (m *Memory) add(run Run) {
+	pages := run.Size / pageSize
+	m.Pages[run.Pages] += pages
+	switch {
+	case run.Pages == sgx.TCSPage.String():
+		m.Threads += pages
+	case run.Part == partHeap:
+		m.Heap += run.Size
+	case run.Part == partStack:
+		m.Stack += run.Size
+	}
+	switch n := len(m.Map); {
+	case n > 0 && m.Map[n-1].continues(run):
+		m.Map[n-1].Size += run.Size
+	case n < MaxRegions:
+		m.Map = append(m.Map, run)
+	default:
+		m.Cut = true
+	}
+}
+
 func (r Run) continues(next Run) bool {
-	return r.At+r.Size == next.At && r.Pages == next.Pages && r.Measured == next.Measured && r.Part == next.Part
+	end := r.At + r.Size
+	r.At, r.Size = next.At, next.Size
+	return end == next.At && r == next
 }

@@ -125,14 +125,6 @@ func otherRuntime() other {
 	return other{KindSignedBinary, "is started by a runtime whose page layout is not known here"}
 }
 
-func openSGXS(ctx context.Context, r io.ReaderAt, size int64, w *work) (*File, error) {
-	if err := w.plan(uint64(size)); err != nil {
-		return nil, err
-	}
-	computed, err := sgx.MeasureSGXS(ctx, counted{io.NewSectionReader(r, 0, size), w})
-	return result(KindSGXS, []Enclave{{Part: "SGXS stream", Offset: -1, Computed: computed}}, err)
-}
-
 // result keeps what was found apart from an error.
 func result(kind Kind, all []Enclave, err error) (*File, error) {
 	if err != nil {

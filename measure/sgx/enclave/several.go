@@ -1,9 +1,11 @@
 package enclave
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mrelease/mrelease/bounds"
@@ -89,6 +91,9 @@ func (e *ExpectedError) Error() string { return e.What + " is not what was expec
 // Evidence returns what was found.
 func (e *ExpectedError) Evidence() [][2]string {
 	facts := [][2]string{{"expected", e.Want}}
+	if len(e.Got) == 0 {
+		facts = append(facts, [2]string{"actual", "neither a measurement nor a valid signature"})
+	}
 	for _, got := range e.Got {
 		facts = append(facts, [2]string{"actual", got})
 	}
@@ -130,6 +135,26 @@ func (f *File) Expect(name string, wanted []string) error {
 		}
 	}
 	return nil
+}
+
+// Check is [File.Judge] and then [File.Expect]. Where nothing was measured, a value that is
+// not even signed is an *ExpectedError: it cannot be right.
+func (f *File) Check(name string, wanted []string) error {
+	judged := f.Judge(name)
+	var unmeasured *SignatureOnlyError
+	switch {
+	case judged == nil:
+		return f.Expect(name, wanted)
+	case !errors.As(judged, &unmeasured):
+		return judged
+	}
+	signed := File{f.Kind, slices.Clone(f.Enclaves)}
+	for i, e := range signed.Enclaves {
+		if e.Unmeasured != nil && e.SIGSTRUCT != nil { // as if it measured to that
+			signed.Enclaves[i].Computed, signed.Enclaves[i].Unmeasured = e.SIGSTRUCT.Body().MRENCLAVE, nil
+		}
+	}
+	return cmp.Or(signed.Expect(name, wanted), judged)
 }
 
 // compare returns what an enclave is known by, and whether a value is among that.

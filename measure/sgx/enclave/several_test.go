@@ -107,6 +107,26 @@ func TestExpect(t *testing.T) {
 	}
 }
 
+// Of a signature alone nothing was measured, and what it does not even say is wrong.
+func TestCheckOfASignature(t *testing.T) {
+	s, err := sgx.ParseSIGSTRUCT(sign(t, sgx.MRENCLAVE{7}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &enclave.File{Kind: enclave.KindSIGSTRUCT, Enclaves: []enclave.Enclave{{SIGSTRUCT: s, Unmeasured: errors.New("no plan")}}}
+	for want, wrong := range map[string]bool{sgx.MRENCLAVE{7}.String(): false, s.MRSIGNER().String(): false, sgx.MRENCLAVE{8}.String(): true} {
+		err := f.Check("file", []string{want})
+		var expected *enclave.ExpectedError
+		var only *enclave.SignatureOnlyError
+		if errors.As(err, &expected) != wrong || errors.As(err, &only) == wrong {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	if f.Enclaves[0].Unmeasured == nil {
+		t.Error("the file was changed")
+	}
+}
+
 // What other tools show of a SIGSTRUCT, as they show it.
 func TestDetails(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -114,11 +134,12 @@ func TestDetails(t *testing.T) {
 		want []string
 	}{
 		"Intel's":               {sgx.Body{Date: 0x20240811, Vendor: 0x8086, MiscMask: 0xffffffff, Attributes: sgx.Attributes{Flags: 0x14, XFRM: 3}}, []string{"date 2024-08-11, vendor 0x8086 (Intel)", "attributes 0x0000000000000014 (64-bit, provisioning key), mask 0x0000000000000000", "XFRM 0x0000000000000003", "MISCSELECT 0x00000000, mask 0xffffffff"}},
-		"without a date":        {sgx.Body{}, []string{"date none, vendor none", "(none)"}},
+		"without a date":        {sgx.Body{}, []string{"date none, vendor none, SWDEFINED 0x0", "(none)", "!CET"}},
 		"Gramine's numbers":     {sgx.Body{Date: 2021<<16 | 11<<8 | 28}, []string{"date 2021-11-28 (written as numbers, not in BCD)"}},
 		"no day":                {sgx.Body{Date: 0x20241341}, []string{"date 0x20241341 (no calendar day)"}},
 		"numbers of no day":     {sgx.Body{Date: 2021<<16 | 2<<8 | 30}, []string{"(no calendar day)"}},
 		"key separation":        {sgx.Body{FamilyID: [16]byte{1}, ExtendedProductID: [16]byte{2}, Attributes: sgx.Attributes{Flags: sgx.KeySeparation | 1<<40}}, []string{"family id 01000000000000000000000000000000, extended product id 0200", "(key separation, and 0x10000000000)"}},
+		"for the signer's use":  {sgx.Body{SWDefined: 0x10, CETMask: 3}, []string{"SWDEFINED 0x10", "CET attributes 0x0, mask 0x3"}},
 		"ids that do not count": {sgx.Body{FamilyID: [16]byte{}}, []string{"!family id"}},
 	} {
 		signature, err := sgx.Sign(tt.body, testKey(t))
