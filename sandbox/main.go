@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mrelease/mrelease/sandbox/market"
 	"github.com/mrelease/mrelease/sandbox/protocol"
 	"github.com/mrelease/mrelease/sandbox/registry"
 	"github.com/mrelease/mrelease/sandbox/world"
@@ -49,6 +50,7 @@ func exitCode(err error, stderr io.Writer) int {
 type options struct {
 	base, dir, contracts string
 	habits               []registry.Habit
+	limit                market.Limit
 	command              []string
 }
 
@@ -61,6 +63,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.contracts, "contracts", "", "folder of npm packages with the compiled contracts (default sandbox/node_modules)")
 	flags.Func("registry", "habits of the registry, joined by commas: "+strings.Join(registry.HabitNames(), ", "), func(names string) (err error) {
 		o.habits, err = registry.Habits(names)
+		return err
+	})
+	flags.Func("market-limit", "how many requests of an address the market answers in a window, such as 100/1m (default no limit)", func(text string) (err error) {
+		o.limit, err = market.ParseLimit(text)
 		return err
 	})
 	err := flags.Parse(args)
@@ -89,7 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, tidy()) }()
-	w, err := world.Start(ctx, world.Options{Contracts: contracts, Base: o.base, Registry: registry.Options{Habits: o.habits}, Progress: say})
+	w, err := world.Start(ctx, world.Options{Contracts: contracts, Base: o.base, Registry: registry.Options{Habits: o.habits}, Market: o.limit, Progress: say})
 	if err != nil {
 		return err
 	}

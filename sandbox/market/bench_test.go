@@ -284,3 +284,8 @@ func (b *bench) receipt(tx common.Hash) *types.Receipt {
 	b.Fatalf("transaction %s is in no block after 10 s", tx)
 	return nil
 }
+
+// isoTime writes a block's time, in seconds since 1970, as JavaScript does.
+func isoTime(seconds uint64) string {
+	return time.Unix(int64(seconds), 0).UTC().Format("2006-01-02T15:04:05.000Z")
+}

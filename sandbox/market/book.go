@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 )
@@ -98,7 +99,7 @@ func (s *Server) publish(r *http.Request, k *kind) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := b.take(r.Context(), o, author)
+	e, err := s.take(r.Context(), b, o, author)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +129,7 @@ func (s *Server) authorized(r *http.Request) (*book, map[string]any, common.Addr
 }
 
 // take checks an order in the sequence in which the real market does.
-func (b *book) take(ctx context.Context, o *order, author common.Address) (*entry, error) {
+func (s *Server) take(ctx context.Context, b *book, o *order, author common.Address) (*entry, error) {
 	hash, err := o.hash(b.hub)
 	if err != nil {
 		return nil, err
@@ -142,7 +143,7 @@ func (b *book) take(ctx context.Context, o *order, author common.Address) (*entr
 			return nil, forbidden("order already published")
 		}
 	}
-	if err := b.checkSigner(ctx, o, hash, author); err != nil {
+	if err := s.aside(func() error { return b.checkSigner(ctx, o, hash, author) }); err != nil {
 		return nil, err
 	}
 	remaining, err := b.checkVolume(ctx, o, hash, author)
@@ -153,11 +154,24 @@ func (b *book) take(ctx context.Context, o *order, author common.Address) (*entr
 	if err != nil {
 		return nil, fmt.Errorf("asking for the last block: %w", err)
 	}
-	if e == nil { // a dead order keeps its place and its signer
-		e = &entry{order: o, hash: hash, published: now(), signer: author}
-		b.entries[o.kind.name] = append(b.entries[o.kind.name], e)
+	if e == nil {
+		if e, err = b.insert(o, hash, author); err != nil {
+			return nil, err
+		}
 	}
-	e.block, e.status, e.remaining = block, open, remaining
+	e.block, e.status, e.remaining = block, open, remaining // a dead order keeps its place and its signer
+	return e, nil
+}
+
+// insert makes an entry for an order that was in no book when it came. The real market's
+// table takes a hash once: when the same order came a second time meanwhile, the slower
+// publication ends with the database's error.
+func (b *book) insert(o *order, hash string, signer common.Address) (*entry, error) {
+	if b.find(o.kind, hash) != nil {
+		return nil, internal()
+	}
+	e := &entry{order: o, hash: hash, published: timestamp(time.Now()), signer: signer}
+	b.entries[o.kind.name] = append(b.entries[o.kind.name], e)
 	return e, nil
 }
 

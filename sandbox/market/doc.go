@@ -4,5 +4,5 @@
 // the chain; nothing is believed.
 //
 // It differs where the real one needs a second process: instead of watching the
-// chain's events it asks the chain at each request.
+// chain's events it reads what is new at each request.
 package market

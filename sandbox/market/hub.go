@@ -17,7 +17,8 @@ import (
 	"github.com/ethereum/go-ethereum/ethclient"
 )
 
-// The parts of the hub, the registries and the resources that the market asks.
+// The parts of the hub, the registries and the resources that the market asks. Since PoCo 6
+// a deal has a sponsor at its end, which the market leaves out.
 const contracts = `[
   {"type": "function", "name": "appregistry", "stateMutability": "view", "inputs": [], "outputs": [{"type": "address"}]},
   {"type": "function", "name": "datasetregistry", "stateMutability": "view", "inputs": [], "outputs": [{"type": "address"}]},
@@ -27,7 +28,14 @@ const contracts = `[
   {"type": "function", "name": "viewConsumed", "stateMutability": "view", "inputs": [{"type": "bytes32"}], "outputs": [{"type": "uint256"}]},
   {"type": "function", "name": "verifySignature", "stateMutability": "view", "inputs": [{"type": "address"}, {"type": "bytes32"}, {"type": "bytes"}], "outputs": [{"type": "bool"}]},
   {"type": "function", "name": "viewAccount", "stateMutability": "view", "inputs": [{"type": "address"}], "outputs": [{"type": "uint256", "name": "stake"}, {"type": "uint256", "name": "locked"}]},
-  {"type": "function", "name": "countCategory", "stateMutability": "view", "inputs": [], "outputs": [{"type": "uint256"}]},
+  {"type": "function", "name": "viewDeal", "stateMutability": "view", "inputs": [{"type": "bytes32"}], "outputs": [{"type": "tuple", "components": [
+    {"type": "tuple", "name": "app", "components": [{"type": "address", "name": "pointer"}, {"type": "address", "name": "owner"}, {"type": "uint256", "name": "price"}]},
+    {"type": "tuple", "name": "dataset", "components": [{"type": "address", "name": "pointer"}, {"type": "address", "name": "owner"}, {"type": "uint256", "name": "price"}]},
+    {"type": "tuple", "name": "workerpool", "components": [{"type": "address", "name": "pointer"}, {"type": "address", "name": "owner"}, {"type": "uint256", "name": "price"}]},
+    {"type": "uint256", "name": "trust"}, {"type": "uint256", "name": "category"}, {"type": "bytes32", "name": "tag"},
+    {"type": "address", "name": "requester"}, {"type": "address", "name": "beneficiary"}, {"type": "address", "name": "callback"}, {"type": "string", "name": "params"},
+    {"type": "uint256", "name": "startTime"}, {"type": "uint256", "name": "botFirst"}, {"type": "uint256", "name": "botSize"},
+    {"type": "uint256", "name": "workerStake"}, {"type": "uint256", "name": "schedulerRewardRatio"}]}]},
   {"type": "function", "name": "viewCategory", "stateMutability": "view", "inputs": [{"type": "uint256"}], "outputs": [{"type": "tuple", "components": [{"type": "string", "name": "name"}, {"type": "string", "name": "description"}, {"type": "uint256", "name": "workClockTimeRef"}]}]}
 ]`
 
@@ -105,7 +113,7 @@ func (h *hub) stake(ctx context.Context, account common.Address) (*big.Int, erro
 
 // closed reports whether an order was closed, in contrast to used up.
 func (h *hub) closed(ctx context.Context, o *order, hash string) (bool, error) {
-	logs, err := h.logs(ctx, "Closed"+o.kind.typ+"(bytes32)")
+	logs, err := h.logs(ctx, "Closed"+o.kind.typ+"(bytes32)", 0, nil)
 	for _, l := range logs {
 		if common.BytesToHash(l.Data) == common.HexToHash(hash) {
 			return true, nil
@@ -136,14 +144,15 @@ func (h *hub) givenAway(ctx context.Context, o *order, signer common.Address, si
 	return slices.ContainsFunc(logs, func(l types.Log) bool { return l.BlockNumber > since && l.Topics[2] != l.Topics[1] }), nil
 }
 
-// logs returns all events of a signature that the hub emitted.
-func (h *hub) logs(ctx context.Context, event string) ([]types.Log, error) {
+// logs returns the events of a signature that the hub emitted in the blocks from one to
+// another; nil: to the last one.
+func (h *hub) logs(ctx context.Context, signature string, from uint64, to *big.Int) ([]types.Log, error) {
 	logs, err := h.client.FilterLogs(ctx, ethereum.FilterQuery{
-		FromBlock: new(big.Int), Addresses: []common.Address{h.address},
-		Topics: [][]common.Hash{{crypto.Keccak256Hash([]byte(event))}},
+		FromBlock: new(big.Int).SetUint64(from), ToBlock: to, Addresses: []common.Address{h.address},
+		Topics: [][]common.Hash{{crypto.Keccak256Hash([]byte(signature))}},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading events %s: %w", event, err)
+		return nil, fmt.Errorf("reading events %s: %w", signature, err)
 	}
 	return logs, nil
 }

@@ -146,8 +146,8 @@ func (k *kind) addressFilters(q url.Values) ([]filter, error) {
 			list = append(list, func(e *entry) bool { return e.order.text(field) == want })
 		}
 	}
-	if text := q.Get(k.resource + "Owner"); text != "" && k.registry != "" {
-		owner, err := parseAddress(k.resource+"Owner", text)
+	if key := k.resource + "Owner"; q.Has(key) && k.registry != "" {
+		owner, err := parseAddress(key, q.Get(key))
 		if err != nil {
 			return nil, err
 		}
@@ -158,7 +158,7 @@ func (k *kind) addressFilters(q url.Values) ([]filter, error) {
 
 func addressOrAny(q url.Values, key string) (string, error) {
 	text := q.Get(key)
-	if text == "" || text == "any" {
+	if !q.Has(key) || text == "any" {
 		return text, nil
 	}
 	address, err := parseAddress(key, text)
@@ -233,7 +233,7 @@ func (k *kind) tagFilters(q url.Values) ([]filter, error) {
 		"minTag": func(t, bound string) bool { return containsBits(t, bound) },
 		"maxTag": func(t, bound string) bool { return containsBits(bound, t) },
 	} {
-		if q.Get(key) == "" {
+		if !q.Has(key) {
 			continue
 		}
 		bound, err := parseBytes32(key, q.Get(key))

@@ -142,9 +142,6 @@ func TestDeal(t *testing.T) {
 	if a := b.request(http.MethodGet, "/metrics", "", ""); !strings.HasSuffix(a.body, `"apporders":0,"datasetorders":0,"workerpoolorders":1,"requestorders":0}`) {
 		t.Errorf("metrics: %s", a)
 	}
-	if a := b.request(http.MethodGet, "/categories", "", ""); !strings.Contains(a.body, `"name":"XL","description":"\"\"","workClockTimeRef":36000`) {
-		t.Errorf("categories: %s", a)
-	}
 }
 
 // A request is taken only when there is an order that it could be matched with.

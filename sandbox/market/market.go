@@ -29,9 +29,10 @@ type Server struct {
 	// its book is then as the last request left it. Nil: never.
 	Behind func() bool
 
-	mux http.ServeMux
+	mux     http.ServeMux
+	limiter limiter
 
-	mu    sync.Mutex // requests are served one after the other
+	mu    sync.Mutex // requests are served one after the other, but for the time that [Server.aside] waits
 	books map[string]*book
 }
 
@@ -41,11 +42,15 @@ type book struct {
 	challenges map[common.Address]string
 	entries    map[string][]*entry // by the kind's name, oldest first
 	behind     bool
+
+	made      []deal     // of the blocks that were watched, oldest first
+	created   []category // the same
+	unwatched uint64     // the first block that was not watched yet
 }
 
 // New returns a market without orders.
-func New(chains ...Chain) *Server {
-	s := &Server{books: map[string]*book{}}
+func New(l Limit, chains ...Chain) *Server {
+	s := &Server{books: map[string]*book{}, limiter: limiter{Limit: l, windows: map[string]*window{}}}
 	for _, c := range chains {
 		s.books[strconv.FormatUint(c.ID, 10)] = &book{hub: newHub(c), challenges: map[common.Address]string{}, entries: map[string][]*entry{}}
 	}
@@ -53,7 +58,10 @@ func New(chains ...Chain) *Server {
 	s.handle("GET /challenge", s.challenge)
 	s.handle("GET /metrics", s.metrics)
 	s.handle("GET /categories", s.categories)
+	s.handle("GET /categories/{id}", s.category)
 	s.handle("GET /deals", s.deals)
+	s.handle("GET /deals/{id}", s.deal)
+	s.handle("GET /ohlc", s.ohlc)
 	for _, k := range kinds() {
 		s.handle("GET /"+k.name+"s", func(r *http.Request) (object, error) { return s.list(r, k) })
 		s.handle("GET /"+k.name+"s/{hash}", func(r *http.Request) (object, error) { return s.get(r, k) })
@@ -64,7 +72,11 @@ func New(chains ...Chain) *Server {
 }
 
 // ServeHTTP implements [http.Handler].
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.limiter.admit(w, r) {
+		s.mux.ServeHTTP(w, r)
+	}
+}
 
 func (s *Server) handle(pattern string, h func(*http.Request) (object, error)) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -78,6 +90,14 @@ func (s *Server) handle(pattern string, h func(*http.Request) (object, error)) {
 		}
 		write(w, answer, err)
 	})
+}
+
+// aside lets other requests be served while one waits for the chain, as the real market
+// does. What the book held before need not hold afterwards.
+func (s *Server) aside(ask func() error) error {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	return ask()
 }
 
 // look sees whether the market lags behind the chains.
@@ -95,6 +115,9 @@ type refusal struct {
 }
 
 func (e *refusal) Error() string { return e.message }
+
+// internal is all that the real market tells of an error that it does not expect.
+func internal() error { return &refusal{http.StatusInternalServerError, "Internal error"} }
 
 // invalid refuses a request that is not well formed.
 func invalid(format string, args ...any) error {
@@ -139,4 +162,5 @@ func (s *Server) book(q url.Values) (*book, error) {
 	return b, nil
 }
 
-func now() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000Z") }
+// timestamp writes a time as JavaScript does.
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

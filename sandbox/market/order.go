@@ -79,13 +79,13 @@ func body(r *http.Request) (any, error) {
 	d.UseNumber()
 	var out any
 	if err := d.Decode(&out); err != nil { // the real market's parser fails before its error handler knows why
-		return nil, &refusal{http.StatusInternalServerError, "Internal error"}
+		return nil, internal()
 	}
 	switch out.(type) {
 	case map[string]any, []any:
 		return out, nil
 	}
-	return nil, &refusal{http.StatusInternalServerError, "Internal error"} // strict JSON is an object or an array
+	return nil, internal() // strict JSON is an object or an array
 }
 
 // fieldsOf reads a body's members, which the real market does after it knows the author.

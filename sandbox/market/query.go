@@ -1,7 +1,6 @@
 package market
 
 import (
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,7 +14,7 @@ func checkTwice(q url.Values) error {
 		switch {
 		case len(values) < 2 || slices.Contains(numbers, key):
 		case strings.HasSuffix(key, "Tag") || strings.HasSuffix(key, "Hash"):
-			return &refusal{http.StatusInternalServerError, "Internal error"} // it makes lower case of a list
+			return internal() // it makes lower case of a list
 		case strings.HasPrefix(key, "is") || key == "bulkOnly":
 			return notOf("boolean", key, values)
 		default:

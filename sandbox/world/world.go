@@ -33,6 +33,7 @@ type Options struct {
 	Contracts protocol.Artifacts // the folder node_modules with the compiled contracts
 	Base      string             // OCI layout of the stand-in base image, which Write names; may be empty
 	Registry  registry.Options
+	Market    market.Limit
 	Progress  func(what string) // is told what is up; nil: nobody is
 }
 
@@ -136,7 +137,7 @@ func (c *Chain) start(ctx context.Context, o Options) (*chain.Chain, error) {
 // startServices starts what stands before and beside the chains.
 func (w *World) startServices(o Options) error {
 	w.Stored = secrets.New(w.owner)
-	book := market.New(market.Chain{ID: w.V6.ID, Hub: w.V6.Hub, Client: w.V6.Client}, market.Chain{ID: w.V5.ID, Hub: w.V5.Hub, Client: w.V5.Client})
+	book := market.New(o.Market, market.Chain{ID: w.V6.ID, Hub: w.V6.Hub, Client: w.V6.Client}, market.Chain{ID: w.V5.ID, Hub: w.V5.Hub, Client: w.V5.Client})
 	book.Behind = func() bool { return w.Faults.Fails("watcher") }
 	handlers := []struct {
 		service string
