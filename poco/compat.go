@@ -20,7 +20,7 @@ type Obstacle struct {
 // reason each, the first that they run into.
 //
 // The rules are those of tagSchema and checkAppRequirements in iExec's SDK (8.24
-// and 9.0), of TeeUtils in iexec-commons-poco for the scheduler, and of
+// and 9.0), of the tags that 5.3 has names for, of TeeUtils in iexec-commons-poco for the scheduler, and of
 // matchOrders in PoCo.
 func Compatibility(t Tag, mrenclave []byte) []Obstacle {
 	var found []Obstacle
@@ -46,6 +46,7 @@ const unnamed = "?"
 func rules() []rule {
 	const (
 		anybody   = "requesters of a TEE"
+		sdk5      = "iExec's SDK 5"
 		sdk8      = "iExec's SDK 8"
 		sdk9      = "iExec's SDK 9"
 		scheduler = "iExec's scheduler and secret service"
@@ -53,6 +54,10 @@ func rules() []rule {
 	return []rule{
 		{Obstacle{anybody, "matchOrders reverts (iExecV5-matchOrders-0x07): the tag lacks tee"},
 			func(t Tag, framework string) bool { return framework != "" && !t.Has("tee") }},
+		{Obstacle{sdk5, "of a tag it knows tee and gpu, and looks for orders without any other bit, unless the requester writes the tag in hex"},
+			func(t Tag, _ string) bool {
+				return slices.ContainsFunc(t.Names(), func(name string) bool { return name != "tee" && name != "gpu" })
+			}},
 		{Obstacle{sdk8, "it refuses the tag: tee goes with exactly one of scone, gramine and tdx there"},
 			func(t Tag, _ string) bool {
 				return t.Has("tee") != (len(frameworkBits(t)) == 1) || len(frameworkBits(t)) > 1

@@ -5,6 +5,7 @@ package interop
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,10 +17,8 @@ import (
 // judge asks iExec's SDK, with the functions that its preflight checks consist of, which
 // of tags × enclave values it takes for an app's order.
 const judge = `
-const [version, root] = process.argv.slice(1, 3);
 const load = (path) => import(root + '/dist/esm/' + path);
 const { apporderSchema } = await load('common/utils/validator.js');
-const input = JSON.parse(process.argv[3]);
 const { TEE_FRAMEWORKS } = await load('common/utils/constant.js');
 const zero = '0x0000000000000000000000000000000000000000';
 const takes = async (tag, appMREnclave) => {
@@ -37,14 +36,34 @@ const takes = async (tag, appMREnclave) => {
     return false;
   }
 };
+` + answer
+
+// judge5 asks SDK 5: its schema takes any tag and any enclave value. What it looks for is
+// an order between two tags: tee, when the requester names it, and all that was named.
+const judge5 = `
+import { createRequire } from 'node:module';
+const load = (path) => createRequire(root + '/')(root + '/dist/' + path);
+const { apporderSchema } = load('validator.js');
+const { encodeTag, findMissingBitsInTag, checkActiveBitInTag } = load('utils.js');
+const zero = '0x0000000000000000000000000000000000000000';
+const named = (names) => { try { return [encodeTag(names)]; } catch { return []; } };
+const asked = ['tee', 'scone', 'gramine', 'tdx', 'gpu'].reduce((sets, name) => sets.concat(sets.map((set) => [...set, name])), [[]]).flatMap(named);
+const takes = async (tag) => {
+  await apporderSchema().validate({ app: zero, appprice: '0', volume: '1', tag, datasetrestrict: zero, workerpoolrestrict: zero, requesterrestrict: zero });
+  const within = (all, some) => findMissingBitsInTag(all, some).length === 0;
+  return asked.some((max) => within(max, tag) && (!checkActiveBitInTag(max, 1) || within(tag, encodeTag(['tee']))));
+};
+` + answer
+
+const answer = `
 const out = [];
 for (const [tag, value] of input) out.push(await takes(tag, value));
 console.log(JSON.stringify(out));
 `
 
 // What plan says of who can use an order is what the SDKs do, for every tag and every
-// enclave value. Beyond what an SDK takes, plan counts what it looks for: SDK 9 finds
-// orders of tee and tdx only.
+// enclave value. SDK 5 has no rules for either, and is asked what it finds. Beyond what an
+// SDK takes, plan counts what it looks for: SDK 9 finds orders of tee and tdx only.
 func TestCompatibilityIsTheSDKs(t *testing.T) {
 	t.Parallel()
 	hash := strings.Repeat("3b", 32)
@@ -59,12 +78,12 @@ func TestCompatibilityIsTheSDKs(t *testing.T) {
 		short("SCONE"), short("GRAMINE"), short("TDX"), short("SCONIFY"), long("SCONE"), long("GRAMINE"), long("TDX"), long("scone"),
 	}
 	var cases [][2]string
-	for bits := range 16 {
+	for bits := range 64 { // the four of TEEs, one that has no name, and the GPU's
 		for _, value := range values {
-			cases = append(cases, [2]string{fmt.Sprintf("0x%064x", bits), value})
+			cases = append(cases, [2]string{fmt.Sprintf("0x%064x", bits&0x1f|bits>>5<<8), value})
 		}
 	}
-	for _, version := range []int{8, 9} {
+	for _, version := range []int{5, 8, 9} {
 		for i, takes := range judged(t, version, cases) {
 			tag, err := poco.ParseTag(cases[i][0])
 			must(t, err)
@@ -86,7 +105,14 @@ func judged(t *testing.T, version int, cases [][2]string) (takes []bool) {
 	must(t, err)
 	input, err := json.Marshal(cases)
 	must(t, err)
-	out, _ := program{name: "node", args: []string{"--input-type=module", "--eval", judge, fmt.Sprint(version), root, string(input)}, dir: "."}.run(t)
+	script := judge
+	if version == 5 {
+		script = judge5
+	}
+	script = "import { readFileSync } from 'node:fs';\nconst [version, root, file] = process.argv.slice(1);\nconst input = JSON.parse(readFileSync(file));\n" + script
+	file := filepath.Join(t.TempDir(), "cases.json") // more than fits into an argument
+	must(t, os.WriteFile(file, input, 0o644))
+	out, _ := program{name: "node", args: []string{"--input-type=module", "--eval", script, fmt.Sprint(version), root, file}, dir: "."}.run(t)
 	must(t, json.Unmarshal([]byte(out), &takes))
 	if len(takes) != len(cases) {
 		t.Fatalf("SDK %d judged %d cases of %d", version, len(takes), len(cases))
