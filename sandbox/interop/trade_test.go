@@ -31,6 +31,7 @@ func (c *cli) trades(t *testing.T) {
 	c.makesOrders(t, rec)
 	deal := c.as(t, c.requester(), append([]string{"order", "fill", "--app", rec.Order.Hash.Hex(), "--force"}, c.unchecked...)...)
 	c.dealIsOnChain(t, rec, common.HexToHash(text(t, deal, "dealid")))
+	c.findsDeal(t, rec, text(t, deal, "dealid"))
 	there, err := market.Client{URL: c.Market, ChainID: c.chain.ID}.Order(t.Context(), rec.Order.Hash)
 	if err != nil || there.Remaining != 999_999 {
 		t.Errorf("the market says %+v, %v; want 999999 remaining", there, err)
@@ -108,6 +109,26 @@ func (c *cli) dealIsOnChain(t *testing.T, rec record.Record, id common.Hash) {
 	// viewDeal's answer begins with the offset of its tuple; the app stands first in it.
 	if app := common.BytesToAddress(deal[32:64]); app != common.Address(rec.App.Address) {
 		t.Errorf("the deal %s is of app %s, want %s", id, app, common.Address(rec.App.Address))
+	}
+}
+
+// findsDeal lets the command line ask the market for the deals that an order was matched in.
+func (c *cli) findsDeal(t *testing.T, rec record.Record, id string) {
+	t.Helper()
+	answer := c.call(t, "order", "show", "--app", rec.Order.Hash.Hex(), "--deals", "--chain", "local")
+	var shown struct {
+		Deals struct {
+			Count     int
+			LastDeals []struct {
+				Dealid string
+				App    struct{ Pointer string }
+				Volume int
+			}
+		}
+	}
+	part(t, answer, "apporder", &shown)
+	if d := shown.Deals; d.Count != 1 || len(d.LastDeals) != 1 || d.LastDeals[0].Dealid != id || d.LastDeals[0].App.Pointer != common.Address(rec.App.Address).Hex() || d.LastDeals[0].Volume != 1 {
+		t.Errorf("iexec %d shows other deals than %s:\n%s", c.version, id, encode(t, answer))
 	}
 }
 
