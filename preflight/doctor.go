@@ -245,8 +245,8 @@ func (d *doctor) market(ctx context.Context) (string, error) {
 	if err != nil || d.owner == (common.Address{}) {
 		return "it answers, version " + version, err
 	}
-	open, err := client.CheckRoom(ctx, d.owner)
-	return fmt.Sprintf("it answers, version %s; of the %d orders that it takes of a wallet, %d are open", version, market.MaxOpen, open), err
+	open, err := client.CheckRoom(ctx, d.chain, d.owner)
+	return fmt.Sprintf("it answers, version %s; of the %d orders that it takes of a wallet, %d are open, by its own count", version, market.MaxOpen, open), err
 }
 
 // clock can only be seen to be behind: nothing known here is in the future.

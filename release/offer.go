@@ -50,8 +50,8 @@ func (r *run) room(ctx context.Context, found Finding) ([]Finding, error) {
 	if found.State != ToMake {
 		return []Finding{found}, nil
 	}
-	open, err := r.Market.CheckRoom(ctx, r.owner())
-	return []Finding{found, {"orders", Note, fmt.Sprintf("%d of the %d that the market takes of a wallet are open", open, market.MaxOpen)}}, err
+	open, err := r.Market.CheckRoom(ctx, r.Chain, r.owner())
+	return []Finding{found, {"orders", Note, fmt.Sprintf("%d of the %d that the market takes of a wallet are open, by its own count", open, market.MaxOpen)}}, err
 }
 
 func (r *run) findOrder(ctx context.Context) ([]Finding, error) {
@@ -76,6 +76,9 @@ func (r *run) findOrder(ctx context.Context) ([]Finding, error) {
 		return r.room(ctx, Finding{"order", ToMake, fmt.Sprintf("%s would be offered%s: %s", r.offering.Hash, again, terms)})
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := r.Market.CheckListed(ctx, order.App, r.offering.Hash); err != nil {
 		return nil, err
 	}
 	runs, err := market.Runs(ctx, r.Chain, order, there.Remaining)

@@ -36,7 +36,7 @@ func (r *run) checkRoom(ctx context.Context, app poco.App) error {
 	if !errors.As(err, &missing) {
 		return nil // registering tells what is wrong
 	}
-	_, err = r.Market.CheckRoom(ctx, r.owner())
+	_, err = r.Market.CheckRoom(ctx, r.Chain, r.owner())
 	return err
 }
 

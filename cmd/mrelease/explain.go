@@ -215,6 +215,7 @@ func rules() []rule {
 		{is[*bounds.Error], "E-TOO-LARGE", exitNetwork, say("no honest service answers so much, and SECURITY.md has the bounds: check the address, and ask who runs it")},
 		{is[*market.NotOfferedError], "E-ORDER-MISSING", exitOrder, say("run mrelease release of the same version again: it publishes the order")},
 		{is[*market.FullError], "E-MARKET-FULL", exitOrder, say("take old orders out of the market (iexec app unpublish APP --all) or cancel them, and run the same command again")},
+		{is[*market.UnlistedError], "E-ORDER-UNLISTED", exitNetwork, say("wait, and run the same command again; if it stays so, ask who runs the market: those who look for the app do not find its order")},
 		{marketRefused, "E-MARKET-REFUSED", exitOrder, say("correct what the market says above; nothing else is lost, run again")},
 		{is[*market.Error], "E-MARKET", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{registryRefused, "E-REGISTRY-LOGIN", exitNetwork, say("log in to the registry (docker login) as a user who may do this; some registries answer so, too, where there is no such image")},

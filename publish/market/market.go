@@ -100,6 +100,9 @@ func (m Client) Version(ctx context.Context) (string, error) {
 		Version string `json:"version"`
 	}
 	err := m.do(ctx, request{method: http.MethodGet, path: "/version"}, &answer)
+	if err == nil && answer.Version == "" {
+		err = &Error{redact.URL(m.URL), "GET /version", http.StatusOK, "it sent no version: it may be something else than a market", nil}
+	}
 	return answer.Version, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/http"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -62,10 +63,11 @@ func Sign(d poco.Domain, w chain.Wallet, order poco.AppOrder) (poco.SignedAppOrd
 
 // Offer signs an order and puts it into the market. An equal order that is
 // there already is used; else, and when it is dead there, it is published and read
-// back.
+// back: by its hash, and in the list of the app's orders.
 //
 // Errors: *chain.OrderError when the order came to its end on chain (a release is
-// withdrawn for good by cancelling its order), *Error, *chain.RPCError.
+// withdrawn for good by cancelling its order), *FullError, *UnlistedError, *Error,
+// *chain.RPCError.
 func Offer(ctx context.Context, c *chain.Client, m Client, w chain.Wallet, order poco.AppOrder) (Offering, error) {
 	signed, err := Sign(c.Domain(), w, order)
 	if err != nil {
@@ -75,16 +77,31 @@ func Offer(ctx context.Context, c *chain.Client, m Client, w chain.Wallet, order
 		return Offering{}, err
 	}
 	offering, err := FindOffer(ctx, c, m, signed)
-	if !CanPublish(err) {
-		return offering, err
+	var published error
+	if CanPublish(err) {
+		published = m.Publish(ctx, w, signed)
+		offering, err = FindOffer(ctx, c, m, signed)
+		offering.Published = published == nil
 	}
-	published := m.Publish(ctx, w, signed)
-	offering, err = FindOffer(ctx, c, m, signed)
 	if err != nil && published != nil { // refused, and no parallel run of the same release put it there
-		return Offering{}, fmt.Errorf("publishing order: %w", published)
+		return Offering{}, whyRefused(ctx, c, m, w, published)
 	}
-	offering.Published = published == nil
+	if err == nil {
+		err = m.CheckListed(ctx, order.App, offering.Hash)
+	}
 	return offering, err
+}
+
+// whyRefused returns why the market did not take an order: its words, or that it takes no
+// more of the wallet, of whom other jobs may publish too.
+func whyRefused(ctx context.Context, c *chain.Client, m Client, w chain.Wallet, published error) error {
+	if answered(published, http.StatusForbidden) {
+		var full *FullError
+		if _, err := m.CheckRoom(ctx, c, w.Address); errors.As(err, &full) {
+			return full
+		}
+	}
+	return fmt.Errorf("publishing order: %w", published)
 }
 
 // CanPublish reports whether an order that was looked for with this outcome would be

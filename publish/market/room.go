@@ -3,11 +3,11 @@ package market
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/internal/redact"
 )
 
@@ -18,6 +18,7 @@ const MaxOpen = 50
 type FullError struct {
 	Wallet common.Address
 	Open   uint64
+	Ended  int // of those that it lists; it lags behind the chain
 	Market string
 }
 
@@ -25,26 +26,39 @@ func (e *FullError) Error() string {
 	return fmt.Sprintf("wallet %s has %d open orders in the market, which takes %d", e.Wallet, e.Open, MaxOpen)
 }
 
-// Evidence returns both numbers.
+// Evidence returns both numbers, and how many of the orders have ended.
 func (e *FullError) Evidence() [][2]string {
-	return [][2]string{{"expected", fmt.Sprintf("less than %d open orders", MaxOpen)}, {"actual", fmt.Sprint(e.Open)}, {"where", e.Market}}
+	lines := [][2]string{{"expected", fmt.Sprintf("less than %d open orders", MaxOpen)}, {"actual", fmt.Sprint(e.Open)}}
+	if e.Ended > 0 {
+		lines = append(lines, [2]string{"of these", fmt.Sprintf("%d have no runs left on chain, which the market has not seen yet", e.Ended)})
+	}
+	return append(lines, [2]string{"where", e.Market})
 }
 
 // CheckRoom counts a wallet's open orders for apps, and refuses with a *FullError where
-// one more would be. Other errors: *Error.
-func (m Client) CheckRoom(ctx context.Context, wallet common.Address) (open uint64, err error) {
-	var answer struct {
-		Count uint64 `json:"count"`
-	}
-	query := url.Values{"appOwner": {wallet.Hex()}, "pageSize": {"10"}}
-	for _, who := range []string{"dataset", "workerpool", "requester"} {
-		query.Set(who, "any") // or restricted orders are left out
-	}
-	if err := m.do(ctx, request{method: http.MethodGet, path: "/apporders", query: query}, &answer); err != nil {
+// one more would be. The market's word is all there is of it: the chain knows of an order
+// when it is matched or closed, so it tells only which of those that are listed have ended.
+// c may be nil: then it is not asked. Other errors: *Error, *chain.RPCError.
+func (m Client) CheckRoom(ctx context.Context, c *chain.Client, wallet common.Address) (open uint64, err error) {
+	p, err := m.list(ctx, 0, url.Values{"appOwner": {wallet.Hex()}})
+	if err != nil {
 		return 0, err
 	}
-	if answer.Count >= MaxOpen {
-		return answer.Count, &FullError{wallet, answer.Count, redact.URL(m.URL)}
+	if *p.Count < MaxOpen {
+		return *p.Count, nil
 	}
-	return answer.Count, nil
+	full := &FullError{Wallet: wallet, Open: *p.Count, Market: redact.URL(m.URL)}
+	if c == nil {
+		return full.Open, full
+	}
+	for _, o := range p.Orders {
+		left, err := chain.Remaining(ctx, c, o.Order.AppOrder)
+		if err != nil {
+			return full.Open, err
+		}
+		if left.Sign() <= 0 {
+			full.Ended++
+		}
+	}
+	return full.Open, full
 }

@@ -2,8 +2,11 @@ package publishtest
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
@@ -120,5 +123,42 @@ func TestOfferWithAFailingMarket(t *testing.T) {
 		if err != nil || !offering.Published && !c.rule.After {
 			t.Errorf("%+v: %+v, %v", c.rule, offering, err)
 		}
+	}
+}
+
+// An order is offered when those find it who look for the app: a list that lags is waited
+// for, and one that contradicts itself is no list.
+func TestOfferIsListed(t *testing.T) {
+	w := startWorld(t)
+	s := sell(t, w, w.V6)
+	empty := `{"ok":true,"orders":[],"count":0}`
+	for price, c := range []struct {
+		body  string
+		times int
+		want  string
+	}{
+		{empty, 2, ""},
+		{empty, 9, "does not list it"},
+		{`{"ok":true}`, 1, "has no count"},
+		{`{"ok":true,"orders":[],"count":1}`, 1, "counts 1 orders, and page 0 of its list has 0"},
+		{`{"ok":true,"orders":[{"status":"dead"}],"count":1}`, 1, "is listed as open"},
+	} {
+		order := s.order(uint64(price))
+		if _, err := market.Offer(t.Context(), s.client, s.market, s.wallet, order); err != nil {
+			t.Fatal(err)
+		}
+		hash := order.Hash(s.client.Domain())
+		if err := w.Faults.Add(fault.Rule{Service: "market", Path: "/apporders", Status: 200, Body: c.body, Times: c.times}); err != nil {
+			t.Fatal(err)
+		}
+		err := s.market.CheckListed(t.Context(), s.app.Address, hash)
+		w.Faults.Clear()
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("list %s, %d times: %v, want %q", c.body, c.times, err, c.want)
+		}
+	}
+	var unlisted *market.UnlistedError
+	if err := s.market.CheckListed(t.Context(), s.app.Address, common.Hash{1}); !errors.As(err, &unlisted) || unlisted.Listed != 5 {
+		t.Errorf("%v, want an order that is not listed beside 5 others", err)
 	}
 }

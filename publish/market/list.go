@@ -1,0 +1,132 @@
+package market
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/publish/internal/redact"
+)
+
+// How much of a list is read, of which the market promises no more than MaxOpen.
+const (
+	pageSize = 100
+	maxPages = 10
+)
+
+// page is a page of open orders for apps, and how many there are in all.
+type page struct {
+	Orders []Order `json:"orders"`
+	Count  *uint64 `json:"count"` // a pointer: an answer without it is none
+}
+
+// list reads a page of the open orders for apps that a query asks for, restricted ones too.
+// An answer that contradicts itself is an error: whoever reads an empty list takes it for
+// a fact.
+func (m Client) list(ctx context.Context, number int, query url.Values) (page, error) {
+	query.Set("pageIndex", strconv.Itoa(number))
+	query.Set("pageSize", strconv.Itoa(pageSize))
+	for _, who := range []string{"dataset", "workerpool", "requester"} {
+		query.Set(who, "any") // or restricted orders are left out
+	}
+	var p page
+	if err := m.do(ctx, request{method: http.MethodGet, path: "/apporders", query: query}, &p); err != nil {
+		return page{}, err
+	}
+	wrong := ""
+	switch {
+	case p.Count == nil:
+		wrong = "its list of orders has no count"
+	case len(p.Orders) != expected(*p.Count, number):
+		wrong = fmt.Sprintf("it counts %d orders, and page %d of its list has %d", *p.Count, number, len(p.Orders))
+	}
+	for _, o := range p.Orders {
+		if o.Status != StatusOpen {
+			wrong = fmt.Sprintf("order %s is listed as open, and is %.20q", o.Hash, o.Status)
+		}
+	}
+	if wrong != "" {
+		return page{}, &Error{redact.URL(m.URL), "GET /apporders", http.StatusOK, wrong, nil}
+	}
+	return p, nil
+}
+
+// expected is how many of so many orders a page has.
+func expected(count uint64, number int) int {
+	before := uint64(number) * pageSize
+	if count <= before {
+		return 0
+	}
+	return int(min(count-before, pageSize))
+}
+
+// UnlistedError says that the market has an order, and does not list it for whoever looks
+// for the app's.
+type UnlistedError struct {
+	Hash   common.Hash
+	App    common.Address
+	Listed uint64 // how many of the app's orders are
+	Market string
+}
+
+func (e *UnlistedError) Error() string {
+	return fmt.Sprintf("the market has order %s, and does not list it for app %s", e.Hash, e.App)
+}
+
+// Evidence returns how many orders are listed.
+func (e *UnlistedError) Evidence() [][2]string {
+	return [][2]string{{"expected", "order " + e.Hash.Hex() + " in the list"}, {"actual", fmt.Sprintf("%d others", e.Listed)}, {"where", e.Market}}
+}
+
+// lags is how long the market's list may lag behind its orders.
+func lags() []time.Duration {
+	return []time.Duration{0, 250 * time.Millisecond, time.Second}
+}
+
+// CheckListed looks for an open order where those look who want to run its app. A list
+// that lags is waited for, for a second. Errors: [*UnlistedError], *Error.
+func (m Client) CheckListed(ctx context.Context, app common.Address, hash common.Hash) error {
+	var count uint64
+	for _, wait := range lags() {
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+		found := false
+		var err error
+		if found, count, err = m.lists(ctx, app, hash); found || err != nil {
+			return err
+		}
+	}
+	return &UnlistedError{hash, app, count, redact.URL(m.URL)}
+}
+
+// lists reports whether an app's open orders have one among them, and how many there are.
+func (m Client) lists(ctx context.Context, app common.Address, hash common.Hash) (found bool, count uint64, err error) {
+	for number := range maxPages {
+		p, err := m.list(ctx, number, url.Values{"app": {app.Hex()}})
+		if err != nil {
+			return false, 0, err
+		}
+		for _, o := range p.Orders {
+			found = found || o.Hash == hash
+		}
+		if count = *p.Count; found || len(p.Orders) < pageSize {
+			break
+		}
+	}
+	return found, count, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
