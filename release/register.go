@@ -21,23 +21,8 @@ func (r *run) register(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := r.checkRoom(ctx, app); err != nil {
-		return "", err
-	}
 	r.registration, err = chain.Register(ctx, r.Chain, r.keys.wallet, app, r.enclave.Enclave)
 	return r.note("register", r.registration.Created, "app "+r.registration.Address.Hex()), err
-}
-
-// checkRoom refuses to register an app whose order the market would not take: the
-// wallet's open orders are too many. The order of an app that is there may be there too.
-func (r *run) checkRoom(ctx context.Context, app poco.App) error {
-	_, err := chain.Lookup(ctx, r.Chain, app)
-	var missing *chain.NoAppError
-	if !errors.As(err, &missing) {
-		return nil // registering tells what is wrong
-	}
-	_, err = r.Market.CheckRoom(ctx, r.Chain, r.owner())
-	return err
 }
 
 // app is what is to be registered. In a plan of an image that is not there, its

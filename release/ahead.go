@@ -1,0 +1,25 @@
+package release
+
+import "context"
+
+// lookAhead looks at what chain and market will be asked to take, before anything is
+// written anywhere: what they would refuse, after the image was pushed and signed for
+// good, is refused now.
+func (r *run) lookAhead(ctx context.Context) (string, error) {
+	for _, s := range steps() {
+		if s.name != "register" && s.name != "offer" {
+			continue
+		}
+		for _, look := range []lookFunc{s.look, s.cost} {
+			if look == nil {
+				continue
+			}
+			found, err := look(r, ctx)
+			if err != nil {
+				return "", tell(r.Teller, s.name, func() (string, error) { return "", err })
+			}
+			r.plan.Findings = append(r.plan.Findings, found...)
+		}
+	}
+	return "", nil
+}
