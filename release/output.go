@@ -103,3 +103,30 @@ func TryOutput(path string) error {
 		folder = above
 	}
 }
+
+// WriteOutput makes a file, and its folder, so that a reader sees the old file or the
+// new one. Its errors are those of [TryOutput].
+func WriteOutput(path string, data []byte) error {
+	if err := CheckOutput(path); err != nil {
+		return err
+	}
+	if err := writeOutput(path, data); err != nil {
+		return &UnwritableError{path, err}
+	}
+	return nil
+}
+
+func writeOutput(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // which follows no link
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return os.Rename(f.Name(), path)
+}

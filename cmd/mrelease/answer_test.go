@@ -2,13 +2,12 @@ package main
 
 import (
 	"os"
-	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
 
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/page"
 )
 
 // What the action passes on is what a release tells, by the same name: an output that is
@@ -25,7 +24,11 @@ func TestActionDeclaresTheOutputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := map[string]ci.Output{}
-	for _, o := range (releaseAnswer{}).outputs("") {
+	outputs, err := page.Release{}.Outputs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range outputs {
 		told[o.Name] = o
 	}
 	for name, declared := range action.Outputs {
@@ -36,22 +39,5 @@ func TestActionDeclaresTheOutputs(t *testing.T) {
 	}
 	for name := range told {
 		t.Errorf("the output %s is not declared", name)
-	}
-}
-
-// The command in a job's summary is one that a user copies: with any name of a file it
-// is that command, with that file.
-func TestAttackCommandToCopy(t *testing.T) {
-	for _, path := range []string{"dist/record.json", "a b", "a; echo evil", "$(echo evil)", "`echo evil`", "it's'", "a|b", "-x\\", "&& echo evil", "*"} {
-		a := releaseAnswer{Version: "1.0.0", next: []string{"mrelease verify --config " + ci.Word(path) + " " + ci.Word(path)}}
-		_, line, found := strings.Cut(a.summary(), "Verify it yourself: ")
-		if !found {
-			t.Fatal("the summary has no command")
-		}
-		command := strings.ReplaceAll(strings.Trim(line, "` \n"), `\|`, "|") // as markdown shows it
-		out, err := exec.CommandContext(t.Context(), "bash", "-c", "mrelease() { printf '%s\n' \"$@\"; }; "+command).Output()
-		if want := "verify\n--config\n" + path + "\n" + path + "\n"; err != nil || string(out) != want {
-			t.Errorf("%s: %q, %v", command, out, err)
-		}
 	}
 }

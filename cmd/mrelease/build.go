@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/buildkit"
-	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
@@ -145,7 +144,7 @@ func (a *app) closeBuilder(b *buildkit.Builder) {
 // system folds the log, and else a note is made now and then.
 func (a *app) progress() (buildkit.Progress, error) {
 	p := buildkit.Progress{Writer: a.story.w, Mode: a.build.progress}
-	inCI := ci.ReadRun(a.getenv).System != ""
+	inCI := a.page.Run.System != ""
 	switch p.Mode {
 	case "plain", "quiet":
 	case "tty": // which moves the cursor; what it is given to show can be shown

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -24,6 +23,7 @@ import (
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/live"
 	"github.com/mrelease/mrelease/measure/lock"
+	"github.com/mrelease/mrelease/page"
 	"github.com/mrelease/mrelease/preflight"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/settings"
@@ -46,7 +46,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	defer a.flush()
 	root := a.command()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
+	err = cmp.Or(err, a.report(command.Name()))
 	a.flush()
 	if failed := a.stdout.Err(); failed != nil && (err == nil || strings.Contains(err.Error(), failed.Error())) {
 		err = &stdoutError{failed}
@@ -59,8 +60,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		drift.All = a.build.all
 	}
 	f := explain(err)
-	f.write(a.story)
-	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy), places(err))
+	if untold := a.fail(command.CommandPath(), err, f); untold != nil {
+		a.story.note("telling the CI system: %v", untold)
+	}
 	if a.json && !is[toldError](err) {
 		_ = printJSON(a.stdout, f) // the exit code tells of it, too
 	}
@@ -91,6 +93,7 @@ type app struct {
 	getenv func(string) string
 	stdout *printable.Writer
 	story  story
+	page   page.Context
 
 	terminal io.Writer // standard error, for a display that moves the cursor
 	painted  bool      // standard output is a terminal with colours
@@ -114,7 +117,7 @@ func newApp(getenv func(string) string, stdout, stderr io.Writer) *app {
 		stderr = a.story.live
 	}
 	a.story.w, a.story.color = printable.NewWriter(stderr), isTerminal(a.terminal) && colors
-	a.story.ci = ci.New(getenv, a.story.w)
+	a.story.ci, a.story.steps, a.page.Run = ci.New(getenv, a.story.w), new([]page.Step), ci.ReadRun(getenv)
 	return a
 }
 

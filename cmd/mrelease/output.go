@@ -13,6 +13,7 @@ import (
 	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/live"
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/page"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/release"
@@ -32,6 +33,7 @@ type story struct {
 	color bool
 	ci    ci.Reporter
 	live  *live.Display // nil: no terminal whose cursor moves
+	steps *[]page.Step  // that ended
 }
 
 // step runs a part of a command and tells how it ended. Its work returns the
@@ -52,6 +54,7 @@ func (s story) Step(name string) (ended func(evidence string, err error)) {
 	return func(evidence string, err error) {
 		hide()
 		defer end() // a group holds how the step ended: many print nothing else
+		*s.steps = append(*s.steps, page.Step{Name: name, Took: time.Since(start), Evidence: evidence, Err: err})
 		mark, color := "✓", green
 		if err != nil {
 			mark, color, evidence = "✗", red, "failed"
@@ -116,7 +119,7 @@ func (a *app) lines() story {
 	if a.json {
 		return a.story
 	}
-	return story{w: a.stdout, color: a.painted, ci: a.story.ci}
+	return story{w: a.stdout, color: a.painted, ci: a.story.ci, steps: a.story.steps}
 }
 
 // toldError is a failure that the command's own document tells of: standard
@@ -177,8 +180,10 @@ func (s story) check(c record.Check) {
 	if c.Err != nil {
 		mark, color, evidence = "✗", red, shortened(c.Err.Error())
 	}
-	if is[*measure.UnmeasuredError](c.Err) {
+	unmeasured := is[*measure.UnmeasuredError](c.Err)
+	if unmeasured {
 		mark, color = "?", yellow
 	}
+	*s.steps = append(*s.steps, page.Step{Name: c.Name, Took: c.Took, Evidence: c.Evidence, Err: c.Err, Open: unmeasured})
 	s.note("%s %-16s %6.2f s  %s", s.paint(color, mark), c.Name, c.Took.Seconds(), evidence)
 }

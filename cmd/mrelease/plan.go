@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/page"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/source"
@@ -32,25 +32,6 @@ told.`,
 	return c
 }
 
-// planAnswer is the answer of mrelease plan --json.
-type planAnswer struct {
-	Schema     string            `json:"schema"`
-	Version    string            `json:"version"`
-	Commit     string            `json:"commit,omitempty"`
-	Dirty      bool              `json:"dirty,omitempty"` // the source is not the commit
-	Inputs     string            `json:"inputs"`
-	Wallet     string            `json:"wallet"`                     // address of the app's owner
-	StatedBy   string            `json:"wallet-stated-by,omitempty"` // who states it, as its key was not opened
-	Image      string            `json:"image"`
-	Digest     string            `json:"digest,omitempty"`      // when the image is there
-	AppAddress string            `json:"app-address,omitempty"` // when the image is there
-	OrderHash  string            `json:"order-hash,omitempty"`  // when the image is there
-	Steps      []release.Finding `json:"steps"`
-	Make       []string          `json:"make"` // the things that a release would make; empty when all is there
-	Cost       *release.Cost     `json:"cost,omitempty"`
-	Obstacles  []poco.Obstacle   `json:"obstacles,omitempty"` // who cannot use the order
-}
-
 func (a *app) plan(ctx context.Context) error {
 	told := planLines{a.lines(), a.json}
 	r, err := a.newRelease(ctx, source.Options{Release: true, Unread: true}, told)
@@ -65,24 +46,17 @@ func (a *app) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	answer := page.NewPlan(plan, a.context())
+	*a.story.steps = answer.Cases()
+	outputs, err := answer.Outputs()
+	if err := a.answerJob(answer.Summary(), outputs, err); err != nil {
+		return err
+	}
 	if a.json {
-		return printJSON(a.stdout, newPlanAnswer(plan))
+		return printJSON(a.stdout, answer)
 	}
 	told.note("%s", plan.Conclusion())
 	return nil
-}
-
-func newPlanAnswer(p release.Plan) planAnswer {
-	answer := planAnswer{
-		Schema: "mrelease.plan/v1", Version: p.Version, Commit: p.Commit, Dirty: p.Dirty, Inputs: p.Inputs.String(), Wallet: p.Wallet, StatedBy: p.StatedBy, Image: p.Image, Digest: p.Digest,
-		AppAddress: p.AppAddress, OrderHash: p.OrderHash, Make: p.With(release.ToMake), Cost: p.Cost, Obstacles: p.Obstacles,
-	}
-	for _, f := range p.Findings {
-		if f.State != release.Note {
-			answer.Steps = append(answer.Steps, f)
-		}
-	}
-	return answer
 }
 
 // planLines prints a plan as it is found.

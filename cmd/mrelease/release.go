@@ -50,7 +50,7 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	if err := cmp.Or(release.TryOutput(r.Layout), release.TryOutput(string(r.Settings.Record)), a.story.ci.Ready(recordPath(string(r.Settings.Record)))); err != nil {
+	if err := cmp.Or(release.TryOutput(r.Layout), release.TryOutput(string(r.Settings.Record)), release.TryOutput(a.page.Summary), a.story.ci.Ready(a.page.KnownOutputs()...)); err != nil {
 		return err
 	}
 	opening, err := a.ring(r.Settings).Open()
@@ -73,7 +73,7 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
-	return a.answerRelease(result, string(r.Settings.Record), time.Since(start))
+	return a.answerRelease(result, time.Since(start))
 }
 
 // newRelease reads what is to be released. The world that it acts on is still to be
@@ -92,6 +92,11 @@ func (a *app) newRelease(ctx context.Context, o source.Options, told release.Tel
 	}
 	o.Settings = cfg
 	if r.Source, err = a.readSource(ctx, o); err != nil {
+		return r, err
+	}
+	a.page.BesideRecord(string(cfg.Record))
+	a.page.Lock, a.page.Configs = r.Lock, a.configFiles()
+	if a.page.Accepted, err = release.ReadLock(r.Lock); err != nil {
 		return r, err
 	}
 	return r, r.Source.Check() // before keys are looked for, and the chain

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/page"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
@@ -118,6 +119,8 @@ func (a *app) runVerify(ctx context.Context, path string, t trusted) error {
 	if world.Key, world.NoRunner, world.Timeout = key, missing, time.Duration(cfg.Enclave.Timeout); missing == nil {
 		world.Runner = builder
 	}
+	a.page.BesideRecord(string(settings.Defaults().Record)) // not beside one that is kept somewhere
+	a.page.Record = path
 	return a.verify(ctx, world, rec)
 }
 
@@ -180,6 +183,11 @@ func (a *app) verify(ctx context.Context, world record.World, rec record.Record)
 	}
 	if err := a.printVerdict(answer, verdict); err != nil {
 		return err
+	}
+	if err == nil {
+		v := page.Verification{Verdict: verdict, Record: rec, Asked: answer.Asked.String(), Stated: answer.Stated}
+		outputs, err := v.Outputs(a.page, answer)
+		return a.answerJob(v.Summary(a.context()), outputs, err)
 	}
 	if err != nil {
 		return toldError{err}

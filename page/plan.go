@@ -1,0 +1,196 @@
+package page
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/measure/lock"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/release"
+)
+
+// Plan is the answer of mrelease plan: mrelease.plan/v1.
+type Plan struct {
+	Schema string `json:"schema"`
+	Identity
+	Commit   string            `json:"commit,omitempty"`
+	Dirty    bool              `json:"dirty,omitempty"` // the source is not the commit
+	Inputs   string            `json:"inputs"`
+	Wallet   string            `json:"wallet"`                     // address of the app's owner
+	StatedBy string            `json:"wallet-stated-by,omitempty"` // who states it, as its key was not opened
+	Steps    []release.Finding `json:"steps"`
+	Make     []string          `json:"make"` // the things that a release would make; empty when all is there
+	Cost     *release.Cost     `json:"cost,omitempty"`
+	Run      ci.Run            `json:"run,omitzero"`
+	// Obstacles are who cannot use the order.
+	Obstacles []poco.Obstacle `json:"obstacles,omitempty"`
+
+	conclusion string
+	notes      []release.Finding
+	context    Context
+}
+
+// NewPlan makes the answer of a plan.
+func NewPlan(p release.Plan, c Context) Plan {
+	a := Plan{
+		Schema: "mrelease.plan/v1", Identity: Identity{Version: p.Version, Image: p.Image, Digest: p.Digest, AppAddress: p.AppAddress, OrderHash: p.OrderHash},
+		Commit: p.Commit, Dirty: p.Dirty, Inputs: p.Inputs.String(), Wallet: p.Wallet, StatedBy: p.StatedBy,
+		Make: p.With(release.ToMake), Cost: p.Cost, Run: c.Run, Obstacles: p.Obstacles, conclusion: p.Conclusion(), context: c,
+	}
+	for _, f := range p.Findings {
+		if f.State == release.Note {
+			a.notes = append(a.notes, f)
+		} else {
+			a.Steps = append(a.Steps, f)
+		}
+	}
+	return a
+}
+
+func (p Plan) has(name string) string {
+	return strconv.FormatBool(slices.ContainsFunc(p.Steps, func(f release.Finding) bool { return f.Name == name && f.State == release.There }))
+}
+
+// Outputs are those of a release, as far as they are known before one.
+func (p Plan) Outputs() ([]ci.Output, error) {
+	return outputs(p.Identity, left{registered: p.has("app"), published: p.has("order"), summary: p.context.Summary}, p)
+}
+
+// Cases are what was found, as steps.
+func (p Plan) Cases() []Step {
+	var cases []Step
+	for _, f := range p.Steps {
+		cases = append(cases, Step{Name: f.Name, Evidence: string(f.State) + ": " + f.Evidence})
+	}
+	return cases
+}
+
+// Summary says what a release would change: the measurement, the app's address and the
+// order, and what would be made.
+func (p Plan) Summary() string {
+	var m markdown
+	m.add(fmt.Sprintf("### Plan for version %s: %s\n", Code(p.Version), Code(p.conclusion)))
+	var b strings.Builder
+	b.WriteString("\n| | A release | Evidence |\n|---|---|---|\n")
+	for _, f := range p.Steps {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", Code(f.Name), map[release.State]string{
+			release.There: "✓ finds it", release.ToMake: "+ makes it", release.Unknown: "? cannot be told yet",
+		}[f.State], cell(f.Evidence))
+	}
+	m.add(b.String())
+	m.table([][2]string{
+		{"Source", Code(record.Source{Commit: p.Commit, Dirty: p.Dirty}.State())},
+		{"Image", Code(p.Image)},
+		{"MRENCLAVE", p.context.measurement("", nil)},
+		{"App", p.later(p.AppAddress)},
+		{"Order", p.later(p.OrderHash)},
+		{"Owner", Code(p.Wallet)},
+		{"Run", p.context.run()},
+	})
+	if p.context.Accepted == nil {
+		m.add("\nNo measurement was accepted yet: a release takes whatever the build measures to.\n")
+	}
+	b.Reset()
+	for _, f := range p.notes {
+		fmt.Fprintf(&b, "%s: %s\n", f.Name, shortened(f.Evidence, maxCell))
+	}
+	m.fold("Details", Fence(b.String()))
+	return m.String()
+}
+
+// later is a value that is known only once the image is built.
+func (Plan) later(value string) string {
+	if value == "" {
+		return "a new one, known when the image is built"
+	}
+	return Code(value)
+}
+
+// Failure is what a summary says of a run that failed.
+type Failure struct {
+	Command  string
+	Code     string
+	What     string
+	Evidence [][2]string
+	Remedy   string
+	Changes  []lock.Change // what the enclave drifted in; none for another failure
+	Now      string        // the measurement that it has, as far as it is known
+}
+
+// Summary says what failed, how far it came, and what mends it.
+func (f Failure) Summary(c Context) string {
+	var m markdown
+	m.add(fmt.Sprintf("### ✗ %s failed: %s\n\n%s\n", Code(f.Command), Code(f.Code), cell(f.What)))
+	m.add("\nRemedy: " + cell(f.Remedy) + "\n")
+	m.steps(c.Steps)
+	if len(f.Changes) > 0 {
+		m.table([][2]string{{"MRENCLAVE", c.measurement(f.Now, f.Changes)}, {"Run", c.run()}})
+	} else if run := c.run(); run != "" {
+		m.table([][2]string{{"Run", run}})
+	}
+	var b strings.Builder
+	for _, pair := range f.Evidence {
+		fmt.Fprintf(&b, "%s: %s\n", pair[0], shortened(pair[1], maxBlock))
+	}
+	if b.Len() > 0 {
+		m.fold("Evidence", Fence(b.String()))
+	}
+	return m.String()
+}
+
+// Outputs are those of a release. Of the enclave they say what the failure knows;
+// the document is the error's.
+func (f Failure) Outputs(c Context, document any) ([]ci.Output, error) {
+	i := Identity{MRENCLAVE: f.Now}
+	if len(f.Changes) > 0 || f.Now != "" {
+		i.MRENCLAVEChanged = "true"
+	}
+	return outputs(i, left{summary: c.Summary}, document)
+}
+
+// NewFailure adds to a failure what its error knows of the enclave.
+func NewFailure(f Failure, err error) Failure {
+	drift, ok := errors.AsType[*lock.DriftError](err)
+	if !ok {
+		return f
+	}
+	f.Changes = drift.Changes
+	for _, c := range drift.Changes {
+		if c.Measured && !c.IsCause() {
+			f.Now = c.New
+		}
+	}
+	f.Changes = slices.DeleteFunc(slices.Clone(f.Changes), func(c lock.Change) bool { return c.Measured && !c.IsCause() })
+	return f
+}
+
+// Verification is what a summary says of a record that was checked.
+type Verification struct {
+	Verdict string
+	Record  record.Record
+	Asked   string
+	Stated  []string // what the record's owner states and nothing outside says
+}
+
+// Outputs are those of a release, as the record that was checked has them.
+func (v Verification) Outputs(c Context, document any) ([]ci.Output, error) {
+	return outputs(identity(v.Record), left{registered: "true", published: "true", record: c.Record, summary: c.Summary}, document)
+}
+
+// Summary says what was checked, and what was not.
+func (v Verification) Summary(c Context) string {
+	var m markdown
+	m.add(fmt.Sprintf("### %s: %s\n", Code(v.Verdict), Code("mrelease verify "+c.Record)))
+	m.add("\nAsked: " + cell(v.Asked) + "\n")
+	m.steps(c.Steps)
+	m.add("\nNot checked, stated by the app's owner alone: " + cell(strings.Join(v.Stated, ", ")) + "\n")
+	if run := c.run(); run != "" {
+		m.table([][2]string{{"Run", run}})
+	}
+	return m.String()
+}
