@@ -86,7 +86,7 @@ install = missing=; for p in $(1); do PATH="$$PATH:/usr/sbin" command -v $${p%=*
 	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
 
 setup: sandbox/node_modules/.package-lock.json
-	@$(call install,runc=runc mmdebstrap=mmdebstrap)
+	@$(call install,runc=runc mmdebstrap=mmdebstrap newuidmap=uidmap)
 
 sandbox/node_modules/.package-lock.json: sandbox/package-lock.json
 	@echo "installing the PoCo contracts from npm"
@@ -164,7 +164,6 @@ bench: setup bin/mrelease bin/sandbox bin/bench bin/buildctl bin/buildkitd bin/c
 	@BENCH_SHORT=$${BENCH_SHORT-$(SHORT)} bin/sandbox --base build/base -- bin/bench
 
 rebuild: setup bin/gotestsum bin/mrelease build/base bin/buildctl bin/buildkitd bin/rootlesskit
-	@$(call install,newuidmap=uidmap)
 	cd sandbox && $(GOTEST) -tags rebuild,$(TAGS) $(if $(SHORT),-short) -timeout 60m -count=1 ./rebuild
 
 # judge lets git judge random repositories; "make test" judges fewer.

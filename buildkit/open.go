@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/moby/buildkit/client"
 
 	"github.com/mrelease/mrelease/buildkit/engine"
+	"github.com/mrelease/mrelease/buildkit/rootless"
 )
 
 // The builders that have a name; any other is the address of a daemon.
@@ -33,9 +35,13 @@ type Options struct {
 	BuildKitHost string
 	// DockerHost is the address of the Docker engine; empty means its socket.
 	DockerHost string
-	// Path is the list of folders that runc is looked for in; the folders for
-	// system programs are searched too.
+	// Path is the list of folders that runc is looked for in, and newuidmap; the
+	// folders for system programs are searched too.
 	Path string
+	// Getenv, when set, lets a user who is not root use the embedded builder, in a
+	// process of its own ([rootless.Launcher]): it looks up how that reaches the
+	// network. The program's main function must begin with [IsChild].
+	Getenv func(string) string
 	// State is the absolute path of the folder that the embedded builder keeps
 	// its cache in, and finished layers are kept in for any builder; without it
 	// another builder makes them anew for each build.
@@ -138,26 +144,84 @@ func (b *Builder) Name() string { return b.name }
 // Close stops the builder if it is the embedded one, and disconnects from it.
 func (b *Builder) Close() error { return b.close() }
 
-// openEmbedded starts BuildKit in this process.
+// openEmbedded starts BuildKit: in this process, or, for who is not root, in one of
+// its own.
 func openEmbedded(ctx context.Context, opts Options) (*Builder, error) {
 	runtime, err := checkEmbedded(opts)
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.Start(ctx, engine.Options{
-		Root: opts.State, Runtime: runtime, Exclusive: opts.Exclusive, Waiting: opts.Waiting, Discarded: opts.Discarded,
-	})
+	with := engine.Options{Root: opts.State, Runtime: runtime, Exclusive: opts.Exclusive, Waiting: opts.Waiting, Discarded: opts.Discarded}
+	b := &Builder{name: Embedded, progress: opts.Progress, scratch: filepath.Join(opts.State, "scratch"), layers: layersIn(opts.State)}
+	if rootless.Privileged() {
+		err = b.start(ctx, with)
+	} else {
+		err = b.startRootless(ctx, opts.launcher(), with)
+	}
 	if err != nil {
 		return nil, err
 	}
-	b := &Builder{name: Embedded, client: e.Client(), progress: opts.Progress, scratch: filepath.Join(opts.State, "scratch"), blobs: e.Blobs(), layers: layersIn(opts.State), distrustCache: e.Distrust, lacks: e.Lacks}
-	b.close = func() error { return errors.Join(b.collectLayers(), e.Close(), os.RemoveAll(b.scratch)) }
 	// The engine holds the state folder, so what lies there is a killed run's.
 	if err := errors.Join(os.RemoveAll(b.scratch), os.Mkdir(b.scratch, 0o700)); err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing builder state: %w", err), b.Close())
 	}
 	return b, nil
 }
+
+// start starts an engine in this process.
+func (b *Builder) start(ctx context.Context, opts engine.Options) error {
+	e, err := engine.Start(ctx, opts)
+	if err != nil {
+		return err
+	}
+	b.client, b.blobs, b.distrustCache, b.lacks = e.Client(), e.Blobs(), e.Distrust, e.Lacks
+	b.close = func() error { return errors.Join(b.collectLayers(), e.Close(), os.RemoveAll(b.scratch)) }
+	return nil
+}
+
+// startRootless starts an engine in a process of its own.
+func (b *Builder) startRootless(ctx context.Context, l rootless.Launcher, opts engine.Options) error {
+	engine.Quiet(nil)
+	e, err := l.Start(ctx, opts)
+	if err != nil {
+		return unprivileged(err)
+	}
+	if opts.Exclusive {
+		err = engine.UseTemporaries(opts.Root)
+	}
+	if err == nil {
+		b.client, err = client.New(ctx, "passthrough:///engine", client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return e.Dial(ctx) }))
+	}
+	if err != nil {
+		return errors.Join(err, e.Close())
+	}
+	b.blobs, b.distrustCache, b.lacks = e.Blobs(), e.Distrust, e.Lacks
+	b.close = func() error {
+		return errors.Join(b.collectLayers(), b.client.Close(), e.Close(), os.RemoveAll(b.scratch))
+	}
+	return nil
+}
+
+func (o Options) launcher() rootless.Launcher {
+	return rootless.Launcher{Path: o.Path, Getenv: o.Getenv}
+}
+
+// unprivileged makes a [*NoBuilderError] of what keeps this user from a builder.
+func unprivileged(err error) error {
+	var none *rootless.Error
+	if !errors.As(err, &none) {
+		return err
+	}
+	return unusable(Embedded, fmt.Sprintf("user %d is not root here, and %s", os.Geteuid(), none.Problem), none.Remedy+"; or be root: sudo -E mrelease …")
+}
+
+// IsChild reports whether a program with these arguments is the embedded builder of a
+// user who is not root: its main function then does nothing but end with [Serve].
+func IsChild(args []string) bool { return rootless.IsChild(args) }
+
+// Serve is the main function of the embedded builder's process; it returns the exit
+// code.
+func Serve() int { return rootless.Serve() }
 
 // layersIn is where a state folder has finished layers.
 func layersIn(state string) string {
@@ -180,7 +244,7 @@ func checkEmbedded(opts Options) (runtime string, err error) {
 	if runtime = findRuntime(opts.Path); runtime == "" {
 		return "", unusable(Embedded, "it needs runc, which is not installed", "apt-get install runc (with sudo when you are not root)")
 	}
-	if os.Geteuid() != 0 {
+	if !rootless.Privileged() && opts.Getenv == nil {
 		return "", unusable(Embedded, "it needs root", "sudo -E mrelease …")
 	}
 	return runtime, nil

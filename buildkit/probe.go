@@ -13,6 +13,7 @@ import (
 	"github.com/moby/buildkit/util/disk"
 
 	"github.com/mrelease/mrelease/buildkit/engine"
+	"github.com/mrelease/mrelease/buildkit/rootless"
 )
 
 // Health is what Probe found of a builder that can be used. All but its name is
@@ -23,6 +24,8 @@ type Health struct {
 	Layers  string // how images are kept: "overlayfs", or "native", which copies every layer
 	State   string // the folder of its cache
 	Free    int64  // bytes left on the disk of that folder
+
+	Rootless bool // it runs for a user who is not root
 }
 
 // minFree is less than what any build and its cache take.
@@ -77,7 +80,14 @@ func probeEmbedded(ctx context.Context, opts Options) (Health, error) {
 	if space.Available < minFree {
 		return Health{}, unusable(Embedded, fmt.Sprintf("only %d MB are free in %s", space.Available/1e6, opts.State), "mrelease … --state FOLDER (on a disk with room)")
 	}
-	return Health{Builder: Embedded, Runtime: version.Runc, Layers: engine.Layers(folder), State: opts.State, Free: space.Available}, nil
+	health := Health{Builder: Embedded, Runtime: version.Runc, State: opts.State, Free: space.Available}
+	if rootless.Privileged() {
+		health.Layers = engine.Layers(folder)
+		return health, nil
+	}
+	health.Rootless = true
+	health.Layers, err = opts.launcher().Probe(ctx, folder)
+	return health, unprivileged(err)
 }
 
 // existing returns the folder itself or the nearest one above it that is there.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mrelease/mrelease/buildkit/engine"
+	"github.com/mrelease/mrelease/buildkit/rootless"
 )
 
 const lockFile = "lock"
@@ -70,21 +71,38 @@ func removeStale(parent, prefix string, clean func(dir string) error) error {
 // once and thrown away: the folders state-* in it. It first removes those of
 // killed runs, with the containers and mounts that they left.
 func ColdFolder(ctx context.Context, opts Options) (dir string, remove func() error, err error) {
-	runtime := findRuntime(opts.Path)
-	dir, unlock, err := makeLocked(filepath.Dir(opts.State), ".cold-", func(dir string) error { return cleanStates(ctx, dir, runtime) })
-	return dir, func() error { return errors.Join(os.RemoveAll(dir), unlock()) }, err
+	dir, unlock, err := makeLocked(filepath.Dir(opts.State), ".cold-", func(dir string) error { return opts.cleanStates(ctx, dir) })
+	remove = func() error {
+		var err error
+		if !rootless.Privileged() {
+			err = opts.cleanStates(context.WithoutCancel(ctx), dir)
+		}
+		return errors.Join(err, os.RemoveAll(dir), unlock())
+	}
+	return dir, remove, err
 }
 
-func cleanStates(ctx context.Context, dir, runtime string) error {
+// cleanStates makes the states in a folder ready to be removed. In those of a user who
+// is not root some files belong to ids that only a process of the builder's is; it
+// removes them.
+func (o Options) cleanStates(ctx context.Context, dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
+	var states []string
 	for _, entry := range entries {
 		if strings.HasPrefix(entry.Name(), "state-") {
-			if err := engine.Clean(ctx, filepath.Join(dir, entry.Name()), runtime); err != nil {
-				return err
-			}
+			states = append(states, filepath.Join(dir, entry.Name()))
+		}
+	}
+	runtime := findRuntime(o.Path)
+	if !rootless.Privileged() && o.Getenv != nil && runtime != "" {
+		return o.launcher().Remove(ctx, states, runtime)
+	}
+	for _, state := range states {
+		if err := engine.Clean(ctx, state, runtime); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -129,7 +129,11 @@ func (d *doctor) builder(ctx context.Context) (string, error) {
 	if err != nil || health.Builder != buildkit.Embedded {
 		return health.Builder, err
 	}
-	return fmt.Sprintf("%s, runc %s, layers %s, %.0f GB free in %s", health.Builder, health.Runtime, health.Layers, float64(health.Free)/1e9, health.State), nil
+	kind := health.Builder
+	if health.Rootless {
+		kind += ", rootless"
+	}
+	return fmt.Sprintf("%s, runc %s, layers %s, %.0f GB free in %s", kind, health.Runtime, health.Layers, float64(health.Free)/1e9, health.State), nil
 }
 
 func (d *doctor) registry(ctx context.Context) (string, error) {

@@ -76,18 +76,23 @@ const (
 // keepTemporaries puts this process's temporary files into the state, and containerd's
 // mounts, whose place it chose before.
 func keepTemporaries(s state) error {
-	folder := filepath.Join(s.path, temporaries)
 	err := s.dir.Mkdir(temporaries, 0o700)
 	if err == nil {
-		err = os.Setenv("TMPDIR", folder)
+		err = UseTemporaries(s.path)
 	}
 	if err == nil {
-		err = mount.SetTempMountLocation(folder)
+		err = mount.SetTempMountLocation(filepath.Join(s.path, temporaries))
 	}
 	if err != nil {
 		return fmt.Errorf("preparing builder state: %w", err)
 	}
 	return nil
+}
+
+// UseTemporaries puts this process's temporary files into the state folder of an
+// exclusive engine that another process of this program's runs.
+func UseTemporaries(root string) error {
+	return os.Setenv("TMPDIR", filepath.Join(root, temporaries))
 }
 
 // mountSources returns the host paths that the containers of the bundles had

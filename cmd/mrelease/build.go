@@ -121,6 +121,7 @@ func (a *app) builderOptions() (buildkit.Options, error) {
 		BuildKitHost: a.getenv("BUILDKIT_HOST"),
 		DockerHost:   a.getenv("DOCKER_HOST"),
 		Path:         a.getenv("PATH"),
+		Getenv:       a.getenv,
 		State:        state,
 		Exclusive:    true,
 		Progress:     progress,

@@ -31,6 +31,10 @@ import (
 )
 
 func main() {
+	if buildkit.IsChild(os.Args) {
+		silence.Libraries()
+		os.Exit(buildkit.Serve())
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // whoever reads the story may go; a write of the answer fails
 	silence.Libraries()

@@ -22,7 +22,7 @@ func commands(more map[string]func(*testscript.TestScript, *script, []string)) m
 	own := map[string]func(*testscript.TestScript, *script, []string){
 		"exits": exits, "fault": addFault, "read-only": readOnly, "holds": holds, "owner": owner, "buy": buy, "crowd": crowd, "edit": edit, "get": get, "serve": serve,
 		"fill": fill, "refer": refer, "retag": retag, "layer": layer, "edit-key": editKey, "git": gitCommand, "provenance": provenance, "like-readme": likeReadme,
-		"registry": habits,
+		"registry": habits, "ordinary": ordinary,
 	}
 	maps.Copy(own, more)
 	all := map[string]func(*testscript.TestScript, bool, []string){}

@@ -71,7 +71,7 @@ func TestTwentyRebuilds(t *testing.T) {
 type workshop struct {
 	t      *testing.T
 	dir    string
-	bin    string
+	bin    string // where the ordinary user can run what is in it
 	base   string // layout of the base image and the toolchain, for everybody to read
 	person *user.User
 }
@@ -229,13 +229,15 @@ func (b builder) mrelease(t *testing.T, env []string, work string, answer any, a
 	must(t, json.Unmarshal(run(t, cmd), answer))
 }
 
-// command runs a program, as the ordinary user in a user namespace when that is
-// asked for.
+// command runs a program, as the ordinary user when that is asked for. The daemon is
+// put into a user namespace then; mrelease does that itself.
 func (b builder) command(work, program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Env = os.Environ()
 	if b.rootless {
-		cmd = exec.Command(filepath.Join(b.w.bin, "rootlesskit"), append([]string{"--net=host", program}, args...)...)
+		if b.daemon {
+			cmd = exec.Command(filepath.Join(b.w.bin, "rootlesskit"), append([]string{"--net=host", program}, args...)...)
+		}
 		uid, gid := b.w.ids()
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 		cmd.Env = []string{"HOME=" + work, "XDG_RUNTIME_DIR=" + work, "USER=" + b.w.person.Username, "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
