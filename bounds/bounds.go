@@ -46,6 +46,16 @@ const (
 	Pages        = 100     // of a registry's list, which each answer goes on with a link
 )
 
+// Results of runs, which whoever ran them has written. iExec's command line takes as
+// much.
+const (
+	Result          = 1_000_000_000 // bytes of one, encrypted
+	ResultContent   = 4 << 30       // bytes of its files together, unless another number is asked for
+	ResultFiles     = 20_000        // files and folders in it
+	ResultDirectory = 64 << 10      // bytes of the directory of the encrypted archive, which has two entries
+	ResultNames     = 2 << 20       // bytes of the directory of the decrypted one
+)
+
 // Git's own program, which reads a repository that somebody else may have made.
 const (
 	GitOutput = 64 << 20        // bytes of an answer: a list of 600,000 files

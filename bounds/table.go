@@ -32,6 +32,7 @@ func All() []Bound {
 		{"a bundle with a signature or attestation", Bytes(Bundle)},
 		{"referrers of an image that are read", fmt.Sprint(Referrers)},
 		{"pages of a registry's list of referrers or tags", fmt.Sprint(Pages)},
+		{"a result of a run", fmt.Sprintf("%s encrypted, %s in %d files and folders decrypted (`--limit`), %s and %s of the archives' directories", Bytes(Result), Bytes(ResultContent), ResultFiles, Bytes(ResultDirectory), Bytes(ResultNames))},
 		{"an answer of git's program", fmt.Sprintf("%s, %s", Bytes(GitOutput), said(GitTime))},
 		{"submodules that are looked into", fmt.Sprint(GitNested)},
 		{"a request to node or market, with all of its tries", said(Request)},
