@@ -16,10 +16,10 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/internal/patient"
+	"github.com/mrelease/mrelease/internal/redact"
 	"github.com/mrelease/mrelease/outside"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/internal/patient"
-	"github.com/mrelease/mrelease/publish/internal/redact"
 )
 
 // Backend is a connection to an Ethereum node: go-ethereum's own interfaces, as

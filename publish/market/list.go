@@ -10,7 +10,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
-	"github.com/mrelease/mrelease/publish/internal/redact"
+	"github.com/mrelease/mrelease/internal/redact"
 )
 
 // How much of a list is read, of which the market promises no more than MaxOpen.

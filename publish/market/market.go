@@ -17,11 +17,11 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/internal/patient"
+	"github.com/mrelease/mrelease/internal/redact"
 	"github.com/mrelease/mrelease/outside"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/internal/patient"
-	"github.com/mrelease/mrelease/publish/internal/redact"
 )
 
 // Client is iExec's order book for one chain (iexec-market-api 7).

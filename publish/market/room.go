@@ -7,8 +7,8 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/internal/redact"
 	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/internal/redact"
 )
 
 // MaxOpen is how many open orders for apps iExec's market takes of a wallet.

@@ -8,9 +8,9 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/internal/redact"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/internal/redact"
 )
 
 // CheckOrder is [chain.CheckOrder], and asks the market which end an order without

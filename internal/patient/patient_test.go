@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mrelease/mrelease/internal/patient"
 	"github.com/mrelease/mrelease/outside"
-	"github.com/mrelease/mrelease/publish/internal/patient"
 )
 
 // serve answers the statuses in turn, the last one for ever, and counts.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mrelease/mrelease/publish/internal/redact"
+	"github.com/mrelease/mrelease/internal/redact"
 )
 
 func TestNothingOfAURLButItsHostIsShown(t *testing.T) {
