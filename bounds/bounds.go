@@ -20,8 +20,10 @@ const (
 	Docker      = 1 << 20  // bytes of Docker's config.json
 	Dockerfile  = 1 << 20  // bytes of a Dockerfile, and of a .dockerignore
 	Secret      = 500_000  // bytes of a build's secret: BuildKit's own bound
-	Values      = 100_000  // values in a JSON document
-	Depth       = 64       // objects and arrays within each other in a JSON document
+	// RequesterSecret is what iExec's secret service takes, in bytes.
+	RequesterSecret = 4096
+	Values          = 100_000 // values in a JSON document
+	Depth           = 64      // objects and arrays within each other in a JSON document
 )
 
 // Keys that are opened with a password. What iexec, geth and cosign write takes
@@ -38,6 +40,7 @@ const (
 const (
 	RPCAnswer    = 1 << 20 // bytes of a node's answer; code of a contract has 49 KB
 	MarketAnswer = 1 << 20 // bytes of a market's answer; an order has 2 KB
+	SecretAnswer = 4 << 10 // bytes of the secret service's answer, which has a sentence
 	Manifest     = 4 << 20 // bytes: what registries take, and all that is neither blob nor error
 	ImageConfig  = 1 << 20 // bytes of an image's config
 	ErrorBody    = 4 << 10 // bytes of an answer that is an error; the rest is left out

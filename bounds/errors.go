@@ -23,11 +23,16 @@ func (e *SlowError) Evidence() [][2]string {
 }
 
 // AddressError says that a service sent a request on to an address that is further
-// inside this machine or its network than the service itself.
+// inside this machine or its network than the service itself, or to another host than
+// it may go to.
 type AddressError struct {
 	From, To string // hosts
 	Kind     string // of the address, such as "link-local"
 }
+
+// Foreign is the kind of any address that is not the service's, where a request carries
+// what is for the service alone.
+const Foreign = "foreign"
 
 // Error implements error.
 func (e *AddressError) Error() string {
@@ -36,5 +41,9 @@ func (e *AddressError) Error() string {
 
 // Evidence returns both hosts.
 func (e *AddressError) Evidence() [][2]string {
-	return [][2]string{{"expected", "an address on the internet, or one like that of " + e.From}, {"actual", e.To + ", " + e.Kind}, {"where", e.From}}
+	expected := "an address on the internet, or one like that of " + e.From
+	if e.Kind == Foreign {
+		expected = "an address of " + e.From
+	}
+	return [][2]string{{"expected", expected}, {"actual", e.To + ", " + e.Kind}, {"where", e.From}}
 }

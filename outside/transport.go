@@ -27,6 +27,8 @@ type Service struct {
 	// Blob tells the requests whose answers may be of any size, and whose bodies may
 	// be large. They must keep to bounds.RateFloor instead. nil: there are none.
 	Blob func(*http.Request) bool
+	// Stay is for requests that carry a secret: they are sent on to no other host.
+	Stay bool
 	// Base makes the requests; nil: a transport of this package.
 	Base http.RoundTripper
 }
@@ -120,6 +122,9 @@ func (t *transport) checkRedirect(resp *http.Response) error {
 	to, err := resp.Location()
 	if err != nil || to.Host == t.Host { // without a place to go to it is no redirect
 		return nil
+	}
+	if t.Stay {
+		return &bounds.AddressError{From: t.Host, To: to.Host, Kind: bounds.Foreign}
 	}
 	_, err = t.admit(resp.Request.Context(), to)
 	return err
