@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"syscall"
 )
 
 // Error says that something from outside goes beyond a bound.
@@ -61,7 +60,7 @@ func Bytes(n int64) string {
 // reads at most a number of bytes, and does not wait for a writer where the file is a
 // named pipe. Its error is an [*Error] for a larger file.
 func ReadFile(path string, most int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|noWait, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +71,30 @@ func ReadFile(path string, most int64) ([]byte, error) {
 // Open opens a regular file that somebody else may have written, and returns its size:
 // it does not wait for a pipe that was put in the file's place.
 func Open(path string) (*os.File, int64, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	return open(path, 0)
+}
+
+// OpenItself is Open for a path that must be no link, which could lead anywhere.
+func OpenItself(path string) (*os.File, int64, error) {
+	if NoFollow != 0 {
+		return open(path, NoFollow)
+	}
+	before, err := os.Lstat(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	f, size, err := open(path, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	if after, err := f.Stat(); err != nil || !os.SameFile(before, after) {
+		return nil, 0, errors.Join(err, f.Close(), &fs.PathError{Op: "open", Path: path, Err: errors.New("is a link")})
+	}
+	return f, size, nil
+}
+
+func open(path string, flag int) (*os.File, int64, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|noWait|flag, 0)
 	if err != nil {
 		return nil, 0, err
 	}

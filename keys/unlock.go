@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
-	"golang.org/x/sys/unix"
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/publish/chain"
@@ -134,6 +133,6 @@ func reserve(bytes int64) {
 // huge returns memory for which huge pages are asked.
 func huge(bytes int64) []byte {
 	memory := make([]byte, bytes)
-	_ = unix.Madvise(memory, unix.MADV_HUGEPAGE)
+	adviseHuge(memory)
 	return memory
 }

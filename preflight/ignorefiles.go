@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/buildkit"
@@ -115,7 +114,7 @@ func (c *Completed) write(text []byte, comment string) error {
 			added = "\n" + added
 		}
 	}
-	f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o644)
+	f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_APPEND|bounds.NoFollow, 0o644)
 	if err != nil {
 		return fmt.Errorf("completing %s: %w", c.File, err)
 	}

@@ -12,8 +12,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/mrelease/mrelease/bounds"
 )
 
 // filtered says which of the changes are none: a filter of the configuration (as
@@ -120,7 +121,7 @@ func (s *status) isPointedAt(ctx context.Context, name string) (same, known bool
 
 // hashOf is the SHA-256 of a file's content in hex, and its length.
 func hashOf(file string) (sum []byte, length int64, err error) {
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, _, err := bounds.OpenItself(file)
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading file: %w", err)
 	}
@@ -193,7 +194,7 @@ func (s *status) looksAs(name string, l look) bool {
 	if err != nil || indexErr != nil || l.object != s.files[name].object {
 		return false
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && info.ModTime().Equal(l.changed) && time.Unix(stat.Ctim.Unix()).Equal(l.status) &&
-		uint32(stat.Ino) == l.inode && uint32(info.Size()) == l.size && !index.ModTime().Before(l.changed)
+	status, inode, known := statusOf(info)
+	return known && info.ModTime().Equal(l.changed) && status.Equal(l.status) &&
+		inode == l.inode && uint32(info.Size()) == l.size && !index.ModTime().Before(l.changed)
 }
