@@ -1,3 +1,5 @@
+//go:build linux && amd64
+
 package engine
 
 import (
@@ -5,22 +7,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	runc "github.com/containerd/go-runc"
 	"github.com/moby/sys/userns"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
-
-// ConfinedHost is the name of the host in a container that is confined: its program
-// comes from an image of anybody's, and is to print a line. Its limits are below;
-// that of time is the caller's.
-const ConfinedHost = "confined"
 
 // The limits of a confined container. One of a build has those of the machine: what
 // it runs is the Dockerfile's.
@@ -252,4 +251,12 @@ func isolateUsers(spec *specs.Spec) error {
 		}
 	}
 	return nil
+}
+
+// group returns the group that a file belongs to.
+func group(info fs.FileInfo) int {
+	if of, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(of.Gid)
+	}
+	return -1
 }

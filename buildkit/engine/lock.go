@@ -1,3 +1,5 @@
+//go:build linux && amd64
+
 package engine
 
 import (
@@ -12,9 +14,6 @@ import (
 // lockRetry is how often a held lock is tried again. The kernel can wake a
 // waiter of flock(2) only in a blocking call, which no context can end.
 const lockRetry = 200 * time.Millisecond
-
-// lockFile has the name that buildkitd gives it: it would wait too.
-const lockFile = "buildkitd.lock"
 
 // acquire takes the state folder for this process. The kernel gives the lock
 // free when the process ends, however it ends.

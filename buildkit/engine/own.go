@@ -7,8 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
-	"syscall"
 )
 
 // ForeignError says that something in a state folder, or on the way to it, is not
@@ -27,7 +25,7 @@ func (e *ForeignError) Error() string {
 func (e *ForeignError) Evidence() [][2]string {
 	return [][2]string{
 		{"where", e.Path},
-		{"expected", fmt.Sprintf("files and folders of user %d, no links, that nobody else may write to", os.Geteuid())},
+		{"expected", "files and folders of " + self() + ", no links, that nobody else may write to"},
 		{"actual", e.Problem},
 	}
 }
@@ -47,6 +45,9 @@ type state struct {
 	path string
 	dir  *os.Root
 }
+
+// lockFile has the name that buildkitd gives it: it would wait too.
+const lockFile = "buildkitd.lock"
 
 // openState makes the folder when it is missing, and follows links in its path,
 // because runc and the kernel report resolved paths. A *ForeignError says that
@@ -85,68 +86,6 @@ func CheckState(root string) error {
 		return err
 	}
 	return errors.Join(s.checkAll(), s.dir.Close())
-}
-
-// maxLinks is how many links Linux follows in a path.
-const maxLinks = 40
-
-// followWay resolves the links in a path, of which the end need not exist, by the
-// kernel's own rule for links in folders like /tmp (protected_symlinks): a link is
-// followed when it is ours or root's, or, in a folder that not everybody may write
-// to, of the folder's owner. A folder in which anybody may replace anything is
-// nothing that a path can lead through.
-func followWay(name string) (string, error) {
-	at, rest, links := "/", strings.Split(filepath.Clean(name), "/"), 0
-	for len(rest) > 0 {
-		next := filepath.Join(at, rest[0])
-		rest = rest[1:]
-		target, err := readLink(at, next)
-		if errors.Is(err, fs.ErrNotExist) {
-			return filepath.Join(next, filepath.Join(rest...)), nil
-		}
-		if err != nil {
-			return "", err
-		}
-		if target == "" {
-			at = next
-			continue
-		}
-		if links++; links > maxLinks {
-			return "", &ForeignError{name, "too many links lead to it"}
-		}
-		if filepath.IsAbs(target) {
-			at = "/"
-		}
-		rest = append(strings.Split(target, "/"), rest...)
-	}
-	return at, nil
-}
-
-// readLink returns where a link in a folder leads, or "" for anything else.
-func readLink(folder, name string) (string, error) {
-	above, err := os.Lstat(folder)
-	if err != nil {
-		return "", fmt.Errorf("opening builder state: %w", err)
-	}
-	open := above.Mode().Perm()&0o002 != 0
-	if open && above.Mode()&fs.ModeSticky == 0 {
-		return "", &ForeignError{folder, "anybody may replace what is in it"}
-	}
-	info, err := os.Lstat(name)
-	if err != nil {
-		return "", fmt.Errorf("opening builder state: %w", err)
-	}
-	if info.Mode().Type() != fs.ModeSymlink {
-		return "", nil
-	}
-	if by := owner(info); by != 0 && by != os.Geteuid() && (open || by != owner(above)) {
-		return "", &ForeignError{name, fmt.Sprintf("it is a symbolic link of user %d", by)}
-	}
-	target, err := os.Readlink(name)
-	if err != nil {
-		return "", fmt.Errorf("opening builder state: %w", err)
-	}
-	return target, nil
 }
 
 // checkAll looks at all that BuildKit opens by its path, and at all that this
@@ -207,42 +146,17 @@ func (s state) check(name string) error {
 	if err != nil {
 		return fmt.Errorf("reading builder state: %w", err)
 	}
-	if problem := foreign(info, isRoot(name)); problem != "" {
-		return &ForeignError{filepath.Join(s.path, name), problem}
+	path, problem := filepath.Join(s.path, name), "it is a symbolic link"
+	if mode := info.Mode(); mode&(fs.ModeSymlink|fs.ModeIrregular) == 0 { // the latter is what else leads elsewhere on Windows
+		if isRoot(name) && mode.IsDir() {
+			return nil
+		}
+		problem = foreign(path, info)
+	}
+	if problem != "" {
+		return &ForeignError{path, problem}
 	}
 	return nil
-}
-
-// foreign says why something is not ours, or "".
-func foreign(info fs.FileInfo, isRoot bool) string {
-	mode := info.Mode()
-	switch {
-	case mode.Type() == fs.ModeSymlink:
-		return "it is a symbolic link"
-	case isRoot && mode.IsDir():
-		return ""
-	case owner(info) != os.Geteuid():
-		return fmt.Sprintf("it belongs to user %d", owner(info))
-	case mode.Perm()&0o022 != 0:
-		return fmt.Sprintf("others may write to it (mode %04o)", mode.Perm())
-	}
-	return ""
-}
-
-// owner returns the user that a file belongs to.
-func owner(info fs.FileInfo) int {
-	if of, ok := info.Sys().(*syscall.Stat_t); ok {
-		return int(of.Uid)
-	}
-	return -1 // not on Linux
-}
-
-// group returns the group that a file belongs to.
-func group(info fs.FileInfo) int {
-	if of, ok := info.Sys().(*syscall.Stat_t); ok {
-		return int(of.Gid)
-	}
-	return -1
 }
 
 // write makes a file anew, whatever is there.
