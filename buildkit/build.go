@@ -16,7 +16,6 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
-	"golang.org/x/sys/unix"
 
 	"github.com/mrelease/mrelease/buildkit/engine"
 )
@@ -169,7 +168,7 @@ func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Bui
 // build, in a scratch folder. A client of a daemon may have no folder that it can
 // write to, and does without.
 func (b *Builder) openLayers(scratch string) (layerCache, error) {
-	if b.layers != "" && os.MkdirAll(b.layers, 0o700) == nil && unix.Access(b.layers, unix.W_OK) == nil {
+	if b.layers != "" && os.MkdirAll(b.layers, 0o700) == nil && isWritable(b.layers) {
 		return newLayerCache(b.layers), engine.CheckState(filepath.Dir(b.layers))
 	}
 	c := newLayerCache(filepath.Join(scratch, "layers"))
@@ -177,6 +176,12 @@ func (b *Builder) openLayers(scratch string) (layerCache, error) {
 		return layerCache{}, fmt.Errorf("making folder for layers: %w", err)
 	}
 	return c, nil
+}
+
+// isWritable reports whether files can be made in a folder.
+func isWritable(folder string) bool {
+	trial, err := os.MkdirTemp(folder, ".new-*")
+	return err == nil && os.Remove(trial) == nil
 }
 
 // solving is the build of a Dockerfile, as it is told.

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -24,7 +25,8 @@ import (
 //
 //   - modification time: FixedEpoch, whatever the epoch of the build: what a
 //     builder keeps of a context must not depend on it
-//   - mode: 0755 for folders and for files the owner may execute, else 0644
+//   - mode: 0755 for folders and for files the owner may execute, else 0644; on
+//     Windows no file says that, and all have 0644
 //   - owner and group: 0
 //   - extended attributes: none
 //   - hard links: separate files
@@ -89,6 +91,9 @@ func (n *normalFS) normalise(stat *types.Stat) error {
 		}
 		stat.Linkname, stat.Size = "", info.Size()
 	}
+	if runtime.GOOS == "windows" && mode.IsRegular() { // where fsutil has every file executable, as no file tells
+		mode &^= 0o111
+	}
 	stat.Mode = uint32(normalMode(mode))
 	stat.ModTime = modTime()
 	stat.Uid, stat.Gid = 0, 0
@@ -143,7 +148,7 @@ func (in inputs) sent(t tree) fsutil.FS {
 
 // Walk implements fsutil.FS.
 func (t treeFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
-	target, skipped := filepath.Join(".", target), ""
+	target, skipped := clean(target), ""
 	for _, path := range t.paths {
 		if !within(path, target) || skipped != "" && within(path, skipped) {
 			continue
@@ -153,13 +158,16 @@ func (t treeFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) erro
 		case err == fs.SkipDir && found.IsDir():
 			skipped = path
 		case err == fs.SkipDir:
-			skipped = filepath.Dir(path)
+			skipped = filepath.ToSlash(filepath.Dir(path))
 		case err != nil:
 			return err
 		}
 	}
 	return ctx.Err()
 }
+
+// clean is a path as the entries of a tree have it.
+func clean(path string) string { return filepath.ToSlash(filepath.Join(".", path)) }
 
 // within reports whether path is folder or lies below it; "." is the root.
 func within(path, folder string) bool {
@@ -173,7 +181,7 @@ func (t treeFS) Open(path string) (io.ReadCloser, error) {
 		t.refuse(fmt.Errorf("sending %q: %w", path, err))
 		return nil, err
 	}
-	path = filepath.Join(".", path)
+	path = clean(path)
 	return &treeFile{ReadCloser: file, hash: sha256.New(), path: path, want: t.entries[path].value, refuse: t.refuse}, nil
 }
 

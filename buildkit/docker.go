@@ -57,9 +57,9 @@ func (b *Builder) checkEngine(ctx context.Context, host string) error {
 	}
 	for _, w := range workers {
 		if w.Labels[snapshotterLabel] != "" {
-			return nil
+			return checkWorkers(Docker, workers)
 		}
 	}
 	return unusable(Docker, fmt.Sprintf("the engine at %s cannot export OCI layouts: it does not use containerd's image store", host),
-		`docker info -f '{{.DriverStatus}}' (turn on "containerd-snapshotter" in /etc/docker/daemon.json, Docker 24 or newer)`)
+		`docker info -f '{{.DriverStatus}}' (turn on "containerd-snapshotter" in /etc/docker/daemon.json, or containerd's image store in the settings of Docker Desktop; Docker 24 or newer)`)
 }

@@ -161,7 +161,7 @@ func readEntry(sent fsutil.FS, path string, found fs.DirEntry) (entry, error) {
 	case mode.IsDir():
 		return entry{"folder", "", stat}, nil
 	case mode.Type() == fs.ModeSymlink:
-		return entry{"link", stat.Linkname, stat}, nil
+		return entry{"link", filepath.ToSlash(stat.Linkname), stat}, nil
 	case mode&0o100 != 0:
 		sum, err := hashFile(sent, path)
 		return entry{"executable", sum, stat}, err

@@ -17,7 +17,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sys/unix"
+
+	"github.com/mrelease/mrelease/bounds"
 )
 
 // layerCacheLimit is how many bytes of layers are kept for later builds.
@@ -119,18 +120,8 @@ func readRegular(path string, limit int64) ([]byte, error) {
 // openRegular opens a file, and nothing else: a pipe would be waited for, and a link
 // could lead anywhere.
 func openRegular(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("opening %s: not a file", path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	f, _, err := bounds.OpenItself(path)
+	return f, err
 }
 
 // make makes the layer from a file that holds the blob in the given form.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"time"
 
 	"github.com/moby/buildkit/client"
@@ -241,6 +242,9 @@ func (b *Builder) collectLayers() error {
 
 // checkEmbedded returns the path of runc if the embedded builder can be started.
 func checkEmbedded(opts Options) (runtime string, err error) {
+	if !engine.Supported {
+		return "", notEmbedded(goruntime.GOOS, goruntime.GOARCH)
+	}
 	if runtime = findRuntime(opts.Path); runtime == "" {
 		return "", unusable(Embedded, "it needs runc, which is not installed", "apt-get install runc (with sudo when you are not root)")
 	}
@@ -276,10 +280,15 @@ func openDaemon(ctx context.Context, opts Options, address string) (*Builder, er
 	if err != nil {
 		return nil, err
 	}
-	if _, err := b.workers(ctx); ctx.Err() != nil {
+	workers, err := b.workers(ctx)
+	if ctx.Err() != nil {
 		return nil, errors.Join(ctx.Err(), b.Close())
-	} else if err != nil {
+	}
+	if err != nil {
 		return nil, errors.Join(unusable(address, err.Error(), check), b.Close())
+	}
+	if err := checkWorkers(address, workers); err != nil {
+		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
 }

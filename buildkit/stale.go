@@ -7,9 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/gofrs/flock"
-	"golang.org/x/sys/unix"
 
 	"github.com/mrelease/mrelease/buildkit/engine"
 	"github.com/mrelease/mrelease/buildkit/rootless"
@@ -21,7 +21,7 @@ const lockFile = "lock"
 // killed runs after clean has seen them. A lock, which the kernel gives free,
 // tells them from those of live ones.
 func makeLocked(parent, prefix string, clean func(dir string) error) (dir string, unlock func() error, err error) {
-	if err := os.MkdirAll(parent, 0o755); errors.Is(err, unix.ENOTDIR) {
+	if err := os.MkdirAll(parent, 0o755); errors.Is(err, syscall.ENOTDIR) {
 		return "", nil, &OutputError{parent, "it, or a folder that it is in, is a file"}
 	} else if err != nil {
 		return "", nil, fmt.Errorf("creating work folder: %w", err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -171,7 +172,7 @@ func (a *app) stateFolder() (string, error) {
 	if a.build.state != "" {
 		return filepath.Abs(a.build.state)
 	}
-	cache := a.getenv("XDG_CACHE_HOME")
+	cache := cmp.Or(a.getenv("XDG_CACHE_HOME"), a.getenv("LOCALAPPDATA")) // the latter on Windows
 	if cache == "" {
 		home := a.getenv("HOME")
 		if home == "" {
