@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ type Options struct {
 	// network. The program's main function must begin with [IsChild].
 	Getenv func(string) string
 	// State is the absolute path of the folder that the embedded builder keeps
-	// its cache in, and finished layers are kept in for any builder; without it
+	// its cache in, and cannot do without, and finished layers are kept in for any builder; without it
 	// another builder makes them anew for each build.
 	State string
 	// Exclusive says that this process uses no other builder: the temporary
@@ -116,8 +117,12 @@ func unusable(builder, problem, command string) *NoBuilderError {
 // Open finds the builder, starts it if it is the embedded one, and makes sure
 // that it answers. Its error is a [*NoBuilderError] when there is none: a
 // builder that was named, or that BuildKitHost names, is not replaced by
-// another. A state folder in which somebody else has a hand is a [*StateError].
+// another. A state folder in which somebody else has a hand is a [*StateError], and
+// a name of no builder an [*AddressError].
 func Open(ctx context.Context, opts Options) (*Builder, error) {
+	if err := opts.Check(); err != nil {
+		return nil, err
+	}
 	switch {
 	case opts.Builder == Embedded:
 		return openEmbedded(ctx, opts)
@@ -224,6 +229,22 @@ func IsChild(args []string) bool { return rootless.IsChild(args) }
 // code.
 func Serve() int { return rootless.Serve() }
 
+// StateFolder returns what State is to be: the folder that was asked for, or the one in
+// the user's cache folder, which an environment names; empty when it names none.
+func StateFolder(asked string, getenv func(string) string) (string, error) {
+	if asked != "" {
+		return filepath.Abs(asked)
+	}
+	cache := cmp.Or(getenv("XDG_CACHE_HOME"), getenv("LOCALAPPDATA")) // the latter on Windows
+	if home := getenv("HOME"); cache == "" && home != "" {
+		cache = filepath.Join(home, ".cache")
+	}
+	if cache == "" {
+		return "", nil
+	}
+	return filepath.Join(cache, "mrelease", "buildkit"), nil
+}
+
 // layersIn is where a state folder has finished layers.
 func layersIn(state string) string {
 	if state == "" {
@@ -247,6 +268,9 @@ func checkEmbedded(opts Options) (runtime string, err error) {
 	}
 	if runtime = findRuntime(opts.Path); runtime == "" {
 		return "", unusable(Embedded, "it needs runc, which is not installed", "apt-get install runc (with sudo when you are not root)")
+	}
+	if opts.State == "" {
+		return "", unusable(Embedded, "it has no folder for its cache: neither --state, MRELEASE_STATE, XDG_CACHE_HOME nor HOME says where", "export MRELEASE_STATE=/var/cache/mrelease (or another folder that only you can write to)")
 	}
 	if !rootless.Privileged() && opts.Getenv == nil {
 		return "", unusable(Embedded, "it needs root", "sudo -E mrelease …")

@@ -138,9 +138,7 @@ func TestANamedBuilderIsNotReplaced(t *testing.T) {
 	for name, opts := range map[string]buildkit.Options{
 		"named":         {Builder: missing},
 		"BUILDKIT_HOST": {BuildKitHost: missing},
-		"no address":    {Builder: "nowhere"},
 		"docker":        {Builder: buildkit.Docker, DockerHost: missing},
-		"no host":       {Builder: buildkit.Docker, DockerHost: "nowhere"},
 	} {
 		opts.State = filepath.Join(t.TempDir(), "state")
 		start := time.Now()

@@ -35,6 +35,9 @@ const minFree = 1 << 30
 // one: it does not wait for another build, and leaves no state. Its error is
 // that of Open.
 func Probe(ctx context.Context, opts Options) (Health, error) {
+	if err := opts.Check(); err != nil {
+		return Health{}, err
+	}
 	if named := cmp.Or(opts.Builder, opts.BuildKitHost); named == Embedded || named == "" {
 		health, err := probeEmbedded(ctx, opts)
 		var none *NoBuilderError

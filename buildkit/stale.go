@@ -69,8 +69,18 @@ func removeStale(parent, prefix string, clean func(dir string) error) error {
 
 // ColdFolder makes a folder beside the builder's state for states that are used
 // once and thrown away: the folders state-* in it. It first removes those of
-// killed runs, with the containers and mounts that they left.
+// killed runs, with the containers and mounts that they left. Where the embedded builder
+// is named and cannot be used, it makes nothing: the error is that of [Open].
 func ColdFolder(ctx context.Context, opts Options) (dir string, remove func() error, err error) {
+	if opts.Builder == Embedded {
+		if _, err := checkEmbedded(opts); err != nil {
+			return "", nil, err
+		}
+	}
+	if opts.State == "" {
+		dir, err := os.MkdirTemp("", "mrelease-*")
+		return dir, func() error { return os.RemoveAll(dir) }, err
+	}
 	dir, unlock, err := makeLocked(filepath.Dir(opts.State), ".cold-", func(dir string) error { return opts.cleanStates(ctx, dir) })
 	remove = func() error {
 		var err error

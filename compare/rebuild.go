@@ -66,6 +66,8 @@ func (r Rebuild) Against(ctx context.Context, published v1.Image) (Verdict, erro
 }
 
 func (r Rebuild) inColdFolder(ctx context.Context, both func(rebuilder, context.Context) (a, b built, err error)) (v Verdict, err error) {
+	// BUILDKIT_HOST does not count unless it is asked for: its state is warm.
+	r.Builder.Builder = cmp.Or(r.Builder.Builder, buildkit.Embedded)
 	work, remove, err := buildkit.ColdFolder(ctx, r.Builder)
 	if err != nil {
 		return Verdict{}, err
@@ -167,11 +169,10 @@ func (r rebuilder) rebuild(ctx context.Context, p plan, measured measurer) (out 
 	return measured(ctx, m, made.Image, spec)
 }
 
-// open starts a builder that has built nothing before. BUILDKIT_HOST does not count
-// unless it is asked for: its state is warm.
+// open starts a builder that has built nothing before.
 func (r rebuilder) open(ctx context.Context, state string) (*buildkit.Builder, error) {
 	opts := r.Rebuild.Builder
-	opts.State, opts.Builder = state, cmp.Or(opts.Builder, buildkit.Embedded)
+	opts.State = state
 	opts.Exclusive = false // there are two, one after the other
 	return buildkit.Open(ctx, opts)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
@@ -113,7 +112,7 @@ func (a *app) builderOptions() (buildkit.Options, error) {
 	if err != nil {
 		return buildkit.Options{}, err
 	}
-	state, err := a.stateFolder()
+	state, err := buildkit.StateFolder(a.build.state, a.getenv)
 	if err != nil {
 		return buildkit.Options{}, err
 	}
@@ -167,20 +166,11 @@ func (a *app) progress() (buildkit.Progress, error) {
 	return p, nil
 }
 
-// stateFolder is where the embedded builder keeps its cache.
-func (a *app) stateFolder() (string, error) {
-	if a.build.state != "" {
-		return filepath.Abs(a.build.state)
+// checkBuilder looks at what the command line and the environment say of the builder.
+func (a *app) checkBuilder(c *cobra.Command) error {
+	if c.Flags().Lookup("builder") == nil {
+		return nil
 	}
-	cache := cmp.Or(a.getenv("XDG_CACHE_HOME"), a.getenv("LOCALAPPDATA")) // the latter on Windows
-	if cache == "" {
-		home := a.getenv("HOME")
-		if home == "" {
-			e := usage.Errorf("mrelease", "neither --state, MRELEASE_STATE, XDG_CACHE_HOME nor HOME says where the builder may keep its cache")
-			e.Try = "export MRELEASE_STATE=/var/cache/mrelease (or another folder that only you can write to)"
-			return "", e
-		}
-		cache = filepath.Join(home, ".cache")
-	}
-	return filepath.Join(cache, "mrelease", "buildkit"), nil
+	opts, err := a.builderOptions()
+	return cmp.Or(err, opts.Check())
 }

@@ -138,6 +138,7 @@ func rules() []rule {
 		{is[*source.StateError], "E-SOURCE-DIRTY", exitPolicy, advice},
 
 		{is[*measure.UnmeasuredError], "E-UNMEASURED", exitUnmeasured, advice},
+		{is[*buildkit.AddressError], "E-USAGE", exitUsage, advice},
 		{is[*buildkit.NoBuilderError], "E-BUILDER", exitUsage, advice},
 		{is[*buildkit.StateError], "E-STATE", exitUsage, say("remove the state folder if it should be yours (it is a cache), or name one that only you can write to with MRELEASE_STATE")},
 		{is[*buildkit.ChangedError], "E-CACHE-CHANGED", exitUnexpected, say("run the same command again: it begins the cache anew; find out who may write to the state folder")},

@@ -170,7 +170,7 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 	}
 	root.Args = cobra.ArbitraryArgs
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
-		if err := usage.Check(c); err != nil || c.Flags().Lookup("config") == nil { // which asks no registry
+		if err := cmp.Or(usage.Check(c), a.checkBuilder(c)); err != nil || c.Flags().Lookup("config") == nil { // which asks no registry
 			return err
 		}
 		return preflight.CheckCredentials(a.getenv)

@@ -14,6 +14,6 @@ import (
 func TestCases(t *testing.T) {
 	t.Parallel()
 	var rows outcomes
-	runScripts(t, "testdata/case", map[string]func(*testscript.TestScript, *script, []string){"case": rows.ends, "git-daemon": gitDaemon})
+	runScripts(t, "testdata/case", map[string]func(*testscript.TestScript, *script, []string){"case": rows.ends, "plain-case": rows.plain, "git-daemon": gitDaemon})
 	rows.report(t, "case")
 }

@@ -3,8 +3,14 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,10 +33,19 @@ type outcomes struct {
 // Its output can be looked at afterwards. As with exits, it must not hold secrets nor
 // a stack trace.
 func (o *outcomes) ends(ts *testscript.TestScript, s *script, args []string) {
+	o.endsAs(ts, s, args, nil)
+}
+
+// plain is ends for a user without any rights, see [asNobody].
+func (o *outcomes) plain(ts *testscript.TestScript, s *script, args []string) {
+	o.endsAs(ts, s, args, asNobody(ts))
+}
+
+func (o *outcomes) endsAs(ts *testscript.TestScript, s *script, args, user []string) {
 	if len(args) < 2 {
-		ts.Fatalf("usage: attack|case NAME EXPECTED [ARGUMENT...]")
+		ts.Fatalf("usage: attack|case|plain-case NAME EXPECTED [ARGUMENT...]")
 	}
-	code := exitCode(ts, append([]string{"mrelease"}, args[2:]...))
+	code := exitCode(ts, append(append(user, "mrelease"), args[2:]...))
 	stdout, stderr := ts.ReadFile("stdout"), ts.ReadFile("stderr")
 	got := strings.TrimSpace(fmt.Sprintf("%d %s", code, errorCode.FindString(stderr)))
 	o.mu.Lock()
@@ -41,6 +56,29 @@ func (o *outcomes) ends(ts *testscript.TestScript, s *script, args []string) {
 	}
 	checkPrinted(ts, s, stdout, stderr)
 	checkDocument(ts, args[2:], stdout)
+}
+
+// asNobody begins a command that a user without any rights runs: in the script's folder,
+// which is made readable for all, with a home that is somewhere else.
+func asNobody(ts *testscript.TestScript) []string {
+	const nobody = 65534
+	for dir := ts.MkAbs("."); dir != filepath.Dir(dir) && dir != filepath.Clean(os.TempDir()); dir = filepath.Dir(dir) {
+		ts.Check(os.Chmod(dir, 0o755))
+	}
+	program, err := exec.LookPath("setpriv")
+	ts.Check(err)
+	home := ts.MkAbs("home-of-nobody")
+	if err := os.Mkdir(home, 0o700); !errors.Is(err, fs.ErrExist) {
+		ts.Check(err)
+		ts.Check(os.Chown(home, nobody, nobody))
+	}
+	for dir := range strings.SplitSeq(ts.Getenv("PATH"), ":") {
+		if strings.HasPrefix(dir, os.TempDir()) {
+			ts.Check(os.Chmod(filepath.Dir(dir), 0o755))
+			ts.Check(os.Chmod(dir, 0o755))
+		}
+	}
+	return []string{program, "--reuid", strconv.Itoa(nobody), "--regid", strconv.Itoa(nobody), "--clear-groups", "env", "HOME=" + home, "TMPDIR=" + home, "MRELEASE_STATE="}
 }
 
 var errorCode = regexp.MustCompile(`(?m)^E-[A-Z-]+`)
