@@ -51,10 +51,8 @@ func (r Ring) lockedKey() (l locked[*registry.Key], public *registry.PublicKey, 
 	l.open = func() (*registry.Key, error) {
 		key, err := registry.LoadKey(pem, []byte(password))
 		switch {
-		case err != nil && password == "": // which may be right: cosign takes no password for one
-			return nil, &Error{where, errors.New(CosignPassword + " is not set")}
 		case err != nil:
-			return nil, &Error{where, err}
+			return nil, &Error{where, signingPassword(err, password)}
 		case public != nil && !public.Equal(key.PublicKey):
 			return nil, &Error{path, fmt.Errorf("it is not the public half of %s", where)}
 		}

@@ -40,7 +40,7 @@ func (r Ring) lockedWallet() (l locked[chain.Wallet], err error) {
 	}
 	password := r.secret(WalletPassword)
 	if password == "" {
-		return l, &chain.WalletError{Where: path, Problem: WalletPassword + " is not set"}
+		return l, &chain.WalletError{Where: path, Problem: unset(WalletPassword).Problem, Err: unset(WalletPassword)}
 	}
 	l.memory = file.Memory
 	l.open = func() (chain.Wallet, error) {
@@ -52,7 +52,7 @@ func (r Ring) lockedWallet() (l locked[chain.Wallet], err error) {
 			err = compare(path, wallet.Address, "wallet.address is", r.Wallet.Address)
 		}
 		if err != nil {
-			return chain.Wallet{}, err
+			return chain.Wallet{}, walletPassword(err, password)
 		}
 		return wallet, nil
 	}

@@ -112,6 +112,9 @@ func is[T error](err error) bool {
 // unread matches a T for a file that cannot be opened.
 func unread[T error](err error) bool { return is[T](err) && is[*fs.PathError](err) }
 
+// locked matches a T for a key that its password would open.
+func locked[T error](err error) bool { return is[T](err) && is[*keys.PasswordError](err) }
+
 func say(text string) func(error) string { return func(error) string { return text } }
 
 // advice is what errors say that know their remedy.
@@ -190,13 +193,14 @@ func rules() []rule {
 		{is[*registry.PushError], "E-REGISTRY-LOGIN", exitNetwork, advice},
 		{is[*registry.UnkeptError], "E-REGISTRY-SIGNATURES", exitNetwork, say("set sign.layout: tags, which keeps signatures as cosign's older versions did (all of its versions read them), or push to another registry")},
 		{is[*registry.SilentError], "E-REGISTRY", exitNetwork, say("check the address in image, and the network")},
+		{locked[*keys.Error], "E-SIGN-KEY", exitUsage, say("set " + keys.CosignPassword + " to the password of the key in sign.key, with which cosign generate-key-pair made it")},
 		{unread[*keys.Error], "E-SIGN-KEY", exitUsage, say("correct sign.key (enclave.key) or the rights of the file, or make a key: cosign generate-key-pair")},
 		{is[*keys.Error], "E-SIGN-KEY", exitUsage, say("sign.key must be a cosign key (cosign generate-key-pair) of type ECDSA P-256 or RSA, and " + keys.CosignPassword + " its password")},
 
 		{is[*preflight.ClockError], "E-CLOCK", exitUsage, say("set the clock: timedatectl set-ntp true")},
 		{oddWallet, "E-WALLET", exitUsage, say("nobody makes such a keystore file for use: take it from its maker again, or write it anew with iexec wallet import")},
 		{unread[*chain.WalletError], "E-WALLET", exitUsage, say("correct wallet.keystore or the rights of the file, or make a wallet: iexec wallet create --keystoredir .")},
-		{lockedWallet, "E-WALLET", exitUsage, say("set " + keys.WalletPassword + " to the password of the keystore file in wallet.keystore")},
+		{locked[*chain.WalletError], "E-WALLET", exitUsage, say("set " + keys.WalletPassword + " to the password of the keystore file in wallet.keystore")},
 		{is[*chain.WalletError], "E-WALLET", exitUsage, say("correct what is said above of wallet.keystore, wallet.address or " + keys.WalletKey)},
 		{is[*chain.SyntheticError], "E-SYNTHETIC", exitPolicy, say("build on the real base image, or choose a chain with development: true")},
 		{is[*chain.FundsError], "E-FUNDS", exitFunds, say("send the wallet some of the chain's native coin and run again")},
@@ -224,12 +228,6 @@ func rules() []rule {
 		{registry.IsDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
 		{fileTrouble, "E-FILE", exitUsage, say("make the file or folder above what the command needs, or name another, then run again: what is done is found")},
 	}
-}
-
-// lockedWallet matches a wallet that its password would open.
-func lockedWallet(err error) bool {
-	var w *chain.WalletError
-	return errors.As(err, &w) && (w.Problem == "wrong password" || w.Problem == keys.WalletPassword+" is not set")
 }
 
 // oddWallet matches a keystore file that is not opened for what that takes.

@@ -1,0 +1,54 @@
+package keys
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/mrelease/mrelease/publish/chain"
+)
+
+// PasswordError says that the password of a key is missing, or of another key.
+type PasswordError struct {
+	Variable string // of the environment, which has the password
+	Problem  string
+}
+
+// Error implements error.
+func (e *PasswordError) Error() string { return e.Problem }
+
+// unset says that a password is missing.
+func unset(variable string) *PasswordError {
+	return &PasswordError{variable, variable + " is not set"}
+}
+
+// unfit says that a password is another key's. What is easily added to one without being
+// seen is told.
+func unfit(variable, password string) *PasswordError {
+	e := &PasswordError{variable, "the password in " + variable + " does not fit the key"}
+	if strings.TrimSpace(password) != password {
+		e.Problem += " (it begins or ends with white space)"
+	}
+	return e
+}
+
+// signingPassword says of a key that was not decrypted whether its password is at fault.
+// The library has no error of its own for that.
+func signingPassword(err error, password string) error {
+	switch {
+	case password == "": // which may be right: cosign takes no password for one
+		return unset(CosignPassword)
+	case strings.HasSuffix(err.Error(), "encrypted: decryption failed"):
+		return unfit(CosignPassword, password)
+	}
+	return err
+}
+
+// walletPassword is likewise for a keystore file.
+func walletPassword(err error, password string) error {
+	var w *chain.WalletError
+	if !errors.As(err, &w) || w.Problem != "wrong password" {
+		return err
+	}
+	wrong := unfit(WalletPassword, password)
+	return &chain.WalletError{Where: w.Where, Problem: wrong.Problem, Err: wrong}
+}
