@@ -63,6 +63,7 @@ const (
 const (
 	GitOutput = 64 << 20        // bytes of an answer: a list of 600,000 files
 	GitTime   = 2 * time.Minute // for one answer
+	GitFile   = 1 << 20         // bytes of an ignore file or a configuration, read without the program
 	GitNested = 200             // submodules that are looked into, of all depths
 )
 

@@ -102,16 +102,59 @@ func TestWithoutGit(t *testing.T) {
 			r.git("-c", "advice.addEmbeddedRepo=false", "add", "lib")
 			r.git("commit", "-qm", "x")
 		}, nil, "submodule lib"},
-		"borrowed":        {func(r checkout) { r.write(".git/objects/info/alternates", "/x\n") }, nil, "alternates"},
-		"an extension":    {func(r checkout) { r.git("config", "extensions.refStorage", "reftable") }, nil, "refStorage"},
-		"a linked folder": {func(r checkout) { r.do(os.Rename(r.path(".git"), r.path("g"))); r.write(".git", "gitdir: g\n") }, nil, ".git is no folder"},
+		"only some are allowed": {func(r checkout) {
+			r.write(".gitignore", "*\n!.gitignore\n!src\n!src/b.py\n")
+			r.git("commit", "-qam", "allow")
+			for _, name := range []string{"x", "src/b.py", "src/c.py", "docs/a.py"} {
+				r.write(name, "")
+			}
+		}, []string{"src/b.py"}, ""},
+		"ignored by the user": {func(r checkout) {
+			r.write(".git/home/.config/git/ignore", "*.swp\n!keep.swp\n")
+			r.write("src/a.swp", "")
+			r.write("src/keep.swp", "")
+		}, []string{"src/keep.swp"}, ""},
+		"ignored by a file of the user's": {func(r checkout) {
+			r.write(".git/home/.gitconfig", "[core]\n\texcludesFile = ~/mine\n")
+			r.write(".git/home/mine", "/src/a.*\n/src/n*\n")
+			r.write("src/new", "")
+		}, nil, ""},
+		"ignored by a file of this clone's": {func(r checkout) {
+			r.write(".git/home/.gitconfig", "[core]\n\texcludesFile = ~/mine\n")
+			r.write(".git/home/mine", "src/new\n")
+			r.git("config", "core.excludesFile", r.path(".git/ours"))
+			r.write(".git/ours", "src/old\n")
+			r.write("src/new", "")
+			r.write("src/old", "")
+		}, []string{"src/new"}, ""},
+		"ignored by a link": {func(r checkout) {
+			r.write(".git/ours", "new\n")
+			r.do(os.Symlink("../.git/ours", r.path("src/.gitignore")))
+			r.write("src/new", "")
+		}, []string{"src/.gitignore", "src/new"}, ""},
+		"the user's line ends": {func(r checkout) {
+			r.write(".git/home/.gitconfig", "[core]\n\tautocrlf = true\n")
+			r.write("src/a.py", "1\r\n")
+		}, nil, "core.autocrlf"},
+		"the user's attributes": {func(r checkout) {
+			r.write(".git/home/.config/git/attributes", "* text\n")
+			r.write("src/a.py", "1\r\n")
+		}, nil, "git/attributes"},
+		"this clone's attributes":    {func(r checkout) { r.write(".git/info/attributes", "* text\n"); r.write("src/a.py", "1\r\n") }, nil, "info/attributes"},
+		"a configuration in another": {func(r checkout) { r.write(".git/home/.gitconfig", "[include]\n\tpath = other\n") }, nil, "includes other files"},
+		"letter case":                {func(r checkout) { r.git("config", "core.ignoreCase", "true"); r.write("src/A.LOG", "") }, nil, "core.ignoreCase"},
+		"borrowed":                   {func(r checkout) { r.write(".git/objects/info/alternates", "/x\n") }, nil, "alternates"},
+		"an extension":               {func(r checkout) { r.git("config", "extensions.refStorage", "reftable") }, nil, "refStorage"},
+		"a linked folder":            {func(r checkout) { r.do(os.Rename(r.path(".git"), r.path("g"))); r.write(".git", "gitdir: g\n") }, nil, ".git is no folder"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := plain(t)
 			c.change(r)
-			with, _ := options(r.dir).ReadCommit(t.Context())
+			home := map[string]string{"HOME": r.path(".git/home")}
 			o := options(r.dir)
-			o.Getenv = environment(nil)
+			o.Getenv = environment(map[string]string{"HOME": home["HOME"], "PATH": os.Getenv("PATH")})
+			with, _ := o.ReadCommit(t.Context())
+			o.Getenv = environment(home)
 			got, err := o.ReadCommit(t.Context())
 			if c.named != "" {
 				if g, ok := err.(*GitError); !ok || !strings.Contains(g.Problem, c.named) || g.Remedy() != "install git" {

@@ -16,12 +16,13 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
-	"github.com/go-git/go-git/v5/plumbing/format/gitignore"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/source/gitignore"
 )
 
 // readPlain reads a repository without git's program. It reads only what it is sure
@@ -45,7 +46,7 @@ func (s *plainStatus) read(repo *filesystem.Storage, folder string) (found Commi
 	if s.config, err = repo.Config(); err != nil {
 		return found, fmt.Errorf("reading configuration: %w", err)
 	}
-	if err := s.checkPlain(folder); err != nil {
+	if err := errors.Join(s.checkPlain(folder), s.readUserConfig()); err != nil {
 		return found, err
 	}
 	found.Root = s.root
@@ -90,11 +91,14 @@ func (s *plainStatus) checkPlain(folder string) error {
 // doubt names what may make a file of other bytes than the commit's clean for git; empty
 // when nothing does. Files of the same bytes are clean in any case.
 func (s *plainStatus) doubt() string {
-	for _, key := range []string{"sparseCheckout", "autocrlf", "eol", "fileMode", "excludesFile", "attributesFile"} {
-		value := s.config.Raw.Section("core").Option(key)
+	for _, key := range []string{"sparseCheckout", "autocrlf", "eol", "fileMode", "ignoreCase"} {
+		value := s.core[strings.ToLower(key)]
 		if value != "" && (value == "true") != (key == "fileMode") && value != "false" || value == "false" && key == "fileMode" {
-			return fmt.Sprintf("the repository has core.%s = %s", key, value)
+			return fmt.Sprintf("the configuration has core.%s = %s", key, value)
 		}
+	}
+	if file := s.core["attributes"]; file != "" {
+		return "there is " + file
 	}
 	for file := range s.committed {
 		if path.Base(file) == ".gitattributes" {
@@ -155,7 +159,9 @@ type plainStatus struct {
 	unseen    map[string]object.TreeEntry // committed files that were not met yet
 	committed map[string]bool
 	parents   map[string]bool // folders with committed files
-	ignored   []gitignore.Pattern
+	ignored   gitignore.Patterns
+	core      values // of the section core, of all configurations
+	excludes  string // the user's file of what is ignored; "" for none
 	dirty     []string
 }
 
@@ -193,15 +199,8 @@ func (s *plainStatus) readCommitted(c *object.Commit, folder string) error {
 
 // compare walks the files below a folder.
 func (s *plainStatus) compare(folder string) error {
-	// What is ignored is also said by the folders above, the topmost first.
-	s.readIgnored(".git/info/exclude", nil)
-	for i := range len(folder) {
-		if folder[i] == '/' {
-			s.readIgnoreFile(folder[:i])
-		}
-	}
-	if folder != "." {
-		s.readIgnoreFile(".")
+	if err := s.readIgnoreFiles(folder); err != nil {
+		return err
 	}
 	return filepath.WalkDir(filepath.Join(s.root, folder), func(file string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) { // gone meanwhile, or a context that is missing
@@ -224,11 +223,10 @@ func (s *plainStatus) compare(folder string) error {
 
 // enter decides whether to go into a folder.
 func (s *plainStatus) enter(name string) error {
-	if path.Base(name) == ".git" || name != "." && !s.parents[name] && s.isIgnored(name, true) {
+	if path.Base(name) == ".git" || name != "." && !s.parents[name] && s.ignored.Match(name, true) {
 		return fs.SkipDir
 	}
-	s.readIgnoreFile(name)
-	return nil
+	return s.readIgnoreFile(name)
 }
 
 // look compares one file.
@@ -236,7 +234,7 @@ func (s *plainStatus) look(name string, entry fs.DirEntry) error {
 	committed, tracked := s.unseen[name]
 	delete(s.unseen, name)
 	if !tracked {
-		if path.Base(name) != ".git" && !s.isIgnored(name, false) {
+		if path.Base(name) != ".git" && !s.ignored.Match(name, false) {
 			s.dirty = append(s.dirty, name)
 		}
 		return nil
@@ -270,11 +268,11 @@ func blobHash(file string, info fs.FileInfo) (plumbing.Hash, error) {
 	if !info.Mode().IsRegular() {
 		return plumbing.ZeroHash, nil
 	}
-	f, err := os.Open(file)
+	f, size, err := bounds.Open(file)
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
-	h := plumbing.NewHasher(plumbing.BlobObject, info.Size())
+	h := plumbing.NewHasher(plumbing.BlobObject, size)
 	_, err = io.Copy(h, f)
 	return h.Sum(), errors.Join(err, f.Close())
 }
