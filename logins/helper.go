@@ -24,7 +24,24 @@ const helperPrefix = "docker-credential-"
 // helperName is what may follow: no path, which would name another program.
 var helperName = regexp.MustCompile(`^[\w][\w.-]*$`)
 
-// ask asks a credential helper. What it does not have is no error.
+// HelperError says that a credential helper did not answer.
+type HelperError struct {
+	Program string // docker-credential-NAME
+	File    string // which names it
+	Err     error
+}
+
+// Error implements error.
+func (e *HelperError) Error() string { return "asking " + e.Program + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *HelperError) Unwrap() error { return e.Err }
+
+// Helper returns the program, and the file that names it.
+func (e *HelperError) Helper() (program, file string) { return e.Program, e.File }
+
+// ask asks a credential helper. What it does not have is no error; else it is a
+// [*HelperError] without a file.
 func (k Keychain) ask(ctx context.Context, helper, server string) (found authn.AuthConfig, err error) {
 	if !helperName.MatchString(helper) {
 		return found, fmt.Errorf("%q is no name of a credential helper", helper)
@@ -37,7 +54,7 @@ func (k Keychain) ask(ctx context.Context, helper, server string) (found authn.A
 	case credentials.IsErrCredentialsNotFound(err):
 		return found, nil
 	case err != nil:
-		return found, fmt.Errorf("asking %s%s: %w", helperPrefix, helper, err)
+		return found, &HelperError{Program: helperPrefix + helper, Err: err}
 	case got.Username == "<token>":
 		return authn.AuthConfig{IdentityToken: got.Secret}, nil
 	}

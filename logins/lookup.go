@@ -2,6 +2,7 @@ package logins
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -18,6 +19,10 @@ func (k Keychain) lookUp(ctx context.Context, config *configfile.ConfigFile, fil
 	registry := of.RegistryStr()
 	if helper := helperOf(config, registry); helper != "" {
 		found, err := k.ask(ctx, helper, serverOf(registry))
+		var failed *HelperError
+		if errors.As(err, &failed) {
+			failed.File = file
+		}
 		if err != nil || found != (authn.AuthConfig{}) {
 			return Login{found, helperPrefix + helper + ", which " + file + " names"}, err
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -24,6 +23,7 @@ type LoginError struct {
 	User     User // whose credentials were tried
 	Problem  string
 	Helper   string // program that has the credentials, and that cannot be run; else empty
+	File     string // which names Helper
 	Err      error  // the registry's answer, or the helper's; nil when there was none
 }
 
@@ -37,7 +37,7 @@ func (e *LoginError) Unwrap() error { return e.Err }
 // Remedy is what to do about it.
 func (e *LoginError) Remedy() string {
 	if e.Helper != "" {
-		return "install " + e.Helper + ", or take it out of credsStore and credHelpers in Docker's config.json, and docker login " + e.Registry
+		return "install " + e.Helper + ", or take it out of credsStore and credHelpers in " + e.File + ", and docker login " + e.Registry
 	}
 	return e.User.remedy(e.Registry)
 }
@@ -243,15 +243,13 @@ func (c Client) resolve(ctx context.Context, repo name.Repository) (authn.Authen
 		return auth, nil
 	}
 	unread := &LoginError{Registry: repo.RegistryStr(), Problem: "its credentials cannot be read", Err: err}
-	if unread.Helper = helper.FindString(err.Error()); unread.Helper != "" {
+	var failed interface{ Helper() (program, file string) } // of package logins
+	if errors.As(err, &failed) {
+		unread.Helper, unread.File = failed.Helper()
 		unread.Problem = fmt.Sprintf("Docker's configuration names %s for its credentials, which did not give any", unread.Helper)
 	}
 	return nil, unread
 }
-
-// helper matches a credential helper of Docker's in the words of the library that
-// runs it.
-var helper = regexp.MustCompile(`docker-credential-[\w.-]*\w`)
 
 // tryLogin gets a token for pushes, if the registry gives out any, and shows it, or
 // the password, to the registry.
