@@ -29,7 +29,7 @@ func Template(p iexeccli.Project) string {
 	return strings.NewReplacer(
 		"@image@", pick(p.Image != "", "image: "+yamlText(p.Image), "# image: ghcr.io/acme/hello # yours"),
 		"@name@", pick(p.Name != "", "name: "+yamlText(p.Name), "# name: hello"),
-		"@format@", string(cmp.Or(p.Format, measure.Legacy)),
+		"@format@\n", formatLine(p),
 		"@enclave@\n", enclaveLines(p),
 		"@chain@", chainLines(p),
 		"@wallet@\n", walletLines(p),
@@ -40,15 +40,34 @@ func Template(p iexeccli.Project) string {
 // undecided stands for a value that could not be read.
 const undecided = "undecided"
 
-// withFindable returns the text with its lines on what makes an order findable only
-// where the order is not.
+// withFindable returns the text, and of its lines on what makes an order findable those
+// that the project does not decide.
 func withFindable(p iexeccli.Project) string {
-	before, rest, _ := strings.Cut(template, "@findable@\n")
+	enclave, order, _ := strings.Cut(template, "\norder:\n")
+	return optional(enclave, findable(p) && p.Format == "") + "\norder:\n" + optional(order, findable(p))
+}
+
+// optional returns a text with the lines between its marks, or without.
+func optional(text string, with bool) string {
+	before, rest, _ := strings.Cut(text, "@findable@\n")
 	lines, after, _ := strings.Cut(rest, "@end@\n")
-	if _, open := p.Undecided["order.tag"]; open || p.Order.Tag != nil && *p.Order.Tag != poco.TEE() {
-		lines = ""
+	return before + pick(with, lines, "") + after
+}
+
+// findable reports whether the text says what makes the order findable: its tag is the
+// default, and is not written, so that one of the comments can be.
+func findable(p iexeccli.Project) bool {
+	_, open := p.Undecided["order.tag"]
+	return !open && (p.Order.Tag == nil || *p.Order.Tag == poco.TEE())
+}
+
+// formatLine is the line of the enclave's format; without one, so that a comment can be,
+// where the project has none.
+func formatLine(p iexeccli.Project) string {
+	if p.Format == "" {
+		return ""
 	}
-	return before + lines + after
+	return "  format: " + string(p.Format) + "\n"
 }
 
 // undecidedLine is the line of a key whose value could not be read, or empty.
@@ -142,6 +161,9 @@ func orderLines(p iexeccli.Project) string {
 	for _, term := range []struct{ key, text string }{
 		{"price", fmt.Sprint(*cmp.Or(o.Price, &d.Price))}, {"volume", fmt.Sprint(*cmp.Or(o.Volume, &d.Volume))}, {"tag", tagText(*cmp.Or(o.Tag, &d.Tag))},
 	} {
+		if term.key == "tag" && findable(p) {
+			continue
+		}
 		lines += cmp.Or(undecidedLine(p, "  ", "order."+term.key), "  "+term.key+": "+term.text+"\n")
 	}
 	for _, r := range []struct {
