@@ -3,6 +3,7 @@ package iexeccli
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,12 +24,15 @@ func names() map[string]uint64 {
 // chain finds the project's chain: the default of chain.json, else the only one
 // that an app was deployed on.
 func (r *reader) chain() {
-	file := r.optional("chain.json")
+	file := r.optional("chain.json", "chain")
+	if _, open := r.Undecided["chain"]; open {
+		return
+	}
 	if name := file.field("default"); name.text() != "" {
 		r.defaultChain(name, file.field("chains").field(name.text()))
 		return
 	}
-	deployed := r.optional("deployed.json").field("app")
+	deployed := r.optional("deployed.json", "").field("app")
 	byChain, _ := deployed.is.(map[string]any)
 	for id := range byChain {
 		if n, err := strconv.ParseUint(id, 10, 64); err == nil && len(byChain) == 1 {
@@ -40,9 +44,17 @@ func (r *reader) chain() {
 // defaultChain takes a chain as its entry describes it; what the entry does not
 // say is built in.
 func (r *reader) defaultChain(name, entry value) {
-	id, err := strconv.ParseUint(entry.field("id").text(), 10, 64)
-	if err != nil {
-		id = names()[name.text()]
+	id := names()[name.text()]
+	if given := entry.field("id"); given.is != nil {
+		var err error
+		if id, err = strconv.ParseUint(given.text(), 10, 64); err != nil || id == 0 {
+			r.undecided("chain", given, "%q is no id of a chain", fmt.Sprint(given.is))
+			return
+		}
+	}
+	if given := entry.field("hub"); given.is != nil && !common.IsHexAddress(given.text()) {
+		r.undecided("chain", given, "%q is no address of a hub", fmt.Sprint(given.is))
+		return
 	}
 	hub, rpc, market := common.HexToAddress(entry.field("hub").text()), entry.field("host").text(), entry.field("iexecGateway").text()
 	i := builtin(id)
@@ -51,7 +63,7 @@ func (r *reader) defaultChain(name, entry value) {
 		r.builtin(name, id)
 		return
 	}
-	r.Chain = poco.Chain{Name: name.text(), ID: id, Fees: fees(entry)}
+	r.Chain = poco.Chain{Name: name.text(), ID: id, Fees: fees(entry, id)}
 	if !private {
 		r.Chain = poco.Chains()[i]
 	}
@@ -74,8 +86,12 @@ func builtin(id uint64) int {
 	return slices.IndexFunc(poco.Chains(), func(c poco.Chain) bool { return c.ID == id })
 }
 
-// fees reads how an entry has transactions paid: useGas is true unless said.
-func fees(entry value) poco.Fees {
+// fees reads how an entry has transactions paid: useGas is true unless said. Whose id is
+// that of a chain without fees has none either: the command line goes by the id.
+func fees(entry value, id uint64) poco.Fees {
+	if i := builtin(id); i >= 0 && poco.Chains()[i].Fees == poco.FeesLegacy {
+		return poco.FeesLegacy
+	}
 	if gas, ok := entry.field("useGas").is.(bool); ok && !gas {
 		return poco.FeesLegacy
 	}
@@ -94,7 +110,7 @@ func (r *reader) wallet() {
 		r.takeWallet(encrypted)
 		return
 	}
-	if file := r.optional(clear); file.field("privateKey").text() != "" {
+	if file := r.optional(clear, ""); file.field("privateKey").text() != "" {
 		r.leave(file, "the key in it is not encrypted: iexec wallet import makes a keystore file of it")
 	} else if file.field("version").text() == "3" {
 		r.takeWallet(clear)

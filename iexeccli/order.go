@@ -2,8 +2,10 @@ package iexeccli
 
 import (
 	"fmt"
+	"maps"
 	"math/big"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/mrelease/mrelease/measure"
@@ -16,6 +18,9 @@ func (r *reader) order(main map[string]any) {
 	order := value{File, main}.field("order").field("apporder")
 	if order.is == nil {
 		order = r.signedOrder()
+	}
+	if _, isObject := order.is.(map[string]any); order.is != nil && !isObject {
+		r.undecided("order.price", order, "%q is no order", fmt.Sprint(order.is))
 	}
 	if order.is != nil {
 		r.Order.Price = r.amount("order.price", order.field("appprice"), "nRLC a run")
@@ -45,18 +50,27 @@ func (r *reader) tagOfFramework() {
 	r.take(value{from: File + " app.mrenclave"}, "the tag %s, which goes with it", strings.Join(tag.Names(), ","))
 }
 
-// signedOrder returns the order of the project's chain in orders.json, or of any
-// chain when that is not known.
+// signedOrder returns the order of the project's chain in orders.json, or of the only
+// chain that has one. Of several, when the project's is not known, the price is undecided.
 func (r *reader) signedOrder() value {
-	orders := r.optional("orders.json")
+	orders := r.optional("orders.json", "order.price")
 	byChain, _ := orders.is.(map[string]any)
-	if signed := orders.field(fmt.Sprint(r.Chain.ID)).field("apporder"); signed.is != nil || len(byChain) != 1 {
+	if signed := orders.field(fmt.Sprint(r.Chain.ID)).field("apporder"); signed.is != nil {
 		return signed
 	}
-	for id := range byChain {
-		return orders.field(id).field("apporder")
+	var signed []value
+	for _, id := range slices.Sorted(maps.Keys(byChain)) {
+		if order := orders.field(id).field("apporder"); order.is != nil {
+			signed = append(signed, order)
+		}
 	}
-	return orders
+	if len(signed) > 1 && r.Chain.ID == 0 {
+		r.undecided("order.price", value{"orders.json", fmt.Sprintf("orders of %d chains", len(signed))}, "it has orders of %d chains, and which one is meant is not known", len(signed))
+	}
+	if len(signed) != 1 {
+		return value{from: "orders.json"}
+	}
+	return signed[0]
 }
 
 // amount reads a number, or a decimal number with its unit: prices may be
@@ -115,6 +129,8 @@ func (r *reader) tag(v value) {
 		r.leave(v, "it asks for no enclave")
 	case !ok || err != nil:
 		r.undecided("order.tag", v, "%q is no tag", fmt.Sprint(v.is))
+	case !tag.Has("tee"): // it means something, and its runs would be outside of an enclave all the same
+		r.undecided("order.tag", v, "%q asks for no enclave: it lacks tee", fmt.Sprint(v.is))
 	default:
 		r.Order.Tag = &tag
 		r.take(v, "%s", strings.Join(tag.Names(), ","))

@@ -84,16 +84,20 @@ func (r *reader) object(name string) (map[string]any, error) {
 	return o, nil
 }
 
-// optional is object for a file that need not be there.
-func (r *reader) optional(name string) value {
+// optional is object for a file that need not be there. One that is there and cannot be
+// read leaves the key undecided that it would have decided, if there is such a key.
+func (r *reader) optional(name, key string) value {
 	o, err := r.object(name)
-	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			r.leave(value{from: name}, "%v", err)
-		}
-		return value{from: name}
+	switch {
+	case err == nil:
+		return value{name, o}
+	case errors.Is(err, fs.ErrNotExist):
+	case key == "":
+		r.leave(value{from: name}, "%v", err)
+	default:
+		r.undecided(key, value{name, err.Error()}, "%v", err)
 	}
-	return value{name, o}
+	return value{from: name}
 }
 
 func (r *reader) take(v value, format string, args ...any) {

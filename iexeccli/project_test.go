@@ -203,6 +203,9 @@ func TestReadUndecided(t *testing.T) {
 		{"order.apporder.tag", `["tee", 5]`, "order.tag"},
 		{"order.apporder.tag", `{"tee": true}`, "order.tag"},
 		{"order.apporder.tag", `"0xzz"`, "order.tag"},
+		{"order.apporder.tag", `["scone"]`, "order.tag"},
+		{"order.apporder.tag", `"0x8"`, "order.tag"},
+		{"order.apporder", `"none"`, "order.price"},
 		{"order.apporder.requesterrestrict", `"0x00"`, "order.requesterrestrict"},
 		{"order.apporder.requesterrestrict", `["` + owner + `"]`, "order.requesterrestrict"},
 		{"order.apporder.datasetrestrict", `"data.iexec.eth"`, "order.datasetrestrict"},
@@ -221,8 +224,19 @@ func TestReadUndecided(t *testing.T) {
 			t.Errorf("%s: undecided is %v, left %v; want %s", text, p.Undecided, p.Left, tt.key)
 		}
 	}
-	if p := read(t, map[string]string{"iexec.json": `{"app":{"name":"hello"}}`, "chain.json": `{"default":"viviani","chains":{"viviani":{}}}`}); p.Undecided["chain"].Text != "viviani" {
-		t.Errorf("undecided is %v, want the chain", p.Undecided)
+	for file, tt := range map[string]struct{ text, key string }{
+		`chain.json {"default":"viviani","chains":{"viviani":{}}}`: {"viviani", "chain"},
+		`chain.json {`: {"reading chain.json: unexpected end of JSON input", "chain"},
+		`chain.json {"default":"local","chains":{"local":{"id":"one","hub":"` + owner + `"}}}`: {"one", "chain"},
+		`chain.json {"default":"local","chains":{"local":{"id":"134","hub":"0x12"}}}`:          {"0x12", "chain"},
+		`orders.json []`: {"reading orders.json: json: cannot unmarshal array into Go value of type map[string]interface {}", "order.price"},
+		`orders.json {"1337":{"apporder":{"appprice":"3"}},"7":{"apporder":{"appprice":"4"}}}`: {"orders of 2 chains", "order.price"},
+	} {
+		name, text, _ := strings.Cut(file, " ")
+		p := read(t, map[string]string{"iexec.json": `{"app":{"name":"hello"}}`, name: text})
+		if len(p.Undecided) != 1 || p.Undecided[tt.key].Text != tt.text {
+			t.Errorf("%s: undecided is %v, want %s: %s", file, p.Undecided, tt.key, tt.text)
+		}
 	}
 }
 
@@ -288,7 +302,7 @@ func TestReadPrivateChain(t *testing.T) {
 		p := read(t, map[string]string{
 			"iexec.json": `{"app":{"name":"hello"}}`, "chain.json": `{"default":"local","chains":{"local":{"id":"134","hub":"` + hub + `"` + rest + `}}}`,
 		})
-		if p.Chain.Name != "local" || p.Chain.Hub.Hex() != hub || p.Chain.ID != 134 {
+		if p.Chain.Name != "local" || p.Chain.Hub.Hex() != hub || p.Chain.ID != 134 || p.Chain.Fees != poco.FeesLegacy {
 			t.Errorf("%s: chain %+v", rest, p.Chain)
 		}
 	}
