@@ -224,7 +224,8 @@ func rules() []rule {
 		{marketRefused, "E-MARKET-REFUSED", exitOrder, say("correct what the market says above; nothing else is lost, run again")},
 		{is[*market.Error], "E-MARKET", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{registryRefused, "E-REGISTRY-LOGIN", exitNetwork, say("log in to the registry (docker login) as a user who may do this; some registries answer so, too, where there is no such image")},
-		{func(err error) bool { return is[*registry.Error](err) || is[*transport.Error](err) }, "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
+		{is[*registry.Error], "E-REGISTRY", exitNetwork, advice},
+		{is[*transport.Error], "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{registry.IsDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
 		{fileTrouble, "E-FILE", exitUsage, say("make the file or folder above what the command needs, or name another, then run again: what is done is found")},
 	}

@@ -35,6 +35,19 @@ func (e *Error) Evidence() [][2]string {
 	return [][2]string{{"act", e.Act}, {"where", e.Where}, {"status", status}, {"because", told(e.Err)}}
 }
 
+// askingForList is the act of who looks for where signatures are listed.
+const askingForList = "asking for the list of signatures of"
+
+// Remedy is what to do about it.
+func (e *Error) Remedy() string {
+	const remedy = "wait and run the same command again: what is done is found"
+	var answer *transport.Error
+	if e.Act == askingForList && errors.As(e.Err, &answer) && answer.StatusCode >= 500 {
+		return remedy + "; if the registry answers so for ever, set sign.layout: tags, which needs no list"
+	}
+	return remedy
+}
+
 // MissingError says that a registry has no such image.
 type MissingError struct {
 	Image string // reference

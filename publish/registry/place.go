@@ -95,7 +95,7 @@ func unkept(repo name.Repository, err error) error {
 	if errors.As(err, &nowhere) {
 		return err
 	}
-	return failed("looking at", repo, err)
+	return failed(askingForList, repo, err)
 }
 
 // place looks at the probe of an earlier release, or else at an image that has a tag.

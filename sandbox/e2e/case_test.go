@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,6 +15,11 @@ import (
 func TestCases(t *testing.T) {
 	t.Parallel()
 	var rows outcomes
-	runScripts(t, "testdata/case", map[string]func(*testscript.TestScript, *script, []string){"case": rows.ends, "plain-case": rows.plain, "git-daemon": gitDaemon})
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata/case")); err != nil {
+		t.Fatal(err)
+	}
+	writeHabitCases(t, dir)
+	runScripts(t, dir, map[string]func(*testscript.TestScript, *script, []string){"case": rows.ends, "plain-case": rows.plain, "git-daemon": gitDaemon})
 	rows.report(t, "case")
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mrelease/mrelease/sandbox/registry"
@@ -18,13 +20,22 @@ import (
 //	registry HABIT,HABIT...
 //	registry unwritten        nothing was written to it since it was started, and each
 //	                          upload that was begun was cancelled
+//	registry untagged         no tag was written to the script's repository
 func habits(ts *testscript.TestScript, s *script, args []string) {
 	if len(args) != 1 {
-		ts.Fatalf("usage: registry HABIT,HABIT..., or registry unwritten")
+		ts.Fatalf("usage: registry HABIT,HABIT..., registry unwritten, or registry untagged")
 	}
-	if args[0] == "unwritten" {
+	switch args[0] {
+	case "unwritten":
 		if n := s.strange.Load(); n != 0 {
 			ts.Fatalf("%d writes", n)
+		}
+		return
+	case "untagged":
+		repository, err := name.NewRepository(ts.Getenv("MRELEASE_IMAGE"))
+		ts.Check(err)
+		if tags, err := remote.List(repository); !isNotFound(err) && (err != nil || len(tags) > 0) {
+			ts.Fatalf("there are tags: %q, %v", tags, err)
 		}
 		return
 	}
