@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strings"
+	"syscall"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
@@ -90,6 +92,39 @@ func missingUser(err error) *UserError {
 		return nil
 	}
 	return &UserError{found[1], found[2], err}
+}
+
+// ExtractError says that the files of an image's layer cannot be made.
+type ExtractError struct {
+	Problem string // the system's words
+	Err     error
+}
+
+// Error implements error.
+func (e *ExtractError) Error() string { return "a layer of the image cannot be extracted" }
+
+// Unwrap returns the builder's error.
+func (e *ExtractError) Unwrap() error { return e.Err }
+
+// Evidence returns what went wrong.
+func (e *ExtractError) Evidence() [][2]string {
+	return [][2]string{{"problem", e.Problem}}
+}
+
+// oddLayer reads the words of the builder that extracts a layer, which reach here as
+// text; nil for others, and for a disk at fault.
+func oddLayer(err error) *ExtractError {
+	_, problem, found := strings.Cut(err.Error(), "mount callback failed on ")
+	if !found {
+		return nil
+	}
+	for _, disk := range []error{syscall.ENOSPC, syscall.EIO, syscall.EROFS, syscall.EDQUOT, syscall.ENOMEM} {
+		if strings.HasSuffix(problem, disk.Error()) {
+			return nil
+		}
+	}
+	folder, problem, _ := strings.Cut(problem, ": ")
+	return &ExtractError{strings.ReplaceAll(problem, folder, ""), err}
 }
 
 // blameUser leads from the step that could not start to the USER that it starts as:

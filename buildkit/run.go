@@ -76,6 +76,8 @@ func (b *Builder) Run(ctx context.Context, image v1.Image, env []string, stdout,
 	}
 	if user := missingUser(err); user != nil {
 		err = user
+	} else if layer := oddLayer(err); layer != nil {
+		err = layer
 	}
 	return 0, fmt.Errorf("running image: %w", err)
 }

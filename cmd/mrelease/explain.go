@@ -178,6 +178,7 @@ func rules() []rule {
 		{is[*measure.TimeoutError], "E-MEASURE-TIMEOUT", exitMeasurement, say("check that the ENTRYPOINT starts the enclave's own program, which ends by itself in hash mode; a slow one needs a higher enclave.timeout")},
 		{is[*measure.NoSealError], "E-MEASURE-SEAL", exitMeasurement, say("write the fingerprint to the file of enclave.fingerprint-file in the image, or build with --no-cache so that the line is printed")},
 		{is[*measure.FileError], "E-MEASURE-FILE", exitMeasurement, say("make the file that enclave.fingerprint-file or enclave.program names a regular file of the image: it is what a process in its container would read")},
+		{is[*buildkit.ExtractError], "E-IMAGE-EXTRACT", exitMeasurement, say("build the image again with another builder: no runtime can make its files of such layers")},
 		{is[*measure.LayerError], "E-IMAGE-EXTRACT", exitMeasurement, say("build the image again with another builder: no runtime can make its files of such layers")},
 		{is[*measure.FormatError], "E-MEASURE-FORMAT", exitMeasurement, say("correct the step of the Dockerfile that writes the fingerprint: KEY (64 hex digits)|TAG (32)|MRENCLAVE (64)")},
 

@@ -2,7 +2,13 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/mrelease/mrelease/publish/chain"
@@ -21,5 +27,47 @@ func TestAttackErrorOfManyWords(t *testing.T) {
 	}
 	if short := shortened("short"); short != "short" {
 		t.Errorf("got %q", short)
+	}
+}
+
+// Each code of the table is met by a script or a test of the program, or it is said here
+// why none can meet it.
+func TestEveryCodeIsMet(t *testing.T) {
+	unmet := map[string]string{
+		"E-NETWORK":   "the network would have to go down between two requests of one act; the first request's failure has its service's code",
+		"E-OVERTAKEN": "two runs of one release would have to push within the same milliseconds; publishtest.TestPushOvertaken makes them",
+	}
+	met := map[string]bool{}
+	codes := regexp.MustCompile(`E-[A-Z]+(?:-[A-Z]+)*`)
+	for _, pattern := range []string{"../../sandbox/e2e/testdata/*/*.txtar", "../../sandbox/e2e/*_test.go", "*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || files == nil {
+			t.Fatal(pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if file == "explain_test.go" {
+				continue
+			}
+			for _, code := range codes.FindAllString(string(text), -1) {
+				met[code] = true
+			}
+		}
+	}
+	for _, rule := range rules() {
+		if reason := unmet[rule.code]; met[rule.code] == (reason != "") {
+			t.Errorf("%s is met: %t; the reason why it cannot be: %q", rule.code, met[rule.code], reason)
+		}
+	}
+}
+
+// A network that goes down while something is read.
+func TestExplainNetwork(t *testing.T) {
+	down := fmt.Errorf("reading layer: %w", &url.Error{Op: "Get", URL: "http://127.0.0.1:1/v2/", Err: syscall.ECONNREFUSED})
+	if f := explain(down); f.Code != "E-NETWORK" || f.Exit != exitNetwork {
+		t.Errorf("got %s, %d", f.Code, f.Exit)
 	}
 }

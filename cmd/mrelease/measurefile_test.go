@@ -107,6 +107,8 @@ func TestAttackMeasureFile(t *testing.T) {
 		file[at] = b
 		return file
 	}
+	altered := bytes.Clone(signature)
+	altered[600] ^= 1 // of the RSA signature, from 516 to 900
 	for name, tt := range map[string]struct {
 		file []byte
 		exit int
@@ -121,6 +123,7 @@ func TestAttackMeasureFile(t *testing.T) {
 		"code changed and the metadata's mark": {poke(enclaveNote+noteHeader, 0), 11, "E-ENCLAVE-UNSIGNED", "not signed"},
 		"a signature for an enclave":           {signature, 15, "E-ENCLAVE-SIGNATURE-ONLY", "SIGSTRUCT"},
 		"a Windows library for an enclave":     {windows, 15, "E-ENCLAVE-SIGNATURE-ONLY", "Windows"},
+		"a signature that was changed":         {altered, 12, "E-ENCLAVE-SIGNATURE", "RSA"},
 		"a signature in some file":             {append([]byte("some file"), signature...), 15, "E-ENCLAVE-SIGNATURE-ONLY", "runtime"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -31,6 +31,7 @@ type slot struct {
 	world   *world.World
 	private string // host and port of a registry that wants a login
 	state   string // folder
+	other   string // URL of a node of a chain with the same contracts and nothing in them
 
 	findings []string // what scripts left that they must not
 }
@@ -61,6 +62,10 @@ func runScripts(t *testing.T, dir string, more map[string]func(*testscript.TestS
 		s := &slot{world: startWorld(t), private: startPrivateRegistry(t), state: t.TempDir()}
 		all = append(all, s)
 		free <- s
+	}
+	empty := startWorld(t)
+	for _, s := range all {
+		s.other = empty.V6.RPC
 	}
 	t.Run("run", func(t *testing.T) { // ends when all scripts have
 		testscript.Run(t, testscript.Params{

@@ -70,7 +70,7 @@ func setUp(env *testscript.Env, t tools, of *slot) error {
 		"NAME": s.name, "REPOSITORY": s.repository, "REGISTRY": of.world.Registry, "PRIVATE": of.private, "EXAMPLES": t.examples, "BASE": t.base,
 		"OWNER": address.Hex(), "ADDRESS": hex.EncodeToString(address[:]), "RAW_KEY": hex.EncodeToString(crypto.FromECDSA(key)),
 		"WALLET_PASSWORD": walletPassword, "SIGN_PASSWORD": cosignPassword, "REGISTRY_PASSWORD": registryPassword,
-		"HUB": of.world.V6.Hub.Hex(), "APPS": of.world.V6.AppRegistry.Hex(), "RPC_HOST": strings.TrimPrefix(of.world.V6.RPC, "http://"),
+		"HUB": of.world.V6.Hub.Hex(), "APPS": of.world.V6.AppRegistry.Hex(), "OTHER_RPC": of.other, "RPC_HOST": strings.TrimPrefix(of.world.V6.RPC, "http://"),
 		"STRANGER": stranger, "STRANGER_IN_JSON": inJSON(stranger),
 		"NO_REFERRERS": `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`,
 	} {

@@ -162,6 +162,21 @@ func retag(ts *testscript.TestScript, s *script, args []string) {
 	ts.Check(remote.Tag(repo.Tag(args[0]), other))
 }
 
+// forget takes an image away, and all tags of it:
+//
+//	forget TAG
+func forget(ts *testscript.TestScript, s *script, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: forget TAG")
+	}
+	repo, err := name.NewRepository(s.repository)
+	ts.Check(err)
+	there, err := remote.Head(repo.Tag(args[0]))
+	ts.Check(err)
+	ts.Check(remote.Delete(repo.Tag(args[0])))
+	ts.Check(remote.Delete(repo.Digest(there.Digest.String())))
+}
+
 // layer puts the digest of an image's layer, counted from 0, into a variable:
 //
 //	layer VARIABLE TAG NUMBER
