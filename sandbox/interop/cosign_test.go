@@ -132,6 +132,14 @@ func (s *stage) cosignVerifiesProvenance(t *testing.T, rec record.Record) {
 // had been interrupted there: mrelease must find the signature and add none.
 func (s *stage) cosignSigns(t *testing.T, r release, where string, flags ...string) name.Digest {
 	t.Helper()
+	return s.signs(t, r, where, func(image string) {
+		s.cosign(t, append([]string{"sign", "--yes", "--key", "cosign.key", image}, flags...)...)
+	})
+}
+
+// signs lets a program sign an image that was pushed.
+func (s *stage) signs(t *testing.T, r release, where string, sign func(image string)) name.Digest {
+	t.Helper()
 	s.mrelease(t, r, "release", "--version", "1.0.0", "--progress", "quiet", "--dry-run")
 	index, err := layout.ImageIndexFromPath(filepath.Join(r.dir, "dist", "image"))
 	must(t, err)
@@ -143,7 +151,7 @@ func (s *stage) cosignSigns(t *testing.T, r release, where string, flags ...stri
 	must(t, err)
 	must(t, remote.Write(tag, image))
 	digest := tag.Digest(manifest.Manifests[0].Digest.String())
-	s.cosign(t, append([]string{"sign", "--yes", "--key", "cosign.key", digest.Name()}, flags...)...)
+	sign(digest.Name())
 
 	run := s.mreleaseRun(t, r, "release", "--version", "1.0.0", "--progress", "quiet")
 	run.env = append(run.env, "MRELEASE_SIGN_LAYOUT="+where)
