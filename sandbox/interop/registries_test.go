@@ -62,6 +62,11 @@ func TestDistribution(t *testing.T) {
 		host := s.distribution(t, r.dir, &tokenService{path: "/token", field: "token"})
 		docker(t, r.dir, host, "reader")
 		s.mreleaseTo(t, r, host, "plan", "--version", "1.0.0")
+		doctor := s.mreleaseRun(t, r, "doctor", "--image", host+"/acme/app")
+		doctor.fails = true
+		if found, story := doctor.run(t); !strings.Contains(found, "does not let reader") || !strings.Contains(story, "E-REGISTRY-LOGIN") {
+			t.Errorf("doctor says\n%s%s", found, story)
+		}
 		refused := s.mreleaseRun(t, r, "release", "--version", "1.0.0", "--progress", "quiet", "--image", host+"/acme/app")
 		refused.fails = true
 		if _, story := refused.run(t); !strings.Contains(story, "E-REGISTRY-LOGIN") || strings.Contains(story, "✓ push") {
@@ -72,7 +77,9 @@ func TestDistribution(t *testing.T) {
 
 // releasesTo releases in both layouts, and lets mrelease and cosign verify.
 func (s *stage) releasesTo(t *testing.T, r release, host string) {
-	s.mreleaseTo(t, r, host, "doctor")
+	if found, _ := s.mreleaseRun(t, r, "doctor", "--image", host+"/acme/app").run(t); !strings.Contains(found, "an upload was begun and cancelled") {
+		t.Errorf("doctor says\n%s", found)
+	}
 	for _, layout := range []string{"referrers", "tags"} {
 		image := host + "/acme/" + layout
 		run := s.mreleaseRun(t, r, "release", "--version", "1.0.0", "--progress", "quiet", "--image", image)
