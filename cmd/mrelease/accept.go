@@ -32,6 +32,7 @@ folder of an OCI layout, that is accepted.`,
 		},
 	}
 	a.addBuildFlags(c)
+	a.noCacheFlag(c)
 	return c
 }
 

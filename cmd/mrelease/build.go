@@ -29,6 +29,7 @@ as the Dockerfile's own steps do.`,
 		},
 	}
 	a.addBuildFlags(c)
+	a.noCacheFlag(c)
 	c.Flags().StringVarP(&output, "output", "o", "dist/image", "folder of the OCI layout")
 	return c
 }

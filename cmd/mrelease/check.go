@@ -33,7 +33,7 @@ are findings that stop no release.`,
 		},
 	}
 	a.configFlag(c)
-	c.Flags().StringVar(&a.build.context, "context", "", "folder to build (overrides build.context)")
+	a.contextFlag(c)
 	a.targetFlags(c)
 	c.Flags().BoolVar(&printSchema, "schema", false, "print the JSON schema of the configuration, and do nothing else")
 	return c

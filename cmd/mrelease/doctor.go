@@ -29,8 +29,10 @@ that of the first failure. Nothing is written.`,
 			return a.doctor(c.Context())
 		},
 	}
-	a.addBuildFlags(c)
+	a.sourceFlags(c)
+	a.builderFlags(c)
 	a.targetFlags(c)
+	a.commitFlag(c)
 	return c
 }
 

@@ -134,7 +134,7 @@ func rules() []rule {
 		{func(err error) bool { var s *source.StateError; return errors.As(err, &s) && s.Incomplete() }, "E-USAGE", exitUsage, advice},
 		{is[*release.ImageError], "E-USAGE", exitUsage, say("name a file or folder that is there, or an image with its registry, as in docker.io/acme/hello:1.0.0")},
 		{is[*settings.Error], "E-CONFIG", exitUsage, advice},
-		{is[*existsError], "E-EXISTS", exitUsage, say("complete the files that are there (mrelease check says what they lack), or move them away")},
+		{is[*preflight.ExistsError], "E-EXISTS", exitUsage, say("complete the files that are there (mrelease check says what they lack), or move them away")},
 		{is[*release.OutsideError], "E-OUTPUT", exitUsage, say("remove the link, or name the folder that it leads to")},
 		{is[*release.UnwritableError], "E-OUTPUT", exitUsage, say("make room, or make the folder yours (a run with sudo leaves root's), or name another: record in mrelease.yaml, build --output")},
 		{is[*ci.UncarriedError], "E-OUTPUT", exitUsage, say("choose another name for the file (record in mrelease.yaml)")},

@@ -26,30 +26,53 @@ type buildFlags struct {
 	noCache, all          bool
 }
 
+// A command has the flags that do something there, and no other.
+
+// addBuildFlags are those of the commands that build.
 func (a *app) addBuildFlags(c *cobra.Command) {
+	a.sourceFlags(c)
+	a.builderFlags(c)
+	c.Flags().StringVar(&a.build.progress, "progress", "auto", "show the build as: auto (on a terminal what runs, in CI all in a fold, else a file), plain, tty, quiet")
+}
+
+func (a *app) noCacheFlag(c *cobra.Command) {
+	c.Flags().BoolVar(&a.build.noCache, "no-cache", false, "build every step anew")
+}
+
+// sourceFlags say what is built.
+func (a *app) sourceFlags(c *cobra.Command) {
 	a.configFlag(c)
-	f := c.Flags()
-	f.StringVar(&a.build.context, "context", "", "folder to build (overrides build.context)")
-	f.StringVar(&a.build.version, "version", "", "version of the release (default: the git tag at HEAD)")
-	f.StringVar(&a.build.epoch, "source-date-epoch", "", "seconds since 1970 that the image and its files carry (default: $SOURCE_DATE_EPOCH, else the commit's time for the image, and for all files one time that never changes)")
-	f.BoolVar(&a.build.noCache, "no-cache", false, "build every step anew")
-	f.BoolVar(&a.build.all, "all", false, "show all of a drift from "+lock.Name+", not its causes alone")
-	a.addBuilderFlags(c)
+	a.contextFlag(c)
+	c.Flags().StringVar(&a.build.version, "version", "", "version of the release (default: the git tag at HEAD)")
+	c.Flags().StringVar(&a.build.epoch, "source-date-epoch", "", "seconds since 1970 that the image and its files carry (default: $SOURCE_DATE_EPOCH, else the commit's time for the image, and for all files one time that never changes)")
+}
+
+func (a *app) contextFlag(c *cobra.Command) {
+	c.Flags().StringVar(&a.build.context, "context", "", "folder to build (overrides build.context)")
 }
 
 // targetFlags say what is released to where.
 func (a *app) targetFlags(c *cobra.Command) {
 	c.Flags().StringVar(&a.build.image, "image", "", "repository to push to (overrides image)")
 	c.Flags().StringVar(&a.build.chain, "chain", "", "chain to register on (overrides chain)")
+}
+
+func (a *app) commitFlag(c *cobra.Command) {
 	c.Flags().StringVar(&a.build.commit, "commit", "", "commit that the source is, where no git repository says so (default: $MRELEASE_COMMIT)")
+}
+
+func (a *app) allowDirtyFlag(c *cobra.Command) {
 	c.Flags().BoolVar(&a.build.allowDirty, "allow-dirty", false, "release a source that differs from its commit, or is of none; the record says so")
 }
 
-func (a *app) addBuilderFlags(c *cobra.Command) {
+func (a *app) allFlag(c *cobra.Command) {
+	c.Flags().BoolVar(&a.build.all, "all", false, "show all of a drift from "+lock.Name+", not its causes alone")
+}
+
+func (a *app) builderFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&a.build.builder, "builder", a.getenv("MRELEASE_BUILDER"), "embedded, docker, or the address of a buildkitd (default: $BUILDKIT_HOST, else embedded, else docker)")
 	f.StringVar(&a.build.state, "state", a.getenv("MRELEASE_STATE"), "folder of the embedded builder's cache (default: mrelease in the user's cache folder)")
-	f.StringVar(&a.build.progress, "progress", "auto", "show the build as: auto (on a terminal what runs, in CI all in a fold, else a file), plain, tty, quiet")
 }
 
 // sources are what the configuration is read from.

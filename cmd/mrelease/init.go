@@ -1,27 +1,13 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/mrelease/mrelease/examples"
 	"github.com/mrelease/mrelease/iexeccli"
-	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/preflight"
-	"github.com/mrelease/mrelease/settings"
-)
-
-// The files that init writes.
-const (
-	configFile     = "mrelease.yaml"
-	dockerfileFile = "Dockerfile"
-	ignoreFile     = ".dockerignore"
 )
 
 func (a *app) initCommand() *cobra.Command {
@@ -61,91 +47,15 @@ type importNote struct {
 	Text string `json:"text"`
 }
 
-// existsError refuses to overwrite files.
-type existsError struct{ Files []string }
-
-func (e *existsError) Error() string {
-	return strings.Join(e.Files, ", ") + ": there already, and not overwritten"
-}
-
-// Evidence returns the files.
-func (e *existsError) Evidence() [][2]string {
-	var facts [][2]string
-	for _, f := range e.Files {
-		facts = append(facts, [2]string{"there already", f})
-	}
-	return facts
-}
-
 func (a *app) init(dir string) error {
-	files, kept := filesToWrite(dir)
-	if _, ok := files[configFile]; !ok {
-		return &existsError{kept}
-	}
-	project, err := iexeccli.Read(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &settings.Error{Problems: []settings.Problem{{Where: filepath.Join(dir, iexeccli.File), Text: err.Error()}}}
-	}
-	answer := initAnswer{Schema: "mrelease.init/v1", Kept: kept, Took: notes(project.Took), Left: notes(project.Left)}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("making folder: %w", err)
-	}
-	for _, name := range []string{configFile, dockerfileFile, ignoreFile} {
-		text, ok := files[name]
-		if !ok {
-			continue
-		}
-		path := filepath.Join(dir, name)
-		if err := writeNew(path, text(project)); err != nil {
-			return err
-		}
-		answer.Written = append(answer.Written, path)
-	}
-	if answer.Completed, err = preflight.CompleteIgnoreFiles(dir, filepath.Join(dir, configFile)); err != nil {
+	begun, err := preflight.Begin(dir)
+	if err != nil {
 		return err
 	}
-	return a.answerInit(answer)
-}
-
-// filesToWrite maps the names of the files that are not there to their texts. The
-// .dockerignore belongs to our Dockerfile: it would hide from another one what that
-// copies.
-func filesToWrite(dir string) (files map[string]func(iexeccli.Project) string, kept []string) {
-	files = map[string]func(iexeccli.Project) string{
-		configFile:     settings.Template,
-		dockerfileFile: dockerfile,
-		ignoreFile:     func(iexeccli.Project) string { return examples.Dockerignore() },
-	}
-	for _, name := range []string{configFile, dockerfileFile, ignoreFile} {
-		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
-			delete(files, name)
-			kept = append(kept, filepath.Join(dir, name))
-		}
-	}
-	if _, ok := files[dockerfileFile]; !ok {
-		delete(files, ignoreFile)
-	}
-	return files, kept
-}
-
-func dockerfile(p iexeccli.Project) string {
-	if p.Format == measure.None {
-		return examples.UnsealedDockerfile()
-	}
-	return examples.Dockerfile()
-}
-
-// writeNew writes a file that must not be there.
-func writeNew(path, text string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	_, err = f.WriteString(text)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return nil
+	return a.answerInit(initAnswer{
+		Schema: "mrelease.init/v1", Written: begun.Written, Kept: begun.Kept, Completed: begun.Completed,
+		Took: notes(begun.Project.Took), Left: notes(begun.Project.Left),
+	})
 }
 
 func notes(of []iexeccli.Note) []importNote {

@@ -54,6 +54,8 @@ cannot be measured, or measures to something else; 12 a signature that does not 
 		},
 	}
 	a.addBuildFlags(c)
+	a.noCacheFlag(c)
+	a.allFlag(c)
 	c.Flags().Uint64Var(&a.hashLimit, "hash-limit", enclave.DefaultMaxHashed>>30, "what measuring a FILE may hash, in GiB: 64 bytes for a page of heap, 5184 for a page with content")
 	c.Flags().StringArrayVar(&a.expected, "expect", nil, "MRENCLAVE or MRSIGNER, 64 hex digits, that it must be; can be given several times")
 	return c

@@ -27,8 +27,11 @@ told.`,
 			return a.plan(c.Context())
 		},
 	}
-	a.addBuildFlags(c)
+	a.sourceFlags(c)
+	a.allFlag(c)
 	a.targetFlags(c)
+	a.commitFlag(c)
+	a.allowDirtyFlag(c)
 	return c
 }
 

@@ -39,7 +39,11 @@ with wallet.allow-raw-key) and ` + keys.CosignPassword + `.`,
 		},
 	}
 	a.addBuildFlags(c)
+	a.noCacheFlag(c)
+	a.allFlag(c)
 	a.targetFlags(c)
+	a.commitFlag(c)
+	a.allowDirtyFlag(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "do all but the outside writes, and print the record that would be written")
 	return c
 }

@@ -36,7 +36,7 @@ market that are asked, and for a chain that is not built in.`,
 		},
 	}
 	c.Flags().StringArrayVarP(&a.config, "config", "f", nil, "configuration file that says which node, market and chain to ask; with several, later ones override (default: none)")
-	a.addBuilderFlags(c)
+	a.builderFlags(c)
 	c.Flags().StringVar(&trusted.key, "key", "", "file of the public key that the image must be signed with (default: the one in the record, which the app's owner signed)")
 	c.Flags().TextVar(&trusted.least, "trust", measure.Trust(""), "the least that the measurement must rest on: computed, known or stated (default: what the record says)")
 	c.Flags().StringArrayVar(&trusted.bases, "base", nil, "digest (sha256:…) of a base image whose programs are trusted, in place of the one that the record names; may be repeated")

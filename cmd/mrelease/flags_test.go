@@ -1,0 +1,51 @@
+package main
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+// A command has the flags that do something there. Whoever adds one to a group of flags
+// finds here which commands get it.
+func TestFlagsOfCommands(t *testing.T) {
+	source := "config context source-date-epoch version"
+	build := source + " builder no-cache progress state"
+	want := map[string]string{
+		"mrelease":  "version",
+		"init":      "",
+		"check":     "config context image chain schema",
+		"doctor":    source + " builder state image chain commit",   // it looks for the builder, and starts none
+		"plan":      source + " image chain commit allow-dirty all", // it builds nothing
+		"release":   build + " image chain commit allow-dirty all dry-run",
+		"build":     build + " output",
+		"measure":   build + " all hash-limit expect",
+		"reproduce": source + " builder progress state against lines", // it never uses a cache
+		"accept":    build,
+		"explain":   "config lines",
+		"verify":    "config builder state key trust base",
+		"version":   "",
+		"help":      "",
+	}
+	a := newApp(func(string) string { return "" }, &bytes.Buffer{}, &bytes.Buffer{})
+	root := a.command()
+	for _, c := range append(root.Commands(), root) {
+		if c.Name() == "completion" {
+			continue
+		}
+		expected, known := want[c.Name()]
+		if !known {
+			t.Errorf("the command %s is not listed", c.Name())
+		}
+		var got []string
+		c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { got = append(got, f.Name) })
+		names := strings.Fields(expected)
+		slices.Sort(names)
+		if !slices.Equal(got, names) {
+			t.Errorf("%s has the flags %q, want %q", c.Name(), got, names)
+		}
+	}
+}
