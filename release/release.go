@@ -115,11 +115,11 @@ func (r Release) run(ctx context.Context, act func(step, context.Context, *run) 
 	}
 	for i, s := range steps() {
 		if err := act(s, ctx, in); err != nil {
-			return Result{}, interrupted(ctx, i, err)
+			return Result{}, in.told.interrupted(ctx, i, err)
 		}
 	}
 	rec, err := in.record()
-	return Result{rec, in.registration, in.offering, in.made}, err
+	return Result{rec, in.registration, in.offering, in.told.made}, err
 }
 
 // Plan looks up what is there of the release, and says what Run would make of it.

@@ -52,7 +52,7 @@ type run struct {
 	registration chain.Registration
 	offering     market.Offering
 
-	made []string // names of steps
+	told *memory // the Teller
 	plan Plan
 }
 
@@ -96,7 +96,9 @@ func (r Release) begin(ctx context.Context) (*run, error) {
 	}
 	r.Registry.Layout = r.Settings.Sign.Layout
 	r.Market.Tell = r.Teller.Note
-	in := &run{Release: r, accepted: accepted, tag: r.Settings.Image.Tag(r.Source.Version)}
+	told := &memory{Teller: r.Teller}
+	r.Teller = told
+	in := &run{Release: r, told: told, accepted: accepted, tag: r.Settings.Image.Tag(r.Source.Version)}
 	in.plan = Plan{Version: r.Source.Version, Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Image: in.tag.Name()}
 	return in, nil
 }
@@ -125,7 +127,7 @@ func (r *run) note(step string, now bool, result string) string {
 	if !now {
 		return result + " (was there already)"
 	}
-	r.made = append(r.made, step)
+	r.told.made = append(r.told.made, step)
 	return result
 }
 
