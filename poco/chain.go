@@ -39,6 +39,7 @@ type Chain struct {
 	AppRegistry common.Address // zero: what the hub's appregistry() says
 	RPC         string         // URL of a JSON-RPC endpoint
 	Market      string         // URL of the market's API
+	SMS         string         // URL of the secret service
 	Fees        Fees
 	Development bool // asked for by the profile; see IsDevelopment
 }
@@ -66,6 +67,7 @@ func Chains() []Chain {
 			AppRegistry: common.HexToAddress("0xB1C52075b276f87b1834919167312221d50c9D16"),
 			RPC:         "https://bellecour.iex.ec",
 			Market:      "https://api.market.v8-bellecour.iex.ec",
+			SMS:         "https://sms.iex.ec",
 			Fees:        FeesLegacy,
 		},
 		{
@@ -75,6 +77,7 @@ func Chains() []Chain {
 			AppRegistry: arbitrumRegistry,
 			RPC:         "https://arb1.arbitrum.io/rpc",
 			Market:      "https://api.market.arbitrum-mainnet.iex.ec",
+			SMS:         "https://sms.arbitrum-mainnet.iex.ec",
 			Fees:        FeesEIP1559,
 		},
 		{
@@ -84,6 +87,7 @@ func Chains() []Chain {
 			AppRegistry: arbitrumRegistry,
 			RPC:         "https://sepolia-rollup.arbitrum.io/rpc",
 			Market:      "https://api-market.arbitrum-sepolia-testnet.iex.ec",
+			SMS:         "https://sms.arbitrum-sepolia-testnet.iex.ec",
 			Fees:        FeesEIP1559,
 		},
 	}

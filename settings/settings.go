@@ -92,6 +92,7 @@ type Chain struct {
 	RPC         URL            `yaml:"rpc" doc:"URL of a node"`
 	Hub         common.Address `yaml:"hub" doc:"address of the PoCo hub"`
 	Market      URL            `yaml:"market" doc:"URL of the market"`
+	SMS         URL            `yaml:"sms" doc:"URL of the secret service, for requesters"`
 	Fees        poco.Fees      `yaml:"fees" doc:"how transactions are paid: legacy (type 0 at price 0) or eip1559"`
 	Development bool           `yaml:"development" doc:"take measurements of stand-in toolchains"`
 }
@@ -188,6 +189,7 @@ func (s Settings) Profile(chain string) (poco.Chain, bool) {
 	}
 	p.RPC = cmp.Or(string(own.RPC), p.RPC)
 	p.Market = cmp.Or(string(own.Market), p.Market)
+	p.SMS = cmp.Or(string(own.SMS), p.SMS)
 	p.Fees = cmp.Or(own.Fees, p.Fees)
 	p.Development = own.Development
 	return p, true

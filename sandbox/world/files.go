@@ -125,7 +125,7 @@ func (w *World) config(dir string) string {
 	line("chain: %s", w.V6.Name)
 	line("chains:")
 	for _, c := range []Chain{w.V6, w.V5} {
-		line("  %s:\n    id: %d\n    rpc: %s\n    hub: %q\n    market: %s\n    fees: %s\n    development: true", c.Name, c.ID, c.RPC, c.Hub, w.Market, c.Fees)
+		line("  %s:\n    id: %d\n    rpc: %s\n    hub: %q\n    market: %s\n    sms: %s\n    fees: %s\n    development: true", c.Name, c.ID, c.RPC, c.Hub, w.Market, w.Secrets, c.Fees)
 	}
 	line("sign:\n  key: %q", filepath.Join(dir, "cosign.key"))
 	line("wallet:\n  keystore: %q", filepath.Join(dir, "wallet.json"))
