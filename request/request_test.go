@@ -116,6 +116,9 @@ func TestWireOfTheCommandLine(t *testing.T) {
 	w := recordedSigner(t)
 	_, k := fixtureKey(t, w.Address)
 
+	if state, err := (request.Service{URL: "nowhere"}).CheckKey(t.Context(), k); err == nil {
+		t.Errorf("an address that is none tells %s", state)
+	}
 	did, err := replay(t, []exchange{head, post, there}).PushKey(t.Context(), w, k, false)
 	if err != nil || did != request.PushedNew {
 		t.Errorf("pushing: %s, %v", did, err)

@@ -117,12 +117,13 @@ func challenge(k secret, value string) common.Hash {
 // do makes a request. An answer that is no success is an error too.
 func (s Service) do(ctx context.Context, method string, k secret, value, signature string) (status int, err error) {
 	failed := &ServiceError{URL: redact.URL(s.URL), Request: method + " " + k.path}
-	address, err := url.Parse(strings.TrimRight(s.URL, "/") + k.path)
+	address, err := url.Parse(s.URL)
 	if err != nil || address.Host == "" {
 		failed.Message = "the service's address is no URL"
 		return 0, failed
 	}
-	address.RawQuery = k.query
+	address = address.JoinPath(k.path)
+	address.RawQuery = strings.Trim(address.RawQuery+"&"+k.query, "&") // which may hold a key for the service
 	r, err := http.NewRequestWithContext(ctx, method, address.String(), strings.NewReader(value))
 	if err != nil {
 		return 0, fmt.Errorf("making request: %w", redact.Error(err))

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/preflight"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
@@ -62,7 +63,7 @@ func (a *app) check(ctx context.Context) error {
 		printInspection(a.lines(), found)
 	}
 	if err := c.Err(); err != nil {
-		return toldError{err}
+		return usage.ToldError{Err: err}
 	}
 	return nil
 }

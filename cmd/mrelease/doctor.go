@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/preflight"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/settings"
@@ -94,7 +95,7 @@ func (a *app) doctor(ctx context.Context) error {
 	if answer.OK {
 		return nil
 	}
-	return toldError{&unhealthy}
+	return usage.ToldError{Err: &unhealthy}
 }
 
 func diagnose(name, evidence string, err error) diagnosis {

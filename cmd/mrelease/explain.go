@@ -13,6 +13,7 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/cmd/requests"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/compare"
 	"github.com/mrelease/mrelease/document"
@@ -73,6 +74,10 @@ func explain(err error) failure {
 	var path *fs.PathError
 	if e == nil && errors.As(err, &path) {
 		f.Evidence = []fact{{"where", path.Path}, {"problem", path.Err.Error()}}
+	}
+	if code, exit, remedy := requests.Explain(err); code != "" && !interrupted {
+		f.Code, f.Exit, f.Remedy = code, exit, remedy
+		return f
 	}
 	for _, rule := range rules() {
 		if rule.matches(err) {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/cmd/requests"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/live"
 	"github.com/mrelease/mrelease/measure/lock"
@@ -67,7 +68,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if untold := a.fail(command.CommandPath(), err, f); untold != nil {
 		a.story.note("telling the CI system: %v", untold)
 	}
-	if a.json && !is[toldError](err) {
+	if a.json && !is[usage.ToldError](err) {
 		_ = printJSON(a.stdout, f) // the exit code tells of it, too
 	}
 	return f.Exit
@@ -152,7 +153,7 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 	version := root.Flags().BoolP("version", "v", false, "print the version")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the answer, or the error, as one JSON document")
 	root.SetFlagErrorFunc(usage.FlagError)
-	for _, c := range []*cobra.Command{a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), a.versionCommand()} {
+	for _, c := range []*cobra.Command{a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), a.requestCommand(), a.versionCommand()} {
 		c.Args = usage.Args(c.Args)
 		root.AddCommand(c)
 	}
@@ -185,6 +186,10 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 		_ = printJSON(a.stdout, map[string]string{"schema": "mrelease.help/v1", "command": c.CommandPath(), "help": cmp.Or(c.Long, c.Short) + "\n\n" + c.UsageString()}) // what fails, stdout keeps
 	})
 	return root
+}
+
+func (a *app) requestCommand() *cobra.Command {
+	return requests.Program{Getenv: a.getenv, Out: a.stdout, JSON: &a.json, PrintJSON: printJSON, Note: a.story.note, Mask: a.story.ci.Mask, ConfigFlag: a.configFlag, Files: a.configFiles}.Command()
 }
 
 // configFlag adds --config to a command that reads the configuration.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
 )
 
@@ -44,7 +45,7 @@ func (a *app) measureFiles(ctx context.Context, paths []string) error {
 	if err := printJSON(a.stdout, document); err != nil || first == nil {
 		return err
 	}
-	return toldError{first}
+	return usage.ToldError{Err: first}
 }
 
 // measureFile measures the first of some files, with the second one when that is its

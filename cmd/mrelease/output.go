@@ -122,12 +122,6 @@ func (a *app) lines() story {
 	return story{w: a.stdout, color: a.painted, ci: a.story.ci, steps: a.story.steps}
 }
 
-// toldError is a failure that the command's own document tells of: standard
-// output carries no second one.
-type toldError struct{ error }
-
-func (e toldError) Unwrap() error { return e.error }
-
 // printJSON writes an answer's document.
 func printJSON(w io.Writer, document any) error {
 	var text bytes.Buffer

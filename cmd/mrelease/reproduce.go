@@ -111,7 +111,7 @@ func (a *app) printReproduced(v compare.Verdict, against string, limit int) erro
 		if err := printJSON(a.stdout, answer); err != nil || v.Reproducible() {
 			return err
 		}
-		return toldError{v.Err()}
+		return usage.ToldError{Err: v.Err()}
 	}
 	out := a.lines()
 	for _, p := range answer.Parts {

@@ -190,7 +190,7 @@ func (a *app) verify(ctx context.Context, world record.World, rec record.Record)
 		return a.answerJob(v.Summary(a.context()), outputs, err)
 	}
 	if err != nil {
-		return toldError{err}
+		return usage.ToldError{Err: err}
 	}
 	return nil
 }

@@ -38,6 +38,21 @@ func (e *Error) Evidence() [][2]string { return [][2]string{{"command", e.comman
 // Remedy returns the command to try.
 func (e *Error) Remedy() string { return cmp.Or(e.Try, e.command+" --help") }
 
+// ToldError is a failure that the command's own document tells of: standard output
+// carries no second one.
+type ToldError struct{ Err error }
+
+func (e ToldError) Error() string { return e.Err.Error() }
+func (e ToldError) Unwrap() error { return e.Err }
+
+// Told returns err as it is, or as a ToldError when a document told of it.
+func Told(err error, document bool) error {
+	if document {
+		return ToldError{err}
+	}
+	return err
+}
+
 // Args makes an Error of what a check of the arguments finds.
 func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {

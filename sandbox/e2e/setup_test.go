@@ -62,12 +62,16 @@ func setUp(env *testscript.Env, t tools, of *slot) error {
 	if err := s.writeFiles(t); err != nil {
 		return err
 	}
+	results, err := filepath.Abs("../../request/result/testdata")
+	if err != nil {
+		return err
+	}
 	address := crypto.PubkeyToAddress(key.PublicKey)
 	for name, value := range map[string]string{
 		"HOME": env.WorkDir, "DOCKER_CONFIG": env.WorkDir, "PATH": t.dir + ":" + os.Getenv("PATH"),
 		"MRELEASE_STATE": of.state, "MRELEASE_WALLET_PASSWORD": walletPassword, "COSIGN_PASSWORD": cosignPassword,
 		"SOURCE_DATE_EPOCH": "1700000000", "MRELEASE_COMMIT": strings.Repeat("c0", 20), "LICENSE": buildSecret,
-		"NAME": s.name, "REPOSITORY": s.repository, "REGISTRY": of.world.Registry, "PRIVATE": of.private, "EXAMPLES": t.examples, "BASE": t.base,
+		"NAME": s.name, "REPOSITORY": s.repository, "REGISTRY": of.world.Registry, "PRIVATE": of.private, "EXAMPLES": t.examples, "BASE": t.base, "RESULTS": results,
 		"OWNER": address.Hex(), "ADDRESS": hex.EncodeToString(address[:]), "RAW_KEY": hex.EncodeToString(crypto.FromECDSA(key)),
 		"WALLET_PASSWORD": walletPassword, "SIGN_PASSWORD": cosignPassword, "REGISTRY_PASSWORD": registryPassword,
 		"HUB": of.world.V6.Hub.Hex(), "APPS": of.world.V6.AppRegistry.Hex(), "OTHER_RPC": of.other, "RPC_HOST": strings.TrimPrefix(of.world.V6.RPC, "http://"),
@@ -149,7 +153,7 @@ func (s *script) config() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "image: %s\nchain: sandbox\nsign: {key: cosign.key}\nwallet: {keystore: wallet.json}\nenclave: {trust: stated}\nchains:\n", s.repository)
 	for _, c := range []world.Chain{s.world.V6, s.world.V5} {
-		fmt.Fprintf(&b, "  %s: {id: %d, rpc: %q, hub: %q, market: %q, fees: %s, development: true}\n", c.Name, c.ID, rpc(c.RPC), c.Hub, s.world.Market, c.Fees)
+		fmt.Fprintf(&b, "  %s: {id: %d, rpc: %q, hub: %q, market: %q, sms: %q, fees: %s, development: true}\n", c.Name, c.ID, rpc(c.RPC), c.Hub, s.world.Market, s.world.Secrets+"/?key="+apiKey, c.Fees)
 	}
 	return b.String()
 }

@@ -1,0 +1,159 @@
+// Package requests is the commands of mrelease request: those of whoever has apps run.
+package requests
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/spf13/cobra"
+
+	"github.com/mrelease/mrelease/cmd/usage"
+	"github.com/mrelease/mrelease/keys"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/request"
+	"github.com/mrelease/mrelease/settings"
+)
+
+// Program is what the commands have of the program that they belong to.
+type Program struct {
+	Getenv     func(variable string) string
+	Out        io.Writer // of the answer
+	JSON       *bool     // the answer is to be a document
+	PrintJSON  func(w io.Writer, document any) error
+	Note       func(format string, args ...any)
+	Mask       func(secret string)
+	ConfigFlag func(c *cobra.Command)
+	Files      func() []string // that the configuration is read from
+}
+
+// shell is a program, and what the flags of all commands say.
+type shell struct {
+	Program
+	chain, keystore, address string
+	folder                   string // of result keys
+}
+
+// Command returns mrelease request with all that is below it.
+func (p Program) Command() *cobra.Command {
+	s := &shell{Program: p}
+	c := group("request", "What whoever has apps run needs: result keys, secrets, results",
+		group("key", "The key that results are encrypted for", s.keyNew(), s.keyPush(), s.keyCheck()),
+		group("result", "Results of runs", s.resultDecrypt()),
+		group("secret", "Secrets for runs", s.secretPush(), s.secretCheck()),
+	)
+	c.Long = `request has what whoever has apps run needs, as iExec's command line has it: the
+key that results are encrypted for, secrets that runs are given, and the results.
+It needs no app and no mrelease.yaml; where there is one, its chain and wallet count.`
+	c.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return usage.Check(c) }
+	return c
+}
+
+// group returns a command that only has others.
+func group(name, short string, below ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: name, Short: short, RunE: usage.Group, Args: cobra.ArbitraryArgs, SuggestionsMinimumDistance: 2}
+	for _, b := range below {
+		if b.Args != nil {
+			b.Args = usage.Args(b.Args)
+		}
+		c.AddCommand(b)
+	}
+	return c
+}
+
+// flags are those of the commands that ask who, and on which chain.
+func (s *shell) flags(c *cobra.Command) {
+	s.ConfigFlag(c)
+	c.Flags().StringVar(&s.chain, "chain", "", "chain whose secret service is meant (overrides chain)")
+	c.Flags().StringVar(&s.keystore, "keystore", "", "keystore file of the wallet, or a folder of them (overrides wallet.keystore)")
+	c.Flags().StringVar(&s.address, "address", "", "address of the wallet (overrides wallet.address)")
+}
+
+func (s *shell) folderFlag(c *cobra.Command) {
+	c.Flags().StringVar(&s.folder, "folder", request.KeyFolder, "folder of the result keys")
+	_ = c.MarkFlagDirname("folder") // for completion; there is such a flag
+}
+
+// load reads the settings.
+func (s *shell) load() (settings.Settings, error) {
+	set := map[string]string{}
+	for key, value := range map[string]string{"chain": s.chain, "wallet.keystore": s.keystore, "wallet.address": s.address} {
+		if value != "" {
+			set[key] = value
+		}
+	}
+	return settings.Load(settings.Sources{Files: s.Files(), Getenv: s.Getenv, Flags: set}, settings.Purpose{})
+}
+
+func (s *shell) ring(cfg settings.Settings) keys.Ring {
+	return keys.Ring{Wallet: cfg.Wallet, Getenv: s.Getenv, Mask: s.Mask}
+}
+
+// service returns the secret service of the chain that is meant.
+func (s *shell) service(command string, cfg settings.Settings) (request.Service, error) {
+	profile, ok := cfg.Profile(cfg.Chain)
+	var known []string
+	for _, c := range poco.Chains() {
+		known = append(known, c.Name)
+	}
+	known = append(known, slices.Sorted(maps.Keys(cfg.Chains))...)
+	switch {
+	case cfg.Chain == "":
+		return request.Service{}, usage.Errorf(command, "no chain is named: --chain, or chain in mrelease.yaml, is one of %s", strings.Join(known, ", "))
+	case !ok:
+		return request.Service{}, usage.Errorf(command, "unknown chain %q, want one of %s", cfg.Chain, strings.Join(known, ", "))
+	case profile.SMS == "":
+		return request.Service{}, usage.Errorf(command, "the chain %s has no secret service: set chains.%s.sms in mrelease.yaml", cfg.Chain, cfg.Chain)
+	}
+	return request.Service{URL: profile.SMS, Tell: func(text string) { s.Note("%s", text) }}, nil
+}
+
+// open returns the service, and the wallet that signs for it.
+func (s *shell) open(ctx context.Context, command string) (request.Service, request.Signer, error) {
+	cfg, err := s.load()
+	if err != nil {
+		return request.Service{}, request.Signer{}, err
+	}
+	service, err := s.service(command, cfg)
+	if err != nil {
+		return request.Service{}, request.Signer{}, err
+	}
+	wallet, err := s.ring(cfg).OpenWallet(ctx)
+	return service, request.Signer{Address: wallet.Address, SignHash: wallet.SignHash}, err
+}
+
+// look returns the service, and the wallet's address without its password.
+func (s *shell) look(ctx context.Context, command string) (request.Service, common.Address, error) {
+	cfg, err := s.load()
+	if err != nil {
+		return request.Service{}, common.Address{}, err
+	}
+	service, err := s.service(command, cfg)
+	if err != nil {
+		return request.Service{}, common.Address{}, err
+	}
+	owner, err := s.owner(ctx, cfg)
+	return service, owner, err
+}
+
+// owner returns the address that is named, else the wallet's.
+func (s *shell) owner(ctx context.Context, cfg settings.Settings) (common.Address, error) {
+	if s.address != "" {
+		return cfg.Wallet.Address, nil
+	}
+	owner, _, err := s.ring(cfg).Owner(ctx)
+	return owner, err
+}
+
+// answer prints a document with --json, else one line.
+func (s *shell) answer(document any, line string) error {
+	if *s.JSON {
+		return s.PrintJSON(s.Out, document)
+	}
+	_, err := fmt.Fprintln(s.Out, line)
+	return err
+}
