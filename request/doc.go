@@ -1,5 +1,5 @@
 // Package request is the side of whoever has apps run: the key that results are
-// encrypted for, and the secrets that runs are given.
+// encrypted for, the secrets that runs are given, and the orders that runs are bought with.
 //
 // # The result key
 //

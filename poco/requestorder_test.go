@@ -1,0 +1,197 @@
+package poco_test
+
+import (
+	"encoding/json"
+	"maps"
+	"math/big"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/common/math"
+	"github.com/ethereum/go-ethereum/signer/core/apitypes"
+
+	"github.com/mrelease/mrelease/poco"
+)
+
+// What the JavaScript SDKs made: the same hash, the same signature, the same values.
+func TestRequestOrdersOfTheSDK(t *testing.T) {
+	data, err := os.ReadFile("testdata/sdk-requestorders.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var recorded []struct {
+		SDK       string
+		ChainID   uint64
+		Hub       common.Address
+		SignerKey string
+		Order     json.RawMessage
+		Hash      common.Hash
+	}
+	if err := json.Unmarshal(data, &recorded); err != nil {
+		t.Fatal(err)
+	}
+	if len(recorded) != 4 {
+		t.Fatalf("%d recorded orders, want 4", len(recorded))
+	}
+	for _, r := range recorded {
+		var order poco.SignedRequestOrder
+		if err := json.Unmarshal(r.Order, &order); err != nil {
+			t.Fatal(err)
+		}
+		hash := order.Hash(poco.Domain{ChainID: r.ChainID, Hub: r.Hub})
+		if hash != r.Hash {
+			t.Errorf("%s: hash %s, want %s", r.SDK, hash, r.Hash)
+		}
+		if got, want := sign(t, r.SignerKey, hash), hexutil.Encode(order.Sign); got != want {
+			t.Errorf("%s: signature %s, want %s", r.SDK, got, want)
+		}
+		written, err := json.Marshal(order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, want map[string]any
+		if json.Unmarshal(written, &got) != nil || json.Unmarshal(r.Order, &want) != nil || !maps.Equal(got, want) {
+			t.Errorf("%s: written as\n%v, want\n%v", r.SDK, got, want)
+		}
+		params, err := poco.ParseParams(order.Params)
+		if err != nil || params.Args == "" || params.Check(order.Tag) != nil {
+			t.Errorf("%s: params %q read as %+v, %v", r.SDK, order.Params, params, err)
+		}
+	}
+}
+
+func largeRequest() poco.RequestOrder {
+	most := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 256), big.NewInt(1))
+	return poco.RequestOrder{
+		App: common.HexToAddress("0x01"), AppMaxPrice: most, Dataset: common.HexToAddress("0x02"), DatasetMaxPrice: big.NewInt(2),
+		Workerpool: common.HexToAddress("0x03"), WorkerpoolMaxPrice: big.NewInt(3), Requester: common.HexToAddress("0x04"), Volume: big.NewInt(4),
+		Tag: poco.Tag{0: 0x80, 31: 1}, Category: big.NewInt(5), Trust: most, Beneficiary: common.HexToAddress("0x06"), Callback: common.HexToAddress("0x07"),
+		Params: "python3 /app/app.py é", Salt: common.HexToHash("0x08"),
+	}
+}
+
+// go-ethereum's own EIP-712 code is the judge of ours.
+func TestRequestHashAgreesWithTypedDataLibrary(t *testing.T) {
+	o, d := largeRequest(), poco.Domain{ChainID: 1 << 40, Hub: common.HexToAddress("0x55")}
+	var fields []apitypes.Type
+	for field := range strings.SplitSeq("address app,uint256 appmaxprice,address dataset,uint256 datasetmaxprice,address workerpool,uint256 workerpoolmaxprice,address requester,uint256 volume,bytes32 tag,uint256 category,uint256 trust,address beneficiary,address callback,string params,bytes32 salt", ",") {
+		typ, name, _ := strings.Cut(field, " ")
+		fields = append(fields, apitypes.Type{Type: typ, Name: name})
+	}
+	text, err := json.Marshal(poco.SignedRequestOrder{RequestOrder: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var message apitypes.TypedDataMessage
+	if err := json.Unmarshal(text, &message); err != nil {
+		t.Fatal(err)
+	}
+	delete(message, "sign")
+	want, _, err := apitypes.TypedDataAndHash(apitypes.TypedData{
+		Types: apitypes.Types{
+			"EIP712Domain": {{Type: "string", Name: "name"}, {Type: "string", Name: "version"}, {Type: "uint256", Name: "chainId"}, {Type: "address", Name: "verifyingContract"}},
+			"RequestOrder": fields,
+		},
+		PrimaryType: "RequestOrder",
+		Domain:      apitypes.TypedDataDomain{Name: poco.DomainName, Version: poco.DomainVersion, ChainId: math.NewHexOrDecimal256(int64(d.ChainID)), VerifyingContract: d.Hub.Hex()},
+		Message:     message,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := o.Hash(d); got != common.BytesToHash(want) {
+		t.Errorf("hash %s, want %x", got, want)
+	}
+}
+
+func TestMostPaid(t *testing.T) {
+	o := largeRequest()
+	o.AppMaxPrice = big.NewInt(1)
+	if got := o.MostPaid(); got.Int64() != (1+2+3)*4 || o.AppMaxPrice.Int64() != 1 {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestRequestOrderJSONRefusesMissingFields(t *testing.T) {
+	text, err := json.Marshal(poco.SignedRequestOrder{RequestOrder: largeRequest()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []string{"appmaxprice", "datasetmaxprice", "workerpoolmaxprice", "volume", "tag", "category", "trust", "params", "salt"} {
+		var o map[string]any
+		if err := json.Unmarshal(text, &o); err != nil {
+			t.Fatal(err)
+		}
+		delete(o, field)
+		lacking, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read poco.SignedRequestOrder
+		if err := json.Unmarshal(lacking, &read); err == nil {
+			t.Errorf("an order without %s was accepted", field)
+		}
+	}
+}
+
+func TestParams(t *testing.T) {
+	for text, want := range map[string]string{
+		"python3 /app/app.py": `{"iexec_args":"python3 /app/app.py"}`,
+		"":                    `{}`,
+		`{}`:                  `{}`,
+		`{"iexec_result_encryption":true,"iexec_args":"a <b> & c"}`:                `{"iexec_args":"a <b> & c","iexec_result_encryption":true}`,
+		` {"iexec_secrets":{"1":"n"},"iexec_input_files":["https://a.example/b"]}`: `{"iexec_input_files":["https://a.example/b"],"iexec_secrets":{"1":"n"}}`,
+	} {
+		p, err := poco.ParseParams(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got, err := p.Text(); err != nil || got != want {
+			t.Errorf("%s: written as %s, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"{", `{"iexec_arg":"a"}`, `{"IEXEC_ARGS":"a"}`, `{"iexec_args":1}`, `{} {}`, `{"iexec_args":"a"}b`} {
+		if p, err := poco.ParseParams(text); err == nil {
+			t.Errorf("%s was read as %+v", text, p)
+		}
+	}
+	for name, p := range map[string]poco.Params{
+		"a file": {InputFiles: []string{"/etc/passwd"}}, "another scheme": {InputFiles: []string{"ftp://a/b"}}, "number 0": {Secrets: map[string]string{"0": "n"}},
+		"no number": {Secrets: map[string]string{"a": "n"}}, "no name": {Secrets: map[string]string{"1": ""}}, "a storage": {Storage: "s3"},
+	} {
+		if p.Check(poco.TEE()) == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+	for name, p := range map[string]poco.Params{"secrets": {Secrets: map[string]string{"1": "n"}}, "encryption": {Encrypt: true}, "dropbox": {Storage: "dropbox"}} {
+		if p.Check(poco.TEE()) != nil || p.Check(poco.Tag{}) == nil {
+			t.Errorf("%s: %v, %v", name, p.Check(poco.TEE()), p.Check(poco.Tag{}))
+		}
+	}
+}
+
+func FuzzParseParams(f *testing.F) {
+	f.Add("python3 /app/app.py")
+	f.Add(`{"iexec_args":"a","iexec_secrets":{"1":"n"}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := poco.ParseParams(text)
+		if err != nil {
+			return
+		}
+		written, err := p.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := poco.ParseParams(written)
+		if err != nil {
+			t.Fatalf("%q is written as %q, which reads with %v", text, written, err)
+		}
+		if twice, err := again.Text(); err != nil || twice != written {
+			t.Errorf("%q is written as %q, and then as %q (%v)", text, written, twice, err)
+		}
+	})
+}

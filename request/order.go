@@ -1,0 +1,42 @@
+package request
+
+import (
+	"crypto/rand"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/poco"
+)
+
+// OrderError says why an order is not signed.
+type OrderError struct{ Problem string }
+
+// Error implements error.
+func (e *OrderError) Error() string { return "signing requestorder: " + e.Problem }
+
+// Evidence returns why.
+func (e *OrderError) Evidence() [][2]string { return [][2]string{{"problem", e.Problem}} }
+
+// SignOrder signs an order as its requester. An order without a salt is given a random
+// one: each request is a new one, although it asks for the same. Its error is an
+// [*OrderError], or the signer's.
+func SignOrder(w Signer, d poco.Domain, o poco.RequestOrder) (poco.SignedRequestOrder, error) {
+	if o.Requester != w.Address {
+		return poco.SignedRequestOrder{}, &OrderError{fmt.Sprintf("the requester is %s, and the wallet %s", o.Requester, w.Address)}
+	}
+	params, err := poco.ParseParams(o.Params)
+	if err == nil {
+		err = params.Check(o.Tag)
+	}
+	if err != nil {
+		return poco.SignedRequestOrder{}, &OrderError{err.Error()}
+	}
+	if o.Salt == (common.Hash{}) {
+		if _, err := rand.Read(o.Salt[:]); err != nil {
+			return poco.SignedRequestOrder{}, fmt.Errorf("making salt: %w", err)
+		}
+	}
+	sign, err := w.SignHash(o.Hash(d))
+	return poco.SignedRequestOrder{RequestOrder: o, Sign: sign}, err
+}
