@@ -2,6 +2,7 @@
 # make test     all tests
 # make lint     formatting, vet, staticcheck, tidy modules, workflows
 # make build    bin/mrelease
+# make image    the container image, built twice to the same digest: build/image
 # make notices  THIRD-PARTY: the licences of all that is linked into bin/mrelease
 # make interop  cosign's, iexec's and a registry's own programs judge what mrelease does
 # make attack   attack the built program, and print a table: attack, expected, got
@@ -42,7 +43,7 @@ LDFLAGS := -s -w
 PACKAGES := ./...
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: attack cases judge notices interop bench rebuild build demo prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
+.PHONY: build/container image image-pins attack cases judge notices interop bench rebuild build demo prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -84,6 +85,31 @@ bin/cosign3: tools/cosign3/go.mod
 
 bin/distribution: FORCE
 	@cd tools/clients && $(BUILD) -ldflags '$(LDFLAGS)' -o ../../$@ ./distribution
+
+bin/containerfiles: FORCE
+	@cd sandbox && $(BUILD) -o ../$@ ./cmd/containerfiles
+
+# mrelease's own image, for GOARCH=amd64 or arm64. Its context is the program and some
+# files of Debian's packages, whose versions container/packages.GOARCH pins: ANY=1 takes
+# today's of those that the mirrors no longer have, image-pins today's of all.
+GOARCH ?= amd64
+IMAGE_LIMIT := 45000000
+build/container: bin/containerfiles
+	@mkdir -p $@ && cp container/Dockerfile $@
+	@GOOS=linux GOARCH=$(GOARCH) $(BUILD) -ldflags '$(LDFLAGS)' -o $@/mrelease ./cmd/mrelease
+	@bin/containerfiles -arch $(GOARCH) -pins container/packages.$(GOARCH) $(if $(ANY),-any) -out $@/files.tar
+
+image-pins: bin/containerfiles
+	@mkdir -p build && bin/containerfiles -arch $(GOARCH) -pins container/packages.$(GOARCH) -update -out build/files.tar && rm build/files.tar
+
+# Twice, by builders that built nothing: the digests must be equal, and the layers small.
+image: setup bin/mrelease build/container
+	@[ "$(GOARCH)" = amd64 ] || { echo "mrelease builds images for linux/amd64 only"; exit 1; }
+	@rm -rf build/state-1 build/state-2
+	@digests=$$(for n in 1 2; do bin/mrelease build -f container/mrelease.yaml --context build/container --state build/state-$$n --no-cache --progress quiet -o build/image || exit 1; done | sort -u); \
+	[ "$$(wc -l <<<"$$digests")" = 1 ] || { echo "two builds made two images: $$digests"; exit 1; }; \
+	size=$$(cat build/image/blobs/sha256/* | wc -c); [ "$$size" -le $(IMAGE_LIMIT) ] || { echo "the image has $$size bytes, more than $(IMAGE_LIMIT)"; exit 1; }; \
+	echo "build/image $$digests, $$size bytes, built twice"; rm -r build/state-1 build/state-2
 
 # $(call install,PROGRAM=PACKAGE...) installs what a fresh Debian machine lacks; it
 # asks sudo when not root.
