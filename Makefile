@@ -1,4 +1,5 @@
 # make demo     release the example apps into a local world, twice, and verify them
+# make demo-act the demo as a workflow of GitHub, with act
 # make test     all tests
 # make lint     formatting, vet, staticcheck, tidy modules, workflows
 # make build    bin/mrelease
@@ -43,7 +44,7 @@ LDFLAGS := -s -w
 PACKAGES := ./...
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: build/container image image-pins attack cases judge notices interop bench rebuild build demo prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
+.PHONY: build/container image image-pins attack cases judge notices interop bench rebuild build demo demo-act prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -137,6 +138,10 @@ prepare:
 
 demo: prepare
 	@bin/sandbox --base build/base -- examples/demo.sh
+
+# The same in the workflow of GitHub, with act, which reads .actrc.
+demo-act: setup bin/act
+	@bin/act push
 
 modules:
 	@$(GO) list -deps ./cmd/mrelease >/dev/null

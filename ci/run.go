@@ -99,17 +99,32 @@ func gitLabRun(getenv func(string) string) Run {
 // Mode is what to do in a run.
 type Mode string
 
-// The modes.
+// The modes. Auto is what the run calls for.
 const (
+	Auto    Mode = "auto"
 	Plan    Mode = "plan"
 	Release Mode = "release"
 	Verify  Mode = "verify"
 )
 
-// Mode returns what a run calls for, and why: what somebody proposes is planned, a tag
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (m *Mode) UnmarshalText(text []byte) error {
+	switch mode := Mode(text); mode {
+	case Auto, Plan, Release, Verify:
+		*m = mode
+		return nil
+	}
+	return fmt.Errorf("unknown mode %q, want %s, %s, %s or %s", text, Auto, Plan, Release, Verify)
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m), nil }
+
+// Calls returns what a run calls for, and why: what somebody proposes is planned, a tag
 // is released, and by the clock what was released is verified. All else is planned,
-// which changes nothing.
-func (r Run) Mode() (m Mode, why string) {
+// which changes nothing, and so is a tag where a system is emulated, unless its chain is
+// for development.
+func (r Run) Calls(development bool) (m Mode, why string) {
 	switch r.Event {
 	case "":
 		return Plan, "no CI system says why it runs"
@@ -118,8 +133,53 @@ func (r Run) Mode() (m Mode, why string) {
 	case "schedule":
 		return Verify, "the event is schedule"
 	}
-	if tag, ok := strings.CutPrefix(r.Ref, "refs/tags/"); ok {
-		return Release, fmt.Sprintf("the event is %s, of the tag %s", r.Event, tag)
+	tag, ok := strings.CutPrefix(r.Ref, "refs/tags/")
+	switch {
+	case !ok:
+		return Plan, fmt.Sprintf("the event is %s, of no tag", r.Event)
+	case r.Emulated && !development:
+		return Plan, fmt.Sprintf("%s is emulated here, and the chain is not for development", r.System)
 	}
-	return Plan, fmt.Sprintf("the event is %s, of no tag", r.Event)
+	return Release, fmt.Sprintf("the event is %s, of the tag %s", r.Event, tag)
+}
+
+// Answer is what is to be done in a run: mrelease.ci/v1.
+type Answer struct {
+	Schema string `json:"schema"`
+	Mode   Mode   `json:"mode"`
+	Why    string `json:"why"`
+	Run    Run    `json:"run"`
+}
+
+// Answer says what is to be done: what was asked for, or what the run calls for.
+func (r Run) Answer(asked Mode, development bool) Answer {
+	a := Answer{"mrelease.ci/v1", asked, "it was asked for", r}
+	if asked == Auto {
+		a.Mode, a.Why = r.Calls(development)
+	}
+	return a
+}
+
+// EmulatedError refuses to release to a real chain from where a CI system is emulated:
+// what its variables say is this machine's own word, and the job was meant for another.
+type EmulatedError struct {
+	System System
+	Chain  string
+}
+
+// Check returns an *EmulatedError where the run may not release to a chain.
+func (r Run) Check(chain string, development bool) error {
+	if !r.Emulated || development {
+		return nil
+	}
+	return &EmulatedError{r.System, chain}
+}
+
+func (e *EmulatedError) Error() string {
+	return fmt.Sprintf("a job of %s that is emulated on this machine is not released to %s", e.System, e.Chain)
+}
+
+// Evidence returns which chain, and which would do.
+func (e *EmulatedError) Evidence() [][2]string {
+	return [][2]string{{"expected", "a chain with development: true, a dry run or a plan"}, {"actual", e.Chain}}
 }

@@ -45,8 +45,31 @@ func TestReadRun(t *testing.T) {
 		if run != test.want {
 			t.Errorf("%s: %+v, want %+v", name, run, test.want)
 		}
-		if mode, why := run.Mode(); mode != test.mode || why == "" {
+		if mode, why := run.Calls(false); mode != test.mode || why == "" {
 			t.Errorf("%s: mode %s (%s), want %s", name, mode, why, test.mode)
+		}
+	}
+}
+
+// Where a system is emulated, nothing is released to a real chain.
+func TestEmulatedRun(t *testing.T) {
+	for _, emulated := range []bool{true, false} {
+		for _, development := range []bool{true, false} {
+			r := ci.Run{System: ci.GitHub, Emulated: emulated, Event: "push", Ref: "refs/tags/v1.0.0"}
+			mode, _ := r.Calls(development)
+			err := r.Check("bellecour", development)
+			if may := !emulated || development; (mode == ci.Release) != may || (err == nil) != may {
+				t.Errorf("emulated %t, development %t: %s, %v", emulated, development, mode, err)
+			}
+		}
+	}
+}
+
+func TestModes(t *testing.T) {
+	for text, ok := range map[string]bool{"auto": true, "plan": true, "release": true, "verify": true, "": false, "Release": false, "release ": false, "build": false} {
+		var m ci.Mode
+		if err := m.UnmarshalText([]byte(text)); (err == nil) != ok || ok && string(m) != text {
+			t.Errorf("%q: %q, %v", text, m, err)
 		}
 	}
 }

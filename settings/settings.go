@@ -176,6 +176,12 @@ func (s Settings) nearestChain() string {
 	return ""
 }
 
+// IsDevelopment reports whether the chain to release to is one for development.
+func (s Settings) IsDevelopment() bool {
+	p, ok := s.Profile(s.Chain)
+	return ok && p.IsDevelopment()
+}
+
 // Profile returns a chain by its name: built in, from the configuration, or
 // built in with another node or market. What a built-in chain is cannot be changed.
 func (s Settings) Profile(chain string) (poco.Chain, bool) {

@@ -60,7 +60,7 @@ func (a *app) answerJob(summary string, outputs []ci.Output, err error) error {
 // fail tells of a failure, and what the run came to, as far as a CI system is told.
 func (a *app) fail(command string, err error, f failure) error {
 	f.write(a.story)
-	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy), places(err))
+	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy), page.Places(err))
 	told := page.Failure{Command: command, Code: f.Code, What: f.What, Remedy: f.Remedy}
 	for _, e := range f.Evidence {
 		told.Evidence = append(told.Evidence, [2]string{e.Name, e.Value})

@@ -143,6 +143,7 @@ func rules() []rule {
 		{is[*release.OutsideError], "E-OUTPUT", exitUsage, say("remove the link, or name the folder that it leads to")},
 		{is[*release.UnwritableError], "E-OUTPUT", exitUsage, say("make room, or make the folder yours (a run with sudo leaves root's), or name another: record in mrelease.yaml, build --output")},
 		{is[*ci.UncarriedError], "E-OUTPUT", exitUsage, say("choose another name for the file (record in mrelease.yaml)")},
+		{is[*ci.EmulatedError], "E-EMULATED", exitPolicy, say("release from the CI system itself; here: mrelease plan, --dry-run, or a chain of your own with development: true")},
 		{is[*source.StateError], "E-SOURCE-DIRTY", exitPolicy, advice},
 
 		{is[*measure.UnmeasuredError], "E-UNMEASURED", exitUnmeasured, advice},

@@ -74,25 +74,6 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return f.Exit
 }
 
-// places are the lines of files that an error finds fault with.
-func places(err error) []ci.At {
-	var all []ci.At
-	if wrong, ok := errors.AsType[*settings.Error](err); ok {
-		for _, p := range wrong.Problems {
-			if file, line, column := p.Place(); file != "" {
-				all = append(all, ci.At{File: file, Line: line, Column: column, Text: p.Says()})
-			}
-		}
-	}
-	if broken, ok := errors.AsType[*buildkit.BuildError](err); ok && broken.Line > 0 {
-		all = append(all, ci.At{File: broken.Dockerfile, Line: broken.Line, Text: broken.Error()})
-	}
-	if ignore, ok := errors.AsType[*buildkit.IgnoreError](err); ok {
-		all = append(all, ci.At{File: ignore.File, Line: ignore.Line, Text: ignore.Error()})
-	}
-	return all
-}
-
 // app is what all commands share.
 type app struct {
 	getenv func(string) string
@@ -153,7 +134,7 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 	version := root.Flags().BoolP("version", "v", false, "print the version")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the answer, or the error, as one JSON document")
 	root.SetFlagErrorFunc(usage.FlagError)
-	for _, c := range []*cobra.Command{a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), a.requestCommand(), a.versionCommand()} {
+	for _, c := range []*cobra.Command{a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), a.requestCommand(), a.ciCommand(), a.versionCommand()} {
 		c.Args = usage.Args(c.Args)
 		root.AddCommand(c)
 	}

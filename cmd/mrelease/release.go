@@ -54,6 +54,11 @@ func (a *app) release(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
+	if !dryRun {
+		if err := a.page.Run.Check(r.Settings.Chain, r.Settings.IsDevelopment()); err != nil {
+			return err
+		}
+	}
 	if err := cmp.Or(release.TryOutput(r.Layout), release.TryOutput(string(r.Settings.Record)), release.TryOutput(a.page.Summary), a.story.ci.Ready(a.page.KnownOutputs()...)); err != nil {
 		return err
 	}

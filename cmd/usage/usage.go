@@ -111,6 +111,9 @@ func FlagError(c *cobra.Command, err error) error {
 	case errors.As(err, &invalid):
 		kinds := map[string]string{"bool": "true or false", "int": "a whole number", "int64": "a whole number", "uint64": "a whole number that is not negative"}
 		f := invalid.GetFlag()
+		if f.Value.Type() == "" { // it knows its words itself
+			return Errorf(c.CommandPath(), "--%s: %w", f.Name, errors.Unwrap(invalid))
+		}
 		return Errorf(c.CommandPath(), "--%s: want %s, got %q", f.Name, cmp.Or(kinds[f.Value.Type()], f.Value.Type()), invalid.GetValue())
 	}
 	return Errorf(c.CommandPath(), "%w", err)

@@ -29,7 +29,7 @@ func TestWorkflow(t *testing.T) {
 	dir := copySource(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute) // of which most is compiling, the first time
 	defer cancel()
-	c := exec.CommandContext(ctx, act, "push", "-W", ".github/workflows/demo.yml", "-P", "ubuntu-latest=-self-hosted", "--use-gitignore=false", "--no-cache-server")
+	c := exec.CommandContext(ctx, act, "push") // .actrc has the rest
 	c.Dir = dir
 	c.Env = append(os.Environ(), "HOME="+t.TempDir(), "NO_COLOR=1")
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
@@ -53,9 +53,10 @@ func checkWorkflow(t *testing.T, log string) {
 	for _, want := range []string{
 		`set-output:: app-address=0x[0-9A-Fa-f]{40}\n`, `set-output:: order-hash=0x[0-9a-f]{64}\n`, `set-output:: digest=sha256:[0-9a-f]{64}\n`,
 		`set-output:: mrenclave=53594e54[0-9a-f]{56}\n`, `set-output:: record-path=dist/record.json\n`, `set-output:: already-registered=false\n`,
-		`### Released 1.0.0\n`, `\| App \| .0x`, `Verify it yourself: .mrelease verify (--config \S+ )+dist/record.json`,
+		"### ✓ Released `hello-python` `1.0.0` on `sandbox`\n", `\| App \| .0x`, `Check it yourself:\n`, `mrelease verify (--config \S+ )+dist/record.json`,
+		`set-output:: mrenclave-changed=\n`, `set-output:: summary-path=dist/summary.md\n`, `set-output:: config-digest=sha256:[0-9a-f]{64}\n`,
 		`\| app 0x[0-9A-Fa-f]{40}, record dist/record.json\n`, `\| \{"schema":"mrelease.release/v1"`,
-		`\| PASSED\n`, `Job succeeded`,
+		`\| PASSED\n`, "### `PASSED`: `mrelease verify dist/record.json`\n", `Job succeeded`,
 	} {
 		if !regexp.MustCompile(want).MatchString(log) {
 			t.Errorf("the log does not match %s", want)
