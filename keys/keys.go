@@ -5,7 +5,6 @@
 package keys
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -58,6 +57,12 @@ func (e *Error) Evidence() [][2]string {
 	return [][2]string{{"where", e.Where}, {"problem", e.Err.Error()}}
 }
 
+// UnsetError says that a variable of the environment is not set.
+type UnsetError struct{ Variable string }
+
+// Error implements error.
+func (e *UnsetError) Error() string { return e.Variable + " is not set" }
+
 // unread says why a file could not be read, without its name, which stands beside it.
 type unread struct{ error }
 
@@ -70,7 +75,7 @@ func (r Ring) read(where string) ([]byte, error) {
 		if value := r.secret(variable); value != "" {
 			return []byte(value), nil
 		}
-		return nil, &Error{where, errors.New(variable + " is not set")}
+		return nil, &Error{where, &UnsetError{variable}}
 	}
 	content, err := bounds.ReadFile(where, bounds.Key)
 	if err != nil {

@@ -11,20 +11,25 @@ import (
 type PasswordError struct {
 	Variable string // of the environment, which has the password
 	Problem  string
+	Err      error // an [*UnsetError], or nil
 }
 
 // Error implements error.
 func (e *PasswordError) Error() string { return e.Problem }
 
+// Unwrap returns that the variable is not set, where that is the problem.
+func (e *PasswordError) Unwrap() error { return e.Err }
+
 // unset says that a password is missing.
 func unset(variable string) *PasswordError {
-	return &PasswordError{variable, variable + " is not set"}
+	err := &UnsetError{variable}
+	return &PasswordError{variable, err.Error(), err}
 }
 
 // unfit says that a password is another key's. What is easily added to one without being
 // seen is told.
 func unfit(variable, password string) *PasswordError {
-	e := &PasswordError{variable, "the password in " + variable + " does not fit the key"}
+	e := &PasswordError{Variable: variable, Problem: "the password in " + variable + " does not fit the key"}
 	if strings.TrimSpace(password) != password {
 		e.Problem += " (it begins or ends with white space)"
 	}
