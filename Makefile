@@ -237,7 +237,8 @@ lint: bin/staticcheck bin/actionlint bin/notices
 	@cd tools && $(GO) vet ./notices && $(CURDIR)/bin/staticcheck ./notices && $(GO) test -vet=off ./notices
 	@$(LINKED) | bin/notices -check THIRD-PARTY
 	@for m in . sandbox tools tools/clients; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
-	@bin/actionlint -shellcheck= -pyflakes=
+	@$(call install,shellcheck=shellcheck)
+	@shellcheck action/run.sh examples/demo.sh .ci/run && bin/actionlint -pyflakes=
 
 # The parts of .ci/run, in their order, with the seconds that each may take on a new
 # machine with two processors, where all has to be fetched and compiled; reserve is

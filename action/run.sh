@@ -45,7 +45,7 @@ read_sums() {
 		local want=mrelease_${version}_${os}_$arch
 		[ "$os" != windows ] || want=$want.exe
 		while IFS= read -r line || [ -n "$line" ]; do
-			[[ $line =~ ^([0-9a-f]{64})'  '([0-9]{1,12})'  '([0-9A-Za-z][0-9A-Za-z._-]*)$ ]] || fail 'a line of release.sums is not "SHA-256  size  name"'
+			[[ $line =~ ^([0-9a-f]{64})'  '([0-9]{1,12})'  '([0-9A-Za-z][0-9A-Za-z.~+_-]*)$ ]] || fail 'a line of release.sums is not "SHA-256  size  name"'
 			[ "${BASH_REMATCH[3]}" = "$want" ] || continue
 			[ -z "$name" ] || fail "release.sums has $want twice"
 			sum=${BASH_REMATCH[1]} size=${BASH_REMATCH[2]} name=${BASH_REMATCH[3]}
