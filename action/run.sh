@@ -16,9 +16,16 @@ fail() {
 
 action=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# hash FILE prints its SHA-256; macOS has another program for it.
+# hash FILE prints its SHA-256. The program has 50 MB, and openssl, where it is, uses what
+# the processor has for it: a quarter of the time of some sha256sum.
 hash() {
-	if command -v sha256sum >/dev/null; then sha256sum <"$1"; else shasum -a 256 <"$1"; fi | cut -d ' ' -f 1
+	if command -v openssl >/dev/null; then
+		openssl dgst -sha256 -r
+	elif command -v sha256sum >/dev/null; then
+		sha256sum
+	else
+		shasum -a 256
+	fi <"$1" | cut -d ' ' -f 1
 }
 
 # is_release FILE: is it, byte for byte, the one in release.sums?
