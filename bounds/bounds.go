@@ -17,6 +17,7 @@ const (
 	Lock        = 4 << 20  // bytes of an enclave.lock; a large image's has 100 KB
 	Key         = 64 << 10 // bytes of a key file: an RSA key of 16,384 bits has 13 KB
 	Project     = 1 << 20  // bytes of an iexec.json, and of each file beside it
+	Event       = 25 << 20 // bytes of the event of a job of GitHub, which sends no larger one
 	Docker      = 1 << 20  // bytes of Docker's config.json
 	Dockerfile  = 1 << 20  // bytes of a Dockerfile, and of a .dockerignore
 	Secret      = 500_000  // bytes of a build's secret: BuildKit's own bound

@@ -16,6 +16,7 @@ func All() []Bound {
 		{"an `enclave.lock`", Bytes(Lock)},
 		{"a key file, a keystore file", Bytes(Key)},
 		{"an `iexec.json`, and each file beside it", Bytes(Project)},
+		{"the event of a job of GitHub", Bytes(Event)},
 		{"a file with registries' credentials", Bytes(Docker)},
 		{"a Dockerfile, a `.dockerignore`", Bytes(Dockerfile)},
 		{"a build's secret", Bytes(Secret)},

@@ -1,8 +1,11 @@
 package ci
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/mrelease/mrelease/bounds"
 )
 
 // System is a CI system.
@@ -47,6 +50,7 @@ type Run struct {
 	// from, as the system's identity tokens have it (job_workflow_ref of a workflow that
 	// is not reused, ci_config_ref_uri).
 	Workflow string `json:"workflow,omitempty"`
+	Base     string `json:"base,omitempty"` // commit that a pull or merge request would be merged into
 }
 
 // ReadRun reads what the variables of the system tell.
@@ -65,7 +69,7 @@ func ReadRun(getenv func(string) string) Run {
 func gitHubRun(getenv func(string) string) Run {
 	r := Run{
 		System: GitHub, Emulated: isAct(getenv), Event: getenv("GITHUB_EVENT_NAME"), Commit: getenv("GITHUB_SHA"), Ref: getenv("GITHUB_REF"),
-		Workflow: getenv("GITHUB_WORKFLOW_REF"),
+		Workflow: getenv("GITHUB_WORKFLOW_REF"), Base: baseOf(getenv("GITHUB_EVENT_PATH")),
 	}
 	server, repository, id := getenv("GITHUB_SERVER_URL"), getenv("GITHUB_REPOSITORY"), getenv("GITHUB_RUN_ID")
 	if !r.Emulated && server != "" && repository != "" && id != "" {
@@ -74,8 +78,28 @@ func gitHubRun(getenv func(string) string) Run {
 	return r
 }
 
+// baseOf reads the base of a pull request from the event of a job. An event that says
+// none, or cannot be read, is no pull request.
+func baseOf(file string) string {
+	var event struct {
+		PullRequest struct {
+			Base struct {
+				SHA string `json:"sha"`
+			} `json:"base"`
+		} `json:"pull_request"`
+	}
+	if file == "" {
+		return ""
+	}
+	text, err := bounds.ReadFile(file, bounds.Event)
+	if err != nil || bounds.CheckJSON(text) != nil || json.Unmarshal(text, &event) != nil {
+		return ""
+	}
+	return event.PullRequest.Base.SHA
+}
+
 func gitLabRun(getenv func(string) string) Run {
-	r := Run{System: GitLab, Emulated: isLocalGitLab(getenv), Event: getenv("CI_PIPELINE_SOURCE"), Commit: getenv("CI_COMMIT_SHA")}
+	r := Run{System: GitLab, Emulated: isLocalGitLab(getenv), Event: getenv("CI_PIPELINE_SOURCE"), Commit: getenv("CI_COMMIT_SHA"), Base: getenv("CI_MERGE_REQUEST_DIFF_BASE_SHA")}
 	switch tag, branch := getenv("CI_COMMIT_TAG"), getenv("CI_COMMIT_BRANCH"); {
 	case tag != "":
 		r.Ref = "refs/tags/" + tag

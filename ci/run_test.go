@@ -1,6 +1,8 @@
 package ci_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/mrelease/mrelease/ci"
@@ -22,19 +24,19 @@ func TestReadRun(t *testing.T) {
 	}{
 		"none": {nil, nil, ci.Run{}, ci.Plan},
 		"GitHub, a tag": {hub, nil, ci.Run{ci.GitHub, false, "push", "f00d", "refs/tags/v1.0.0", "https://ghe.example/acme/app/actions/runs/7",
-			"acme/app/.github/workflows/release.yml@refs/tags/v1.0.0"}, ci.Release},
+			"acme/app/.github/workflows/release.yml@refs/tags/v1.0.0", ""}, ci.Release},
 		"GitHub, a fork's pull request": {hub, map[string]string{"GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/3/merge", "GITHUB_WORKFLOW_REF": "", "GITHUB_RUN_ID": ""},
-			ci.Run{ci.GitHub, false, "pull_request", "f00d", "refs/pull/3/merge", "", ""}, ci.Plan},
+			ci.Run{ci.GitHub, false, "pull_request", "f00d", "refs/pull/3/merge", "", "", ""}, ci.Plan},
 		"GitHub, a pull request of the target's rights, with a tag": {hub, map[string]string{"GITHUB_EVENT_NAME": "pull_request_target", "GITHUB_RUN_ID": "", "GITHUB_WORKFLOW_REF": ""},
-			ci.Run{ci.GitHub, false, "pull_request_target", "f00d", "refs/tags/v1.0.0", "", ""}, ci.Plan},
+			ci.Run{ci.GitHub, false, "pull_request_target", "f00d", "refs/tags/v1.0.0", "", "", ""}, ci.Plan},
 		"act": {hub, map[string]string{"ACT": "true", "GITHUB_EVENT_NAME": "schedule", "GITHUB_WORKFLOW_REF": ""},
-			ci.Run{ci.GitHub, true, "schedule", "f00d", "refs/tags/v1.0.0", "", ""}, ci.Verify},
+			ci.Run{ci.GitHub, true, "schedule", "f00d", "refs/tags/v1.0.0", "", "", ""}, ci.Verify},
 		"GitLab, a tag": {lab, nil, ci.Run{ci.GitLab, false, "push", "f00d", "refs/tags/v1.0.0", "https://lab.example/acme/app/-/jobs/7",
-			"lab.example/acme/app//.gitlab-ci.yml@refs/tags/v1.0.0"}, ci.Release},
+			"lab.example/acme/app//.gitlab-ci.yml@refs/tags/v1.0.0", ""}, ci.Release},
 		"GitLab, a merge request": {lab, map[string]string{"CI_PIPELINE_SOURCE": "merge_request_event", "CI_COMMIT_TAG": "", "CI_MERGE_REQUEST_REF_PATH": "refs/merge-requests/1/head", "CI_CONFIG_PATH": "ci.yml@acme/shared"},
-			ci.Run{ci.GitLab, false, "merge_request_event", "f00d", "refs/merge-requests/1/head", "https://lab.example/acme/app/-/jobs/7", ""}, ci.Plan},
+			ci.Run{ci.GitLab, false, "merge_request_event", "f00d", "refs/merge-requests/1/head", "https://lab.example/acme/app/-/jobs/7", "", ""}, ci.Plan},
 		"gitlab-ci-local": {lab, map[string]string{"GITLAB_CI": "false", "CI_JOB_NAME": "release", "CI_COMMIT_TAG": "", "CI_COMMIT_BRANCH": "main"},
-			ci.Run{ci.GitLab, true, "push", "f00d", "refs/heads/main", "", ""}, ci.Plan},
+			ci.Run{ci.GitLab, true, "push", "f00d", "refs/heads/main", "", "", ""}, ci.Plan},
 	} {
 		run := ci.ReadRun(func(name string) string {
 			if value, ok := test.more[name]; ok {
@@ -48,6 +50,27 @@ func TestReadRun(t *testing.T) {
 		if mode, why := run.Calls(false); mode != test.mode || why == "" {
 			t.Errorf("%s: mode %s (%s), want %s", name, mode, why, test.mode)
 		}
+	}
+}
+
+// The base of a pull request stands in the event.
+func TestBaseOfAPullRequest(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "event.json")
+	for text, want := range map[string]string{
+		`{"pull_request": {"base": {"sha": "f00d", "ref": "main"}, "head": {"sha": "beef"}}, "number": 3}`: "f00d",
+		`{"ref": "refs/heads/main"}`: "", `{"pull_request": 1}`: "", "": "", "{": "",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_EVENT_PATH": file}
+		if got := ci.ReadRun(func(name string) string { return env[name] }).Base; got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	env := map[string]string{"GITLAB_CI": "true", "CI_MERGE_REQUEST_DIFF_BASE_SHA": "f00d"}
+	if got := ci.ReadRun(func(name string) string { return env[name] }).Base; got != "f00d" {
+		t.Errorf("GitLab: %q", got)
 	}
 }
 

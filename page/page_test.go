@@ -114,6 +114,19 @@ func TestPlanSummary(t *testing.T) {
 	p.Findings[1] = release.Finding{Name: "app", State: release.There, Evidence: "it is there"}
 	a := page.NewPlan(p, c)
 	golden(t, "planned.md", a.Summary())
+	c.Before = &page.Before{Seen: true, Lock: &lock.Lock{MRENCLAVE: mrenclave(t, "3"), Settings: map[string]string{"heap": "1G"}}}
+	c.Accepted.Settings = map[string]string{"heap": "2G"}
+	changed := page.NewPlan(p, c)
+	golden(t, "proposed.md", changed.Summary())
+	c.Before.Lock.MRENCLAVE = c.Accepted.MRENCLAVE
+	same := page.NewPlan(p, c)
+	if changed.MRENCLAVEChanged != "true" || same.MRENCLAVEChanged != "false" || a.MRENCLAVEChanged != "" || !strings.Contains(same.Summary(), ", as before") {
+		t.Errorf("changed: %q, %q and %q", changed.MRENCLAVEChanged, same.MRENCLAVEChanged, a.MRENCLAVEChanged)
+	}
+	c.Before = &page.Before{}
+	if unseen := page.NewPlan(p, c); unseen.MRENCLAVEChanged != "" || !strings.Contains(unseen.Summary(), "fetch-depth") {
+		t.Errorf("unseen: %+v", unseen.Identity)
+	}
 	outputs, err := a.Outputs()
 	if err != nil {
 		t.Fatal(err)

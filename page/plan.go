@@ -42,6 +42,9 @@ func NewPlan(p release.Plan, c Context) Plan {
 		Commit: p.Commit, Dirty: p.Dirty, Inputs: p.Inputs.String(), Wallet: p.Wallet, StatedBy: p.StatedBy,
 		Make: p.With(release.ToMake), Cost: p.Cost, Run: c.Run, Obstacles: p.Obstacles, conclusion: p.Conclusion(), context: c,
 	}
+	if older, newer, _ := c.proposed(); older != "" {
+		a.MRENCLAVEChanged = strconv.FormatBool(older != newer)
+	}
 	for _, f := range p.Findings {
 		if f.State == release.Note {
 			a.notes = append(a.notes, f)
@@ -86,7 +89,7 @@ func (p Plan) Summary() string {
 	m.table([][2]string{
 		{"Source", Code(record.Source{Commit: p.Commit, Dirty: p.Dirty}.State())},
 		{"Image", Code(p.Image)},
-		{"MRENCLAVE", p.context.measurement("", nil)},
+		{"MRENCLAVE", p.measurement()},
 		{"App", p.later(p.AppAddress)},
 		{"Order", p.later(p.OrderHash)},
 		{"Owner", Code(p.Wallet)},
@@ -95,12 +98,27 @@ func (p Plan) Summary() string {
 	if p.context.Accepted == nil {
 		m.add("\nNo measurement was accepted yet: a release takes whatever the build measures to.\n")
 	}
+	if p.context.Before != nil && !p.context.Before.Seen {
+		m.add("\nWhat is accepted is not compared with the commit to merge into, which is not in this clone: `fetch-depth: 2` of actions/checkout brings it, or GIT_DEPTH on GitLab.\n")
+	}
 	b.Reset()
 	for _, f := range p.notes {
 		fmt.Fprintf(&b, "%s: %s\n", f.Name, shortened(f.Evidence, maxCell))
 	}
 	m.fold("Details", Fence(b.String()))
 	return m.String()
+}
+
+// measurement says what the proposal would do to what is accepted.
+func (p Plan) measurement() string {
+	older, newer, changes := p.context.proposed()
+	switch {
+	case older != "" && older != newer:
+		return Code(older) + " → " + Code(newer) + because(changes)
+	case older != "":
+		return Code(newer) + ", as before; the build tells whether it stays"
+	}
+	return p.context.measurement("", nil)
 }
 
 // later is a value that is known only once the image is built.

@@ -25,7 +25,24 @@ type Context struct {
 	Summary  string     // path that the summary is written to; empty: nothing of a release is known yet
 	Lock     string     // path of the accepted lock
 	Accepted *lock.Lock // nil when none was accepted
+	Before   *Before    // of what is proposed, the state that it would change; else nil
 	Steps    []Step
+}
+
+// Before is what the commit has that a proposal would be merged into.
+type Before struct {
+	Lock *lock.Lock // nil when none was accepted there
+	Seen bool       // false: the commit is not in this clone, so nothing is known of it
+}
+
+// proposed compares what is accepted with what was before the proposal. Unless both have
+// a measurement there is nothing to compare.
+func (c Context) proposed() (older, newer string, changes []lock.Change) {
+	if c.Before == nil || c.Before.Lock == nil || c.Accepted == nil || c.Before.Lock.MRENCLAVE == nil || c.Accepted.MRENCLAVE == nil {
+		return "", "", nil
+	}
+	older, newer = c.Before.Lock.MRENCLAVE.String(), c.Accepted.MRENCLAVE.String()
+	return older, newer, slices.DeleteFunc(lock.Drift(*c.Before.Lock, *c.Accepted), func(c lock.Change) bool { return !c.IsCause() })
 }
 
 // BesideRecord sets the path of the record, and that of the summary beside it.
@@ -63,7 +80,7 @@ type Identity struct {
 	Digest           string `json:"digest,omitempty"`
 	ConfigDigest     string `json:"config-digest,omitempty"`
 	MRENCLAVE        string `json:"mrenclave,omitempty"`
-	MRENCLAVEChanged string `json:"mrenclave-changed,omitempty"` // true or false, against enclave.lock
+	MRENCLAVEChanged string `json:"mrenclave-changed,omitempty"` // true or false: against enclave.lock, or, planned, of enclave.lock against the commit to merge into
 	Fingerprint      string `json:"fingerprint,omitempty"`       // what the chain stores
 	AppAddress       string `json:"app-address,omitempty"`
 	OrderHash        string `json:"order-hash,omitempty"`
@@ -230,16 +247,20 @@ func (c Context) measurement(now string, reasons []lock.Change) string {
 	case changed == "false":
 		return Code(now) + ", as accepted"
 	}
-	text := Code(accepted) + " → " + Code(now)
 	if now == "" {
-		text = Code(accepted) + " → another one"
+		return Code(accepted) + " → another one" + because(reasons)
 	}
+	return Code(accepted) + " → " + Code(now) + because(reasons)
+}
+
+// because lists the first reasons for a change.
+func because(reasons []lock.Change) (text string) {
 	var why []string
 	for _, reason := range reasons[:min(len(reasons), 3)] {
 		why = append(why, cell(reason.String()))
 	}
 	if len(why) > 0 {
-		text += ": " + strings.Join(why, ", ")
+		text = ": " + strings.Join(why, ", ")
 	}
 	if more := len(reasons) - len(why); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)

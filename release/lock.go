@@ -17,6 +17,7 @@ import (
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/source"
 )
 
 // NoLock says that nothing holds the expected measurement.
@@ -29,6 +30,21 @@ func ReadLock(path string) (*lock.Lock, error) {
 		return nil, nil
 	}
 	return &l, err
+}
+
+// EarlierLock returns the lock of another commit of the source's repository: nil when
+// that commit has none. It is not found when it cannot be seen, or is none that can be
+// read.
+func EarlierLock(ctx context.Context, o source.Options, commit string) (l *lock.Lock, found bool, err error) {
+	data, found, err := o.Earlier(ctx, commit, o.Lock)
+	if err != nil || data == nil {
+		return nil, found, err
+	}
+	earlier, err := lock.Parse(data)
+	if err != nil {
+		return nil, false, nil
+	}
+	return &earlier, true, nil
 }
 
 // checkDrift compares the image with the lock, if there is one.

@@ -45,6 +45,12 @@ func (a *app) plan(ctx context.Context) error {
 	if _, err := connect(ctx, &r); err != nil {
 		return err
 	}
+	if base := a.page.Run.Base; base != "" {
+		a.page.Before = new(page.Before)
+		if a.page.Before.Lock, a.page.Before.Seen, err = release.EarlierLock(ctx, a.sourceOptions(source.Options{Settings: r.Settings}), base); err != nil {
+			return err
+		}
+	}
 	plan, err := r.Plan(ctx)
 	if err != nil {
 		return err
