@@ -153,7 +153,9 @@ func builtinChain(name string) (poco.Chain, bool) {
 	return poco.Chain{}, false
 }
 
-func (s Settings) chainNames() []string {
+// ChainNames returns the chains that a release can name: those built in and those of the
+// configuration, in order.
+func (s Settings) ChainNames() []string {
 	names := slices.Collect(maps.Keys(s.Chains))
 	for _, p := range poco.Chains() {
 		names = append(names, p.Name)
@@ -164,7 +166,7 @@ func (s Settings) chainNames() []string {
 
 // nearestChain says which chain was meant by a misspelt name, or by an id in its place.
 func (s Settings) nearestChain() string {
-	known := s.chainNames()
+	known := s.ChainNames()
 	for _, name := range known {
 		if p, _ := s.Profile(name); strconv.FormatUint(p.ID, 10) == s.Chain {
 			return "the name of that one is " + name

@@ -194,7 +194,7 @@ func (c *Checker) checkPublish() {
 	if c.Settings.Image.Repository == (name.Repository{}) {
 		c.missing("image", "the repository to push to, such as ghcr.io/acme/hello")
 	}
-	chains := "one of " + strings.Join(c.Settings.chainNames(), ", ")
+	chains := "one of " + strings.Join(c.Settings.ChainNames(), ", ")
 	if _, ok := c.Settings.Profile(c.Settings.Chain); c.Settings.Chain == "" {
 		c.missing("chain", chains)
 	} else if !ok {

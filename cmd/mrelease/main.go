@@ -140,6 +140,7 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 	root.SetFlagErrorFunc(usage.FlagError)
 	for _, c := range []*cobra.Command{a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), a.requestCommand(), a.ciCommand(), a.versionCommand()} {
 		c.Args = usage.Args(c.Args)
+		usage.Complete(c, func() settings.Settings { return settings.Read(a.sources()).Settings })
 		root.AddCommand(c)
 	}
 	root.RunE = func(c *cobra.Command, args []string) error {

@@ -1,0 +1,28 @@
+package usage
+
+import (
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mrelease/mrelease/settings"
+)
+
+// Complete lets a shell complete what a command takes: chains, built in and of the
+// configuration, which is read then; builders and the like; records and locks.
+func Complete(c *cobra.Command, read func() settings.Settings) {
+	fixed := map[string][]cobra.Completion{
+		"builder": {"embedded", "docker"}, "progress": {"auto", "plain", "tty", "quiet"}, "trust": {"computed", "known", "stated"},
+	}
+	for flag, values := range fixed {
+		_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // fails where the command has no such flag
+	}
+	_ = c.RegisterFlagCompletionFunc("chain", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return read().ChainNames(), cobra.ShellCompDirectiveNoFileComp
+	})
+	if slices.Contains([]string{"accept", "explain", "verify"}, c.Name()) {
+		c.ValidArgsFunction = func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return []cobra.Completion{"json", "lock"}, cobra.ShellCompDirectiveFilterFileExt
+		}
+	}
+}
