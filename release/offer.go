@@ -69,9 +69,12 @@ func (r *run) findOrder(ctx context.Context) ([]Finding, error) {
 	there, err := market.FindOrder(ctx, r.Chain, r.Market, order)
 	var dead *chain.OrderError
 	if market.CanPublish(err) {
-		again := ""
+		again, asking := r.soldBefore(ctx, order)
 		if errors.As(err, &dead) {
 			again = " again (the market keeps it as dead: the app had another owner)"
+		}
+		if asking != nil {
+			return nil, asking
 		}
 		return r.room(ctx, Finding{"order", ToMake, fmt.Sprintf("%s would be offered%s: %s", r.offering.Hash, again, terms)})
 	}
@@ -83,4 +86,14 @@ func (r *run) findOrder(ctx context.Context) ([]Finding, error) {
 	}
 	runs, err := market.Runs(ctx, r.Chain, order, there.Remaining)
 	return []Finding{{"order", There, fmt.Sprintf("%s is offered, %s", r.offering.Hash, runs)}}, err
+}
+
+// soldBefore says of an order that the market does not have what the chain knows of it:
+// that it was sold, and so was offered before.
+func (r *run) soldBefore(ctx context.Context, order poco.AppOrder) (string, error) {
+	left, err := chain.Remaining(ctx, r.Chain, order)
+	if err != nil || left.Cmp(order.Volume) == 0 {
+		return "", err
+	}
+	return fmt.Sprintf(" again (%s of its %s runs are left on chain: it was taken out of the market, or the market does not show it)", left, order.Volume), nil
 }
