@@ -8,12 +8,12 @@ import (
 	"strings"
 
 	"github.com/mrelease/mrelease/bounds"
-	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // OpenSigningKey decrypts the cosign key: a file, or env://NAME. Its error is an
 // [*Error].
-func (r Ring) OpenSigningKey(ctx context.Context) (*registry.Key, error) {
+func (r Ring) OpenSigningKey(ctx context.Context) (*signing.Key, error) {
 	l, _, err := r.lockedKey()
 	if err != nil {
 		return nil, err
@@ -23,12 +23,12 @@ func (r Ring) OpenSigningKey(ctx context.Context) (*registry.Key, error) {
 
 // Checker returns the signing key for who looks at what it signed: without the
 // password where its public half is a file.
-func (r Ring) Checker(ctx context.Context) (*registry.Key, error) {
+func (r Ring) Checker(ctx context.Context) (*signing.Key, error) {
 	l, public, err := r.lockedKey()
 	if err != nil {
 		return nil, err
 	}
-	open := func() (*registry.Key, error) { return await(ctx, l.unlock) }
+	open := func() (*signing.Key, error) { return await(ctx, l.unlock) }
 	if public == nil {
 		return open()
 	}
@@ -37,7 +37,7 @@ func (r Ring) Checker(ctx context.Context) (*registry.Key, error) {
 
 // lockedKey finds the key and, where cosign.pub is beside it, its public half,
 // which must be that.
-func (r Ring) lockedKey() (l locked[*registry.Key], public *registry.PublicKey, err error) {
+func (r Ring) lockedKey() (l locked[*signing.Key], public *signing.PublicKey, err error) {
 	pem, err := r.ReadSigningKey()
 	if err != nil {
 		return l, nil, err
@@ -47,9 +47,9 @@ func (r Ring) lockedKey() (l locked[*registry.Key], public *registry.PublicKey, 
 		return l, nil, err
 	}
 	password, where := r.secret(CosignPassword), string(r.Sign.Key)
-	l.memory = registry.KeyMemory(pem)
-	l.open = func() (*registry.Key, error) {
-		key, err := registry.LoadKey(pem, []byte(password))
+	l.memory = signing.KeyMemory(pem)
+	l.open = func() (*signing.Key, error) {
+		key, err := signing.LoadKey(pem, []byte(password))
 		switch {
 		case err != nil:
 			return nil, &Error{where, signingPassword(err, password)}
@@ -63,7 +63,7 @@ func (r Ring) lockedKey() (l locked[*registry.Key], public *registry.PublicKey, 
 
 // readPublicKey reads what cosign generate-key-pair writes beside the key:
 // cosign.pub beside cosign.key. The key is nil when there is no such file.
-func (r Ring) readPublicKey() (path string, key *registry.PublicKey, err error) {
+func (r Ring) readPublicKey() (path string, key *signing.PublicKey, err error) {
 	stem, found := strings.CutSuffix(string(r.Sign.Key), ".key")
 	if !found || strings.HasPrefix(stem, "env://") {
 		return "", nil, nil
@@ -76,7 +76,7 @@ func (r Ring) readPublicKey() (path string, key *registry.PublicKey, err error) 
 	if err != nil {
 		return "", nil, &Error{path, unread{err}}
 	}
-	public, err := registry.ParsePublicKey(string(pem))
+	public, err := signing.ParsePublicKey(string(pem))
 	if err != nil {
 		return "", nil, &Error{path, err}
 	}
@@ -89,7 +89,7 @@ func (r Ring) ReadSigningKey() (pem []byte, err error) {
 	if pem, err = r.read(where); err != nil {
 		return nil, err
 	}
-	if !registry.IsKey(pem) {
+	if !signing.IsKey(pem) {
 		return nil, &Error{where, errors.New("it is no key as cosign writes it")}
 	}
 	return pem, nil

@@ -10,15 +10,15 @@ import (
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // Opening is the opening of the signing key and the wallet, under way.
 type Opening struct {
 	ring   Ring
 	wallet func() (chain.Wallet, error)
-	key    func() (*registry.Key, error)
-	public *registry.PublicKey // of key; nil when only opening it tells
+	key    func() (*signing.Key, error)
+	public *signing.PublicKey // of key; nil when only opening it tells
 }
 
 // Open begins to open both: passwords are slow to check, on purpose. What can be
@@ -35,7 +35,7 @@ func (r Ring) Open() (*Opening, error) {
 		return nil, err
 	}
 	o := &Opening{ring: r, wallet: sync.OnceValues(wallet.unlock), public: public}
-	o.key = sync.OnceValues(func() (*registry.Key, error) {
+	o.key = sync.OnceValues(func() (*signing.Key, error) {
 		_, _ = o.wallet() // one after the other: the second takes the memory of the first
 		return key.unlock()
 	})
@@ -57,14 +57,14 @@ func (o *Opening) OpenWallet(ctx context.Context) (chain.Wallet, error) {
 }
 
 // OpenSigningKey waits until the signing key is open.
-func (o *Opening) OpenSigningKey(ctx context.Context) (*registry.Key, error) {
+func (o *Opening) OpenSigningKey(ctx context.Context) (*signing.Key, error) {
 	return await(ctx, o.key)
 }
 
 // Checker returns the signing key for looking at what it signed. Where its public
 // half is a file it is opened later, when something has to be signed.
-func (o *Opening) Checker(ctx context.Context) (*registry.Key, error) {
-	open := func() (*registry.Key, error) { return await(ctx, o.key) }
+func (o *Opening) Checker(ctx context.Context) (*signing.Key, error) {
+	open := func() (*signing.Key, error) { return await(ctx, o.key) }
 	if o.public == nil {
 		return open()
 	}

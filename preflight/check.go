@@ -10,7 +10,7 @@ import (
 
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
 )
@@ -85,7 +85,7 @@ func (i *inspection) signingKey(ctx context.Context) string {
 		return ""
 	}
 	_, err := i.ring.ReadSigningKey()
-	var key *registry.Key
+	var key *signing.Key
 	if err == nil {
 		if i.ring.Getenv(keys.CosignPassword) == "" {
 			return fmt.Sprintf("%s, not decrypted: %s is not set", where, keys.CosignPassword)

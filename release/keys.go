@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // openKeys waits for the keys, unless they are there. Where the image was found
@@ -30,7 +30,7 @@ func (r *run) openAll(ctx context.Context) (keyring, error) {
 	return r.open(ctx, r.Keys.OpenSigningKey)
 }
 
-func (r *run) open(ctx context.Context, signing func(context.Context) (*registry.Key, error)) (k keyring, err error) {
+func (r *run) open(ctx context.Context, signing func(context.Context) (*signing.Key, error)) (k keyring, err error) {
 	if k.wallet, err = r.Keys.OpenWallet(ctx); err != nil {
 		return keyring{}, err
 	}
@@ -41,7 +41,7 @@ func (r *run) open(ctx context.Context, signing func(context.Context) (*registry
 }
 
 // checker returns the key for looking at what it signed.
-func (r *run) checker(ctx context.Context) (*registry.Key, error) {
+func (r *run) checker(ctx context.Context) (*signing.Key, error) {
 	if r.keys.key == nil && r.keys.err == nil {
 		r.keys.key, r.keys.err = r.Keys.Checker(ctx)
 	}

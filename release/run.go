@@ -15,6 +15,7 @@ import (
 	"github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -27,8 +28,8 @@ type Keys interface {
 	OpenWallet(ctx context.Context) (chain.Wallet, error)
 	// Checker returns the key for looking at what it signed. It may open when it
 	// has to sign.
-	Checker(ctx context.Context) (*registry.Key, error)
-	OpenSigningKey(ctx context.Context) (*registry.Key, error)
+	Checker(ctx context.Context) (*signing.Key, error)
+	OpenSigningKey(ctx context.Context) (*signing.Key, error)
 	// EnclaveKey returns the key that signs the enclave, in PEM; nil for none.
 	EnclaveKey() ([]byte, error)
 }
@@ -73,7 +74,7 @@ type enclaveState struct {
 // keyring is what signs. In a plan the wallet is its address alone, and the key may
 // be missing.
 type keyring struct {
-	key    *registry.Key
+	key    *signing.Key
 	err    error // why there is no key
 	wallet chain.Wallet
 }

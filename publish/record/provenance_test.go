@@ -23,6 +23,7 @@ import (
 
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 var update = flag.Bool("update", false, "write the golden file")
@@ -54,13 +55,13 @@ func pushed(t *testing.T) name.Digest {
 	return digest
 }
 
-func signingKey(t *testing.T) *registry.Key {
+func signingKey(t *testing.T) *signing.Key {
 	t.Helper()
 	keys, err := cosign.GenerateKeyPair(func(bool) ([]byte, error) { return []byte("password"), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := registry.LoadKey(keys.PrivateBytes, []byte("password"))
+	key, err := signing.LoadKey(keys.PrivateBytes, []byte("password"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // MovedError says that a release's tag names another image than the record.
@@ -227,7 +228,7 @@ func aside(evidence string, said registry.Statements) string {
 }
 
 func (a auditor) readStatements(ctx context.Context) (said registry.Statements, err error) {
-	key, err := registry.ParsePublicKey(cmp.Or(a.Key.PEM, a.Image.PublicKey))
+	key, err := signing.ParsePublicKey(cmp.Or(a.Key.PEM, a.Image.PublicKey))
 	if err != nil {
 		return said, err
 	}

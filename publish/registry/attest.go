@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // Attestation is what a key says about an image.
@@ -22,7 +24,7 @@ type Attestation struct {
 // [Client.Sign], but with a predicate of the caller's. An attestation of the
 // same key that says the same is kept; made tells whether a new one was written.
 // What was written is read back and verified.
-func (c Client) Attest(ctx context.Context, image name.Digest, key *Key, a Attestation) (made bool, err error) {
+func (c Client) Attest(ctx context.Context, image name.Digest, key *signing.Key, a Attestation) (made bool, err error) {
 	attested, err := c.State(ctx, image, key, a)
 	return len(attested) > 0 && attested[0], err
 }
@@ -31,7 +33,7 @@ func (c Client) Attest(ctx context.Context, image name.Digest, key *Key, a Attes
 // key that says exactly what is wanted: the predicates must be equal as JSON.
 // Its error is an *UnattestedError when there is none, and an *Error when that
 // cannot be told.
-func (c Client) CheckAttestation(ctx context.Context, image name.Digest, key PublicKey, want Attestation) error {
+func (c Client) CheckAttestation(ctx context.Context, image name.Digest, key signing.PublicKey, want Attestation) error {
 	s, err := c.Statements(ctx, image, key)
 	if err != nil {
 		return err
@@ -68,7 +70,7 @@ func (s Statements) Predicates(predicateType string) []json.RawMessage {
 
 // Attestations returns the predicates of a type that the key attested about an
 // image.
-func (c Client) Attestations(ctx context.Context, image name.Digest, key PublicKey, predicateType string) ([]json.RawMessage, error) {
+func (c Client) Attestations(ctx context.Context, image name.Digest, key signing.PublicKey, predicateType string) ([]json.RawMessage, error) {
 	s, err := c.Statements(ctx, image, key)
 	if err == nil {
 		err = s.outage

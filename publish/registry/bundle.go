@@ -15,6 +15,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // statement is an in-toto statement v1 about one image.
@@ -51,7 +52,7 @@ func newStatement(image name.Digest, a Attestation) (statement, error) {
 // verifyBundle checks the envelope's signature and that its subject is the
 // image, and returns the statement as it was signed, to the byte. A key needs no
 // timestamp.
-func verifyBundle(raw []byte, image name.Digest, key PublicKey) (s statement, err error) {
+func verifyBundle(raw []byte, image name.Digest, key signing.PublicKey) (s statement, err error) {
 	var b bundle.Bundle
 	if err := bounds.CheckJSON(raw); err != nil {
 		return s, fmt.Errorf("parsing bundle: %w", err)
@@ -64,7 +65,7 @@ func verifyBundle(raw []byte, image name.Digest, key PublicKey) (s statement, er
 		return s, fmt.Errorf("decoding digest: %w", err)
 	}
 	trusted := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
-		return root.NewExpiringKey(key.verifier, time.Time{}, time.Time{}), nil
+		return root.NewExpiringKey(key.Verifier(), time.Time{}, time.Time{}), nil
 	})
 	verifier, err := verify.NewVerifier(trusted, verify.WithNoObserverTimestamps())
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // Layout is how statements about an image are kept beside it.
@@ -37,9 +39,9 @@ func (l *Layout) UnmarshalText(text []byte) error {
 // shelf is where a layout keeps statements about an image.
 type shelf interface {
 	// read adds what is there to statements.
-	read(ctx context.Context, key PublicKey, s *Statements) error
+	read(ctx context.Context, key signing.PublicKey, s *Statements) error
 	// sign makes of a statement what will be kept.
-	sign(ctx context.Context, key *Key, said statement, data []byte) (kept, error)
+	sign(ctx context.Context, key *signing.Key, said statement, data []byte) (kept, error)
 	// add keeps all of them, in as few writes as can be; some may be there already.
 	add(ctx context.Context, all []kept) error
 }

@@ -20,6 +20,7 @@ import (
 	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // older is cosign's layout before bundles. A signature is a layer with a text that
@@ -54,7 +55,7 @@ type claim struct {
 	Optional map[string]any `json:"optional"`
 }
 
-func (o older) sign(ctx context.Context, key *Key, said statement, data []byte) (kept, error) {
+func (o older) sign(ctx context.Context, key *signing.Key, said statement, data []byte) (kept, error) {
 	if said.PredicateType == cosigntypes.CosignSignPredicateType {
 		var c claim
 		c.Critical.Identity.Reference, c.Critical.Image.Digest, c.Critical.Type = o.image.Repository.Name(), o.image.DigestStr(), simpleSigning
@@ -142,7 +143,7 @@ func (o older) under(ctx context.Context, tag name.Tag) (v1.Image, error) {
 	return imageOf(there)
 }
 
-func (o older) read(ctx context.Context, key PublicKey, s *Statements) error {
+func (o older) read(ctx context.Context, key signing.PublicKey, s *Statements) error {
 	for _, suffix := range []string{signatureSuffix, attestationSuffix} {
 		image, err := o.under(ctx, tagOf(o.image, suffix))
 		if err != nil {
@@ -202,8 +203,8 @@ func (o older) blob(at name.Digest) ([]byte, error) {
 }
 
 // verifyClaim checks a signature of cosign's text about the image.
-func verifyClaim(d v1.Descriptor, text []byte, image name.Digest, key PublicKey) (s statement, err error) {
-	if err := key.verify(d.Annotations[signatureAnnotation], text); err != nil {
+func verifyClaim(d v1.Descriptor, text []byte, image name.Digest, key signing.PublicKey) (s statement, err error) {
+	if err := key.Verify(d.Annotations[signatureAnnotation], text); err != nil {
 		return s, err
 	}
 	if err := bounds.CheckJSON(text); err != nil {
@@ -220,7 +221,7 @@ func verifyClaim(d v1.Descriptor, text []byte, image name.Digest, key PublicKey)
 }
 
 // verifyEnvelope checks an envelope with a statement about the image.
-func verifyEnvelope(_ v1.Descriptor, raw []byte, image name.Digest, key PublicKey) (s statement, err error) {
+func verifyEnvelope(_ v1.Descriptor, raw []byte, image name.Digest, key signing.PublicKey) (s statement, err error) {
 	if err := bounds.CheckJSON(raw); err != nil {
 		return s, fmt.Errorf("parsing envelope: %w", err)
 	}
@@ -235,7 +236,7 @@ func verifyEnvelope(_ v1.Descriptor, raw []byte, image name.Digest, key PublicKe
 	if e.PayloadType != cosigntypes.IntotoPayloadType || len(e.Signatures) != 1 {
 		return s, fmt.Errorf("verifying envelope: it holds %q with %d signatures, want a statement with one", e.PayloadType, len(e.Signatures))
 	}
-	if err := key.verify(e.Signatures[0].Sig, dsse.PAE(e.PayloadType, payload)); err != nil {
+	if err := key.Verify(e.Signatures[0].Sig, dsse.PAE(e.PayloadType, payload)); err != nil {
 		return s, err
 	}
 	if err := bounds.CheckJSON(payload); err != nil {

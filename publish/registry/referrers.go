@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // bundles are the referrers of an image, of which those count that hold a bundle.
@@ -38,7 +39,7 @@ func newBundles(in *session, image name.Digest) *bundles {
 // size many times over.
 const readers = 4
 
-func (b *bundles) read(ctx context.Context, key PublicKey, s *Statements) error {
+func (b *bundles) read(ctx context.Context, key signing.PublicKey, s *Statements) error {
 	list, err := b.list(ctx)
 	if err != nil {
 		return err
@@ -111,7 +112,7 @@ func bundlesFirst(listed []v1.Descriptor) {
 }
 
 // readOne reads a referrer, and returns what it adds to the statements.
-func (b *bundles) readOne(referrer name.Digest, key PublicKey) func(*Statements) {
+func (b *bundles) readOne(referrer name.Digest, key signing.PublicKey) func(*Statements) {
 	raw, err := b.bundle(referrer)
 	if err != nil {
 		return func(s *Statements) { s.unreadable(referrer, err) }
@@ -162,7 +163,7 @@ func (b *bundles) bundle(referrer name.Digest) ([]byte, error) {
 	return raw, nil
 }
 
-func (b *bundles) sign(ctx context.Context, key *Key, said statement, data []byte) (kept, error) {
+func (b *bundles) sign(ctx context.Context, key *signing.Key, said statement, data []byte) (kept, error) {
 	signed, err := sign.Bundle(&sign.DSSEData{Data: data, PayloadType: cosigntypes.IntotoPayloadType}, key, sign.BundleOptions{Context: ctx})
 	if err != nil {
 		return kept{}, err

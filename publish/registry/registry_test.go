@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 var client registry.Client // anonymous, as every registry here
@@ -58,14 +59,14 @@ func hash(t *testing.T, text string) v1.Hash {
 	return h
 }
 
-func key(t *testing.T) *registry.Key {
+func key(t *testing.T) *signing.Key {
 	t.Helper()
 	password := []byte("password")
 	keys, err := cosign.GenerateKeyPair(func(bool) ([]byte, error) { return password, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := registry.LoadKey(keys.PrivateBytes, password)
+	k, err := signing.LoadKey(keys.PrivateBytes, password)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func TestSign(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			public, err := registry.ParsePublicKey(pem)
+			public, err := signing.ParsePublicKey(pem)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +180,7 @@ func TestSign(t *testing.T) {
 // The private half of a pair is opened by the first signature only.
 func TestPair(t *testing.T) {
 	digest, whole, opened := push(t, start(t)), key(t), 0
-	pair := whole.Pair(func() (*registry.Key, error) { opened++; return whole, nil })
+	pair := whole.Pair(func() (*signing.Key, error) { opened++; return whole, nil })
 	for i, want := range []bool{true, false} {
 		if made, err := client.Sign(t.Context(), digest, pair); made != want || err != nil {
 			t.Fatalf("run %d: made = %t, %v, want %t", i+1, made, err, want)
@@ -189,7 +190,7 @@ func TestPair(t *testing.T) {
 		t.Errorf("opened %d times, want once", opened)
 	}
 	locked := errors.New("wrong password")
-	pair = whole.Pair(func() (*registry.Key, error) { return nil, locked })
+	pair = whole.Pair(func() (*signing.Key, error) { return nil, locked })
 	if made, err := client.Sign(t.Context(), digest, pair); made || err != nil {
 		t.Errorf("with nothing to sign: made = %t, %v", made, err)
 	}
@@ -252,7 +253,7 @@ func TestMalformedBundlesAreCounted(t *testing.T) {
 	}
 }
 
-func attach(t *testing.T, digest name.Digest, k *registry.Key, statement string) {
+func attach(t *testing.T, digest name.Digest, k *signing.Key, statement string) {
 	t.Helper()
 	data := &sign.DSSEData{Data: []byte(statement), PayloadType: "application/vnd.in-toto+json"}
 	bundle, err := sign.Bundle(data, k, sign.BundleOptions{Context: context.Background()})
@@ -274,10 +275,10 @@ func TestKeyMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := registry.KeyMemory(keys.PrivateBytes); got != 64<<20 {
+	if got := signing.KeyMemory(keys.PrivateBytes); got != 64<<20 {
 		t.Errorf("a key of cosign's takes %d bytes, want 64 MiB", got)
 	}
-	if got := registry.KeyMemory([]byte("no key")); got != 0 {
+	if got := signing.KeyMemory([]byte("no key")); got != 0 {
 		t.Errorf("no key takes %d bytes", got)
 	}
 }
@@ -295,7 +296,7 @@ func TestLoadKeyRefuses(t *testing.T) {
 		"public key":     {keys.PublicBytes, "right"},
 		"no PEM":         {[]byte("hello"), ""},
 	} {
-		if k, err := registry.LoadKey(tt.pem, []byte(tt.password)); err == nil || k != nil {
+		if k, err := signing.LoadKey(tt.pem, []byte(tt.password)); err == nil || k != nil {
 			t.Errorf("%s was accepted", name)
 		} else if tt.password != "" && strings.Contains(err.Error(), tt.password) && name != "wrong password" {
 			t.Errorf("%s: the error shows the password: %v", name, err)

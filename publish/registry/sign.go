@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
+
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // Sign signs an image as cosign does. In its bundle format that is a DSSE envelope
@@ -15,7 +17,7 @@ import (
 // new one was written. What was written is read back and verified.
 //
 // It takes a digest, so a tag, which may move, cannot be signed.
-func (c Client) Sign(ctx context.Context, image name.Digest, key *Key) (made bool, err error) {
+func (c Client) Sign(ctx context.Context, image name.Digest, key *signing.Key) (made bool, err error) {
 	signed, err := c.State(ctx, image, key, Signature())
 	return len(signed) > 0 && signed[0], err
 }
@@ -61,7 +63,7 @@ func evidence(image name.Digest, predicateType string, others int, aside string,
 // Attestations by the same key do not count: cosign's own verify takes any of
 // them for a signature. Its error is an *UnsignedError when there is none, and an
 // *Error when that cannot be told.
-func (c Client) CheckSignature(ctx context.Context, image name.Digest, key PublicKey) error {
+func (c Client) CheckSignature(ctx context.Context, image name.Digest, key signing.PublicKey) error {
 	s, err := c.Statements(ctx, image, key)
 	if err != nil {
 		return err

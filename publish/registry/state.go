@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // patience are the waits between reading back what was written: some registries show
@@ -23,7 +25,7 @@ func patience() []time.Duration {
 // that was read too early, or that another run wrote meanwhile, is mended.
 //
 // Errors: *Error.
-func (c Client) State(ctx context.Context, image name.Digest, key *Key, all ...Attestation) (made []bool, err error) {
+func (c Client) State(ctx context.Context, image name.Digest, key *signing.Key, all ...Attestation) (made []bool, err error) {
 	in, err := c.session(ctx, image.Repository, transport.PushScope)
 	if err != nil {
 		return nil, failed("looking at", image, err)
@@ -55,7 +57,7 @@ func (c Client) State(ctx context.Context, image name.Digest, key *Key, all ...A
 type writer struct {
 	shelf
 	image name.Digest
-	key   *Key
+	key   *signing.Key
 }
 
 // missing returns which of the attestations are not there. Its error says that it
@@ -95,12 +97,12 @@ func (w writer) sign(ctx context.Context, a Attestation) (kept, error) {
 // one after the other.
 //
 // Errors: *UnkeptError when they are not listed, *Error.
-func (c Client) Confirm(ctx context.Context, image name.Digest, key PublicKey, all ...Attestation) error {
+func (c Client) Confirm(ctx context.Context, image name.Digest, key signing.PublicKey, all ...Attestation) error {
 	in, err := c.session(ctx, image.Repository, transport.PushScope)
 	if err != nil {
 		return failed("looking at", image, err)
 	}
-	return writer{c.shelf(in, image, c.written()), image, &Key{PublicKey: key}}.readBack(ctx, 2, all, nil)
+	return writer{c.shelf(in, image, c.written()), image, &signing.Key{PublicKey: key}}.readBack(ctx, 2, all, nil)
 }
 
 // readBack waits until all attestations are there, and adds what was signed again when

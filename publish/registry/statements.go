@@ -13,6 +13,7 @@ import (
 	cosigntypes "github.com/sigstore/cosign/v2/pkg/types"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // Statements are what a key states about an image, in any of the bundles among the
@@ -37,7 +38,7 @@ const maxReasons = 5
 
 // Statements reads what is stated about an image, each statement once. Its error is an
 // [*Error], when nothing of it can be listed.
-func (c Client) Statements(ctx context.Context, image name.Digest, key PublicKey) (Statements, error) {
+func (c Client) Statements(ctx context.Context, image name.Digest, key signing.PublicKey) (Statements, error) {
 	s := Statements{image: image}
 	in, err := c.session(ctx, image.Repository, transport.PullScope)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/cosign"
 
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // mover is a registry's user who moves a tag to another image as soon as a
@@ -44,14 +45,14 @@ func image(t *testing.T, inputs string) v1.Image {
 	return mutate.Annotations(img, map[string]string{registry.InputsAnnotation: inputs}).(v1.Image)
 }
 
-func signingKey(t *testing.T) *registry.Key {
+func signingKey(t *testing.T) *signing.Key {
 	t.Helper()
 	password := []byte("password")
 	keys, err := cosign.GenerateKeyPair(func(bool) ([]byte, error) { return password, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := registry.LoadKey(keys.PrivateBytes, password)
+	key, err := signing.LoadKey(keys.PrivateBytes, password)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 	sandbox "github.com/mrelease/mrelease/sandbox/registry"
 )
 
@@ -109,7 +110,7 @@ func TestCaseHabitsOfRegistries(t *testing.T) {
 			if want == registry.Nowhere {
 				refuses(t, client, tag)
 			} else {
-				releases(t, client, tag, [2]*registry.Key{key, other}, want)
+				releases(t, client, tag, [2]*signing.Key{key, other}, want)
 			}
 			before := *writes
 			if _, err := client.Place(t.Context(), tag.Repository); err != nil && !errors.As(err, new(*registry.UnkeptError)) {
@@ -122,7 +123,7 @@ func TestCaseHabitsOfRegistries(t *testing.T) {
 		t.Run(cmp.Or(habits, "none")+" with tags", func(t *testing.T) {
 			t.Parallel()
 			tag, _ := strange(t, habits)
-			releases(t, registry.Client{Keychain: robots{}, Layout: registry.Tags}, tag, [2]*registry.Key{key, other}, registry.InOlderTag)
+			releases(t, registry.Client{Keychain: robots{}, Layout: registry.Tags}, tag, [2]*signing.Key{key, other}, registry.InOlderTag)
 		})
 	}
 }
@@ -140,7 +141,7 @@ func refuses(t *testing.T, client registry.Client, tag name.Tag) {
 }
 
 // releases does what a release does, twice, with the first of two keys.
-func releases(t *testing.T, client registry.Client, tag name.Tag, keys [2]*registry.Key, want registry.Place) {
+func releases(t *testing.T, client registry.Client, tag name.Tag, keys [2]*signing.Key, want registry.Place) {
 	t.Helper()
 	key := keys[0]
 	ctx, inputs := t.Context(), v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("1", 64)}
@@ -174,7 +175,7 @@ func releases(t *testing.T, client registry.Client, tag name.Tag, keys [2]*regis
 }
 
 // verifies looks as one who knows no layout.
-func verifies(ctx context.Context, t *testing.T, client registry.Client, digest name.Digest, keys [2]*registry.Key, said registry.Attestation) {
+func verifies(ctx context.Context, t *testing.T, client registry.Client, digest name.Digest, keys [2]*signing.Key, said registry.Attestation) {
 	t.Helper()
 	if err := client.CheckSignature(ctx, digest, keys[0].PublicKey); err != nil {
 		t.Errorf("the signature: %v", err)

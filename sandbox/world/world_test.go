@@ -26,7 +26,7 @@ import (
 
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 	"github.com/mrelease/mrelease/sandbox/fault"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
@@ -98,7 +98,7 @@ func TestFilesOpenTheWorld(t *testing.T) {
 	if err != nil || wallet.Address != common.HexToAddress("0x70997970C51812dc3A010C7d01b50e0d17dc79C8") {
 		t.Errorf("the wallet is of %s: %v", wallet.Address, err)
 	}
-	key, err := registry.LoadKey(read(t, dir, "cosign.key"), []byte(env["COSIGN_PASSWORD"]))
+	key, err := signing.LoadKey(read(t, dir, "cosign.key"), []byte(env["COSIGN_PASSWORD"]))
 	if err != nil {
 		t.Fatal(err)
 	}

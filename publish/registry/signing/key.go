@@ -1,4 +1,6 @@
-package registry
+// Package signing is the keys that sign images, as cosign writes them: it opens them,
+// signs and verifies, and knows no image.
+package signing
 
 import (
 	"bytes"
@@ -186,6 +188,9 @@ func (k PublicKey) Pair(open func() (*Key, error)) *Key {
 	})}
 }
 
+// Verifier returns what checks the key's signatures.
+func (k PublicKey) Verifier() signature.Verifier { return k.verifier }
+
 // Equal reports whether two keys are the same.
 func (k PublicKey) Equal(other PublicKey) bool { return bytes.Equal(k.hint, other.hint) }
 
@@ -220,8 +225,8 @@ func (k PublicKey) GetPublicKeyPem() (string, error) {
 	return string(pem), err
 }
 
-// verify checks a signature, in base64, of data.
-func (k PublicKey) verify(signature string, data []byte) error {
+// Verify checks a signature, in base64, of data.
+func (k PublicKey) Verify(signature string, data []byte) error {
 	raw, err := base64.StdEncoding.DecodeString(signature)
 	if err != nil {
 		return fmt.Errorf("decoding signature: %w", err)
