@@ -40,7 +40,12 @@ type bench struct {
 
 func start(t *testing.T) *bench {
 	t.Helper()
-	w, err := world.Start(context.Background(), world.Options{Contracts: "../node_modules"})
+	return startWith(t, world.Options{Contracts: "../node_modules"})
+}
+
+func startWith(t *testing.T, o world.Options) *bench {
+	t.Helper()
+	w, err := world.Start(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,11 +4,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/mrelease/mrelease/poco"
+	publish "github.com/mrelease/mrelease/publish/market"
 	"github.com/mrelease/mrelease/sandbox/market"
+	"github.com/mrelease/mrelease/sandbox/world"
 )
 
 // An address has its requests in a window that begins with the first one.
@@ -52,6 +56,25 @@ func TestLimit(t *testing.T) {
 		time.Sleep(501 * time.Millisecond)
 		want(ask("1", ""), "200", "2", "")
 	})
+}
+
+// mrelease's client comes again when it may: the last second of a window is told as none,
+// and would be used up by whoever takes it at its word.
+func TestClientKeepsToTheLimit(t *testing.T) {
+	b := startWith(t, world.Options{Contracts: "../node_modules", Market: market.Limit{Requests: 3, Window: 1500 * time.Millisecond}})
+	var told []string
+	client := publish.Client{URL: b.w.Market, ChainID: b.chain.ID, Tell: func(text string) { told = append(told, text) }}
+	hub := b.connect()
+	order := publish.NewOrder(hub.Domain(), b.app, publish.Terms{Volume: 10, Tag: poco.TEE()})
+	offering, err := publish.Offer(t.Context(), hub, client, b.owner, order)
+	if err != nil || !offering.Published || len(told) == 0 {
+		t.Errorf("offered %+v, %v, told %q", offering, err, told)
+	}
+	for _, text := range told {
+		if !strings.Contains(text, "asks to come again in 1s (429 Too Many Requests): waiting") {
+			t.Errorf("told %q", text)
+		}
+	}
 }
 
 func TestParseLimit(t *testing.T) {
