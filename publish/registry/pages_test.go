@@ -89,7 +89,7 @@ func TestAttackListsWithoutEnd(t *testing.T) {
 				return resp, err
 			}
 			pages++
-			page := answer(resp, fmt.Sprintf(`{"schemaVersion":2,"manifests":[%s]}`, strings.TrimSuffix(strings.Repeat(fmt.Sprintf(`{"mediaType":%q,"size":1,"digest":%q,"artifactType":"image/png"},`, types.OCIManifestSchema1, other.DigestStr()), 100), ",")))
+			page := answer(resp, fmt.Sprintf(`{"schemaVersion":2,"manifests":[{"mediaType":%q,"size":1,"digest":%q,"artifactType":"image/png"}]}`, types.OCIManifestSchema1, other.DigestStr()))
 			page.Header.Set("Link", fmt.Sprintf(`<%s?page=%d>; rel="next"`, r.URL.Path, pages))
 			return page, resp.Body.Close()
 		})
