@@ -4,6 +4,7 @@ package bounds_test
 
 import (
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ func TestAttackFileThatNobodyWrites(t *testing.T) {
 	}()
 	select {
 	case err := <-done:
-		if err != nil {
+		if err == nil || !strings.Contains(err.Error(), "is a named pipe that nobody writes to") {
 			t.Error(err)
 		}
 	case <-time.After(5 * time.Second):

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // Error says that something from outside goes beyond a bound.
@@ -58,9 +59,12 @@ func Bytes(n int64) string {
 
 // ReadFile is [os.ReadFile] for a file that somebody else may have written: it
 // reads at most a number of bytes, and does not wait for a writer where the file is a
-// named pipe. Its error is an [*Error] for a larger file.
+// named pipe, which is an error then. Its error is an [*Error] for a larger file.
 func ReadFile(path string, most int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|noWait, 0)
+	if errors.Is(err, syscall.ENXIO) { // open(2)
+		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("is a socket, or a device that is not there")}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +124,9 @@ func readOpen(f *os.File, path string, most int64) ([]byte, error) {
 	var larger *Error
 	if errors.As(err, &larger) {
 		larger.Where, larger.File = path, true
+	}
+	if err == nil && len(data) == 0 && info.Mode()&fs.ModeNamedPipe != 0 {
+		err = &fs.PathError{Op: "read", Path: path, Err: errors.New("is a named pipe that nobody writes to")}
 	}
 	return data, err
 }

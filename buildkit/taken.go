@@ -135,6 +135,9 @@ func (s Source) why(name string) (text, cure string) {
 	if !s.holds(name) {
 		return "there is no such file in the build context " + s.Context, "add the file, or correct its name"
 	}
+	if info, err := os.Lstat(filepath.Join(s.Context, filepath.FromSlash(name))); err == nil && info.Mode().Type()&^(fs.ModeDir|fs.ModeSymlink) != 0 {
+		return "it is a named pipe, a socket or a device, which no build takes", "put a file in its place"
+	}
 	rules, err := readIgnore(s.ignoreFile())
 	if err != nil {
 		return err.Error(), "correct the ignore file"

@@ -83,6 +83,13 @@ func (r Ring) readPublicKey() (path string, key *signing.PublicKey, err error) {
 	return path, &public, nil
 }
 
+// CheckPublicKey says what is wrong with the file that is the signing key's public half,
+// if there is one.
+func (r Ring) CheckPublicKey() error {
+	_, _, err := r.readPublicKey()
+	return err
+}
+
 // ReadSigningKey returns the cosign key as it is written, encrypted.
 func (r Ring) ReadSigningKey() (pem []byte, err error) {
 	where := string(r.Sign.Key)

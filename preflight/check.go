@@ -87,6 +87,10 @@ func (i *inspection) signingKey(ctx context.Context) string {
 	_, err := i.ring.ReadSigningKey()
 	var key *signing.Key
 	if err == nil {
+		if err := i.ring.CheckPublicKey(); err != nil {
+			i.Complain("sign.key", "%s", named(where, err))
+			return ""
+		}
 		if i.ring.Getenv(keys.CosignPassword) == "" {
 			return fmt.Sprintf("%s, not decrypted: %s is not set", where, keys.CosignPassword)
 		}

@@ -88,6 +88,9 @@ func (o Options) withRepository(ctx context.Context, git, dir string, use func(*
 		return fmt.Errorf("preparing git's folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	if err := checkFiles(dir); err != nil {
+		return err
+	}
 	r, err := o.openRepository(ctx, git, dir, scratch)
 	if err != nil {
 		return err

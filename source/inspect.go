@@ -220,6 +220,9 @@ func (o Options) isTracked(ctx context.Context, file string) (tracked bool, err 
 
 // isInIndex is isTracked without git's program.
 func isInIndex(root, place string) (bool, error) {
+	if err := checkFiles(root); err != nil {
+		return false, err
+	}
 	all, err := filesystem.NewStorage(osfs.New(filepath.Join(root, ".git")), cache.NewObjectLRUDefault()).Index()
 	if err != nil {
 		return false, needsGit(root, err.Error())

@@ -28,6 +28,9 @@ import (
 // readPlain reads a repository without git's program. It reads only what it is sure
 // of: anything else is a [*GitError] that names it.
 func (o Options) readPlain(root string, sight buildkit.Sight) (Commit, error) {
+	if err := checkFiles(root); err != nil {
+		return Commit{}, err
+	}
 	folder := filepath.Join(root, ".git")
 	if info, err := os.Lstat(folder); err != nil || !info.IsDir() {
 		return Commit{}, needsGit(root, ".git is no folder, but leads to another repository")

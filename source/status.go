@@ -49,6 +49,9 @@ func (s *status) compare(ctx context.Context, commit string) error {
 	if err := s.readFiles(ctx); err != nil {
 		return err
 	}
+	if err := checkTree(s.repo.root, s.places()); err != nil {
+		return err
+	}
 	if err := s.leaveOut(ctx); err != nil {
 		return err
 	}

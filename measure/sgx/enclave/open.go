@@ -108,11 +108,11 @@ func (o Options) open(ctx context.Context, r io.ReaderAt, size int64, start stri
 	case strings.HasPrefix(start, "\x7fELF"):
 		return openELF(ctx, r, size, o.work())
 	case size == sgx.SIGSTRUCTSize:
-		return openOther(ctx, r, size, other{KindSIGSTRUCT, "is a signature without its enclave"})
+		return openOther(ctx, r, size, o.work(), other{KindSIGSTRUCT, "is a signature without its enclave"})
 	case isPE(r, size):
-		return openOther(ctx, r, size, other{KindWindows, "is for Windows, whose loader's page layout is not known here"})
+		return openOther(ctx, r, size, o.work(), other{KindWindows, "is for Windows, whose loader's page layout is not known here"})
 	}
-	return openOther(ctx, r, size, otherRuntime())
+	return openOther(ctx, r, size, o.work(), otherRuntime())
 }
 
 // other is a kind of file whose signatures are all that can be checked.
@@ -159,12 +159,15 @@ func openELF(ctx context.Context, r io.ReaderAt, size int64, w *work) (*File, er
 		e, err := openOpenEnclave(ctx, f, info)
 		return result(KindOpenEnclave, []Enclave{e}, err)
 	}
-	return openOther(ctx, r, size, otherRuntime())
+	return openOther(ctx, r, size, w, otherRuntime())
 }
 
 // openOther searches a file of any kind for SIGSTRUCTs. A file of no known kind
 // that holds marks of an enclave was one before somebody damaged it.
-func openOther(ctx context.Context, r io.ReaderAt, size int64, o other) (*File, error) {
+func openOther(ctx context.Context, r io.ReaderAt, size int64, w *work, o other) (*File, error) {
+	if err := w.plan(uint64(size)); err != nil { // what is searched takes as long as what is hashed
+		return nil, err
+	}
 	found, err := sgx.Find(ctx, r, size)
 	if err != nil {
 		return nil, err
