@@ -28,11 +28,12 @@ func (e *AddressError) Evidence() [][2]string {
 func (e *AddressError) Remedy() string {
 	scheme, rest, _ := strings.Cut(e.Value, "://")
 	_, port, err := net.SplitHostPort(e.Value)
+	given := e.From + "=" // to a flag, too
 	switch {
 	case strings.HasPrefix(e.Value, "/"):
-		return fmt.Sprintf("%s unix://%s", e.From, e.Value)
+		return given + "unix://" + e.Value
 	case err == nil && port != "" && rest == "":
-		return fmt.Sprintf("%s tcp://%s", e.From, e.Value)
+		return given + "tcp://" + e.Value
 	case rest != "" && !canDial(scheme):
 		return fmt.Sprintf("forward the socket, as in ssh -L /tmp/buildkitd.sock:/run/buildkit/buildkitd.sock HOST: %s:// is not spoken here", scheme)
 	}
