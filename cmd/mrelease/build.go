@@ -70,16 +70,13 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 	if err != nil {
 		return err
 	}
-	answer := buildAnswer{Schema: "mrelease.build/v1", Inputs: inputs, Layout: output, Materials: made.Materials}
-	if answer.Digest, err = made.Image.Digest(); err != nil {
-		return fmt.Errorf("reading digest: %w", err)
+	digest, noDigest := made.Image.Digest()
+	config, noConfig := made.Image.ConfigName()
+	unsealed, noUnsealed := made.Unsealed.ConfigName()
+	if err := cmp.Or(noDigest, noConfig, noUnsealed); err != nil {
+		return fmt.Errorf("reading digests: %w", err)
 	}
-	if answer.Config, err = made.Image.ConfigName(); err != nil {
-		return fmt.Errorf("reading config digest: %w", err)
-	}
-	if answer.Unsealed, err = made.Unsealed.ConfigName(); err != nil {
-		return fmt.Errorf("reading config digest: %w", err)
-	}
+	answer := buildAnswer{"mrelease.build/v1", digest, config, inputs, unsealed, output, made.Materials}
 	if a.json {
 		return printJSON(a.stdout, answer)
 	}
@@ -127,9 +124,7 @@ func (a *app) builderOptions() (buildkit.Options, error) {
 		Exclusive:    true,
 		Progress:     progress,
 		Waiting:      func() { a.story.note("waiting for another build that uses %s", state) },
-		Discarded: func() {
-			a.story.note("the machine stopped during a build, or the cache was changed: the build cache is begun anew")
-		},
+		Discarded:    func() { a.story.note("the machine stopped during a build, or the cache was changed: the build cache is begun anew") },
 	}, nil
 }
 

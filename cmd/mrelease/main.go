@@ -33,13 +33,12 @@ import (
 )
 
 func main() {
+	silence.Libraries()
 	if buildkit.IsChild(os.Args) {
-		silence.Libraries()
 		os.Exit(buildkit.Serve())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // whoever reads the story may go; a write of the answer fails
-	silence.Libraries()
 	stdout, stderr := silence.Streams()
 	code := run(ctx, os.Args[1:], os.Getenv, stdout, stderr)
 	stop()
