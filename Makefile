@@ -4,6 +4,7 @@
 # make lint     formatting, vet, staticcheck, tidy modules, workflows
 # make build    bin/mrelease
 # make image    the container image, built twice to the same digest: build/image
+# make conformance  release by command, workflow, pipeline and container: it must be the same
 # make notices  THIRD-PARTY: the licences of all that is linked into bin/mrelease
 # make interop  cosign's, iexec's and a registry's own programs judge what mrelease does
 # make attack   attack the built program, and print a table: attack, expected, got
@@ -44,7 +45,7 @@ LDFLAGS := -s -w
 PACKAGES := ./...
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: build/container image image-pins attack cases judge notices interop bench rebuild build demo demo-act prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
+.PHONY: conformance build/container image image-pins attack cases judge notices interop bench rebuild build demo demo-act prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -193,6 +194,17 @@ sandbox/clients/node_modules/.package-lock.json: sandbox/clients/package-lock.js
 interop: setup bin/gotestsum bin/mrelease bin/cosign $(if $(SHORT),,bin/cosign3) bin/distribution sandbox/clients/node_modules/.package-lock.json
 	cd sandbox && $(GOTEST) -tags interop,$(TAGS) $(if $(SHORT),-short) -timeout 20m -count=1 ./interop
 
+sandbox/gitlab/node_modules/.package-lock.json: sandbox/gitlab/package-lock.json
+	@echo "installing gitlab-ci-local from npm"
+	@cd sandbox/gitlab && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.package-lock.json
+
+# A release by the plain command, by act, by gitlab-ci-local and by the image that make
+# image builds must be the same.
+conformance: ANY := 1
+conformance: setup image bin/gotestsum bin/act bin/buildkitd build/base sandbox/gitlab/node_modules/.package-lock.json
+	@$(call install,rsync=rsync)
+	cd sandbox && $(GOTEST) -tags conformance,$(TAGS) $(if $(SHORT),-short) -timeout 20m -count=1 ./conformance
+
 bin/bench: FORCE
 	@cd sandbox && $(BUILD) -o ../$@ ./bench
 
@@ -233,7 +245,7 @@ bin/notices: FORCE
 
 lint: bin/staticcheck bin/actionlint bin/notices
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
-	@for m in . sandbox; do (cd $$m && $(GO) vet -tags attack,cases,interop,rebuild,$(TAGS) ./... && $(CURDIR)/bin/staticcheck -tags attack,cases,interop,rebuild,$(TAGS) ./...) || exit 1; done
+	@for m in . sandbox; do (cd $$m && $(GO) vet -tags attack,cases,conformance,interop,rebuild,$(TAGS) ./... && $(CURDIR)/bin/staticcheck -tags attack,cases,conformance,interop,rebuild,$(TAGS) ./...) || exit 1; done
 	@cd tools && $(GO) vet ./notices && $(CURDIR)/bin/staticcheck ./notices && $(GO) test -vet=off ./notices
 	@$(LINKED) | bin/notices -check THIRD-PARTY
 	@for m in . sandbox tools tools/clients; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
@@ -252,8 +264,9 @@ fuzz 180
 interop 390
 kill 180
 rebuild 330
+conformance 240
 bench 300
-reserve 420
+reserve 180
 endef
 
 budget:

@@ -34,6 +34,7 @@ type Options struct {
 	Base      string             // OCI layout of the stand-in base image, which Write names; may be empty
 	Registry  registry.Options
 	Market    market.Limit
+	Address   string            // host:port that the registry listens on; one that is free when empty
 	Progress  func(what string) // is told what is up; nil: nobody is
 }
 
@@ -152,7 +153,11 @@ func (w *World) startServices(o Options) error {
 		{"admin", w.Faults, &w.Admin},
 	}
 	for _, h := range handlers {
-		address, err := w.serve(w.Faults.Wrap(h.service, h.handler))
+		at := "127.0.0.1:0" // a port that the kernel picks
+		if h.service == "registry" && o.Address != "" {
+			at = o.Address
+		}
+		address, err := w.serve(at, w.Faults.Wrap(h.service, h.handler))
 		if err != nil {
 			return fmt.Errorf("starting %s: %w", h.service, err)
 		}
@@ -163,9 +168,9 @@ func (w *World) startServices(o Options) error {
 	return nil
 }
 
-// serve serves on a loopback port that the kernel picks.
-func (w *World) serve(h http.Handler) (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+// serve serves at an address, and returns it.
+func (w *World) serve(at string, h http.Handler) (string, error) {
+	listener, err := net.Listen("tcp", at)
 	if err != nil {
 		return "", err
 	}
