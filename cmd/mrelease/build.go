@@ -124,7 +124,9 @@ func (a *app) builderOptions() (buildkit.Options, error) {
 		Exclusive:    true,
 		Progress:     progress,
 		Waiting:      func() { a.story.note("waiting for another build that uses %s", state) },
-		Discarded:    func() { a.story.note("the machine stopped during a build, or the cache was changed: the build cache is begun anew") },
+		Discarded: func() {
+			a.story.note("the machine stopped during a build, or the cache was changed: the build cache is begun anew")
+		},
 	}, nil
 }
 
