@@ -72,8 +72,8 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 	}
 	digest, noDigest := made.Image.Digest()
 	config, noConfig := made.Image.ConfigName()
-	unsealed, noUnsealed := made.Unsealed.ConfigName()
-	if err := cmp.Or(noDigest, noConfig, noUnsealed); err != nil {
+	unsealed, err := made.Unsealed.ConfigName()
+	if err = cmp.Or(noDigest, noConfig, err); err != nil {
 		return fmt.Errorf("reading digests: %w", err)
 	}
 	answer := buildAnswer{"mrelease.build/v1", digest, config, inputs, unsealed, output, made.Materials}
@@ -88,7 +88,7 @@ func (a *app) maker(b *buildkit.Builder, s settings.Settings) release.Maker {
 	return release.Maker{Builder: b, Settings: s, Keys: a.ring(s), Teller: a.story, Registry: a.registry()}
 }
 
-// openBuilder starts the builder that the flags and the environment name.
+// openBuilder starts the builder that is asked for.
 func (a *app) openBuilder(ctx context.Context) (*buildkit.Builder, error) {
 	opts, err := a.builderOptions()
 	if err != nil {
@@ -131,11 +131,10 @@ func (a *app) builderOptions() (buildkit.Options, error) {
 }
 
 func (a *app) closeBuilder(b *buildkit.Builder) {
-	if b == nil {
-		return
-	}
-	if err := b.Close(); err != nil {
-		a.story.note("stopping the builder: %v", err)
+	if b != nil {
+		if err := b.Close(); err != nil {
+			a.story.note("stopping the builder: %v", err)
+		}
 	}
 }
 

@@ -96,8 +96,7 @@ type app struct {
 	files     int      // that are measured
 }
 
-// newApp puts a printable.Writer before each of the streams: whatever is shown goes
-// through it.
+// newApp puts a printable.Writer before each of the streams.
 func newApp(getenv func(string) string, stdout, stderr io.Writer) *app {
 	colors := getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 	a := &app{getenv: getenv, stdout: printable.NewWriter(stdout), painted: isTerminal(stdout) && colors, terminal: stderr}
