@@ -27,6 +27,8 @@ func TestFlagsOfCommands(t *testing.T) {
 		"accept":    build,
 		"explain":   "config lines",
 		"verify":    "config builder state key trust base",
+		"ci":        "chain config mode",
+		"request":   "",
 		"version":   "",
 		"help":      "",
 	}

@@ -25,5 +25,5 @@ func program(ctx context.Context, b *bench) ([]row, error) {
 	}
 	version := compare("mrelease version, against cosign version", measured[0], measured[1])
 	size := row{Name: "stripped binary", Unit: "MB", Ours: values(megabytes(info.Size()))}
-	return []row{size.atMost(50), version.atMost(0.03)}, nil
+	return []row{size.atMost(60), version.atMost(0.03)}, nil
 }
