@@ -159,7 +159,7 @@ func TestTheSchemaAgreesWithTheDecoder(t *testing.T) {
 	}
 }
 
-// keyRows are the rows of README.md's table of keys.
+// keyRows are the rows of the table of keys in docs/configuration.md.
 func keyRows(s *schema, t reflect.Type, prefix string) []string {
 	var rows []string
 	for i := range t.NumField() {
@@ -194,14 +194,14 @@ func meaning(s *schema) string {
 	return text
 }
 
-func TestREADMEListsTheKeysOfTheSchema(t *testing.T) {
-	readme, err := os.ReadFile(root + "README.md")
+func TestDocumentationListsTheKeysOfTheSchema(t *testing.T) {
+	readme, err := os.ReadFile(root + "docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	rows := keyRows(settingsSchema(), reflect.TypeFor[Settings](), "")
 	if want := "| key | meaning | default |\n|---|---|---|\n" + strings.Join(rows, "\n") + "\n\n"; !strings.Contains(string(readme), want) {
-		t.Errorf("README.md does not have this table of keys:\n%s", want)
+		t.Errorf("docs/configuration.md does not have this table of keys:\n%s", want)
 	}
 }
 

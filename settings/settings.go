@@ -1,5 +1,5 @@
 // Package settings reads mrelease.yaml: what to release, from what, and where to.
-// The struct is the schema: the decoder, the JSON schema and README.md's table of
+// The struct is the schema: the decoder, the JSON schema and the table of
 // keys follow from the types of its fields and their tags yaml and doc. It looks at
 // local files only, reads no environment itself and knows no secret.
 package settings
