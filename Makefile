@@ -18,6 +18,8 @@
 # make fuzz     each fuzz target for FUZZTIME
 # make cross    compile and vet for all systems; SHORT=1: type-check for the others
 # make cross-test  run what can be run of them here: linux/arm64, under qemu
+# make dist     dist/release: what a release consists of, for all systems
+# make dist-twice  make it twice, elsewhere and otherwise, and compare
 # make budget   what each part of .ci/run may take
 #
 # With SHORT=1, as .ci/run says: kill kills after one upload of each kind and less at
@@ -49,7 +51,7 @@ SYSTEMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: conformance build/container image image-pins attack cases cross cross-test judge notices interop bench rebuild build demo demo-act prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
+.PHONY: conformance build/container image image-pins attack cases cross cross-test dist dist-twice judge notices interop bench rebuild build demo demo-act prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -263,6 +265,41 @@ cross-test:
 	qemu-aarch64-static build/cross/linux-arm64 version
 	$(GO) test -vet=off -exec qemu-aarch64-static ./bounds ./measure/sgx/... ./poco/... ./printable ./settings
 
+# A release is named by the tag at HEAD, or by VERSION. Its programs do not know their
+# commit, and all that is made has one time: so the commit that adds release.sums has
+# the same release as the one before it.
+VERSION ?= $(patsubst v%,%,$(shell git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null))
+DIST ?= dist/release
+SOURCE ?= https://github.com/mrelease/mrelease
+dist: bin/dist
+	@test -n "$(VERSION)" || { echo "no tag such as v1.2.3 at HEAD: make one, or say VERSION=1.2.3"; exit 1; }
+	@rm -rf build/dist $(DIST); mkdir -p build/dist/with
+	@for s in $(SYSTEMS); do export GOOS=$${s%/*} GOARCH=$${s#*/} GOAMD64=v1 GOARM64=v8.0; echo "compiling for $$s"; \
+		$(BUILD) -buildvcs=false -ldflags '$(LDFLAGS) -X main.released=$(VERSION)' -o build/dist/programs/mrelease_$(VERSION)_$${GOOS}_$$GOARCH$$($(GO) env GOEXE) ./cmd/mrelease || exit 1; done
+	@cp README.md SECURITY.md CHANGELOG.md LICENSE THIRD-PARTY build/dist/with
+	@$(GO) test -vet=off -count=1 -run '^TestPages$$' ./cmd/mrelease -pages $(CURDIR)/build/dist/with >/dev/null
+	@bin/dist -version '$(VERSION)' -commit "$$(git rev-parse HEAD)" -source $(SOURCE) -programs build/dist/programs -with build/dist/with -out $(DIST) -sums release.sums
+	@if [ -n "$${COSIGN_KEY-}" ]; then $(MAKE) --no-print-directory bin/attest && bin/attest "$$COSIGN_KEY" $(DIST); \
+		else echo "not signed: COSIGN_KEY names no key"; fi
+	@ls -l $(DIST)
+
+bin/dist: FORCE
+	@cd tools/dist && $(BUILD) -o ../../$@ .
+
+bin/attest: FORCE
+	@cd tools/attest && $(BUILD) -o ../../$@ .
+
+# Two clones, of which the second has another path, umask, time zone, language and time,
+# and (but for the short form, which makes what there is for one system) compiles
+# everything anew.
+dist-twice:
+	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; export VERSION=0.0.1 COSIGN_KEY=; \
+	git clone -q . $$work/one; git clone -q . $$work/another/place; \
+	(cd $$work/one && $(MAKE) --no-print-directory dist $(if $(SHORT),SYSTEMS=linux/amd64) >/dev/null); sleep 1; \
+	(cd $$work/another/place && umask 077 && export TZ=Asia/Tokyo LC_ALL=C.UTF-8 $(if $(SHORT),,GOCACHE=$$work/cache) && $(MAKE) --no-print-directory dist $(if $(SHORT),SYSTEMS=linux/amd64) >/dev/null); \
+	diff -r $$work/one/dist/release $$work/another/place/dist/release; cmp $$work/one/release.sums $$work/another/place/release.sums; \
+	echo "the same twice:"; cat $$work/one/release.sums
+
 # What is linked into the program that is shipped.
 LINKED = GOOS=linux GOARCH=amd64 $(GO) list -deps -json=ImportPath,Dir,Module,Standard ./cmd/mrelease
 
@@ -277,7 +314,7 @@ lint: bin/staticcheck bin/actionlint bin/notices
 	@for m in . sandbox; do (cd $$m && $(GO) vet -tags attack,cases,conformance,interop,rebuild,$(TAGS) ./... && $(CURDIR)/bin/staticcheck -tags attack,cases,conformance,interop,rebuild,$(TAGS) ./...) || exit 1; done
 	@cd tools && $(GO) vet ./cross ./notices && $(CURDIR)/bin/staticcheck ./cross ./notices && $(GO) test -vet=off ./notices
 	@$(LINKED) | bin/notices -check THIRD-PARTY
-	@for m in . sandbox tools tools/clients; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
+	@for m in . sandbox tools tools/attest tools/clients tools/dist; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
 	@$(call install,shellcheck=shellcheck)
 	@shellcheck action/run.sh examples/demo.sh .ci/run && bin/actionlint -pyflakes=
 
@@ -286,17 +323,18 @@ lint: bin/staticcheck bin/actionlint bin/notices
 # kept for what is to come. In all 55 minutes.
 define BUDGET
 test 780
-attack 240
-cases 240
+attack 200
+cases 200
 lint 240
 cross 90
+dist-twice 150
 fuzz 180
 interop 390
-kill 180
+kill 140
 rebuild 330
 conformance 240
 bench 300
-reserve 90
+reserve 60
 endef
 
 budget:

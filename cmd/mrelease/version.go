@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -36,6 +37,10 @@ func (a *app) printVersion() error {
 	return err
 }
 
+// released is set by the linker in the programs of a release ("make dist"), which know
+// no commit: that of the release names their checksums.
+var released string
+
 // readVersion asks the binary itself: the module's version when it was
 // installed by version, else the commit that it was built from.
 func readVersion() versionInfo {
@@ -44,7 +49,7 @@ func readVersion() versionInfo {
 	if !ok {
 		return v
 	}
-	v.Version = info.Main.Version
+	v.Version = cmp.Or(released, info.Main.Version)
 	for _, m := range info.Deps {
 		if m.Path == "github.com/moby/buildkit" {
 			v.BuildKit = m.Version
