@@ -12,8 +12,8 @@ import (
 const (
 	exitUsage   = 2
 	exitNetwork = 20
-	exitResult  = 30 // a result is damaged, for another key, or refused
-	exitSecret  = 31 // the secret service has something else, or nothing
+	exitResult  = 16 // a result is damaged, for another key, or refused
+	exitSecret  = 17 // the secret service has something else, or nothing
 )
 
 // rule says what an error means. The first rule that matches counts.
