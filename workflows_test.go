@@ -222,13 +222,19 @@ func ours(t *testing.T) map[string]string {
 			all[path] = string(text)
 		}
 	}
-	readme, err := os.ReadFile("README.md") // whose examples others copy
+	pages, err := filepath.Glob("docs/*.md") // whose examples others copy
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
-		if strings.Contains(m[1], "jobs:") {
-			all["README.md"] += strings.ReplaceAll(m[1], "@<commit of a release>", "@"+strings.Repeat("0", 40))
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(m[1], "jobs:") {
+				all[page] += strings.ReplaceAll(m[1], "@<commit of a release>", "@"+strings.Repeat("0", 40))
+			}
 		}
 	}
 	return all
@@ -236,7 +242,7 @@ func ours(t *testing.T) map[string]string {
 
 func TestWorkflowsHoldNothingForAttackers(t *testing.T) {
 	files := ours(t)
-	for _, path := range []string{"action.yml", ".github/workflows/test.yml", ".github/workflows/release.yml", "README.md"} {
+	for _, path := range []string{"action.yml", ".github/workflows/test.yml", ".github/workflows/release.yml", "docs/github.md"} {
 		if files[path] == "" {
 			t.Errorf("there is no %s", path)
 		}

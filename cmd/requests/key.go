@@ -142,7 +142,7 @@ func (s *shell) keyCheck() *cobra.Command {
 service tells whether it has one, and not which; which one was pushed from here last
 is noted beside the key. It needs no password.
 
-Exit codes: 0 it has one, and this one was pushed from here last; 31 it has none,
+Exit codes: 0 it has one, and this one was pushed from here last; 17 it has none,
 another one was pushed from here last, or none was.`,
 		Example: "  mrelease request key check --chain bellecour --keystore wallet.json",
 		Args:    cobra.NoArgs,

@@ -40,7 +40,7 @@ Without --key it is the key of the wallet's address in --folder.
 
 No format shows who wrote a result: what is found is damage, not forgery.
 
-Exit codes: 0 decrypted; 2 no such file, or the folder is there; 30 damaged, for
+Exit codes: 0 decrypted; 2 no such file, or the folder is there; 16 damaged, for
 another key, or refused.`,
 		Example: "  mrelease request result decrypt encryptedResults.zip --key .secrets/beneficiary/0x…_key --to result",
 		Args:    cobra.ExactArgs(1),

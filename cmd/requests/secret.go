@@ -105,7 +105,7 @@ func (s *shell) secretCheck() *cobra.Command {
 		Use:   "check NAME",
 		Short: "Say whether the secret service has a secret",
 		Long: `check asks the secret service of the chain whether a requester has a secret of a name;
-its value nobody is told. It needs no password. Exit codes: 0 there is one; 31 none.`,
+its value nobody is told. It needs no password. Exit codes: 0 there is one; 17 none.`,
 		Example: "  mrelease request secret check api-key --chain bellecour --address 0x…",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
