@@ -2,8 +2,8 @@
 // and the statement of what was made from what as an attestation. Both become bundles,
 // which cosign checks:
 //
-//	cosign verify-blob --key cosign.pub --insecure-ignore-tlog --bundle SHA256SUMS.sigstore.json SHA256SUMS
-//	cosign verify-blob-attestation --key cosign.pub --insecure-ignore-tlog --type slsaprovenance1 --bundle mrelease_VERSION.intoto.sigstore.json FILE
+//	cosign verify-blob --key cosign.pub --insecure-ignore-tlog --new-bundle-format --trusted-root no-root.json --bundle SHA256SUMS.sigstore.json SHA256SUMS
+//	cosign verify-blob-attestation --key cosign.pub --insecure-ignore-tlog --new-bundle-format --trusted-root no-root.json --type slsaprovenance1 --bundle mrelease_VERSION.intoto.sigstore.json FILE
 //
 // usage: attest KEY DIR; COSIGN_PASSWORD has the key's password
 package main
