@@ -40,3 +40,6 @@ func (*Engine) Lacks() []string { return nil }
 
 // Close does nothing.
 func (*Engine) Close() error { return nil }
+
+// UseTemporaries fails on this system.
+func UseTemporaries(string) error { return errUnsupported }
