@@ -122,10 +122,12 @@ func locked[T error](err error) bool { return is[T](err) && is[*keys.PasswordErr
 
 func say(text string) func(error) string { return func(error) string { return text } }
 
-// advice is what errors say that know their remedy.
+// advice is what errors say that know their remedy; empty for another error.
 func advice(err error) string {
 	var a interface{ Remedy() string }
-	errors.As(err, &a)
+	if !errors.As(err, &a) {
+		return ""
+	}
 	return a.Remedy()
 }
 
@@ -232,7 +234,7 @@ func rules() []rule {
 		{is[*market.Error], "E-MARKET", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{registryRefused, "E-REGISTRY-LOGIN", exitNetwork, say("log in to the registry (docker login) as a user who may do this; some registries answer so, too, where there is no such image")},
 		{is[*registry.Error], "E-REGISTRY", exitNetwork, advice},
-		{is[*transport.Error], "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
+		{registryFailed, "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{registry.IsDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
 		{fileTrouble, "E-FILE", exitUsage, say("make the file or folder above what the command needs, or name another, then run again: what is done is found")},
 	}
@@ -243,7 +245,7 @@ func oddWallet(err error) bool {
 	return is[*chain.ParameterError](err) || is[*chain.WalletError](err) && is[*bounds.Error](err)
 }
 
-// fileBeyondBounds tells a file of this machine from what a service answered.
+// fileBeyondBounds matches a file of this machine that goes beyond a bound.
 func fileBeyondBounds(err error) bool {
 	var larger *bounds.Error
 	return errors.As(err, &larger) && larger.File
@@ -257,15 +259,21 @@ func ordered(end chain.OrderState) func(error) bool {
 	}
 }
 
-// fileTrouble matches what the system says of files.
+// fileTrouble matches a file or folder that cannot be read, written or made.
 func fileTrouble(err error) bool { return is[*fs.PathError](err) || is[*os.LinkError](err) }
 
-// marketRefused tells a refusal from a failure: the former will be repeated.
+// marketRefused matches a market's refusal, which a second try will not change.
 func marketRefused(err error) bool {
 	var me *market.Error
 	return errors.As(err, &me) && me.Status >= 400 && me.Status < 500 && me.Status != 429
 }
 
+// registryFailed matches a registry's answer that is an error, for no reason that has a
+// code.
+func registryFailed(err error) bool { return is[*transport.Error](err) }
+
+// registryRefused matches a registry that does not let this login, or nobody, do what was
+// asked.
 func registryRefused(err error) bool {
 	var te *transport.Error
 	return errors.As(err, &te) && (te.StatusCode == 401 || te.StatusCode == 403)
