@@ -33,7 +33,7 @@ func (e *Error) First() string {
 func (e *Error) Remedy() string {
 	var cures []string
 	for _, p := range e.Problems {
-		cures = append(cures, cmp.Or(p.Cure, "correct the places above; README.md lists every key"))
+		cures = append(cures, cmp.Or(p.Cure, "correct the places above; docs/configuration.md lists every key, mrelease check --schema too"))
 	}
 	slices.Sort(cures)
 	return strings.Join(slices.Compact(cures), "; ")

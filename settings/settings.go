@@ -24,7 +24,7 @@ import (
 
 // Settings are what mrelease.yaml, the environment and the flags say. They are filled
 // once and not written to afterwards. The tags yaml and doc of its fields are
-// what the JSON schema and README.md say of each key.
+// what the JSON schema and docs/configuration.md say of each key.
 type Settings struct {
 	Image   Repository       `yaml:"image" doc:"repository to push to, without tag (required)"`
 	Name    Name             `yaml:"name" doc:"the app's name on the chain; the last part of image when it is not set"`
