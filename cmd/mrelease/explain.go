@@ -122,46 +122,50 @@ func locked[T error](err error) bool { return is[T](err) && is[*keys.PasswordErr
 
 func say(text string) func(error) string { return func(error) string { return text } }
 
-// advice is what errors say that know their remedy; empty for another error.
-func advice(err error) string {
-	var a interface{ Remedy() string }
-	if !errors.As(err, &a) {
+// adviceOf is what a T among an error's causes says that knows its remedy; empty without
+// one. Other errors around it may know one, too, of what is around.
+func adviceOf[T interface {
+	error
+	Remedy() string
+}](err error) string {
+	var known T
+	if !errors.As(err, &known) {
 		return ""
 	}
-	return a.Remedy()
+	return known.Remedy()
 }
 
 func rules() []rule {
 	return []rule{
 		{func(err error) bool { return errors.Is(err, context.Canceled) }, "E-INTERRUPTED", 130, say("run the same command again: it goes on where it was")},
-		{is[*usage.Error], "E-USAGE", exitUsage, advice},
+		{is[*usage.Error], "E-USAGE", exitUsage, adviceOf[*usage.Error]},
 		{is[*stdoutError], "E-STDOUT", exitUnexpected, say("free space or give another standard output, then run the same command again: what is done is found")},
-		{is[*source.VersionError], "E-USAGE", exitUsage, advice},
-		{is[*source.GitError], "E-GIT", exitUsage, advice},
-		{func(err error) bool { var s *source.StateError; return errors.As(err, &s) && s.Incomplete() }, "E-USAGE", exitUsage, advice},
+		{is[*source.VersionError], "E-USAGE", exitUsage, adviceOf[*source.VersionError]},
+		{is[*source.GitError], "E-GIT", exitUsage, adviceOf[*source.GitError]},
+		{func(err error) bool { var s *source.StateError; return errors.As(err, &s) && s.Incomplete() }, "E-USAGE", exitUsage, adviceOf[*source.StateError]},
 		{is[*release.ImageError], "E-USAGE", exitUsage, say("name a file or folder that is there, or an image with its registry, as in docker.io/acme/hello:1.0.0")},
-		{is[*settings.Error], "E-CONFIG", exitUsage, advice},
+		{is[*settings.Error], "E-CONFIG", exitUsage, adviceOf[*settings.Error]},
 		{is[*preflight.ExistsError], "E-EXISTS", exitUsage, say("complete the files that are there (mrelease check says what they lack), or move them away")},
 		{is[*release.OutsideError], "E-OUTPUT", exitUsage, say("remove the link, or name the folder that it leads to")},
 		{is[*release.UnwritableError], "E-OUTPUT", exitUsage, say("make room, or make the folder yours (a run with sudo leaves root's), or name another: record in mrelease.yaml, build --output")},
 		{is[*ci.UncarriedError], "E-OUTPUT", exitUsage, say("choose another name for the file (record in mrelease.yaml)")},
 		{is[*ci.EmulatedError], "E-EMULATED", exitPolicy, say("release from the CI system itself; here: mrelease plan, --dry-run, or a chain of your own with development: true")},
-		{is[*source.StateError], "E-SOURCE-DIRTY", exitPolicy, advice},
+		{is[*source.StateError], "E-SOURCE-DIRTY", exitPolicy, adviceOf[*source.StateError]},
 
-		{is[*measure.UnmeasuredError], "E-UNMEASURED", exitUnmeasured, advice},
-		{is[*buildkit.AddressError], "E-USAGE", exitUsage, advice},
-		{is[*buildkit.NoBuilderError], "E-BUILDER", exitUsage, advice},
+		{is[*measure.UnmeasuredError], "E-UNMEASURED", exitUnmeasured, adviceOf[*buildkit.NoBuilderError]},
+		{is[*buildkit.AddressError], "E-USAGE", exitUsage, adviceOf[*buildkit.AddressError]},
+		{is[*buildkit.NoBuilderError], "E-BUILDER", exitUsage, adviceOf[*buildkit.NoBuilderError]},
 		{is[*buildkit.StateError], "E-STATE", exitUsage, say("remove the state folder if it should be yours (it is a cache), or name one that only you can write to with MRELEASE_STATE")},
 		{is[*buildkit.ChangedError], "E-CACHE-CHANGED", exitUnexpected, say("run the same command again: it begins the cache anew; find out who may write to the state folder")},
-		{is[*buildkit.ToolchainError], "E-TOOLCHAIN", exitUsage, advice},
-		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, advice},
+		{is[*buildkit.ToolchainError], "E-TOOLCHAIN", exitUsage, adviceOf[*buildkit.ToolchainError]},
+		{is[*buildkit.BuildError], "E-BUILD", exitUnexpected, adviceOf[*buildkit.BuildError]},
 		{is[*buildkit.MaterialError], "E-BUILD", exitUnexpected, say("give the source a digest (ADD --checksum, FROM name@sha256:…), or build with the embedded builder")},
 		{is[*buildkit.IgnoreError], "E-CONFIG", exitUsage, say("correct the line above")},
 		{is[*buildkit.OutputError], "E-OUTPUT", exitUsage, say("move away what is there, if it is not needed, or run in another folder")},
 		{is[*buildkit.UserError], "E-MEASURE-ENTRYPOINT", exitMeasurement, say("build the image with that user, or with its number in USER")},
 
 		{is[*document.Error], "E-USAGE", exitUsage, say("name the record that a release wrote (dist/record.json), or what else the command takes: its --help says what")},
-		{is[*compare.IrreproducibleError], "E-NOT-REPRODUCIBLE", exitDiffers, advice},
+		{is[*compare.IrreproducibleError], "E-NOT-REPRODUCIBLE", exitDiffers, adviceOf[*compare.IrreproducibleError]},
 		{is[*lock.DriftError], "E-ENCLAVE-DRIFT", exitMeasurement, say("mrelease accept, if the change is meant (then commit " + lock.Name + "); else revert it")},
 		{is[*release.OtherAppError], "E-OTHER-APP", exitPolicy, say("name what is this app's, or the other app's configuration with --config")},
 		{is[*lock.Error], "E-LOCK", exitUsage, say("take " + lock.Name + " from git again, or delete it and run mrelease accept")},
@@ -173,7 +177,7 @@ func rules() []rule {
 		{is[*sgx.SignatureError], "E-ENCLAVE-SIGNATURE", exitSignature, say("the SIGSTRUCT was changed after signing: take the file from its maker again")},
 		{is[*enclave.UnsignedError], "E-ENCLAVE-UNSIGNED", exitMeasurement, say("sign the enclave with its SDK's tool first (sgx_sign, oesign)")},
 		{is[*enclave.NoSignatureError], "E-ENCLAVE-NONE", exitMeasurement, say("give a signed enclave, an SGXS stream or a SIGSTRUCT; for an image, its reference or the folder of its OCI layout")},
-		{is[*enclave.SignatureOnlyError], "E-ENCLAVE-SIGNATURE-ONLY", exitUnmeasured, advice},
+		{is[*enclave.SignatureOnlyError], "E-ENCLAVE-SIGNATURE-ONLY", exitUnmeasured, adviceOf[*enclave.SignatureOnlyError]},
 		{is[*enclave.UnmeasurableError], "E-ENCLAVE-UNMEASURED", exitMeasurement, say("do not take its signature for a measurement: take the file from its maker again; if it is as its maker made it, measure it with the tool of the SDK that made it")},
 		{is[*sgx.LimitError], "E-ENCLAVE-LIMIT", exitMeasurement, say("the file asks for more than enclaves need; if it is one all the same, allow more with --hash-limit, where that is the limit above")},
 		{is[*enclave.FileError], "E-ENCLAVE-FILE", exitMeasurement, say("the file is damaged or no enclave: take it from its maker again")},
@@ -198,8 +202,8 @@ func rules() []rule {
 		{is[*registry.TakenError], "E-VERSION-TAKEN", exitPolicy, say("release the changed source under a new version, or check out the commit of the old one")},
 		{is[*registry.OvertakenError], "E-OVERTAKEN", exitNetwork, say("run the same command again: it takes the image that is there")},
 		{is[*registry.MissingError], "E-IMAGE-MISSING", exitNetwork, say("check the reference; if the image was taken away, its owner can push it again, with the same digest")},
-		{is[*registry.LoginError], "E-REGISTRY-LOGIN", exitNetwork, advice},
-		{is[*registry.PushError], "E-REGISTRY-LOGIN", exitNetwork, advice},
+		{is[*registry.LoginError], "E-REGISTRY-LOGIN", exitNetwork, adviceOf[*registry.LoginError]},
+		{is[*registry.PushError], "E-REGISTRY-LOGIN", exitNetwork, adviceOf[*registry.PushError]},
 		{is[*registry.UnkeptError], "E-REGISTRY-SIGNATURES", exitNetwork, say("set sign.layout: tags, which keeps signatures as cosign's older versions did (all of its versions read them), or push to another registry")},
 		{is[*registry.SilentError], "E-REGISTRY", exitNetwork, say("check the address in image, and the network")},
 		{locked[*keys.Error], "E-SIGN-KEY", exitUsage, say("set " + keys.CosignPassword + " to the password of the key in sign.key, with which cosign generate-key-pair made it")},
@@ -233,7 +237,7 @@ func rules() []rule {
 		{marketRefused, "E-MARKET-REFUSED", exitOrder, say("correct what the market says above; nothing else is lost, run again")},
 		{is[*market.Error], "E-MARKET", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{registryRefused, "E-REGISTRY-LOGIN", exitNetwork, say("log in to the registry (docker login) as a user who may do this; some registries answer so, too, where there is no such image")},
-		{is[*registry.Error], "E-REGISTRY", exitNetwork, advice},
+		{is[*registry.Error], "E-REGISTRY", exitNetwork, adviceOf[*registry.Error]},
 		{registryFailed, "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{registry.IsDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
 		{fileTrouble, "E-FILE", exitUsage, say("make the file or folder above what the command needs, or name another, then run again: what is done is found")},

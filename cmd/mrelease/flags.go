@@ -108,9 +108,10 @@ func (a *app) readSource(ctx context.Context, o source.Options) (source.Source, 
 	return source.Read(ctx, a.sourceOptions(o))
 }
 
-// keychain has the logins of registries.
+// keychain has the logins of registries. Credential helpers get no secret that the
+// configuration names, whatever else is wrong with that.
 func (a *app) keychain() logins.Keychain {
-	return logins.Keychain{Getenv: a.getenv, Withhold: []string{keys.WalletPassword, keys.WalletKey, keys.CosignPassword}}
+	return logins.Keychain{Getenv: a.getenv, Withhold: settings.Read(a.sources()).Settings.SecretVariables()}
 }
 
 func (a *app) registry() registry.Client { return registry.Client{Keychain: a.keychain()} }
