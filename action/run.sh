@@ -126,7 +126,10 @@ find_binary() {
 		echo "mrelease $version, from the tool cache"
 		return
 	fi
-	[ ! -e "$binary" ] || echo 'the tool cache has something else than the release: fetching it again'
+	if [ -e "$binary" ] || [ -L "$binary" ]; then
+		echo 'the tool cache has something else than the release: fetching it again'
+		rm -rf -- "$binary"
+	fi
 	fetch "$binary"
 	echo "mrelease $version, fetched and compared with release.sums"
 }
@@ -165,6 +168,7 @@ as_root() {
 
 # Passwords are for a release only; what the job's own environment has is kept when an
 # input is empty.
+unset wallet cosign # or they would stay in the environment, if the job has such variables
 wallet=$MRELEASE_INPUT_WALLET_PASSWORD cosign=$MRELEASE_INPUT_COSIGN_PASSWORD
 unset MRELEASE_INPUT_WALLET_PASSWORD MRELEASE_INPUT_COSIGN_PASSWORD
 
@@ -181,7 +185,7 @@ find_binary
 args=()
 lines "$MRELEASE_INPUT_CONFIG" --config
 value --chain "$MRELEASE_INPUT_CHAIN"
-mode=$("$binary" ci --mode "$MRELEASE_INPUT_MODE" ${args[@]+"${args[@]}"})
+mode=$(env -u MRELEASE_WALLET_PASSWORD -u MRELEASE_WALLET_KEY -u COSIGN_PASSWORD "$binary" ci --mode "$MRELEASE_INPUT_MODE" ${args[@]+"${args[@]}"})
 
 args=("$mode")
 lines "$MRELEASE_INPUT_CONFIG" --config

@@ -34,6 +34,10 @@ type AddressError struct {
 // what is for the service alone.
 const Foreign = "foreign"
 
+// Clear is the kind of an address that is asked without TLS, where the service is asked
+// with it.
+const Clear = "unencrypted"
+
 // Error implements error.
 func (e *AddressError) Error() string {
 	return fmt.Sprintf("%s sent the request on to %s, a %s address, which is refused", e.From, e.To, e.Kind)
@@ -42,8 +46,11 @@ func (e *AddressError) Error() string {
 // Evidence returns both hosts.
 func (e *AddressError) Evidence() [][2]string {
 	expected := "an address on the internet, or one like that of " + e.From
-	if e.Kind == Foreign {
+	switch e.Kind {
+	case Foreign:
 		expected = "an address of " + e.From
+	case Clear:
+		expected = "an address with https, as that of " + e.From
 	}
 	return [][2]string{{"expected", expected}, {"actual", e.To + ", " + e.Kind}, {"where", e.From}}
 }

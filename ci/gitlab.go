@@ -110,10 +110,11 @@ func tryReport(path string) error {
 		if info, err := folder.Stat(name); err == nil && !info.Mode().IsRegular() {
 			return &os.PathError{Op: "write", Path: path, Err: errors.New("is no regular file")}
 		}
-		if err := folder.WriteFile(name+".new", nil, 0o644); err != nil {
+		trial, err := create(folder, name, nil)
+		if err != nil {
 			return err
 		}
-		return folder.Remove(name + ".new")
+		return folder.Remove(trial)
 	})
 }
 
@@ -184,11 +185,26 @@ func (*gitlab) Failed(string, []At) {}
 // write makes a report appear whole.
 func (*gitlab) write(path string, data []byte) error {
 	return inFolder(path, func(folder *os.Root, name string) error {
-		if err := folder.WriteFile(name+".new", data, 0o644); err != nil {
+		whole, err := create(folder, name, data)
+		if err != nil {
 			return err
 		}
-		return folder.Rename(name+".new", name)
+		return folder.Rename(whole, name)
 	})
+}
+
+// create writes a new file beside a name: what is there may be somebody's link.
+func create(folder *os.Root, name string, data []byte) (beside string, err error) {
+	beside = name + "." + rand.Text()
+	f, err := folder.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, folder.Remove(beside))
+	}
+	return beside, nil
 }
 
 // inFolder works in the folder of a report, which it makes. A path in the working
@@ -200,7 +216,12 @@ func inFolder(path string, work func(folder *os.Root, name string) error) (err e
 		}
 	}()
 	base, name := ".", path
-	if !filepath.IsLocal(path) {
+	if here, err := os.Getwd(); err == nil && filepath.IsAbs(path) {
+		if within, err := filepath.Rel(here, path); err == nil {
+			name = within
+		}
+	}
+	if !filepath.IsLocal(name) {
 		base, name = filepath.Split(path)
 		if err := os.MkdirAll(base, 0o755); err != nil {
 			return err

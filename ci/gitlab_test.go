@@ -2,7 +2,9 @@ package ci_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -152,6 +154,28 @@ func TestAttackReports(t *testing.T) {
 		if err := r.Outputs(nil); err == nil {
 			t.Errorf("%s: written", name)
 		}
+	}
+	r, _, _ = newGitLab(t, map[string]string{"MRELEASE_DOTENV": "a.env"})
+	if err := errors.Join(os.WriteFile("wallet.json", []byte("a key"), 0o600), os.Symlink("wallet.json", "a.env.new")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.Ready(), r.Outputs(nil)); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile("wallet.json"); err != nil || string(text) != "a key" {
+		t.Errorf("a key was written through a link: %q, %v", text, err)
+	}
+	if err := os.Symlink(elsewhere, "linked"); err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"GITLAB_CI": "true", "MRELEASE_DOTENV": filepath.Join(here, "linked", "released.env")}
+	r = ci.New(func(name string) string { return env[name] }, printable.NewWriter(io.Discard))
+	if err := r.Ready(); err == nil {
+		t.Error("an absolute path within the working directory leads out of it")
 	}
 	if left, err := filepath.Glob(filepath.Join(elsewhere, "released.env*")); err != nil || left != nil {
 		t.Errorf("written through the link: %q, %v", left, err)

@@ -133,12 +133,13 @@ func TestLoginsStayWithTheirRegistry(t *testing.T) {
 // a registry, as Podman does. The longest counts.
 func TestKeys(t *testing.T) {
 	text := config(entry("https://index.docker.io/v1/", "hub"), entry("quay.io", "quay"), entry("quay.io/acme", "acme"), entry("quay.io/acme/hello", "hello"),
-		entry("https://old.example.com/v2/", "old"), entry("http://plain.example.com", "plain"), entry("one.example.com/acme", "one"))
+		entry("https://old.example.com/v2/", "old"), entry("http://plain.example.com", "plain"), entry("one.example.com/acme", "one"), entry("two.example.com/v2", "two"))
 	for repository, want := range map[string]string{
 		"alpine": "hub", "docker.io/acme/hello": "hub", "index.docker.io/acme/hello": "hub",
 		"quay.io/other/app": "quay", "quay.io/acme/app": "acme", "quay.io/acme/hello": "hello", "quay.io/acme/hello/more": "hello", "quay.io/acmes/app": "quay",
 		"old.example.com/app": "old", "plain.example.com/app": "plain",
 		"one.example.com/acme/app": "one", "one.example.com/other": "nobody", // whose login it is not
+		"two.example.com/v2/app": "two", "two.example.com/other": "nobody", // v2 is a namespace there
 		"example.com/app": "nobody",
 	} {
 		if user, _, err := find(t, map[string]string{"DOCKER_AUTH_CONFIG": text}, repository); err != nil || user != want {

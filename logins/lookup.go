@@ -76,7 +76,11 @@ func authOf(auths map[string]types.AuthConfig, of authn.Resource) authn.AuthConf
 // of another one itself.
 func hostOf(key string) string {
 	host := strings.TrimPrefix(strings.TrimPrefix(key, "https://"), "http://")
+	isAddress := host != key || strings.HasPrefix(key, "index.docker.io/") // else what follows is a namespace
 	host = strings.TrimSuffix(host, "/")
+	if !isAddress {
+		return host
+	}
 	return strings.TrimSuffix(strings.TrimSuffix(host, "/v1"), "/v2")
 }
 

@@ -281,3 +281,28 @@ func TestPlaces(t *testing.T) {
 		}
 	}
 }
+
+// A request that was made with TLS is not sent on without it, to the same host neither.
+func TestAttackRedirectToClearText(t *testing.T) {
+	for _, stay := range []bool{true, false} {
+		var asked []string
+		base := roundTripper(func(r *http.Request) (*http.Response, error) {
+			asked = append(asked, r.URL.String())
+			header := http.Header{"Location": {"http://service.example.com/again"}}
+			return &http.Response{StatusCode: http.StatusTemporaryRedirect, Header: header, Body: http.NoBody, Request: r}, nil
+		})
+		c := http.Client{Transport: Transport(Service{Host: "service.example.com", Most: 100, Stay: stay, Base: base})}
+		resp, err := c.Post("https://service.example.com/secrets", "text/plain", strings.NewReader("secret"))
+		var refused *bounds.AddressError
+		if !errors.As(err, &refused) || refused.Kind != bounds.Clear || len(asked) != 1 {
+			t.Errorf("got %v, asked %q", err, asked)
+		}
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

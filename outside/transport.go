@@ -120,7 +120,13 @@ func (t *transport) checkRedirect(resp *http.Response) error {
 		return nil
 	}
 	to, err := resp.Location()
-	if err != nil || to.Host == t.Host { // without a place to go to it is no redirect
+	if err != nil { // without a place to go to it is no redirect
+		return nil
+	}
+	if resp.Request.URL.Scheme == "https" && to.Scheme != "https" {
+		return &bounds.AddressError{From: t.Host, To: to.Host, Kind: bounds.Clear}
+	}
+	if to.Host == t.Host {
 		return nil
 	}
 	if t.Stay {

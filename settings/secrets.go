@@ -52,6 +52,18 @@ func (s Settings) KeyVariables() []string {
 	return names
 }
 
+// SecretVariables returns the variables of the environment that hold secrets: those of
+// the keys, and of the build.
+func (s Settings) SecretVariables() []string {
+	names := s.KeyVariables()
+	for _, secret := range s.Build.Secrets {
+		if secret.Env != "" {
+			names = append(names, secret.Env)
+		}
+	}
+	return names
+}
+
 // KeyFiles returns the files that no build may have.
 func (s Settings) KeyFiles() []string {
 	var files []string
