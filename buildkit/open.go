@@ -229,6 +229,9 @@ func IsChild(args []string) bool { return rootless.IsChild(args) }
 // code.
 func Serve() int { return rootless.Serve() }
 
+// newState is what brings a folder for the cache.
+const newState = "export MRELEASE_STATE=/var/cache/mrelease (or another folder that only you can write to)"
+
 // StateFolder returns what State is to be: the folder that was asked for, or the one in
 // the user's cache folder, which an environment names; empty when it names none.
 func StateFolder(asked string, getenv func(string) string) (string, error) {
@@ -270,7 +273,7 @@ func checkEmbedded(opts Options) (runtime string, err error) {
 		return "", unusable(Embedded, "it needs runc, which is not installed", "apt-get install runc (with sudo when you are not root)")
 	}
 	if opts.State == "" {
-		return "", unusable(Embedded, "it has no folder for its cache: neither --state, MRELEASE_STATE, XDG_CACHE_HOME nor HOME says where", "export MRELEASE_STATE=/var/cache/mrelease (or another folder that only you can write to)")
+		return "", unusable(Embedded, "it has no folder for its cache: neither --state, MRELEASE_STATE, XDG_CACHE_HOME nor HOME says where", newState)
 	}
 	if !rootless.Privileged() && opts.Getenv == nil {
 		return "", unusable(Embedded, "it needs root", "sudo -E mrelease …")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,6 +83,10 @@ func ColdFolder(ctx context.Context, opts Options) (dir string, remove func() er
 		return dir, func() error { return os.RemoveAll(dir) }, err
 	}
 	dir, unlock, err := makeLocked(filepath.Dir(opts.State), ".cold-", func(dir string) error { return opts.cleanStates(ctx, dir) })
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		return "", nil, unusable(Embedded, "its cache cannot be made: "+file.Error(), newState)
+	}
 	remove = func() error {
 		var err error
 		if !rootless.Privileged() {
