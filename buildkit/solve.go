@@ -15,9 +15,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/session"
+	"github.com/moby/buildkit/session/auth"
 	"github.com/moby/buildkit/session/auth/authprovider"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	"github.com/tonistiigi/fsutil"
+	"google.golang.org/grpc"
+
+	"github.com/mrelease/mrelease/outside"
 )
 
 // request is the build of a source as BuildKit's client wants it. The image's
@@ -90,10 +94,32 @@ func (s Source) exporterAttrs() map[string]string {
 func attachables(secrets map[string][]byte, keychain authn.Keychain) []session.Attachable {
 	return []session.Attachable{
 		secretsprovider.FromMap(secrets),
-		authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{
+		guarded(authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{
 			AuthConfigProvider: credentials(keychain),
-		}),
+		})),
 	}
+}
+
+// guardedTokens asks for tokens where a registry may send those who want one. A registry
+// that a Dockerfile names may be anybody's, and would get the login sent anywhere.
+type guardedTokens struct{ auth.AuthServer }
+
+func guarded(provider session.Attachable) session.Attachable {
+	if server, ok := provider.(auth.AuthServer); ok {
+		return guardedTokens{server}
+	}
+	return provider // which serves no tokens then
+}
+
+// Register implements [session.Attachable].
+func (g guardedTokens) Register(server *grpc.Server) { auth.RegisterAuthServer(server, g) }
+
+// FetchToken implements [auth.AuthServer].
+func (g guardedTokens) FetchToken(ctx context.Context, r *auth.FetchTokenRequest) (*auth.FetchTokenResponse, error) {
+	if err := outside.CheckRealm(ctx, r.Host, r.Realm); err != nil {
+		return nil, err
+	}
+	return g.AuthServer.FetchToken(ctx, r)
 }
 
 // addContext gives a named context to the frontend. The last element of its
