@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Params tell a run what to do. An order holds them as a text: a JSON object since
@@ -31,8 +32,12 @@ type Params struct {
 func Storages() []string { return []string{"ipfs", "dropbox"} }
 
 // ParseParams reads the params of an order. A text that begins as an object and is none
-// that the scheduler reads is an error: it would be taken for a command.
+// that the scheduler reads is an error: it would be taken for a command. So is one that
+// is no UTF-8, as the contract's string is.
 func ParseParams(text string) (Params, error) {
+	if !utf8.ValidString(text) {
+		return Params{}, errors.New("reading params: they are no UTF-8")
+	}
 	if !strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "{") {
 		return Params{Args: text}, nil
 	}
