@@ -1,7 +1,6 @@
 package buildkit
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -10,18 +9,11 @@ import (
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/distribution/reference"
-	"github.com/docker/cli/cli/config/types"
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/session"
-	"github.com/moby/buildkit/session/auth"
-	"github.com/moby/buildkit/session/auth/authprovider"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	"github.com/tonistiigi/fsutil"
-	"google.golang.org/grpc"
-
-	"github.com/mrelease/mrelease/outside"
 )
 
 // request is the build of a source as BuildKit's client wants it. The image's
@@ -94,32 +86,8 @@ func (s Source) exporterAttrs() map[string]string {
 func attachables(secrets map[string][]byte, keychain authn.Keychain) []session.Attachable {
 	return []session.Attachable{
 		secretsprovider.FromMap(secrets),
-		guarded(authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{
-			AuthConfigProvider: credentials(keychain),
-		})),
+		newTokens(keychain),
 	}
-}
-
-// guardedTokens asks for tokens where a registry may send those who want one. A registry
-// that a Dockerfile names may be anybody's, and would get the login sent anywhere.
-type guardedTokens struct{ auth.AuthServer }
-
-func guarded(provider session.Attachable) session.Attachable {
-	if server, ok := provider.(auth.AuthServer); ok {
-		return guardedTokens{server}
-	}
-	return provider // which serves no tokens then
-}
-
-// Register implements [session.Attachable].
-func (g guardedTokens) Register(server *grpc.Server) { auth.RegisterAuthServer(server, g) }
-
-// FetchToken implements [auth.AuthServer].
-func (g guardedTokens) FetchToken(ctx context.Context, r *auth.FetchTokenRequest) (*auth.FetchTokenResponse, error) {
-	if err := outside.CheckRealm(ctx, r.Host, r.Realm); err != nil {
-		return nil, err
-	}
-	return g.AuthServer.FetchToken(ctx, r)
 }
 
 // addContext gives a named context to the frontend. The last element of its
@@ -141,35 +109,4 @@ func (in inputs) addContext(opt *client.SolveOpt, name, scratch string) error {
 		opt.LocalMounts[id] = in.sent(c.tree)
 	}
 	return nil
-}
-
-// credentials answers BuildKit's questions for registry credentials from a
-// keychain.
-func credentials(keychain authn.Keychain) authprovider.AuthConfigProvider {
-	return func(ctx context.Context, host string, _ []string, _ authprovider.ExpireCachedAuthCheck) (types.AuthConfig, error) {
-		if keychain == nil {
-			return types.AuthConfig{}, nil
-		}
-		if host == authprovider.DockerHubRegistryHost {
-			host = name.DefaultRegistry
-		}
-		registry, err := name.NewRegistry(host)
-		if err != nil {
-			return types.AuthConfig{}, fmt.Errorf("parsing registry %q: %w", host, err)
-		}
-		auth, err := authn.Resolve(ctx, keychain, registry)
-		if err != nil {
-			return types.AuthConfig{}, fmt.Errorf("finding credentials for %q: %w", host, err)
-		}
-		found, err := authn.Authorization(ctx, auth)
-		if err != nil {
-			return types.AuthConfig{}, fmt.Errorf("reading credentials for %q: %w", host, err)
-		}
-		return types.AuthConfig{
-			Username:      found.Username,
-			Password:      found.Password,
-			IdentityToken: found.IdentityToken,
-			RegistryToken: found.RegistryToken,
-		}, nil
-	}
 }
