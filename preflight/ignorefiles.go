@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mrelease/mrelease/bounds"
@@ -26,7 +27,7 @@ type Completed struct {
 // A file that is a link is left as it is: what it leads to may be anything.
 func CompleteIgnoreFiles(dir, config string) ([]Completed, error) {
 	s := settings.Read(settings.Sources{Files: []string{config}, Getenv: func(string) string { return "" }}).Settings
-	names := append([]string{"dist"}, keysIn(dir, s)...)
+	names := append(folders(), keysIn(dir, s)...)
 	var all []Completed
 	for _, complete := range []func(string, []string) (Completed, error){completeGit, completeDocker} {
 		c, err := complete(dir, names)
@@ -39,6 +40,10 @@ func CompleteIgnoreFiles(dir, config string) ([]Completed, error) {
 	}
 	return all, nil
 }
+
+// folders are those that this program writes in a project: what a release makes, and the
+// requester's result keys, where iExec's command line has them too.
+func folders() []string { return []string{"dist", ".secrets"} }
 
 // keysIn are the files of keys that lie in a folder, by their slash-separated paths in it.
 func keysIn(dir string, s settings.Settings) (names []string) {
@@ -57,7 +62,7 @@ func completeGit(dir string, names []string) (Completed, error) {
 		return c, err
 	}
 	for _, name := range names {
-		if isDir := name == "dist"; source.Ignores(string(text), name, isDir) {
+		if isDir := slices.Contains(folders(), name); source.Ignores(string(text), name, isDir) {
 			continue
 		} else if isDir {
 			name += "/"

@@ -62,7 +62,7 @@ func (m *memory) interrupted(ctx context.Context, at int, err error) error {
 	}
 	e := &InterruptedError{Done: m.done, Begun: m.begun, Err: errors.Join(err, ctx.Err())}
 	for _, s := range steps()[at:] {
-		if s.name != m.begun && !slices.Contains(m.done, s.name) {
+		if !s.unseen && s.name != m.begun && !slices.Contains(m.done, s.name) {
 			e.Left = append(e.Left, s.name)
 		}
 	}

@@ -73,7 +73,7 @@ func steps() []step {
 		{name: "measure", look: (*run).readMeasurement, do: (*run).measure, tells: true},
 		{name: "lock", look: (*run).lookAtLock, do: (*run).checkDrift, tells: true},
 		{name: "keys", do: (*run).openKeys, tells: true},
-		{name: "ahead", do: (*run).lookAhead, tells: true}, // of what cannot be made
+		{name: "ahead", do: (*run).lookAhead, tells: true, unseen: true}, // of what cannot be made
 		{name: "push", do: (*run).push, writes: true},
 		{name: "sign", look: (*run).lookForSignature, do: (*run).sign, writes: true},
 		{name: "attest", look: (*run).lookForProvenance, do: (*run).attest, writes: true},

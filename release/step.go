@@ -18,6 +18,7 @@ type step struct {
 	do     func(*run, context.Context) (evidence string, err error)
 	writes bool // outside of this machine's builder: a dry run looks instead
 	tells  bool // by itself, of its parts, or nothing when there is nothing to do
+	unseen bool // it makes nothing: what it finds is told of the steps that would
 }
 
 type lookFunc func(*run, context.Context) ([]Finding, error)

@@ -207,6 +207,7 @@ func rules() []rule {
 		{is[*registry.UnkeptError], "E-REGISTRY-SIGNATURES", exitNetwork, say("set sign.layout: tags, which keeps signatures as cosign's older versions did (all of its versions read them), or push to another registry")},
 		{is[*registry.SilentError], "E-REGISTRY", exitNetwork, say("check the address in image, and the network")},
 		{locked[*keys.Error], "E-SIGN-KEY", exitUsage, say("set " + keys.CosignPassword + " to the password of the key in sign.key, with which cosign generate-key-pair made it")},
+		{unsetKey, "E-SIGN-KEY", exitUsage, say("set the variable above to the key, or name another place of it: sign.key, enclave.key")},
 		{unread[*keys.Error], "E-SIGN-KEY", exitUsage, say("correct sign.key (enclave.key) or the rights of the file, or make a key: cosign generate-key-pair")},
 		{is[*keys.Error], "E-SIGN-KEY", exitUsage, say("sign.key must be a cosign key (cosign generate-key-pair) of type ECDSA P-256 or RSA, and " + keys.CosignPassword + " its password")},
 
@@ -243,6 +244,9 @@ func rules() []rule {
 		{fileTrouble, "E-FILE", exitUsage, say("make the file or folder above what the command needs, or name another, then run again: what is done is found")},
 	}
 }
+
+// unsetKey matches a key whose variable of the environment is not set.
+func unsetKey(err error) bool { return is[*keys.Error](err) && is[*keys.UnsetError](err) }
 
 // oddWallet matches a keystore file that is not opened for what that takes.
 func oddWallet(err error) bool {

@@ -80,7 +80,7 @@ func TestInterrupt(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.Contains(r.last(), "remedy") {
 		t.Errorf("%v\n%s", err, strings.Join(r.printed, "\n"))
 	}
-	r.checkTold(t, `E-INTERRUPTED: interrupted: done inputs(, keys)?(; begun (keys|build))?; not done (build, )?measure, lock, (keys, )?ahead, push, sign, `)
+	r.checkTold(t, `E-INTERRUPTED: interrupted: done inputs(, keys)?(; begun (keys|build))?; not done (build, )?measure, lock, (keys, )?push, sign, `)
 	r.checkLeftovers(t)
 	err = r.release(t, death{step: "push", signal: syscall.SIGINT})
 	if !errors.As(err, &exit) || exit.ExitCode() != 130 {
