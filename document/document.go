@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -51,23 +52,15 @@ func Of(data []byte) Document {
 	return d
 }
 
-// Has reports whether it is a JSON object with all of some keys.
+// Has reports whether it is a JSON object with all of some keys, in any letter case, as
+// Go's decoder takes them.
 func (d Document) Has(keys ...string) bool {
 	for _, key := range keys {
-		if !contains(d.Keys, key) {
+		if !slices.ContainsFunc(d.Keys, func(k string) bool { return strings.EqualFold(k, key) }) {
 			return false
 		}
 	}
 	return true
-}
-
-func contains(all []string, one string) bool {
-	for _, a := range all {
-		if strings.EqualFold(a, one) { // as Go's decoder takes them
-			return true
-		}
-	}
-	return false
 }
 
 // String says what it is.

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"unicode"
 
+	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/mrelease/mrelease/bounds"
@@ -83,13 +83,12 @@ func checkName(path string) string {
 }
 
 // folded returns what equal names have in common on file systems that know no letter
-// case, or but one way to write a letter with accents.
+// case, or but one way to write a letter with accents, or, as Windows', take no name that
+// ends with a dot or a space.
 func folded(name string) string {
-	return strings.Map(func(r rune) rune {
-		least := r
-		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
-			least = min(least, next)
-		}
-		return least
-	}, norm.NFC.String(name))
+	parts := strings.Split(cases.Fold().String(norm.NFC.String(name)), "/")
+	for i, part := range parts {
+		parts[i] = strings.TrimRight(part, ". ")
+	}
+	return norm.NFC.String(strings.Join(parts, "/"))
 }

@@ -38,7 +38,7 @@ func TestIgnoredAsGitSays(t *testing.T) {
 	run("init", "-q")
 	var files []string
 	for _, folder := range []string{"", "src/", "src/a/", "src/a/b/", "a/", "a/a/", "a b/", "[x]/", "dist/"} {
-		for _, name := range []string{"a", "b.py", "a.py", "a b", "x]", "[", "-", "#a", "!a", "ä", "A", "a ", "*"} {
+		for _, name := range []string{"a", "b.py", "a.py", "a b", "x]", "[", "-", "#a", "!a", "ä", "A", "a ", "*", "a\v"} {
 			if folder+name != "a" && folder+name != "a b" && folder+name != "src/a" && folder+name != "a/a" { // which are folders
 				files = append(files, folder+name)
 				write(t, filepath.Join(dir, folder+name), "")
@@ -87,7 +87,7 @@ func write(t *testing.T, file, text string) {
 
 // ignoreFile is a random one, after those that people write.
 func ignoreFile(r *rand.Rand, i int) string {
-	usual := []string{"*\n!src\n", "*\n!*/\n!src/**\n", "/*\n!/src\n", "*\n!.gitignore\n!src/\n!src/**\n", "**/a\n", "src/**/b.py\n!src/a\n", "a/**\n!a/a/\n", "# a\n\\#a\n\\!a\n", "a \na\\ \n", "\ufeffa\r\nb.py\r\n", "*.py\n!/a/*.py", "[!a]\n", "[[:alpha:]]*\n![^b]*\n"}
+	usual := []string{"*\n!src\n", "*\n!*/\n!src/**\n", "/*\n!/src\n", "*\n!.gitignore\n!src/\n!src/**\n", "**/a\n", "src/**/b.py\n!src/a\n", "a/**\n!a/a/\n", "# a\n\\#a\n\\!a\n", "a \na\\ \n", "\ufeffa\r\nb.py\r\n", "*.py\n!/a/*.py", "[!a]\n", "[[:alpha:]]*\n![^b]*\n", "*.\n*[[:space:]]\n"}
 	if i >= 0 && i < len(usual) {
 		return usual[i]
 	}

@@ -154,7 +154,8 @@ func class(pattern string, at int, b byte) (in bool, next int) {
 	}
 }
 
-// classes are those of POSIX, for bytes.
+// classes are those of POSIX, for bytes; to git a vertical tab and a form feed are no
+// space (git-compat-util.h).
 func classes() map[string]func(byte) bool {
 	between := func(ranges string) func(byte) bool {
 		return func(b byte) bool {
@@ -169,6 +170,6 @@ func classes() map[string]func(byte) bool {
 	return map[string]func(byte) bool{
 		"alnum": between("azAZ09"), "alpha": between("azAZ"), "blank": between("  \t\t"), "cntrl": between("\x00\x1f\x7f\x7f"),
 		"digit": between("09"), "graph": between("!~"), "lower": between("az"), "print": between(" ~"), "punct": between("!/:@[`{~"),
-		"space": between("\t\r  "), "upper": between("AZ"), "xdigit": between("09afAF"),
+		"space": between("\t\n\r\r  "), "upper": between("AZ"), "xdigit": between("09afAF"),
 	}
 }
