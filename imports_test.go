@@ -111,8 +111,8 @@ func TestImportsAreThoseOfTheDesign(t *testing.T) {
 func TestHeavyModulesStayInTheirPackages(t *testing.T) {
 	homes := map[string][]string{
 		"github.com/sigstore/":                       {"publish/registry", "publish/registry/signing"},
-		"github.com/ethereum/go-ethereum/ethclient":  {"publish/chain"},
-		"github.com/ethereum/go-ethereum/accounts/k": {"publish/chain"},
+		"github.com/ethereum/go-ethereum/ethclient":  {"node"},
+		"github.com/ethereum/go-ethereum/accounts/k": {"node"},
 		"github.com/moby/buildkit":                   {"buildkit", "buildkit/engine"},
 		"github.com/containerd/":                     {"buildkit", "buildkit/engine"},
 		"github.com/spf13/":                          {"cmd/mrelease", "cmd/requests", "cmd/usage"},

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 )
 
 // PasswordError says that the password of a key is missing, or of another key.
@@ -50,10 +50,10 @@ func signingPassword(err error, password string) error {
 
 // walletPassword is likewise for a keystore file.
 func walletPassword(err error, password string) error {
-	var w *chain.WalletError
+	var w *node.WalletError
 	if !errors.As(err, &w) || w.Problem != "wrong password" {
 		return err
 	}
 	wrong := unfit(WalletPassword, password)
-	return &chain.WalletError{Where: w.Where, Problem: wrong.Problem, Err: wrong}
+	return &node.WalletError{Where: w.Where, Problem: wrong.Problem, Err: wrong}
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -52,7 +52,7 @@ func TestPasswordsThatDoNotFit(t *testing.T) {
 		r.Getenv = func(name string) string { return map[string]string{WalletPassword: given}[name] }
 		_, err := r.OpenWallet(t.Context())
 		var wrong *PasswordError
-		var wallet *chain.WalletError
+		var wallet *node.WalletError
 		if !errors.As(err, &wrong) || !errors.As(err, &wallet) || wallet.Where != path || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "guess") {
 			t.Errorf("wallet with %q: %v, want %q", given, err, want)
 		}

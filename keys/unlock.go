@@ -9,14 +9,14 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/bounds"
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // Opening is the opening of the signing key and the wallet, under way.
 type Opening struct {
 	ring   Ring
-	wallet func() (chain.Wallet, error)
+	wallet func() (node.Wallet, error)
 	key    func() (*signing.Key, error)
 	public *signing.PublicKey // of key; nil when only opening it tells
 }
@@ -52,7 +52,7 @@ func (o *Opening) Owner(ctx context.Context) (owner common.Address, stated strin
 func (o *Opening) EnclaveKey() ([]byte, error) { return o.ring.EnclaveKey() }
 
 // OpenWallet waits until the wallet is open.
-func (o *Opening) OpenWallet(ctx context.Context) (chain.Wallet, error) {
+func (o *Opening) OpenWallet(ctx context.Context) (node.Wallet, error) {
 	return await(ctx, o.wallet)
 }
 

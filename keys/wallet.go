@@ -7,31 +7,31 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/settings"
 )
 
 // OpenWallet decrypts the wallet, or takes a raw key from the environment where
-// that is allowed. Its error is a [*chain.WalletError].
-func (r Ring) OpenWallet(ctx context.Context) (chain.Wallet, error) {
+// that is allowed. Its error is a [*node.WalletError].
+func (r Ring) OpenWallet(ctx context.Context) (node.Wallet, error) {
 	l, err := r.lockedWallet()
 	if err != nil {
-		return chain.Wallet{}, err
+		return node.Wallet{}, err
 	}
 	return await(ctx, l.unlock)
 }
 
-func (r Ring) lockedWallet() (l locked[chain.Wallet], err error) {
+func (r Ring) lockedWallet() (l locked[node.Wallet], err error) {
 	path, err := r.Keystore()
 	if err != nil {
 		return l, err
 	}
 	if path == "" {
-		wallet, err := chain.ParseKey(r.secret(WalletKey))
+		wallet, err := node.ParseKey(r.secret(WalletKey))
 		if err == nil {
 			err = compare("raw key", wallet.Address, "wallet.address is", r.Wallet.Address)
 		}
-		l.open = func() (chain.Wallet, error) { return wallet, nil }
+		l.open = func() (node.Wallet, error) { return wallet, nil }
 		return l, err
 	}
 	file, err := r.readStated(path)
@@ -40,10 +40,10 @@ func (r Ring) lockedWallet() (l locked[chain.Wallet], err error) {
 	}
 	password := r.secret(WalletPassword)
 	if password == "" {
-		return l, &chain.WalletError{Where: path, Problem: unset(WalletPassword).Problem, Err: unset(WalletPassword)}
+		return l, &node.WalletError{Where: path, Problem: unset(WalletPassword).Problem, Err: unset(WalletPassword)}
 	}
 	l.memory = file.Memory
-	l.open = func() (chain.Wallet, error) {
+	l.open = func() (node.Wallet, error) {
 		wallet, err := file.Open([]byte(password))
 		if err == nil {
 			err = compare(path, wallet.Address, "the file states", file.Address)
@@ -52,28 +52,28 @@ func (r Ring) lockedWallet() (l locked[chain.Wallet], err error) {
 			err = compare(path, wallet.Address, "wallet.address is", r.Wallet.Address)
 		}
 		if err != nil {
-			return chain.Wallet{}, walletPassword(err, password)
+			return node.Wallet{}, walletPassword(err, password)
 		}
 		return wallet, nil
 	}
 	return l, nil
 }
 
-// compare returns a [*chain.WalletError] when a key is of another address than the one
+// compare returns a [*node.WalletError] when a key is of another address than the one
 // that was said: whoever looked at that would see another owner than the chain does.
 func compare(where string, found common.Address, says string, said common.Address) error {
 	if said == (common.Address{}) || said == found {
 		return nil
 	}
-	return &chain.WalletError{Where: where, Problem: fmt.Sprintf("the key in it is that of %s, but %s %s", found, says, said)}
+	return &node.WalletError{Where: where, Problem: fmt.Sprintf("the key in it is that of %s, but %s %s", found, says, said)}
 }
 
 // readStated reads what a keystore file says of itself, which must be of the wallet
 // that the settings name.
-func (r Ring) readStated(path string) (chain.Keystore, error) {
-	file, err := chain.ReadKeystore(path)
+func (r Ring) readStated(path string) (node.Keystore, error) {
+	file, err := node.ReadKeystore(path)
 	if named := r.Wallet.Address; err == nil && file.Address != (common.Address{}) && named != (common.Address{}) && named != file.Address {
-		return file, &chain.WalletError{Where: path, Problem: fmt.Sprintf("the file states %s, but wallet.address is %s", file.Address, named)}
+		return file, &node.WalletError{Where: path, Problem: fmt.Sprintf("the file states %s, but wallet.address is %s", file.Address, named)}
 	}
 	return file, err
 }
@@ -86,22 +86,22 @@ func (r Ring) Keystore() (path string, err error) {
 	}
 	path = string(r.Wallet.Keystore)
 	if path == "" {
-		return "", &chain.WalletError{Where: "environment " + WalletKey, Problem: "it is not set, and wallet.keystore neither"}
+		return "", &node.WalletError{Where: "environment " + WalletKey, Problem: "it is not set, and wallet.keystore neither"}
 	}
 	if r.Getenv(WalletKey) != "" {
-		return "", &chain.WalletError{Where: "environment " + WalletKey, Problem: "a raw key is refused unless wallet.allow-raw-key is true"}
+		return "", &node.WalletError{Where: "environment " + WalletKey, Problem: "a raw key is refused unless wallet.allow-raw-key is true"}
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", &chain.WalletError{Where: path, Problem: settings.Reason(err), Err: err}
+		return "", &node.WalletError{Where: path, Problem: settings.Reason(err), Err: err}
 	}
 	if !info.IsDir() {
 		return path, nil
 	}
 	if r.Wallet.Address == (common.Address{}) {
-		return "", &chain.WalletError{Where: path, Problem: "it is a folder: wallet.address must say which file"}
+		return "", &node.WalletError{Where: path, Problem: "it is a folder: wallet.address must say which file"}
 	}
-	return chain.FindKeystore(path, r.Wallet.Address)
+	return node.FindKeystore(path, r.Wallet.Address)
 }
 
 // Owner returns the wallet's address, without the password where the keystore file

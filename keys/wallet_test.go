@@ -12,7 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/google/uuid"
 
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -74,8 +74,8 @@ func TestAttackStatedAddress(t *testing.T) {
 func refuse(t *testing.T, path string, named common.Address, want string) {
 	t.Helper()
 	wallet, err := ring(path, named).OpenWallet(t.Context())
-	var we *chain.WalletError
-	if !errors.As(err, &we) || !strings.Contains(we.Problem, want) || wallet != (chain.Wallet{}) {
+	var we *node.WalletError
+	if !errors.As(err, &we) || !strings.Contains(we.Problem, want) || wallet != (node.Wallet{}) {
 		t.Errorf("%v, want an error with %q", err, want)
 	}
 }

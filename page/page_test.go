@@ -19,8 +19,8 @@ import (
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/page"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/release"
 )
@@ -68,8 +68,8 @@ func result(t *testing.T) release.Result {
 	rec.Source.Materials = []record.Material{{URI: "pkg:docker/python@3.12", Digest: record.Digest{Hash: hash("7")}}}
 	return release.Result{
 		Record: rec, Made: []string{"image", "app"},
-		Registration: chain.Registration{Address: common.HexToAddress("0x5"), Created: true, Tx: common.HexToHash("0x8")},
-		Offering:     market.Offering{Hash: common.HexToHash("0x6")},
+		Registration: apps.Registration{Address: common.HexToAddress("0x5"), Created: true, Tx: common.HexToHash("0x8")},
+		Offering:     orders.Offering{Hash: common.HexToHash("0x6")},
 	}
 }
 

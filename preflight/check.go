@@ -9,7 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/keys"
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/publish/registry/signing"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
@@ -129,7 +129,7 @@ func (i *inspection) wallet(ctx context.Context) string {
 		return ""
 	}
 	evidence, err := i.openWallet(ctx)
-	var w *chain.WalletError
+	var w *node.WalletError
 	if errors.As(err, &w) {
 		i.Complain("wallet.keystore", "%s: %s", w.Where, w.Problem)
 	} else if err != nil {
@@ -144,7 +144,7 @@ func (i *inspection) openWallet(ctx context.Context) (evidence string, err error
 		return "", err
 	}
 	if path != "" && i.ring.Getenv(keys.WalletPassword) == "" {
-		stated, err := chain.ReadKeystore(path)
+		stated, err := node.ReadKeystore(path)
 		i.compareOwner(stated.Address)
 		return fmt.Sprintf("%s states that it is %s, not decrypted: %s is not set", path, stated.Address, keys.WalletPassword), err
 	}

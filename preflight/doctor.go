@@ -17,11 +17,12 @@ import (
 
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/keys"
+	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/printable"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
@@ -52,7 +53,7 @@ type doctor struct {
 	Doctor
 	settings settings.Settings
 	commit   source.Commit
-	chain    *chain.Client
+	chain    *node.Client
 	owner    common.Address
 }
 
@@ -206,7 +207,7 @@ func (d *doctor) connect(ctx context.Context) (evidence string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if d.chain, err = chain.Connect(ctx, profile); err != nil {
+	if d.chain, err = node.Connect(ctx, profile); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%s (%d), hub %s, app registry %s", profile.Name, profile.ID, profile.Hub, d.chain.AppRegistry), nil
@@ -221,11 +222,11 @@ func (d *doctor) coins(ctx context.Context) (string, error) {
 		return d.chain.Name + " charges nothing", nil
 	}
 	tag := d.settings.Image.Tag("0.0.0")
-	app, err := chain.NewApp(d.owner, d.settings.AppName(), tag, tag.Digest("sha256:"+strings.Repeat("f", 64)), measure.Unmeasured(d.settings.Enclave.Spec()))
+	app, err := apps.New(d.owner, d.settings.AppName(), tag, tag.Digest("sha256:"+strings.Repeat("f", 64)), measure.Unmeasured(d.settings.Enclave.Spec()))
 	if err != nil {
 		return "", err
 	}
-	cost, err := chain.EstimateCreate(ctx, d.chain, app)
+	cost, err := apps.EstimateCreate(ctx, d.chain, app)
 	if err != nil {
 		return "", err
 	}
@@ -233,7 +234,7 @@ func (d *doctor) coins(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s has %s; registering an app costs about %s", d.owner, chain.Coins(balance), chain.Coins(cost.Wei())), nil
+	return fmt.Sprintf("%s has %s; registering an app costs about %s", d.owner, node.Coins(balance), node.Coins(cost.Wei())), nil
 }
 
 func (d *doctor) market(ctx context.Context) (string, error) {

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/mrelease/mrelease/market"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/orders"
 )
 
 // offer signs the app's order and puts it on the market. Who cannot use it is told
@@ -16,12 +17,12 @@ func (r *run) offer(ctx context.Context) (evidence string, err error) {
 	for _, f := range r.obstacles(r.registration.App.MREnclave) {
 		r.Teller.Note(f.Name + " " + f.Evidence)
 	}
-	r.offering, err = market.Offer(ctx, r.Chain, r.Market, r.keys.wallet, r.order())
+	r.offering, err = orders.Offer(ctx, r.Chain, r.Market, r.keys.wallet, r.order())
 	return r.note("offer", r.offering.Published, "order "+r.offering.Hash.Hex()), err
 }
 
 func (r *run) order() poco.AppOrder {
-	return market.NewOrder(r.Chain.Domain(), r.registration.Address, r.Settings.Order.Terms())
+	return orders.New(r.Chain.Domain(), r.registration.Address, r.Settings.Order.Terms())
 }
 
 func (r *run) lookForOrder(ctx context.Context) ([]Finding, error) {
@@ -66,9 +67,9 @@ func (r *run) findOrder(ctx context.Context) ([]Finding, error) {
 	if err := market.CheckOpen(ctx, r.Chain, r.Market, order); err != nil {
 		return nil, err
 	}
-	there, err := market.FindOrder(ctx, r.Chain, r.Market, order)
-	var dead *chain.OrderError
-	if market.CanPublish(err) {
+	there, err := orders.FindOrder(ctx, r.Chain, r.Market, order)
+	var dead *node.OrderError
+	if orders.CanPublish(err) {
 		again, asking := r.soldBefore(ctx, order)
 		if errors.As(err, &dead) {
 			again = " again (the market keeps it as dead: the app had another owner)"
@@ -91,7 +92,7 @@ func (r *run) findOrder(ctx context.Context) ([]Finding, error) {
 // soldBefore says of an order that the market does not have what the chain knows of it:
 // that it was sold, and so was offered before.
 func (r *run) soldBefore(ctx context.Context, order poco.AppOrder) (string, error) {
-	left, err := chain.Remaining(ctx, r.Chain, order)
+	left, err := node.Remaining(ctx, r.Chain, order)
 	if err != nil || left.Cmp(order.Volume) == 0 {
 		return "", err
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
 )
 
@@ -32,7 +32,7 @@ func (r *run) record() (record.Record, error) {
 	if err != nil {
 		return record.Record{}, fmt.Errorf("encoding public key: %w", err)
 	}
-	signed, err := market.Sign(r.Chain.Domain(), r.keys.wallet, r.order())
+	signed, err := orders.Sign(r.Chain.Domain(), r.keys.wallet, r.order())
 	if err != nil {
 		return record.Record{}, err
 	}

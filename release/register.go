@@ -7,8 +7,9 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/apps"
 )
 
 // register registers the app that the image is.
@@ -21,14 +22,14 @@ func (r *run) register(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r.registration, err = chain.Register(ctx, r.Chain, r.keys.wallet, app, r.enclave.Enclave)
+	r.registration, err = apps.Register(ctx, r.Chain, r.keys.wallet, app, r.enclave.Enclave)
 	return r.note("register", r.registration.Created, "app "+r.registration.Address.Hex()), err
 }
 
 // app is what is to be registered. In a plan of an image that is not there, its
 // digest and its measurement stand for others.
 func (r *run) app() (poco.App, error) {
-	return chain.NewApp(r.keys.wallet.Address, r.Settings.AppName(), r.tag, r.image.digest, r.enclave.Enclave)
+	return apps.New(r.keys.wallet.Address, r.Settings.AppName(), r.tag, r.image.digest, r.enclave.Enclave)
 }
 
 func (r *run) owner() common.Address { return r.keys.wallet.Address }
@@ -42,11 +43,11 @@ func (r *run) lookForApp(ctx context.Context) ([]Finding, error) {
 		state, why := r.unknown("its address follows from the build")
 		return []Finding{{"app", state, fmt.Sprintf("for %s on %s; %s", r.owner(), r.Chain.Name, why)}}, nil
 	}
-	if err := r.Chain.CheckEnclave(r.enclave.Enclave); err != nil {
+	if err := apps.CheckEnclave(r.Chain.Chain, r.enclave.Enclave); err != nil {
 		return nil, err
 	}
-	r.registration, err = chain.Lookup(ctx, r.Chain, app)
-	var missing *chain.NoAppError
+	r.registration, err = apps.Lookup(ctx, r.Chain, app)
+	var missing *apps.NoAppError
 	if err != nil && !errors.As(err, &missing) {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func (r *run) cost(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	cost, err := chain.EstimateCreate(ctx, r.Chain, app)
+	cost, err := apps.EstimateCreate(ctx, r.Chain, app)
 	if err != nil {
 		return nil, err
 	}
@@ -84,5 +85,5 @@ func (r *run) cost(ctx context.Context) ([]Finding, error) {
 		return nil, err
 	}
 	r.plan.Cost = &Cost{cost.Gas, cost.Price.String(), cost.Wei().String(), balance.String()}
-	return []Finding{{"cost", Note, fmt.Sprintf("%d gas, %s coins; the wallet has %s", cost.Gas, chain.Coins(cost.Wei()), chain.Coins(balance))}}, nil
+	return []Finding{{"cost", Note, fmt.Sprintf("%d gas, %s coins; the wallet has %s", cost.Gas, node.Coins(cost.Wei()), node.Coins(balance))}}, nil
 }

@@ -20,9 +20,11 @@ import (
 	"sync"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/market"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/settings"
@@ -45,19 +47,19 @@ type World struct {
 	// plan does not call it.
 	Builder  func(context.Context) (*buildkit.Builder, error)
 	Registry registry.Client
-	Chain    *chain.Client
+	Chain    *node.Client
 	Market   market.Client
 	Keys     Keys
 }
 
 // Connect connects the world with the chain and the market that the settings name, and
-// returns the chain. Errors: those of [chain.Connect].
+// returns the chain. Errors: those of [node.Connect].
 func (w *World) Connect(ctx context.Context, cfg settings.Settings) (poco.Chain, error) {
 	profile, ok := cfg.Profile(cfg.Chain)
 	if !ok {
 		return poco.Chain{}, fmt.Errorf("connecting: no chain %q is known", cfg.Chain)
 	}
-	node, err := chain.Connect(ctx, profile)
+	node, err := node.Connect(ctx, profile)
 	if err != nil {
 		return poco.Chain{}, err
 	}
@@ -86,8 +88,8 @@ func steps() []step {
 // Result is a finished release.
 type Result struct {
 	Record       record.Record
-	Registration chain.Registration
-	Offering     market.Offering
+	Registration apps.Registration
+	Offering     orders.Offering
 	// Made are the steps that made something; none when all was there already.
 	Made []string
 }

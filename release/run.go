@@ -11,8 +11,9 @@ import (
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/lock"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/publish/registry/signing"
@@ -25,7 +26,7 @@ type Keys interface {
 	// Owner returns the wallet's address, as far as that is known without opening it,
 	// and then who states it; empty when the key was opened.
 	Owner(ctx context.Context) (owner common.Address, stated string, err error)
-	OpenWallet(ctx context.Context) (chain.Wallet, error)
+	OpenWallet(ctx context.Context) (node.Wallet, error)
 	// Checker returns the key for looking at what it signed. It may open when it
 	// has to sign.
 	Checker(ctx context.Context) (*signing.Key, error)
@@ -50,8 +51,8 @@ type run struct {
 	keys         keyring
 	origin       record.Source
 	attested     bool // the image's provenance was made with its signature
-	registration chain.Registration
-	offering     market.Offering
+	registration apps.Registration
+	offering     orders.Offering
 
 	told *memory // the Teller
 	plan Plan
@@ -76,7 +77,7 @@ type enclaveState struct {
 type keyring struct {
 	key    *signing.Key
 	err    error // why there is no key
-	wallet chain.Wallet
+	wallet node.Wallet
 }
 
 // begin reads the lock and the Dockerfile: what is wrong with them is found before the

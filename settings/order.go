@@ -6,12 +6,12 @@ import (
 	"strings"
 
 	"github.com/mrelease/mrelease/printable"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/orders"
 )
 
 // Terms are what the order says.
-func (o Order) Terms() market.Terms {
-	return market.Terms{
+func (o Order) Terms() orders.Terms {
+	return orders.Terms{
 		Price: o.Price, Volume: o.Volume, Tag: o.Tag,
 		DatasetRestrict: o.DatasetRestrict, WorkerpoolRestrict: o.WorkerpoolRestrict, RequesterRestrict: o.RequesterRestrict,
 	}

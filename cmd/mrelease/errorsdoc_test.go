@@ -169,7 +169,7 @@ func (d docs) of(matches ast.Expr) string {
 		return d.of(m.Index)
 	case *ast.StarExpr:
 		return d.of(m.X)
-	case *ast.CallExpr: // ordered(chain.SoldOut)
+	case *ast.CallExpr: // ordered(node.SoldOut)
 		return d.of(m.Fun) + ": " + wordsOf(m.Args[0])
 	case *ast.SelectorExpr:
 		return d[m.X.(*ast.Ident).Name+"."+m.Sel.Name]

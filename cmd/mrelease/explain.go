@@ -18,13 +18,15 @@ import (
 	"github.com/mrelease/mrelease/compare"
 	"github.com/mrelease/mrelease/document"
 	"github.com/mrelease/mrelease/keys"
+	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/preflight"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
@@ -213,26 +215,26 @@ func rules() []rule {
 
 		{is[*preflight.ClockError], "E-CLOCK", exitUsage, say("set the clock: timedatectl set-ntp true")},
 		{oddWallet, "E-WALLET", exitUsage, say("nobody makes such a keystore file for use: take it from its maker again, or write it anew with iexec wallet import")},
-		{unread[*chain.WalletError], "E-WALLET", exitUsage, say("correct wallet.keystore or the rights of the file, or make a wallet: iexec wallet create --keystoredir .")},
-		{locked[*chain.WalletError], "E-WALLET", exitUsage, say("set " + keys.WalletPassword + " to the password of the keystore file in wallet.keystore")},
-		{is[*chain.WalletError], "E-WALLET", exitUsage, say("correct what is said above of wallet.keystore, wallet.address or " + keys.WalletKey)},
-		{is[*chain.SyntheticError], "E-SYNTHETIC", exitPolicy, say("build on the real base image, or choose a chain with development: true")},
-		{is[*chain.FundsError], "E-FUNDS", exitFunds, say("send the wallet some of the chain's native coin and run again")},
-		{is[*chain.NotPoCoError], "E-CHAIN-HUB", exitChain, say("correct chains.<name>.hub")},
-		{is[*chain.WrongChainError], "E-CHAIN-WRONG", exitChain, say("correct the id, rpc or hub of the chain")},
-		{is[*chain.AppConflictError], "E-APP-CONFLICT", exitChain, say("compare the fields above; an app given to another owner cannot be offered by this wallet: release a new version")},
-		{is[*chain.NoAppError], "E-APP-MISSING", exitChain, say("check the chain; mrelease release registers the app")},
-		{ordered(chain.SoldOut), "E-ORDER-SOLD-OUT", exitOrder, say("to offer more runs, set order.volume to a higher number and run mrelease release of the same version again: it publishes another order of the same app")},
-		{ordered(chain.Cancelled), "E-ORDER-CANCELLED", exitOrder, say("the owner withdrew this release for good: release a new version to offer the app again")},
-		{ordered(chain.Spent), "E-ORDER-SPENT", exitOrder, say("the market does not tell which (it may lag: ask again); sold out: set order.volume to a higher number and run mrelease release of the same version again; cancelled: release a new version")},
-		{ordered(chain.Dead), "E-ORDER-DEAD", exitOrder, say("run mrelease release of the same version again, as the app's owner: it publishes the order again")},
-		{is[*chain.OrderError], "E-ORDER", exitOrder, say("it is not the release's order that is offered: compare the values above, and ask who runs the market")},
-		{is[*chain.RPCError], "E-RPC", exitRPC, say("check the chain's rpc and run the same command again: what is done is found")},
+		{unread[*node.WalletError], "E-WALLET", exitUsage, say("correct wallet.keystore or the rights of the file, or make a wallet: iexec wallet create --keystoredir .")},
+		{locked[*node.WalletError], "E-WALLET", exitUsage, say("set " + keys.WalletPassword + " to the password of the keystore file in wallet.keystore")},
+		{is[*node.WalletError], "E-WALLET", exitUsage, say("correct what is said above of wallet.keystore, wallet.address or " + keys.WalletKey)},
+		{is[*apps.SyntheticError], "E-SYNTHETIC", exitPolicy, say("build on the real base image, or choose a chain with development: true")},
+		{is[*node.FundsError], "E-FUNDS", exitFunds, say("send the wallet some of the chain's native coin and run again")},
+		{is[*node.NotPoCoError], "E-CHAIN-HUB", exitChain, say("correct chains.<name>.hub")},
+		{is[*node.WrongChainError], "E-CHAIN-WRONG", exitChain, say("correct the id, rpc or hub of the chain")},
+		{is[*apps.ConflictError], "E-APP-CONFLICT", exitChain, say("compare the fields above; an app given to another owner cannot be offered by this wallet: release a new version")},
+		{is[*apps.NoAppError], "E-APP-MISSING", exitChain, say("check the chain; mrelease release registers the app")},
+		{ordered(node.SoldOut), "E-ORDER-SOLD-OUT", exitOrder, say("to offer more runs, set order.volume to a higher number and run mrelease release of the same version again: it publishes another order of the same app")},
+		{ordered(node.Cancelled), "E-ORDER-CANCELLED", exitOrder, say("the owner withdrew this release for good: release a new version to offer the app again")},
+		{ordered(node.Spent), "E-ORDER-SPENT", exitOrder, say("the market does not tell which (it may lag: ask again); sold out: set order.volume to a higher number and run mrelease release of the same version again; cancelled: release a new version")},
+		{ordered(node.Dead), "E-ORDER-DEAD", exitOrder, say("run mrelease release of the same version again, as the app's owner: it publishes the order again")},
+		{is[*node.OrderError], "E-ORDER", exitOrder, say("it is not the release's order that is offered: compare the values above, and ask who runs the market")},
+		{is[*node.RPCError], "E-RPC", exitRPC, say("check the chain's rpc and run the same command again: what is done is found")},
 		{is[*bounds.AddressError], "E-REDIRECT", exitNetwork, say("the service, or somebody in its place, tries to reach what only this machine can: ask who runs it, and do not try again")},
 		{is[*bounds.SlowError], "E-SLOW", exitNetwork, say("wait and run the same command again, or use a service that is nearer: what is done is found")},
 		{fileBeyondBounds, "E-TOO-LARGE", exitUsage, say("name a smaller file: SECURITY.md has the bounds")},
 		{is[*bounds.Error], "E-TOO-LARGE", exitNetwork, say("no honest service answers so much, and SECURITY.md has the bounds: check the address, and ask who runs it")},
-		{is[*market.NotOfferedError], "E-ORDER-MISSING", exitOrder, say("run mrelease release of the same version again: it publishes the order")},
+		{is[*orders.NotOfferedError], "E-ORDER-MISSING", exitOrder, say("run mrelease release of the same version again: it publishes the order")},
 		{is[*market.FullError], "E-MARKET-FULL", exitOrder, say("take old orders out of the market (iexec app unpublish APP --all) or cancel them, and run the same command again")},
 		{is[*market.UnlistedError], "E-ORDER-UNLISTED", exitNetwork, say("wait, and run the same command again; if it stays so, ask who runs the market: those who look for the app do not find its order")},
 		{marketRefused, "E-MARKET-REFUSED", exitOrder, say("correct what the market says above; nothing else is lost, run again")},
@@ -250,7 +252,7 @@ func unsetKey(err error) bool { return is[*keys.Error](err) && is[*keys.UnsetErr
 
 // oddWallet matches a keystore file that is not opened for what that takes.
 func oddWallet(err error) bool {
-	return is[*chain.ParameterError](err) || is[*chain.WalletError](err) && is[*bounds.Error](err)
+	return is[*node.ParameterError](err) || is[*node.WalletError](err) && is[*bounds.Error](err)
 }
 
 // fileBeyondBounds matches a file of this machine that goes beyond a bound.
@@ -260,9 +262,9 @@ func fileBeyondBounds(err error) bool {
 }
 
 // ordered matches an order that came to an end.
-func ordered(end chain.OrderState) func(error) bool {
+func ordered(end node.OrderState) func(error) bool {
 	return func(err error) bool {
-		var o *chain.OrderError
+		var o *node.OrderError
 		return errors.As(err, &o) && o.State == end
 	}
 }

@@ -11,12 +11,12 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 )
 
 // A node may write a megabyte into its error.
 func TestAttackErrorOfManyWords(t *testing.T) {
-	f := explain(&chain.RPCError{URL: "http://node", Act: "asking", Err: errors.New(strings.Repeat("é", 1<<19))})
+	f := explain(&node.RPCError{URL: "http://node", Act: "asking", Err: errors.New(strings.Repeat("é", 1<<19))})
 	if f.Code != "E-RPC" || len(f.What) > maxWords+100 || !strings.HasSuffix(f.What, " bytes more") {
 		t.Errorf("got %s with %d bytes", f.Code, len(f.What))
 	}

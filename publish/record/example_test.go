@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/publish/record"
 )
 
 // One changed byte is noticed by whoever reads a record.
 func ExampleParse() {
-	owner, err := chain.ParseKey(strings.Repeat("11", 32))
+	owner, err := node.ParseKey(strings.Repeat("11", 32))
 	if err != nil {
 		log.Fatal(err)
 	}

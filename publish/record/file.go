@@ -13,7 +13,7 @@ import (
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure"
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 )
 
 // Error says what is wrong with a record by itself.
@@ -77,7 +77,7 @@ func (r Record) check() error {
 	if err != nil {
 		return err
 	}
-	signer, err := chain.RecoverSigner(digest, r.Signature)
+	signer, err := node.RecoverSigner(digest, r.Signature)
 	if err != nil {
 		return &Error{"has no valid signature", err.Error(), "a signature of " + common.Address(r.App.Owner).Hex()}
 	}

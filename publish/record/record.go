@@ -14,8 +14,9 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/sgx"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/registry"
 )
 
@@ -165,7 +166,7 @@ func NewEnclave(e measure.Enclave, spec measure.Spec) Enclave {
 }
 
 // NewApp states an app and where it is.
-func NewApp(c *chain.Client, reg chain.Registration) App {
+func NewApp(c *node.Client, reg apps.Registration) App {
 	return App{
 		Chain: c.Name, ChainID: c.ID, Hub: Address(c.Hub), Registry: Address(c.AppRegistry),
 		Address: Address(reg.Address), Owner: Address(reg.App.Owner), Name: reg.App.Name, Checksum: reg.App.Checksum,
@@ -193,7 +194,7 @@ func (a *Address) UnmarshalText(text []byte) error {
 func (r Record) OnChain() poco.App {
 	return poco.App{
 		Owner: common.Address(r.App.Owner), Name: r.App.Name, Type: poco.TypeDocker,
-		Multiaddr: []byte(chain.Multiaddr(r.Image.Reference)), Checksum: r.App.Checksum, MREnclave: []byte(r.Enclave.Value),
+		Multiaddr: []byte(apps.Multiaddr(r.Image.Reference)), Checksum: r.App.Checksum, MREnclave: []byte(r.Enclave.Value),
 	}
 }
 
@@ -208,7 +209,7 @@ func (r Record) Domain() poco.Domain {
 //	mrelease record sha256:<hex>
 //
 // with the SHA-256 of the record's bytes without the signature.
-func (r *Record) Sign(w chain.Wallet) error {
+func (r *Record) Sign(w node.Wallet) error {
 	digest, err := r.digest()
 	if err != nil {
 		return err

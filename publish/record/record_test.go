@@ -13,14 +13,14 @@ import (
 
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/sgx"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/record"
 )
 
-func wallet(t *testing.T, key string) chain.Wallet {
+func wallet(t *testing.T, key string) node.Wallet {
 	t.Helper()
-	w, err := chain.ParseKey(strings.Repeat(key, 32))
+	w, err := node.ParseKey(strings.Repeat(key, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func unsigned(owner common.Address) record.Record {
 }
 
 // write signs a record and returns its bytes.
-func write(t *testing.T, r record.Record, w chain.Wallet) []byte {
+func write(t *testing.T, r record.Record, w node.Wallet) []byte {
 	t.Helper()
 	if err := r.Sign(w); err != nil {
 		t.Fatal(err)

@@ -14,18 +14,20 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/printable"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/registry"
 )
 
 // World is where a record's statements are looked up.
 type World struct {
 	Registry registry.Client
-	Chain    *chain.Client // connected to the record's chain
+	Chain    *node.Client // connected to the record's chain
 	Market   market.Client
 	Key      Key
 	Runner   measure.Runner
@@ -38,12 +40,12 @@ type World struct {
 }
 
 // Connect connects with a chain, which must be of the hub that the record names, and
-// its market. Its error is a [*chain.WrongChainError], or that of [chain.Connect].
+// its market. Its error is a [*node.WrongChainError], or that of [node.Connect].
 func Connect(ctx context.Context, profile poco.Chain, r Record) (World, error) {
 	if want := (poco.Domain{ChainID: profile.ID, Hub: profile.Hub}); r.Domain() != want {
-		return World{}, &chain.WrongChainError{What: "hub in the record", Got: fmt.Sprint(r.Domain()), Want: fmt.Sprint(want), URL: profile.Name}
+		return World{}, &node.WrongChainError{What: "hub in the record", Got: fmt.Sprint(r.Domain()), Want: fmt.Sprint(want), URL: profile.Name}
 	}
-	client, err := chain.Connect(ctx, profile)
+	client, err := node.Connect(ctx, profile)
 	return World{Chain: client, Market: market.Client{URL: profile.Market, ChainID: profile.ID}}, err
 }
 
@@ -129,12 +131,12 @@ type auditor struct {
 }
 
 func (a auditor) app(ctx context.Context) (string, error) {
-	there, err := chain.ReadApp(ctx, a.World.Chain, common.Address(a.App.Address))
+	there, err := apps.Read(ctx, a.World.Chain, common.Address(a.App.Address))
 	if err != nil {
 		return "", err
 	}
 	if diff := there.Diff(a.OnChain()); len(diff) > 0 {
-		return "", &chain.AppConflictError{Address: common.Address(a.App.Address), Diff: diff, Chain: a.App.Chain}
+		return "", &apps.ConflictError{Address: common.Address(a.App.Address), Diff: diff, Chain: a.App.Chain}
 	}
 	if registry := a.World.Chain.AppRegistry; common.Address(a.App.Registry) != registry {
 		return "", &Error{"names another app registry than the hub", common.Address(a.App.Registry).Hex(), registry.Hex()}
@@ -259,7 +261,7 @@ func (a auditor) orderOnChain(ctx context.Context) (string, error) {
 }
 
 func (a auditor) orderOnMarket(ctx context.Context) (string, error) {
-	offer, err := market.FindOffer(ctx, a.World.Chain, a.Market, a.Order.Signed)
+	offer, err := orders.FindOffer(ctx, a.World.Chain, a.Market, a.Order.Signed)
 	if err != nil {
 		return "", err
 	}

@@ -19,9 +19,10 @@ import (
 	"github.com/ethereum/go-ethereum/signer/core/apitypes"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/mrelease/mrelease/market"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
 )
 
@@ -51,13 +52,13 @@ func crowd(ts *testscript.TestScript, s *script, args []string) {
 	number, err := strconv.ParseUint(args[1], 10, 16)
 	ts.Check(err)
 	c := s.world.V6
-	client, err := chain.Connect(ctx, poco.Chain{Name: c.Name, ID: c.ID, RPC: c.RPC, Hub: c.Hub, Fees: c.Fees})
+	client, err := node.Connect(ctx, poco.Chain{Name: c.Name, ID: c.ID, RPC: c.RPC, Hub: c.Hub, Fees: c.Fees})
 	ts.Check(err)
-	wallet, err := chain.ParseKey(hex.EncodeToString(crypto.FromECDSA(s.key)))
+	wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(s.key)))
 	ts.Check(err)
 	for price := range number {
-		terms := market.Terms{Price: 1 + price, Volume: 1, Tag: poco.TEE(), RequesterRestrict: wallet.Address}
-		_, err := market.Offer(ctx, client, market.Client{URL: s.world.Market, ChainID: c.ID}, wallet, market.NewOrder(client.Domain(), common.Address(r.App.Address), terms))
+		terms := orders.Terms{Price: 1 + price, Volume: 1, Tag: poco.TEE(), RequesterRestrict: wallet.Address}
+		_, err := orders.Offer(ctx, client, market.Client{URL: s.world.Market, ChainID: c.ID}, wallet, orders.New(client.Domain(), common.Address(r.App.Address), terms))
 		ts.Check(err)
 	}
 }
@@ -150,7 +151,7 @@ func (o owned) signed(encodeType string, values map[string]string) (dealOrder, e
 	if err != nil {
 		return dealOrder{}, err
 	}
-	wallet, err := chain.ParseKey(hex.EncodeToString(crypto.FromECDSA(o.key)))
+	wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(o.key)))
 	if err != nil {
 		return dealOrder{}, err
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
@@ -62,7 +62,7 @@ func owner(ts *testscript.TestScript, s *script, args []string) {
 		if args[0] == "hide" {
 			r.Enclave = record.Enclave{Format: measure.None}
 		}
-		wallet, err := chain.ParseKey(hex.EncodeToString(crypto.FromECDSA(s.key)))
+		wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(s.key)))
 		ts.Check(err)
 		ts.Check(r.Sign(wallet))
 		ts.Check(r.WriteFile(ts.MkAbs(args[1])))
@@ -176,7 +176,7 @@ func (o owned) unpublish(ctx context.Context, hash common.Hash) error {
 		return err
 	}
 	digest := poco.ChallengeHash(o.chain.ID, challenge.Data.Message.Challenge)
-	wallet, err := chain.ParseKey(hex.EncodeToString(crypto.FromECDSA(o.key)))
+	wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(o.key)))
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/publish/record"
 )
 
@@ -43,7 +43,7 @@ func (o *outcomes) strangeRecord(ts *testscript.TestScript, s *script, args []st
 	}
 	var document any
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &document))
-	wallet, err := chain.ParseKey(hex.EncodeToString(crypto.FromECDSA(s.key)))
+	wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(s.key)))
 	ts.Check(err)
 	file, tried := ts.MkAbs("strange.json"), 0
 	replaceEach(&document, func() {

@@ -9,9 +9,10 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 
+	"github.com/mrelease/mrelease/market"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/apps"
 )
 
 // isRead lets ours read an app, an order and a wallet file that the command line
@@ -22,9 +23,9 @@ func (c *cli) isRead(t *testing.T) {
 	published := c.as(t, c.owner, "app", "publish", app.Hex(), "--price", "1", "--volume", "7", "--tag", c.tag, "--force")
 	hash := common.HexToHash(text(t, published, "orderHash"))
 
-	client, err := chain.Connect(t.Context(), poco.Chain{Name: c.chain.Name, ID: c.chain.ID, RPC: c.chain.RPC, Hub: c.chain.Hub})
+	client, err := node.Connect(t.Context(), poco.Chain{Name: c.chain.Name, ID: c.chain.ID, RPC: c.chain.RPC, Hub: c.chain.Hub})
 	must(t, err)
-	there, err := chain.ReadApp(t.Context(), client, app)
+	there, err := apps.Read(t.Context(), client, app)
 	if err != nil || there.Owner.Hex() != address(c.owner) || there.Type != poco.TypeDocker {
 		t.Errorf("app reads as %+v, %v", there, err)
 	}
@@ -33,10 +34,10 @@ func (c *cli) isRead(t *testing.T) {
 	if order.Order.Hash(client.Domain()) != hash || order.Order.Volume.Int64() != 7 || order.Order.App != app {
 		t.Errorf("order reads as %+v", order)
 	}
-	must(t, chain.CheckOrder(t.Context(), client, order.Order, there.Owner))
-	file, err := chain.FindKeystore(c.Dir, there.Owner)
+	must(t, node.CheckOrder(t.Context(), client, order.Order, there.Owner))
+	file, err := node.FindKeystore(c.Dir, there.Owner)
 	must(t, err)
-	wallet, err := chain.OpenKeystore(file, []byte(walletPassword))
+	wallet, err := node.OpenKeystore(file, []byte(walletPassword))
 	if err != nil || wallet.Address != there.Owner {
 		t.Errorf("wallet %s opens as %s, %v", file, wallet.Address, err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/common/math"
 	"github.com/ethereum/go-ethereum/signer/core/apitypes"
 
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 )
 
 // challenge hands out the text that an address signs to log in. Until the
@@ -93,7 +93,7 @@ func (b *book) checkAuthorization(header string) (common.Address, error) {
 	if err != nil || !ok {
 		return common.Address{}, fmt.Errorf("reading signature: want 0x and hex digits, got %q", parts[1])
 	}
-	signer, err := chain.RecoverSigner(hash, signature)
+	signer, err := node.RecoverSigner(hash, signature)
 	if err == nil && signer != address {
 		err = fmt.Errorf("checking authorization: signed by %s, not by %s", signer, address)
 	}

@@ -23,8 +23,9 @@ import (
 	"github.com/ethereum/go-ethereum/signer/core/apitypes"
 
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
@@ -33,8 +34,8 @@ type bench struct {
 	*testing.T
 	w        *world.World
 	chain    world.Chain
-	owner    chain.Wallet // of the app
-	stranger chain.Wallet
+	owner    node.Wallet // of the app
+	stranger node.Wallet
 	app      common.Address
 }
 
@@ -59,9 +60,9 @@ func startWith(t *testing.T, o world.Options) *bench {
 	return b
 }
 
-func wallet(t *testing.T, account int) chain.Wallet {
+func wallet(t *testing.T, account int) node.Wallet {
 	t.Helper()
-	w, err := chain.ParseKey(hex.EncodeToString(crypto.FromECDSA(world.Key(account))))
+	w, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(world.Key(account))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,9 +73,9 @@ func (b *bench) profile() poco.Chain {
 	return poco.Chain{Name: b.chain.Name, ID: b.chain.ID, RPC: b.chain.RPC, Hub: b.chain.Hub, Market: b.w.Market, Fees: b.chain.Fees}
 }
 
-func (b *bench) connect() *chain.Client {
+func (b *bench) connect() *node.Client {
 	b.Helper()
-	c, err := chain.Connect(b.Context(), b.profile())
+	c, err := node.Connect(b.Context(), b.profile())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func (b *bench) connect() *chain.Client {
 // register makes an app of the owner.
 func (b *bench) register(name string) common.Address {
 	b.Helper()
-	r, err := chain.Register(b.Context(), b.connect(), b.owner, poco.App{Owner: b.owner.Address, Name: name, Type: poco.TypeDocker, Multiaddr: []byte("example.org/" + name + ":1")}, measure.Enclave{})
+	r, err := apps.Register(b.Context(), b.connect(), b.owner, poco.App{Owner: b.owner.Address, Name: name, Type: poco.TypeDocker, Multiaddr: []byte("example.org/" + name + ":1")}, measure.Enclave{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -158,7 +159,7 @@ func (b *bench) hash(o order) common.Hash {
 }
 
 // signed adds a wallet's signature.
-func (b *bench) signed(o order, w chain.Wallet) order {
+func (b *bench) signed(o order, w node.Wallet) order {
 	b.Helper()
 	sig, err := w.SignHash(b.hash(o))
 	if err != nil {
@@ -229,13 +230,13 @@ func (b *bench) challenge(address common.Address) string {
 }
 
 // authorization logs a wallet in.
-func (b *bench) authorization(w chain.Wallet) string {
+func (b *bench) authorization(w node.Wallet) string {
 	b.Helper()
 	return b.authorizationBy(w.Address, w)
 }
 
 // authorizationBy answers the challenge of an address with a wallet's signature.
-func (b *bench) authorizationBy(address common.Address, w chain.Wallet) string {
+func (b *bench) authorizationBy(address common.Address, w node.Wallet) string {
 	b.Helper()
 	hash := poco.ChallengeHash(b.chain.ID, b.challenge(address))
 	sig, err := w.SignHash(hash)
@@ -246,7 +247,7 @@ func (b *bench) authorizationBy(address common.Address, w chain.Wallet) string {
 }
 
 // publish publishes an order and wants it to be taken.
-func (b *bench) publish(o order, w chain.Wallet) string {
+func (b *bench) publish(o order, w node.Wallet) string {
 	b.Helper()
 	path := "/" + strings.ToLower(o.typ) + "s"
 	if a := b.request(http.MethodPost, path, o.body(), b.authorization(w)); a.status != http.StatusOK {

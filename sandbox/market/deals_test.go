@@ -9,7 +9,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/sandbox/fault"
 )
 
@@ -17,7 +17,7 @@ import (
 type dealer struct {
 	*bench
 	pool  common.Address
-	buyer chain.Wallet
+	buyer node.Wallet
 }
 
 // deal matches orders for one run in a category, and returns the request's hash.

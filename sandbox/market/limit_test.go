@@ -9,8 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	publish "github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/poco"
-	publish "github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/sandbox/market"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
@@ -65,8 +66,8 @@ func TestClientKeepsToTheLimit(t *testing.T) {
 	var told []string
 	client := publish.Client{URL: b.w.Market, ChainID: b.chain.ID, Tell: func(text string) { told = append(told, text) }}
 	hub := b.connect()
-	order := publish.NewOrder(hub.Domain(), b.app, publish.Terms{Volume: 10, Tag: poco.TEE()})
-	offering, err := publish.Offer(t.Context(), hub, client, b.owner, order)
+	order := orders.New(hub.Domain(), b.app, orders.Terms{Volume: 10, Tag: poco.TEE()})
+	offering, err := orders.Offer(t.Context(), hub, client, b.owner, order)
 	if err != nil || !offering.Published || len(told) == 0 {
 		t.Errorf("offered %+v, %v, told %q", offering, err, told)
 	}

@@ -13,10 +13,11 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 
+	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/sandbox/fault"
 )
 
@@ -65,7 +66,7 @@ func TestAnswersAreThoseOfTheRecordedMarket(t *testing.T) {
 // its iexec.json was changed; that is the app of the recorded traffic.
 func (b *bench) registerRecordedApp() {
 	b.Helper()
-	r, err := chain.Register(b.Context(), b.connect(), b.owner, poco.App{
+	r, err := apps.Register(b.Context(), b.connect(), b.owner, poco.App{
 		Owner: b.owner.Address, Name: "hello-world", Type: poco.TypeDocker, Multiaddr: []byte("iexechub/python-hello-world:8.0.4"),
 		Checksum: common.HexToHash("0xb0b664b7a6d249f81c067a9262b1763144eeb3ca63e553567f71673442ce9e84"),
 	}, measure.Enclave{})
@@ -364,9 +365,9 @@ func TestClientOffersOnce(t *testing.T) {
 	for _, c := range []*bench{b, {t, b.w, b.w.V5, b.owner, b.stranger, common.Address{}}} {
 		app := c.register("offered")
 		hub, client := c.connect(), market.Client{URL: b.w.Market, ChainID: c.chain.ID}
-		order := market.NewOrder(hub.Domain(), app, market.Terms{Volume: 10, Tag: poco.TEE()})
+		order := orders.New(hub.Domain(), app, orders.Terms{Volume: 10, Tag: poco.TEE()})
 		for _, want := range []bool{true, false} {
-			offering, err := market.Offer(t.Context(), hub, client, c.owner, order)
+			offering, err := orders.Offer(t.Context(), hub, client, c.owner, order)
 			if err != nil || offering.Published != want || offering.Remaining != 10 {
 				t.Errorf("chain %d: offered %+v, %v; want published %t, 10 remaining", c.chain.ID, offering, err, want)
 			}

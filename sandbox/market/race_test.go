@@ -19,8 +19,9 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/ethclient"
 
+	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/orders"
 	sandbox "github.com/mrelease/mrelease/sandbox/market"
 )
 
@@ -111,11 +112,11 @@ func TestPublicationsRace(t *testing.T) {
 func TestClientsRace(t *testing.T) {
 	b := start(t)
 	hub, client := b.connect(), market.Client{URL: b.slowly(2), ChainID: b.chain.ID}
-	order := market.NewOrder(hub.Domain(), b.app, market.Terms{Volume: 10, Tag: poco.TEE()})
+	order := orders.New(hub.Domain(), b.app, orders.Terms{Volume: 10, Tag: poco.TEE()})
 	answers := together(2, func(int) string {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		offering, err := market.Offer(ctx, hub, client, b.owner, order)
+		offering, err := orders.Offer(ctx, hub, client, b.owner, order)
 		return fmt.Sprintf("%v %d", err, offering.Remaining)
 	})
 	if !slices.Equal(answers, []string{"<nil> 10", "<nil> 10"}) {

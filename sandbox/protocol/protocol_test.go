@@ -9,8 +9,8 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 
+	publish "github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	publish "github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/sandbox/chain"
 	"github.com/mrelease/mrelease/sandbox/protocol"
 )

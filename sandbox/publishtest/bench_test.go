@@ -9,8 +9,8 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
@@ -32,9 +32,9 @@ func profile(w *world.World, c world.Chain) poco.Chain {
 	return poco.Chain{Name: c.Name, ID: c.ID, RPC: c.RPC, Hub: c.Hub, Market: w.Market, Fees: c.Fees, Development: true}
 }
 
-func connect(t *testing.T, p poco.Chain) *chain.Client {
+func connect(t *testing.T, p poco.Chain) *node.Client {
 	t.Helper()
-	c, err := chain.Connect(t.Context(), p)
+	c, err := node.Connect(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,20 +43,20 @@ func connect(t *testing.T, p poco.Chain) *chain.Client {
 
 // wallet returns one of the accounts with a balance, or a poor one for a number
 // beyond them.
-func wallet(t *testing.T, account int) chain.Wallet {
+func wallet(t *testing.T, account int) node.Wallet {
 	t.Helper()
 	key := crypto.Keccak256(big.NewInt(int64(account)).Bytes())
 	if account < world.Accounts {
 		key = crypto.FromECDSA(world.Key(account))
 	}
-	w, err := chain.ParseKey(hex.EncodeToString(key))
+	w, err := node.ParseKey(hex.EncodeToString(key))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
-func newApp(owner chain.Wallet, name string) poco.App {
+func newApp(owner node.Wallet, name string) poco.App {
 	return poco.App{
 		Owner: owner.Address, Name: name, Type: poco.TypeDocker, Multiaddr: []byte("registry.example/" + name + ":1.0.0"),
 		Checksum: common.HexToHash("0x01"), MREnclave: []byte("fingerprint"),

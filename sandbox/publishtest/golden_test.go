@@ -21,9 +21,10 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 
+	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
@@ -41,12 +42,12 @@ func TestRequests(t *testing.T) {
 		var names []string
 		for _, act := range []string{"first", "second"} {
 			log.note(act + " release")
-			reg, err := chain.Register(t.Context(), client, owner, newApp(owner, "golden"), enclave)
+			reg, err := apps.Register(t.Context(), client, owner, newApp(owner, "golden"), enclave)
 			if err != nil {
 				t.Fatal(err)
 			}
-			order := market.NewOrder(client.Domain(), reg.Address, market.Terms{Price: 7, Volume: 10, Tag: poco.TEE()})
-			offering, err := market.Offer(t.Context(), client, market.Client{URL: p.Market, ChainID: c.ID}, owner, order)
+			order := orders.New(client.Domain(), reg.Address, orders.Terms{Price: 7, Volume: 10, Tag: poco.TEE()})
+			offering, err := orders.Offer(t.Context(), client, market.Client{URL: p.Market, ChainID: c.ID}, owner, order)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,26 +8,28 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/market"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
-	"github.com/mrelease/mrelease/publish/market"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/sandbox/fault"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
 // seller is the owner of an app on a chain, and its market.
 type seller struct {
-	client *chain.Client
+	client *node.Client
 	market market.Client
-	wallet chain.Wallet
-	app    chain.Registration
+	wallet node.Wallet
+	app    apps.Registration
 }
 
 func sell(t *testing.T, w *world.World, c world.Chain) seller {
 	t.Helper()
-	s := seller{connect(t, profile(w, c)), market.Client{URL: w.Market, ChainID: c.ID}, wallet(t, 1), chain.Registration{}}
+	s := seller{connect(t, profile(w, c)), market.Client{URL: w.Market, ChainID: c.ID}, wallet(t, 1), apps.Registration{}}
 	var err error
-	if s.app, err = chain.Register(t.Context(), s.client, s.wallet, newApp(s.wallet, "sold"), enclave); err != nil {
+	if s.app, err = apps.Register(t.Context(), s.client, s.wallet, newApp(s.wallet, "sold"), enclave); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -35,7 +37,7 @@ func sell(t *testing.T, w *world.World, c world.Chain) seller {
 
 // order is another one for each price.
 func (s seller) order(price uint64) poco.AppOrder {
-	return market.NewOrder(s.client.Domain(), s.app.Address, market.Terms{Price: price, Volume: 10, Tag: poco.TEE()})
+	return orders.New(s.client.Domain(), s.app.Address, orders.Terms{Price: price, Volume: 10, Tag: poco.TEE()})
 }
 
 // Parallel runs of one release publish one order.
@@ -43,10 +45,10 @@ func TestOfferInParallel(t *testing.T) {
 	w := startWorld(t)
 	for _, c := range []world.Chain{w.V6, w.V5} {
 		s := sell(t, w, c)
-		var made [4]market.Offering
+		var made [4]orders.Offering
 		var errs [4]error
 		together(len(made), func(i int) {
-			made[i], errs[i] = market.Offer(t.Context(), s.client, s.market, s.wallet, s.order(1))
+			made[i], errs[i] = orders.Offer(t.Context(), s.client, s.market, s.wallet, s.order(1))
 		})
 		if err := errors.Join(errs[:]...); err != nil {
 			t.Errorf("%s: %v", c.Name, err)
@@ -73,7 +75,7 @@ func TestOfferOtherOrdersInParallel(t *testing.T) {
 	s := sell(t, w, w.V6)
 	var errs [4]error
 	together(len(errs), func(i int) {
-		_, errs[i] = market.Offer(t.Context(), s.client, s.market, s.wallet, s.order(uint64(i)))
+		_, errs[i] = orders.Offer(t.Context(), s.client, s.market, s.wallet, s.order(uint64(i)))
 	})
 	if err := errors.Join(errs[:]...); err != nil {
 		t.Error(err)
@@ -108,7 +110,7 @@ func TestOfferWithAFailingMarket(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		offering, err := market.Offer(t.Context(), s.client, s.market, s.wallet, s.order(uint64(price)))
+		offering, err := orders.Offer(t.Context(), s.client, s.market, s.wallet, s.order(uint64(price)))
 		if took := time.Since(start); took > 2*s.market.Patience+time.Second {
 			t.Errorf("%+v: it took %s", c.rule, took)
 		}
@@ -118,7 +120,7 @@ func TestOfferWithAFailingMarket(t *testing.T) {
 			if !errors.As(err, &refused) || refused.Status != c.want {
 				t.Errorf("%+v: %v, want a *market.Error of status %d", c.rule, err, c.want)
 			}
-			offering, err = market.Offer(t.Context(), s.client, s.market, s.wallet, s.order(uint64(price)))
+			offering, err = orders.Offer(t.Context(), s.client, s.market, s.wallet, s.order(uint64(price)))
 		}
 		if err != nil || !offering.Published && !c.rule.After {
 			t.Errorf("%+v: %+v, %v", c.rule, offering, err)
@@ -144,7 +146,7 @@ func TestOfferIsListed(t *testing.T) {
 		{`{"ok":true,"orders":[{"status":"dead"}],"count":1}`, 1, "is listed as open"},
 	} {
 		order := s.order(uint64(price))
-		if _, err := market.Offer(t.Context(), s.client, s.market, s.wallet, order); err != nil {
+		if _, err := orders.Offer(t.Context(), s.client, s.market, s.wallet, order); err != nil {
 			t.Fatal(err)
 		}
 		hash := order.Hash(s.client.Domain())

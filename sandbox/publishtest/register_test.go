@@ -14,8 +14,9 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/publish/apps"
 	sandboxchain "github.com/mrelease/mrelease/sandbox/chain"
 	"github.com/mrelease/mrelease/sandbox/fault"
 	"github.com/mrelease/mrelease/sandbox/protocol"
@@ -28,15 +29,15 @@ func TestRegister(t *testing.T) {
 	for _, c := range []world.Chain{w.V6, w.V5} {
 		client, owner := connect(t, profile(w, c)), wallet(t, 1)
 		app := newApp(owner, "once")
-		if _, err := chain.Lookup(t.Context(), client, app); !isNoApp(err) {
-			t.Errorf("%s: before: %v, want a *chain.NoAppError", c.Name, err)
+		if _, err := apps.Lookup(t.Context(), client, app); !isNoApp(err) {
+			t.Errorf("%s: before: %v, want a *apps.NoAppError", c.Name, err)
 		}
-		made, err := chain.Register(t.Context(), client, owner, app, enclave)
+		made, err := apps.Register(t.Context(), client, owner, app, enclave)
 		if err != nil || !made.Created || made.App.Owner != owner.Address || len(made.App.Diff(app)) > 0 {
 			t.Fatalf("%s: registered %+v, %v", c.Name, made, err)
 		}
 		checkFee(t, c, made.Tx)
-		found, err := chain.Register(t.Context(), client, owner, app, enclave)
+		found, err := apps.Register(t.Context(), client, owner, app, enclave)
 		if err != nil || found.Created || found.Address != made.Address || found.Tx != (common.Hash{}) {
 			t.Errorf("%s: registered again %+v, %v", c.Name, found, err)
 		}
@@ -47,7 +48,7 @@ func TestRegister(t *testing.T) {
 }
 
 func isNoApp(err error) bool {
-	var missing *chain.NoAppError
+	var missing *apps.NoAppError
 	return errors.As(err, &missing)
 }
 
@@ -80,12 +81,12 @@ func TestRegisterInParallel(t *testing.T) {
 	for _, c := range []world.Chain{w.V6, w.V5} {
 		owner := wallet(t, 1)
 		app := newApp(owner, "parallel")
-		var made [4]chain.Registration
+		var made [4]apps.Registration
 		var errs [4]error
 		together(len(made), func(i int) {
-			client, err := chain.Connect(t.Context(), profile(w, c))
+			client, err := node.Connect(t.Context(), profile(w, c))
 			if err == nil {
-				made[i], err = chain.Register(t.Context(), client, owner, app, enclave)
+				made[i], err = apps.Register(t.Context(), client, owner, app, enclave)
 			}
 			errs[i] = err
 		})
@@ -97,7 +98,7 @@ func TestRegisterInParallel(t *testing.T) {
 				t.Errorf("%s: registered at %s and %s", c.Name, made[0].Address, m.Address)
 			}
 		}
-		if n := apps(t, c, owner.Address); n != 1 {
+		if n := countApps(t, c, owner.Address); n != 1 {
 			t.Errorf("%s: %d apps, want 1", c.Name, n)
 		}
 	}
@@ -110,23 +111,23 @@ func TestRegisterOtherAppsInParallel(t *testing.T) {
 		owner := wallet(t, 1)
 		var errs [4]error
 		together(len(errs), func(i int) {
-			client, err := chain.Connect(t.Context(), profile(w, c))
+			client, err := node.Connect(t.Context(), profile(w, c))
 			if err == nil {
-				_, err = chain.Register(t.Context(), client, owner, newApp(owner, fmt.Sprint("app", i)), enclave)
+				_, err = apps.Register(t.Context(), client, owner, newApp(owner, fmt.Sprint("app", i)), enclave)
 			}
 			errs[i] = err
 		})
 		if err := errors.Join(errs[:]...); err != nil {
 			t.Errorf("%s: %v", c.Name, err)
 		}
-		if n := apps(t, c, owner.Address); n != len(errs) {
+		if n := countApps(t, c, owner.Address); n != len(errs) {
 			t.Errorf("%s: %d apps, want %d", c.Name, n, len(errs))
 		}
 	}
 }
 
-// apps asks the registry, which is an ERC-721 token, how many apps an owner has.
-func apps(t *testing.T, c world.Chain, owner common.Address) int {
+// countApps asks the registry, which is an ERC-721 token, how many apps an owner has.
+func countApps(t *testing.T, c world.Chain, owner common.Address) int {
 	t.Helper()
 	data := append(crypto.Keccak256([]byte("balanceOf(address)"))[:4], common.LeftPadBytes(owner[:], 32)...)
 	var out string
@@ -148,7 +149,7 @@ func TestRegisterWaitsForAnEarlierRun(t *testing.T) {
 	app := newApp(owner, "killed")
 	killed, kill := context.WithCancel(t.Context())
 	time.AfterFunc(300*time.Millisecond, kill)
-	if _, err := chain.Register(killed, connect(t, p), owner, app, enclave); !errors.Is(err, context.Canceled) {
+	if _, err := apps.Register(killed, connect(t, p), owner, app, enclave); !errors.Is(err, context.Canceled) {
 		t.Fatalf("the first run: %v, want it canceled", err)
 	}
 	time.AfterFunc(300*time.Millisecond, func() {
@@ -156,7 +157,7 @@ func TestRegisterWaitsForAnEarlierRun(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	found, err := chain.Register(t.Context(), connect(t, p), owner, app, enclave)
+	found, err := apps.Register(t.Context(), connect(t, p), owner, app, enclave)
 	if err != nil || found.Created {
 		t.Errorf("the second run: %+v, %v; want the first run's app", found, err)
 	}
@@ -192,12 +193,12 @@ func startChain(t *testing.T, rich common.Address) (*sandboxchain.Chain, world.C
 func TestRegisterWithoutFunds(t *testing.T) {
 	w := startWorld(t)
 	poor := wallet(t, 100)
-	_, err := chain.Register(t.Context(), connect(t, profile(w, w.V6)), poor, newApp(poor, "poor"), enclave)
-	var funds *chain.FundsError
+	_, err := apps.Register(t.Context(), connect(t, profile(w, w.V6)), poor, newApp(poor, "poor"), enclave)
+	var funds *node.FundsError
 	if !errors.As(err, &funds) || funds.Wallet != poor.Address || funds.Balance.Sign() != 0 {
-		t.Errorf("%s: %v, want a *chain.FundsError", w.V6.Name, err)
+		t.Errorf("%s: %v, want a *node.FundsError", w.V6.Name, err)
 	}
-	if reg, err := chain.Register(t.Context(), connect(t, profile(w, w.V5)), poor, newApp(poor, "poor"), enclave); err != nil || !reg.Created {
+	if reg, err := apps.Register(t.Context(), connect(t, profile(w, w.V5)), poor, newApp(poor, "poor"), enclave); err != nil || !reg.Created {
 		t.Errorf("%s: %+v, %v", w.V5.Name, reg, err)
 	}
 }
@@ -219,7 +220,7 @@ func TestRegisterWithAFailingNode(t *testing.T) {
 			t.Fatal(err)
 		}
 		app := newApp(owner, fmt.Sprintf("%+v", rule))
-		reg, err := chain.Register(t.Context(), client, owner, app, enclave)
+		reg, err := apps.Register(t.Context(), client, owner, app, enclave)
 		if err != nil || !reg.Created {
 			t.Errorf("%+v: %+v, %v", rule, reg, err)
 		}
@@ -240,12 +241,12 @@ func TestRegisterRefusesSyntheticMeasurements(t *testing.T) {
 	copy(synthetic.MRENCLAVE[:], measure.SyntheticPrefix)
 	p := profile(w, w.V6)
 	p.Development = false
-	_, err := chain.Register(t.Context(), connect(t, p), owner, newApp(owner, "synthetic"), synthetic)
-	var refused *chain.SyntheticError
-	if !errors.As(err, &refused) || apps(t, w.V6, owner.Address) != 0 {
-		t.Errorf("got %v, want a *chain.SyntheticError and no app", err)
+	_, err := apps.Register(t.Context(), connect(t, p), owner, newApp(owner, "synthetic"), synthetic)
+	var refused *apps.SyntheticError
+	if !errors.As(err, &refused) || countApps(t, w.V6, owner.Address) != 0 {
+		t.Errorf("got %v, want a *apps.SyntheticError and no app", err)
 	}
-	if _, err := chain.Register(t.Context(), connect(t, profile(w, w.V6)), owner, newApp(owner, "synthetic"), synthetic); err != nil {
+	if _, err := apps.Register(t.Context(), connect(t, profile(w, w.V6)), owner, newApp(owner, "synthetic"), synthetic); err != nil {
 		t.Errorf("on a development chain: %v", err)
 	}
 }

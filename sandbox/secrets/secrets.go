@@ -16,7 +16,7 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
 
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 )
 
 // Owner looks up who owns a contract: an app or a dataset.
@@ -195,7 +195,7 @@ func (s *Server) authorized(r *http.Request, k secret, value string) bool {
 	if err != nil {
 		return false
 	}
-	signer, err := chain.RecoverSigner(common.BytesToHash(accounts.TextHash(challenge(k, value).Bytes())), signature)
+	signer, err := node.RecoverSigner(common.BytesToHash(accounts.TextHash(challenge(k, value).Bytes())), signature)
 	if err != nil {
 		return false
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
 
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/sandbox/secrets"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
@@ -32,8 +32,8 @@ func owner(_ context.Context, contract common.Address) (common.Address, error) {
 	return wallet(1).Address, nil
 }
 
-func wallet(account int) chain.Wallet {
-	w, err := chain.ParseKey(hex.EncodeToString(crypto.FromECDSA(world.Key(account))))
+func wallet(account int) node.Wallet {
+	w, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(world.Key(account))))
 	if err != nil {
 		panic(err)
 	}
@@ -93,7 +93,7 @@ func TestRecordedRequestsOfTheCLI(t *testing.T) {
 }
 
 // sign signs for a secret; the dataset's has no name.
-func sign(t *testing.T, w chain.Wallet, address common.Address, name *string, value string) string {
+func sign(t *testing.T, w node.Wallet, address common.Address, name *string, value string) string {
 	t.Helper()
 	message := append(crypto.Keccak256([]byte("IEXEC_SMS_DOMAIN")), address.Bytes()...)
 	if name != nil {

@@ -24,8 +24,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
 	"github.com/mrelease/mrelease/publish/registry/signing"
 	"github.com/mrelease/mrelease/sandbox/fault"
 	"github.com/mrelease/mrelease/sandbox/world"
@@ -67,7 +67,7 @@ func TestAccounts(t *testing.T) {
 func TestChains(t *testing.T) {
 	w := start(t, world.Options{})
 	for _, c := range []world.Chain{w.V6, w.V5} {
-		if _, err := chain.Connect(t.Context(), poco.Chain{Name: c.Name, ID: c.ID, RPC: c.RPC, Hub: c.Hub, AppRegistry: c.AppRegistry}); err != nil {
+		if _, err := node.Connect(t.Context(), poco.Chain{Name: c.Name, ID: c.ID, RPC: c.RPC, Hub: c.Hub, AppRegistry: c.AppRegistry}); err != nil {
 			t.Error(err)
 		}
 		for account := 1; account < world.Accounts; account++ {
@@ -94,7 +94,7 @@ func TestFilesOpenTheWorld(t *testing.T) {
 		env["SANDBOX_MARKET"] != w.Market || env["SANDBOX_SECRETS"] != w.Secrets || env["SANDBOX_ADMIN"] != w.Admin {
 		t.Errorf("the file env has %v", env)
 	}
-	wallet, err := chain.OpenKeystore(filepath.Join(dir, "wallet.json"), []byte(env["MRELEASE_WALLET_PASSWORD"]))
+	wallet, err := node.OpenKeystore(filepath.Join(dir, "wallet.json"), []byte(env["MRELEASE_WALLET_PASSWORD"]))
 	if err != nil || wallet.Address != common.HexToAddress("0x70997970C51812dc3A010C7d01b50e0d17dc79C8") {
 		t.Errorf("the wallet is of %s: %v", wallet.Address, err)
 	}

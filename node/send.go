@@ -1,4 +1,4 @@
-package chain
+package node
 
 import (
 	"context"
@@ -15,16 +15,16 @@ import (
 	"github.com/mrelease/mrelease/poco"
 )
 
-// send makes a transaction and waits until it is in a block. A transaction that
+// Send makes a transaction and waits until it is in a block. A transaction that
 // reverts is an error.
-func (c *Client) send(ctx context.Context, w Wallet, contract *bind.BoundContract, method string, args ...any) (*types.Receipt, error) {
+func (c *Client) Send(ctx context.Context, w Wallet, contract Contract, method string, args ...any) (*types.Receipt, error) {
 	opts := bind.NewKeyedTransactor(w.key, new(big.Int).SetUint64(c.ID))
 	opts.Context = ctx
 	if c.Fees == poco.FeesLegacy {
 		opts.GasPrice = new(big.Int)
 	}
 	opts.NoSend = true
-	tx, err := contract.Transact(opts, method, args...)
+	tx, err := c.bind(contract).Transact(opts, method, args...)
 	if err == nil {
 		err = c.submit(ctx, tx)
 	}
@@ -55,9 +55,9 @@ func (c *Client) submit(ctx context.Context, tx *types.Transaction) error {
 	return err
 }
 
-// nonceTaken reports whether a node refused a transaction because of another
+// NonceTaken reports whether a node refused a transaction because of another
 // one of the same wallet. The words are those of every node's transaction pool.
-func nonceTaken(err error) bool {
+func NonceTaken(err error) bool {
 	for _, words := range []string{"nonce too low", "replacement transaction underpriced", "already known"} {
 		if strings.Contains(err.Error(), words) {
 			return true
@@ -92,9 +92,9 @@ func (c *Client) wait(ctx context.Context, tx common.Hash) (receipt *types.Recei
 	return receipt, err
 }
 
-// settle waits until all transactions of an account that the node has are in
+// Settle waits until all transactions of an account that the node has are in
 // blocks, and reports whether any was not.
-func (c *Client) settle(ctx context.Context, account common.Address) (waited bool, err error) {
+func (c *Client) Settle(ctx context.Context, account common.Address) (waited bool, err error) {
 	act := "waiting for the pending transactions of " + account.Hex()
 	err = c.poll(ctx, act, func(ctx context.Context) (done bool, err error) {
 		sent, err := c.backend.PendingNonceAt(ctx, account)

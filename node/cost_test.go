@@ -1,4 +1,4 @@
-package chain_test
+package node_test
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 )
 
 func TestCoins(t *testing.T) {
@@ -19,7 +19,7 @@ func TestCoins(t *testing.T) {
 		"9999992403566777866090": "9999.99240356677786609", "10000000000000000000000": "10000",
 	} {
 		n, _ := new(big.Int).SetString(wei, 10)
-		if got := chain.Coins(n); got != want {
+		if got := node.Coins(n); got != want {
 			t.Errorf("%s wei = %s, want %s", wei, got, want)
 		}
 	}
@@ -46,8 +46,8 @@ func TestReadKeystore(t *testing.T) {
 		if err := os.WriteFile(file, []byte(tt.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got, err := chain.ReadKeystore(file)
-		var w *chain.WalletError
+		got, err := node.ReadKeystore(file)
+		var w *node.WalletError
 		switch {
 		case strings.HasPrefix(tt.want, "0x"):
 			if err != nil || got.Address != common.HexToAddress(tt.want) {

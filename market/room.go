@@ -8,7 +8,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/internal/redact"
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 )
 
 // MaxOpen is how many open orders for apps iExec's market takes of a wallet.
@@ -38,8 +38,8 @@ func (e *FullError) Evidence() [][2]string {
 // CheckRoom counts a wallet's open orders for apps, and refuses with a *FullError where
 // one more would be. The market's word is all there is of it: the chain knows of an order
 // when it is matched or closed, so it tells only which of those that are listed have ended.
-// c may be nil: then it is not asked. Other errors: *Error, *chain.RPCError.
-func (m Client) CheckRoom(ctx context.Context, c *chain.Client, wallet common.Address) (open uint64, err error) {
+// c may be nil: then it is not asked. Other errors: *Error, *node.RPCError.
+func (m Client) CheckRoom(ctx context.Context, c *node.Client, wallet common.Address) (open uint64, err error) {
 	p, err := m.list(ctx, 0, url.Values{"appOwner": {wallet.Hex()}})
 	if err != nil {
 		return 0, err
@@ -52,7 +52,7 @@ func (m Client) CheckRoom(ctx context.Context, c *chain.Client, wallet common.Ad
 		return full.Open, full
 	}
 	for _, o := range p.Orders {
-		left, err := chain.Remaining(ctx, c, o.Order.AppOrder)
+		left, err := node.Remaining(ctx, c, o.Order.AppOrder)
 		if err != nil {
 			return full.Open, err
 		}

@@ -1,4 +1,4 @@
-package chain_test
+package node_test
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mrelease/mrelease/bounds"
-	"github.com/mrelease/mrelease/publish/chain"
+	"github.com/mrelease/mrelease/node"
 )
 
 // keystoreText is a keystore file with a key derivation of the caller's.
@@ -65,12 +65,12 @@ func TestAttackKeystore(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			start := time.Now()
-			_, err := chain.OpenKeystore(file, []byte("password"))
+			_, err := node.OpenKeystore(file, []byte("password"))
 			took := time.Since(start)
 			runtime.ReadMemStats(&after)
-			var wallet *chain.WalletError
+			var wallet *node.WalletError
 			if !errors.As(err, &wallet) || !strings.Contains(wallet.Problem, c.want) {
-				t.Errorf("got %v, want a *chain.WalletError with %q", err, c.want)
+				t.Errorf("got %v, want a *node.WalletError with %q", err, c.want)
 			}
 			if memory := after.TotalAlloc - before.TotalAlloc; memory > 10<<20 || took > time.Second {
 				t.Errorf("it took %s and %d MB", took, memory>>20)
@@ -90,7 +90,7 @@ func TestUsualKeystoresAreWithinTheBounds(t *testing.T) {
 		"the old Mist's":  keystoreText("pbkdf2", `{"c":262144,"prf":"hmac-sha256","dklen":32,"salt":"00"}`),
 		"four times geth": keystoreText("scrypt", `{"n":524288,"r":8,"p":4,"dklen":32,"salt":"00"}`),
 	} {
-		if _, err := chain.ReadKeystore(writeKeystore(t, text)); err != nil {
+		if _, err := node.ReadKeystore(writeKeystore(t, text)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -107,11 +107,11 @@ func TestKeystoreOpens(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := writeKeystore(t, string(text))
-	if wallet, err := chain.OpenKeystore(file, []byte("password")); err != nil || wallet.Address != address {
+	if wallet, err := node.OpenKeystore(file, []byte("password")); err != nil || wallet.Address != address {
 		t.Errorf("got %s, %v, want %s", wallet.Address, err, address)
 	}
-	var wrong *chain.WalletError
-	if _, err := chain.OpenKeystore(file, []byte("Password")); !errors.As(err, &wrong) || wrong.Problem != "wrong password" {
+	var wrong *node.WalletError
+	if _, err := node.OpenKeystore(file, []byte("Password")); !errors.As(err, &wrong) || wrong.Problem != "wrong password" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -123,7 +123,7 @@ func FuzzReadKeystore(f *testing.F) {
 	f.Add(keystoreText("pbkdf2", `{"c":1,"prf":"hmac-sha256","dklen":32,"salt":"00"}`))
 	f.Add(`{"version":3,"Crypto":{},"crypto":null}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		stated, err := chain.ReadKeystore(writeKeystore(t, text))
+		stated, err := node.ReadKeystore(writeKeystore(t, text))
 		if err != nil {
 			return
 		}

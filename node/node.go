@@ -1,4 +1,4 @@
-package chain
+package node
 
 import (
 	"context"
@@ -169,7 +169,7 @@ func (c *Client) checkDomain(ctx context.Context) error {
 // askHub calls the contract at the hub's address, which may be anything. Errors:
 // *RPCError, *NotPoCoError.
 func (c *Client) askHub(ctx context.Context, method string) (out []any, err error) {
-	err = c.hub().Call(c.callOpts(ctx), &out, method)
+	err = c.bind(c.hub()).Call(c.callOpts(ctx), &out, method)
 	if unreachable(err) {
 		return nil, c.rpcError("calling "+method, err)
 	}
@@ -179,23 +179,37 @@ func (c *Client) askHub(ctx context.Context, method string) (out []any, err erro
 	return out, nil
 }
 
-func (c *Client) hub() *bind.BoundContract      { return c.contract(c.Hub, poco.HubABI()) }
-func (c *Client) registry() *bind.BoundContract { return c.contract(c.AppRegistry, poco.RegistryABI()) }
+// Contract is a contract of a chain, by the methods of it that are known.
+type Contract struct {
+	Address common.Address
+	ABI     abi.ABI
+}
 
-func (c *Client) contract(at common.Address, itf abi.ABI) *bind.BoundContract {
-	return bind.NewBoundContract(at, itf, c.backend, c.backend, c.backend)
+func (c *Client) hub() Contract { return Contract{c.Hub, poco.HubABI()} }
+
+func (c *Client) bind(contract Contract) *bind.BoundContract {
+	return bind.NewBoundContract(contract.Address, contract.ABI, c.backend, c.backend, c.backend)
+}
+
+// Read makes a read-only call and returns what it answers. Error: *RPCError, also when
+// the contract reverts.
+func (c *Client) Read(ctx context.Context, contract Contract, method string, args ...any) (out []any, err error) {
+	if err := c.bind(contract).Call(c.callOpts(ctx), &out, method, args...); err != nil {
+		return nil, c.rpcError("calling "+method, err)
+	}
+	return out, nil
 }
 
 func (c *Client) callOpts(ctx context.Context) *bind.CallOpts {
 	return &bind.CallOpts{Context: ctx, From: c.caller}
 }
 
-// call makes a read-only call that answers one value.
-func call[T any](ctx context.Context, c *Client, contract *bind.BoundContract, method string, args ...any) (T, error) {
-	var out []any
-	if err := contract.Call(c.callOpts(ctx), &out, method, args...); err != nil {
+// Call is [Client.Read] of a method that answers one value.
+func Call[T any](ctx context.Context, c *Client, contract Contract, method string, args ...any) (T, error) {
+	out, err := c.Read(ctx, contract, method, args...)
+	if err != nil {
 		var zero T
-		return zero, c.rpcError("calling "+method, err)
+		return zero, err
 	}
 	return *abi.ConvertType(out[0], new(T)).(*T), nil
 }

@@ -1,4 +1,4 @@
-package chain
+package node
 
 import (
 	"context"
@@ -24,18 +24,16 @@ type Cost struct {
 // Wei returns what would be paid.
 func (c Cost) Wei() *big.Int { return new(big.Int).Mul(new(big.Int).SetUint64(c.Gas), c.Price) }
 
-// EstimateCreate returns what the transaction that registers an app would cost,
-// without making it. The fields of the app that are not known yet may be
-// anything of the same length.
-func EstimateCreate(ctx context.Context, c *Client, app poco.App) (Cost, error) {
-	abi := poco.RegistryABI()
-	data, err := abi.Pack("createApp", arguments(app)...)
+// Estimate returns what a transaction would cost, without making it. Error: *RPCError,
+// also when it would revert.
+func (c *Client) Estimate(ctx context.Context, from common.Address, contract Contract, method string, args ...any) (Cost, error) {
+	data, err := contract.ABI.Pack(method, args...)
 	if err != nil {
-		return Cost{}, fmt.Errorf("encoding createApp: %w", err)
+		return Cost{}, fmt.Errorf("encoding %s: %w", method, err)
 	}
-	gas, err := c.backend.EstimateGas(ctx, ethereum.CallMsg{From: app.Owner, To: &c.AppRegistry, Data: data})
+	gas, err := c.backend.EstimateGas(ctx, ethereum.CallMsg{From: from, To: &contract.Address, Data: data})
 	if err != nil {
-		return Cost{}, c.rpcError("estimating createApp", err)
+		return Cost{}, c.rpcError("estimating "+method, err)
 	}
 	if c.Fees == poco.FeesLegacy {
 		return Cost{gas, new(big.Int), new(big.Int)}, nil

@@ -1,4 +1,4 @@
-package market
+package orders
 
 import (
 	"context"
@@ -12,8 +12,9 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/mrelease/mrelease/internal/redact"
+	"github.com/mrelease/mrelease/market"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
 )
 
 // Terms are what the owner of an app asks of those who run it.
@@ -27,12 +28,12 @@ type Terms struct {
 	RequesterRestrict  common.Address
 }
 
-// NewOrder returns the app's order under the terms. Its salt is derived from
+// New returns the app's order under the terms. Its salt is derived from
 // the order itself, so that the same release makes the same order on every
 // machine:
 //
 //	salt = keccak256("mrelease apporder v1" ‖ hash of the order with salt 0, in its domain)
-func NewOrder(d poco.Domain, app common.Address, terms Terms) poco.AppOrder {
+func New(d poco.Domain, app common.Address, terms Terms) poco.AppOrder {
 	order := poco.AppOrder{
 		App:                app,
 		AppPrice:           new(big.Int).SetUint64(terms.Price),
@@ -56,7 +57,7 @@ type Offering struct {
 }
 
 // Sign signs an order as the app's owner.
-func Sign(d poco.Domain, w chain.Wallet, order poco.AppOrder) (poco.SignedAppOrder, error) {
+func Sign(d poco.Domain, w node.Wallet, order poco.AppOrder) (poco.SignedAppOrder, error) {
 	sig, err := w.SignHash(order.Hash(d))
 	return poco.SignedAppOrder{AppOrder: order, Sign: sig}, err
 }
@@ -65,15 +66,15 @@ func Sign(d poco.Domain, w chain.Wallet, order poco.AppOrder) (poco.SignedAppOrd
 // there already is used; else, and when it is dead there, it is published and read
 // back: by its hash, and in the list of the app's orders.
 //
-// Errors: *chain.OrderError when the order came to its end on chain (a release is
-// withdrawn for good by cancelling its order), *FullError, *UnlistedError, *Error,
-// *chain.RPCError.
-func Offer(ctx context.Context, c *chain.Client, m Client, w chain.Wallet, order poco.AppOrder) (Offering, error) {
+// Errors: *node.OrderError when the order came to its end on chain (a release is
+// withdrawn for good by cancelling its order), *market.FullError, *market.UnlistedError, *market.Error,
+// *node.RPCError.
+func Offer(ctx context.Context, c *node.Client, m market.Client, w node.Wallet, order poco.AppOrder) (Offering, error) {
 	signed, err := Sign(c.Domain(), w, order)
 	if err != nil {
 		return Offering{}, err
 	}
-	if err := CheckOrder(ctx, c, m, signed, w.Address); err != nil {
+	if err := market.CheckOrder(ctx, c, m, signed, w.Address); err != nil {
 		return Offering{}, err
 	}
 	offering, err := FindOffer(ctx, c, m, signed)
@@ -94,9 +95,9 @@ func Offer(ctx context.Context, c *chain.Client, m Client, w chain.Wallet, order
 
 // whyRefused returns why the market did not take an order: its words, or that it takes no
 // more of the wallet, of whom other jobs may publish too.
-func whyRefused(ctx context.Context, c *chain.Client, m Client, w chain.Wallet, published error) error {
-	if answered(published, http.StatusForbidden) {
-		var full *FullError
+func whyRefused(ctx context.Context, c *node.Client, m market.Client, w node.Wallet, published error) error {
+	if market.Answered(published, http.StatusForbidden) {
+		var full *market.FullError
 		if _, err := m.CheckRoom(ctx, c, w.Address); errors.As(err, &full) {
 			return full
 		}
@@ -108,8 +109,8 @@ func whyRefused(ctx context.Context, c *chain.Client, m Client, w chain.Wallet, 
 // taken by the market: it is not there, or dead.
 func CanPublish(err error) bool {
 	var absent *NotOfferedError
-	var end *chain.OrderError
-	return errors.As(err, &absent) || errors.As(err, &end) && end.State == chain.Dead
+	var end *node.OrderError
+	return errors.As(err, &absent) || errors.As(err, &end) && end.State == node.Dead
 }
 
 // NotOfferedError says that the market does not have an order.
@@ -128,8 +129,8 @@ func (e *NotOfferedError) Evidence() [][2]string {
 }
 
 // FindOffer reads an order back from the market and compares it. Errors:
-// *NotOfferedError, *chain.OrderError when it is not open or not the same, *Error.
-func FindOffer(ctx context.Context, c *chain.Client, m Client, order poco.SignedAppOrder) (Offering, error) {
+// *NotOfferedError, *node.OrderError when it is not open or not the same, *market.Error.
+func FindOffer(ctx context.Context, c *node.Client, m market.Client, order poco.SignedAppOrder) (Offering, error) {
 	there, err := FindOrder(ctx, c, m, order.AppOrder)
 	if err != nil {
 		return Offering{}, err
@@ -142,7 +143,7 @@ func FindOffer(ctx context.Context, c *chain.Client, m Client, order poco.Signed
 
 // FindOrder is FindOffer for whoever does not have the owner's signature: it
 // compares all but that.
-func FindOrder(ctx context.Context, c *chain.Client, m Client, order poco.AppOrder) (*Order, error) {
+func FindOrder(ctx context.Context, c *node.Client, m market.Client, order poco.AppOrder) (*market.Order, error) {
 	hash := order.Hash(c.Domain())
 	there, err := m.Order(ctx, hash)
 	if err != nil {
@@ -155,11 +156,11 @@ func FindOrder(ctx context.Context, c *chain.Client, m Client, order poco.AppOrd
 		there.Hash = hash
 		return nil, another(m, there, poco.SignedAppOrder{AppOrder: order})
 	}
-	if err := m.checkEnd(there); err != nil {
+	if err := m.CheckEnd(there); err != nil {
 		return nil, err
 	}
 	if left := new(big.Int).SetUint64(there.Remaining); left.Cmp(order.Volume) > 0 {
-		return nil, &chain.OrderError{
+		return nil, &node.OrderError{
 			Hash: hash, Problem: "has more runs in the market than it is for",
 			Got: left.String() + " remaining", Want: "at most " + order.Volume.String(), Where: redact.URL(m.URL),
 		}
@@ -167,8 +168,8 @@ func FindOrder(ctx context.Context, c *chain.Client, m Client, order poco.AppOrd
 	return there, nil
 }
 
-func another(m Client, there *Order, want poco.SignedAppOrder) error {
-	return &chain.OrderError{
+func another(m market.Client, there *market.Order, want poco.SignedAppOrder) error {
+	return &node.OrderError{
 		Hash: there.Hash, Problem: "is another one in the market",
 		Got: describeOrder(there.Order), Want: describeOrder(want), Where: redact.URL(m.URL),
 	}

@@ -9,25 +9,25 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/internal/redact"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
 )
 
-// CheckOrder is [chain.CheckOrder], and asks the market which end an order without
+// CheckOrder is [node.CheckOrder], and asks the market which end an order without
 // runs came to.
-func CheckOrder(ctx context.Context, c *chain.Client, m Client, order poco.SignedAppOrder, owner common.Address) error {
-	return m.whichEnd(ctx, chain.CheckOrder(ctx, c, order, owner))
+func CheckOrder(ctx context.Context, c *node.Client, m Client, order poco.SignedAppOrder, owner common.Address) error {
+	return m.whichEnd(ctx, node.CheckOrder(ctx, c, order, owner))
 }
 
-// CheckOpen is [chain.CheckOpen], likewise.
-func CheckOpen(ctx context.Context, c *chain.Client, m Client, order poco.AppOrder) error {
-	return m.whichEnd(ctx, chain.CheckOpen(ctx, c, order))
+// CheckOpen is [node.CheckOpen], likewise.
+func CheckOpen(ctx context.Context, c *node.Client, m Client, order poco.AppOrder) error {
+	return m.whichEnd(ctx, node.CheckOpen(ctx, c, order))
 }
 
 // Runs says how many runs of an open order are left: of what the market and the chain
-// say, the least. Error: *chain.RPCError.
-func Runs(ctx context.Context, c *chain.Client, order poco.AppOrder, inMarket uint64) (string, error) {
-	left, err := chain.Remaining(ctx, c, order)
+// say, the least. Error: *node.RPCError.
+func Runs(ctx context.Context, c *node.Client, order poco.AppOrder, inMarket uint64) (string, error) {
+	left, err := node.Remaining(ctx, c, order)
 	if err != nil {
 		return "", err
 	}
@@ -48,41 +48,41 @@ func Runs(ctx context.Context, c *chain.Client, order poco.AppOrder, inMarket ui
 // whichEnd tells an order that was sold out from one that was cancelled, as far as
 // the market knows: it may lag behind the chain, or not have the order.
 func (m Client) whichEnd(ctx context.Context, err error) error {
-	var spent *chain.OrderError
-	if !errors.As(err, &spent) || spent.State != chain.Spent {
+	var spent *node.OrderError
+	if !errors.As(err, &spent) || spent.State != node.Spent {
 		return err
 	}
 	there, asking := m.Order(ctx, spent.Hash)
 	if asking != nil || there == nil || there.Hash != spent.Hash {
 		return err
 	}
-	if state, words := end(there); state == chain.SoldOut || state == chain.Cancelled {
+	if state, words := end(there); state == node.SoldOut || state == node.Cancelled {
 		spent.State, spent.Problem = state, words
 	}
 	return err
 }
 
-// checkEnd refuses an order that came to its end in the market.
-func (m Client) checkEnd(there *Order) error {
+// CheckEnd refuses an order that came to its end in the market.
+func (m Client) CheckEnd(there *Order) error {
 	state, words := end(there)
 	if state == "" && there.Status == StatusOpen {
 		return nil
 	}
-	return &chain.OrderError{
+	return &node.OrderError{
 		Hash: there.Hash, State: state, Problem: words + ", the market says",
 		Got: fmt.Sprintf("%s, %d remaining", there.Status, there.Remaining), Want: string(StatusOpen), Where: redact.URL(m.URL),
 	}
 }
 
 // end returns the end that an order came to, in words too.
-func end(o *Order) (chain.OrderState, string) {
+func end(o *Order) (node.OrderState, string) {
 	switch {
 	case o.Status == StatusCanceled:
-		return chain.Cancelled, "was cancelled on chain"
+		return node.Cancelled, "was cancelled on chain"
 	case o.Status == StatusDead:
-		return chain.Dead, "is dead: the app had another owner since it was published"
+		return node.Dead, "is dead: the app had another owner since it was published"
 	case o.Status == StatusFilled, o.Status == StatusOpen && o.Remaining == 0:
-		return chain.SoldOut, "is sold out"
+		return node.SoldOut, "is sold out"
 	}
 	return "", "has a status that nobody knows"
 }

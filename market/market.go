@@ -19,9 +19,9 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/internal/patient"
 	"github.com/mrelease/mrelease/internal/redact"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/outside"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/publish/chain"
 )
 
 // Client is iExec's order book for one chain (iexec-market-api 7).
@@ -89,7 +89,7 @@ func (e *Error) Evidence() [][2]string {
 	return [][2]string{{"request", e.Request}, {"status", status}, {"message", e.Message}, {"where", e.URL}}
 }
 
-func answered(err error, status int) bool {
+func Answered(err error, status int) bool {
 	var me *Error
 	return errors.As(err, &me) && me.Status == status
 }
@@ -110,7 +110,7 @@ func (m Client) Version(ctx context.Context) (string, error) {
 func (m Client) Order(ctx context.Context, hash common.Hash) (*Order, error) {
 	var order Order
 	err := m.do(ctx, request{method: http.MethodGet, path: "/apporders/" + hash.Hex()}, &order)
-	if answered(err, http.StatusNotFound) {
+	if Answered(err, http.StatusNotFound) {
 		return nil, nil
 	}
 	return &order, err
@@ -120,7 +120,7 @@ func (m Client) Order(ctx context.Context, hash common.Hash) (*Order, error) {
 // challenge, which the market hands out to every caller for an address and
 // takes once: with other jobs of the same wallet the answer may be 403, and
 // another challenge is tried.
-func (m Client) Publish(ctx context.Context, w chain.Wallet, order poco.SignedAppOrder) error {
+func (m Client) Publish(ctx context.Context, w node.Wallet, order poco.SignedAppOrder) error {
 	body, err := json.Marshal(struct {
 		Order poco.SignedAppOrder `json:"order"`
 	}{order})
@@ -129,7 +129,7 @@ func (m Client) Publish(ctx context.Context, w chain.Wallet, order poco.SignedAp
 	}
 	for range maxLogins {
 		err = m.publish(ctx, w, body)
-		if !answered(err, http.StatusForbidden) || !strings.Contains(err.Error(), "invalid authorization") {
+		if !Answered(err, http.StatusForbidden) || !strings.Contains(err.Error(), "invalid authorization") {
 			return err
 		}
 	}
@@ -142,7 +142,7 @@ const maxMessage = 1000
 // maxLogins is how many jobs of a wallet may publish at the same time.
 const maxLogins = 8
 
-func (m Client) publish(ctx context.Context, w chain.Wallet, body []byte) error {
+func (m Client) publish(ctx context.Context, w node.Wallet, body []byte) error {
 	authorization, err := m.login(ctx, w)
 	if err != nil {
 		return err
@@ -153,7 +153,7 @@ func (m Client) publish(ctx context.Context, w chain.Wallet, body []byte) error 
 // login answers a challenge: <hash>_<signature>_<address>. Of the typed data
 // that the market sends, only the challenge's text is used, and only if it is
 // what it says: a market must not get a wallet to sign anything else.
-func (m Client) login(ctx context.Context, w chain.Wallet) (string, error) {
+func (m Client) login(ctx context.Context, w node.Wallet) (string, error) {
 	var answer struct {
 		Data struct {
 			Message struct {

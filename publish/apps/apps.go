@@ -1,4 +1,4 @@
-package chain
+package apps
 
 import (
 	"context"
@@ -6,20 +6,20 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 )
 
-// NewApp returns the app that a pushed image is registered as. Its multiaddr is
+// New returns the app that a pushed image is registered as. Its multiaddr is
 // repository:tag, since iExec's workers split a reference at its last colon and
 // cannot pull @sha256; the checksum pins the manifest.
-func NewApp(owner common.Address, appName string, tag name.Tag, image name.Digest, enclave measure.Enclave) (poco.App, error) {
+func New(owner common.Address, appName string, tag name.Tag, image name.Digest, enclave measure.Enclave) (poco.App, error) {
 	digest, err := v1.NewHash(image.DigestStr())
 	if err != nil {
 		return poco.App{}, fmt.Errorf("reading digest: %w", err)
@@ -67,21 +67,21 @@ func (e *SyntheticError) Evidence() [][2]string {
 
 // CheckEnclave refuses a synthetic measurement outside development chains with a
 // *SyntheticError.
-func (c *Client) CheckEnclave(enclave measure.Enclave) error {
+func CheckEnclave(c poco.Chain, enclave measure.Enclave) error {
 	if enclave.IsSynthetic() && !c.IsDevelopment() {
 		return &SyntheticError{enclave.MRENCLAVE, c.Name}
 	}
 	return nil
 }
 
-// AppConflictError says that the contract at an app's address is not the app.
-type AppConflictError struct {
+// ConflictError says that the contract at an app's address is not the app.
+type ConflictError struct {
 	Address common.Address
 	Diff    []poco.FieldDiff // A: what is there, B: what was expected
 	Chain   string
 }
 
-func (e *AppConflictError) Error() string {
+func (e *ConflictError) Error() string {
 	var fields []string
 	for _, d := range e.Diff {
 		fields = append(fields, d.Field)
@@ -90,7 +90,7 @@ func (e *AppConflictError) Error() string {
 }
 
 // Evidence returns each field that differs.
-func (e *AppConflictError) Evidence() [][2]string {
+func (e *ConflictError) Evidence() [][2]string {
 	facts := [][2]string{{"where", e.Address.Hex() + " on " + e.Chain}}
 	for _, d := range e.Diff {
 		facts = append(facts, [2]string{"expected " + d.Field, d.B}, [2]string{"actual " + d.Field, d.A})
@@ -101,10 +101,10 @@ func (e *AppConflictError) Evidence() [][2]string {
 // Register puts an app on a chain. When the app is there already it is used;
 // else createApp makes it. In both cases every field is read back.
 //
-// Errors: *SyntheticError, *AppConflictError (also for an app that was given to
-// another owner since), *FundsError, *RPCError.
-func Register(ctx context.Context, c *Client, w Wallet, app poco.App, enclave measure.Enclave) (Registration, error) {
-	if err := c.CheckEnclave(enclave); err != nil {
+// Errors: *SyntheticError, *ConflictError (also for an app that was given to
+// another owner since), *node.FundsError, *node.RPCError.
+func Register(ctx context.Context, c *node.Client, w node.Wallet, app poco.App, enclave measure.Enclave) (Registration, error) {
+	if err := CheckEnclave(c.Chain, enclave); err != nil {
 		return Registration{}, err
 	}
 	reg, err := lookupSettled(ctx, c, app)
@@ -113,7 +113,7 @@ func Register(ctx context.Context, c *Client, w Wallet, app poco.App, enclave me
 		if !errors.As(err, &missing) {
 			return reg, err
 		}
-		receipt, sendErr := c.send(ctx, w, c.registry(), "createApp", arguments(app)...)
+		receipt, sendErr := c.Send(ctx, w, registry(c), "createApp", arguments(app)...)
 		if sendErr == nil {
 			reg, err = Lookup(ctx, c, app)
 			reg.Created, reg.Tx, reg.Block = true, receipt.TxHash, receipt.BlockNumber.Uint64()
@@ -122,7 +122,7 @@ func Register(ctx context.Context, c *Client, w Wallet, app poco.App, enclave me
 		// A parallel run of the same release may have made the same app first;
 		// then this transaction fails, and what counts is there. One of another
 		// release may have taken the nonce.
-		if reg, err = lookupSettled(ctx, c, app); err != nil && !nonceTaken(sendErr) {
+		if reg, err = lookupSettled(ctx, c, app); err != nil && !node.NonceTaken(sendErr) {
 			return Registration{}, fmt.Errorf("creating app: %w", sendErr)
 		}
 	}
@@ -135,13 +135,13 @@ const maxSends = 5
 
 // lookupSettled is Lookup once the owner's transactions are in blocks: a run
 // that was killed, or one that runs in parallel, may have sent the app's.
-func lookupSettled(ctx context.Context, c *Client, app poco.App) (Registration, error) {
+func lookupSettled(ctx context.Context, c *node.Client, app poco.App) (Registration, error) {
 	reg, err := Lookup(ctx, c, app)
 	var missing *NoAppError
 	if !errors.As(err, &missing) {
 		return reg, err
 	}
-	waited, settleErr := c.settle(ctx, app.Owner)
+	waited, settleErr := c.Settle(ctx, app.Owner)
 	if settleErr != nil {
 		return Registration{}, settleErr
 	}
@@ -169,26 +169,26 @@ func (e *NoAppError) Evidence() [][2]string {
 // Lookup predicts an app's address and reads back what is there, without
 // writing. The address is CREATE2's over all six fields.
 //
-// Errors: *NoAppError, *AppConflictError, *RPCError.
-func Lookup(ctx context.Context, c *Client, app poco.App) (Registration, error) {
-	address, err := call[common.Address](ctx, c, c.registry(), "predictApp", arguments(app)...)
+// Errors: *NoAppError, *ConflictError, *node.RPCError.
+func Lookup(ctx context.Context, c *node.Client, app poco.App) (Registration, error) {
+	address, err := node.Call[common.Address](ctx, c, registry(c), "predictApp", arguments(app)...)
 	if err != nil {
 		return Registration{}, err
 	}
-	there, err := ReadApp(ctx, c, address)
+	there, err := Read(ctx, c, address)
 	if err != nil {
 		return Registration{App: app, Address: address}, err
 	}
 	if diff := there.Diff(app); len(diff) > 0 {
-		return Registration{}, &AppConflictError{address, diff, c.Name}
+		return Registration{}, &ConflictError{address, diff, c.Name}
 	}
 	return Registration{App: there, Address: address}, nil
 }
 
-// ReadApp reads an app's six fields. Its error is a *NoAppError for an address
+// Read reads an app's six fields. Its error is a *NoAppError for an address
 // that the registry does not know, whatever contract may be there.
-func ReadApp(ctx context.Context, c *Client, address common.Address) (poco.App, error) {
-	registered, err := call[bool](ctx, c, c.registry(), "isRegistered", address)
+func Read(ctx context.Context, c *node.Client, address common.Address) (poco.App, error) {
+	registered, err := node.Call[bool](ctx, c, registry(c), "isRegistered", address)
 	if err != nil {
 		return poco.App{}, err
 	}
@@ -196,7 +196,7 @@ func ReadApp(ctx context.Context, c *Client, address common.Address) (poco.App, 
 		return poco.App{}, &NoAppError{address, c.Name}
 	}
 	var app poco.App
-	f := fields{chain: c, contract: c.contract(address, poco.AppABI())}
+	f := fields{chain: c, contract: node.Contract{Address: address, ABI: poco.AppABI()}}
 	f.Group, f.ctx = errgroup.WithContext(ctx)
 	readField(f, "owner", &app.Owner)
 	readField(f, "m_appName", &app.Name)
@@ -214,13 +214,13 @@ func ReadApp(ctx context.Context, c *Client, address common.Address) (poco.App, 
 type fields struct {
 	*errgroup.Group
 	ctx      context.Context
-	chain    *Client
-	contract *bind.BoundContract
+	chain    *node.Client
+	contract node.Contract
 }
 
 func readField[T any](f fields, name string, into *T) {
 	f.Go(func() (err error) {
-		*into, err = call[T](f.ctx, f.chain, f.contract, name)
+		*into, err = node.Call[T](f.ctx, f.chain, f.contract, name)
 		return err
 	})
 }
@@ -228,4 +228,15 @@ func readField[T any](f fields, name string, into *T) {
 // arguments are those of createApp and predictApp.
 func arguments(app poco.App) []any {
 	return []any{app.Owner, app.Name, app.Type, app.Multiaddr, app.Checksum, app.MREnclave}
+}
+
+func registry(c *node.Client) node.Contract {
+	return node.Contract{Address: c.AppRegistry, ABI: poco.RegistryABI()}
+}
+
+// EstimateCreate returns what the transaction that registers an app would cost,
+// without making it. The fields of the app that are not known yet may be
+// anything of the same length.
+func EstimateCreate(ctx context.Context, c *node.Client, app poco.App) (node.Cost, error) {
+	return c.Estimate(ctx, app.Owner, registry(c), "createApp", arguments(app)...)
 }

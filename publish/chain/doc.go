@@ -1,7 +1,0 @@
-// Package chain is for owners of apps, and for whoever checks theirs: it registers
-// apps on PoCo's contracts and reads back what is there, over an Ethereum node's
-// JSON-RPC.
-//
-// An app is created once: its address is derived from its fields, so a second
-// run of the same release finds the app that the first one made.
-package chain
