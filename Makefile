@@ -313,6 +313,7 @@ lint: bin/staticcheck bin/actionlint bin/notices
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	@for m in . sandbox; do (cd $$m && $(GO) vet -tags attack,cases,conformance,interop,rebuild,$(TAGS) ./... && $(CURDIR)/bin/staticcheck -tags attack,cases,conformance,interop,rebuild,$(TAGS) ./...) || exit 1; done
 	@cd tools && $(GO) vet ./cross ./notices && $(CURDIR)/bin/staticcheck ./cross ./notices && $(GO) test -vet=off ./notices
+	@for m in attest clients dist; do (cd tools/$$m && $(GO) vet ./... && $(CURDIR)/bin/staticcheck ./...) || exit 1; done
 	@$(LINKED) | bin/notices -check THIRD-PARTY
 	@for m in . sandbox tools tools/attest tools/clients tools/dist; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
 	@$(call install,shellcheck=shellcheck)

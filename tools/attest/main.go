@@ -21,7 +21,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"google.golang.org/protobuf/encoding/protojson"
 
-	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 func main() {
@@ -46,7 +46,7 @@ func attest(ctx context.Context, keyFile, dir string) error {
 	if err != nil {
 		return fmt.Errorf("reading key: %w", err)
 	}
-	key, err := registry.LoadKey(text, []byte(os.Getenv("COSIGN_PASSWORD")))
+	key, err := signing.LoadKey(text, []byte(os.Getenv("COSIGN_PASSWORD")))
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func attest(ctx context.Context, keyFile, dir string) error {
 }
 
 // write signs a file.
-func write(ctx context.Context, key *registry.Key, from, to string, content func([]byte) sign.Content) error {
+func write(ctx context.Context, key *signing.Key, from, to string, content func([]byte) sign.Content) error {
 	data, err := os.ReadFile(from)
 	if err != nil {
 		return err
