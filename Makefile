@@ -197,7 +197,7 @@ sandbox/clients/node_modules/.package-lock.json: sandbox/clients/package-lock.js
 	@echo "installing iexec's command line, three versions, from npm"
 	@cd sandbox/clients && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.package-lock.json
 
-interop: setup bin/gotestsum bin/mrelease bin/cosign $(if $(SHORT),,bin/cosign3) bin/distribution sandbox/clients/node_modules/.package-lock.json
+interop: setup bin/gotestsum bin/mrelease bin/dist bin/attest bin/cosign $(if $(SHORT),,bin/cosign3) bin/distribution sandbox/clients/node_modules/.package-lock.json
 	cd sandbox && $(GOTEST) -tags interop,$(TAGS) $(if $(SHORT),-short) -timeout 20m -count=1 ./interop
 
 sandbox/gitlab/node_modules/.package-lock.json: sandbox/gitlab/package-lock.json
