@@ -109,6 +109,9 @@ func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Bui
 	building, refuse := context.WithCancelCause(ctx)
 	defer refuse(nil)
 	in.refuse = refuse
+	if in.marks, err = b.openMarks(); err != nil {
+		return Built{}, err
+	}
 	image := filepath.Join(partial, "image")
 	layers, err := b.openLayers(partial)
 	if err != nil {

@@ -23,8 +23,8 @@ import (
 // normalFS is a folder in normal form: what a checkout, its umask, its user and
 // its clock decide is replaced by constants.
 //
-//   - modification time: FixedEpoch, whatever the epoch of the build: what a
-//     builder keeps of a context must not depend on it
+//   - modification time: FixedEpoch, whatever the epoch of the build; what is sent of a
+//     file has the time that follows from its content (see marks)
 //   - mode: 0755 for folders and for files the owner may execute, else 0644; on
 //     Windows no file says that, and all have 0644
 //   - owner and group: 0
@@ -127,12 +127,11 @@ func normalMode(mode fs.FileMode) fs.FileMode {
 // treeFS is a folder as it was when it was read: what appeared since then is
 // not sent, and a file that changed or vanished ends the build.
 //
-// This is more than tidiness. The builder keeps the files of earlier builds and
-// asks only for those whose size or time changed. All times here are the same,
-// so it must never look for them under a key that other content was sent under.
-// The key is the sources digest, and this type makes it true.
+// This is more than tidiness. A builder keeps the files of earlier builds and asks for
+// those whose mark changed; so what is sent under a mark must be what it stands for.
 type treeFS struct {
 	*normalFS
+	marks   marks
 	entries map[string]entry
 	paths   []string // of the entries, in the order of a walk
 	// refuse ends the build. An error alone would not: fsutil sends an empty
@@ -143,7 +142,7 @@ type treeFS struct {
 
 // sent is a tree as it may be sent.
 func (in inputs) sent(t tree) fsutil.FS {
-	return treeFS{t.fs, t.entries, slices.SortedFunc(maps.Keys(t.entries), fsutil.ComparePath), in.refuse}
+	return treeFS{t.fs, in.marks, t.entries, slices.SortedFunc(maps.Keys(t.entries), fsutil.ComparePath), in.refuse}
 }
 
 // Walk implements fsutil.FS.
@@ -153,7 +152,7 @@ func (t treeFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) erro
 		if !within(path, target) || skipped != "" && within(path, skipped) {
 			continue
 		}
-		found := &fsutil.DirEntryInfo{Stat: t.entries[path].stat.CloneVT()}
+		found := &fsutil.DirEntryInfo{Stat: t.marks.mark(t.entries[path])}
 		switch err := fn(path, found, nil); {
 		case err == fs.SkipDir && found.IsDir():
 			skipped = path

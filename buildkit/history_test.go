@@ -4,6 +4,7 @@ package buildkit_test
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +12,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +62,16 @@ func (v version) write(t *testing.T) buildkit.Source {
 	return src
 }
 
+// writeOver writes it in the place of another version.
+func (v version) writeOver(t *testing.T, there buildkit.Source) buildkit.Source {
+	t.Helper()
+	check(t, os.RemoveAll(there.Context))
+	write(t, there.Context, v.content)
+	write(t, there.Context, files{"Dockerfile": layered})
+	there.Epoch, there.Created = v.epoch, v.created
+	return there
+}
+
 func (v version) with(name, text string) version {
 	v.content = maps.Clone(v.content)
 	v.content[name] = text
@@ -88,9 +101,10 @@ func TestWhatWasBuiltBeforeDoesNotShow(t *testing.T) {
 		cold[i] = build(t, open(t, buildkit.Options{}), v.write(t))
 	}
 	forwards, backwards := open(t, buildkit.Options{}), open(t, buildkit.Options{})
+	place := first.write(t)
 	for i := range versions {
 		back := len(versions) - 1 - i
-		sameImage(t, fmt.Sprintf("version %d, after the earlier ones", i), build(t, forwards, versions[i].write(t)), cold[i])
+		sameImage(t, fmt.Sprintf("version %d, after the earlier ones", i), build(t, forwards, versions[i].writeOver(t, place)), cold[i])
 		sameImage(t, fmt.Sprintf("version %d, after the later ones", back), build(t, backwards, versions[back].write(t)), cold[back])
 	}
 	for i, v := range versions {
@@ -135,6 +149,93 @@ RUN ["/program", "list", "/out", "/seen"]
 	}
 }
 
+// The times that files are sent with, which follow from their content, are seen by no
+// step.
+func TestStepsSeeOneTime(t *testing.T) {
+	t.Parallel()
+	src := source(t, `FROM more AS made
+COPY app /app
+FROM program
+RUN --mount=type=bind,target=/mnt ["/program", "list", "/mnt", "/seen-context"]
+RUN --mount=type=bind,from=more,target=/mnt ["/program", "list", "/mnt", "/seen-more"]
+RUN --mount=type=bind,from=made,target=/mnt ["/program", "list", "/mnt", "/seen-made"]
+COPY --from=made / /copied/
+RUN ["/program", "list", "/copied", "/seen-copied"]
+`, files{"app": "1", "folder/file": "2"})
+	src.Contexts["more"] = t.TempDir()
+	write(t, src.Contexts["more"], files{"thing": "3", "deep/thing": "4"})
+	seen := contents(t, build(t, shared(t), src).Image)
+	for name, files := range map[string][]string{
+		"seen-context": {"/app", "/folder/file"}, "seen-more": {"/thing", "/deep/thing"},
+		"seen-made": {"/app", "/thing", "/deep/thing"}, "seen-copied": {"/app", "/thing", "/deep/thing"},
+	} {
+		lines := strings.Split(strings.TrimSpace(seen[name]), "\n")
+		for _, line := range lines {
+			if !strings.Contains(line, epoch.UTC().Format(time.RFC3339)) && !strings.Contains(line, fmt.Sprint(epoch.Unix())) {
+				t.Errorf("%s: %q, want the time %s", name, line, epoch)
+			}
+		}
+		for _, file := range files {
+			if !strings.Contains(seen[name], file) {
+				t.Errorf("%s has no %s: %q", name, file, lines)
+			}
+		}
+	}
+}
+
+// Of a folder that was sent before, only what changed is sent, also of another release,
+// and a change that leaves size and time of a file as they were.
+func TestOnlyWhatChangedIsSent(t *testing.T) {
+	t.Parallel()
+	var shown bytes.Buffer
+	b := open(t, buildkit.Options{Progress: buildkit.Progress{Writer: &shown, Mode: "plain"}})
+	large := files{}
+	for i := range 20 {
+		large[fmt.Sprintf("file%d", i)] = strings.Repeat("x", 10_000)
+	}
+	src := source(t, "FROM scratch\nCOPY file* /\n", large)
+	for i, c := range []struct {
+		change   func()
+		least    float64 // kB
+		below    float64
+		file     string
+		contains string
+	}{
+		{func() {}, 200, 260, "file7", "xx"},
+		{func() { src.Created = epoch.Add(time.Hour) }, 0, 20, "file7", "xx"},
+		{func() {
+			at := filepath.Join(src.Context, "file7")
+			was := must(os.Stat(at)).ModTime()
+			check(t, os.WriteFile(at, []byte(strings.Repeat("y", 10_000)), 0o644))
+			check(t, os.Chtimes(at, was, was))
+		}, 10, 30, "file7", "yy"},
+	} {
+		c.change()
+		shown.Reset()
+		made := build(t, b, src)
+		if sent := transferred(t, shown.String()); sent < c.least || sent >= c.below {
+			t.Errorf("build %d: %.1f kB were sent, want %.0f to %.0f", i, sent, c.least, c.below)
+		}
+		contains(t, c.file, contents(t, made.Image)[c.file], c.contains)
+	}
+}
+
+// transferred reads how much of a context was sent, in kB.
+func transferred(t *testing.T, shown string) (most float64) {
+	t.Helper()
+	for _, found := range regexp.MustCompile(`transferring context: ([0-9.]+)(kB|B)`).FindAllStringSubmatch(shown, -1) {
+		sent := must(strconv.ParseFloat(found[1], 64))
+		if found[2] == "B" {
+			sent /= 1000
+		}
+		most = max(most, sent)
+	}
+	if most == 0 {
+		t.Errorf("nothing is told of what was sent: %s", shown)
+	}
+	return most
+}
+
 func sameImage(t *testing.T, what string, got, want made) {
 	t.Helper()
 	equal(t, what+": config", got.config(), want.config())
@@ -156,7 +257,7 @@ func TestTwentyCommits(t *testing.T) {
 	const seed = 11
 	random := rand.New(rand.NewPCG(seed, seed))
 	warm := open(t, buildkit.Options{})
-	walk := []version{firstVersion()}
+	walk, place := []version{firstVersion()}, firstVersion().write(t)
 	for i := range 20 {
 		now := walk[len(walk)-1]
 		switch random.IntN(4) {
@@ -173,7 +274,7 @@ func TestTwentyCommits(t *testing.T) {
 		walk = append(walk, now)
 		state := filepath.Join(t.TempDir(), "state")
 		cold := openUnclosed(t, buildkit.Options{State: state})
-		sameImage(t, fmt.Sprintf("commit %d", i), build(t, warm, now.write(t)), build(t, cold, now.write(t)))
+		sameImage(t, fmt.Sprintf("commit %d", i), build(t, warm, now.writeOver(t, place)), build(t, cold, now.write(t)))
 		shut(t, cold)
 	}
 }

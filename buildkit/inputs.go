@@ -25,6 +25,7 @@ type inputs struct {
 	context    tree
 	contexts   map[string]namedContext // by shortened name
 	refuse     func(error)             // ends a build whose sources changed
+	marks      marks                   // of what is sent
 }
 
 // namedContext is one of: an image reference, a layout folder with a digest, a

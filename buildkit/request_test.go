@@ -32,7 +32,6 @@ func describe(opt client.SolveOpt) string {
 			add("export attr %s = %q", key, export.Attrs[key])
 		}
 	}
-	add("shared key %s", opt.SharedKey)
 	add("proxy network %t", opt.ProxyNetwork)
 	return strings.Join(lines, "\n") + "\n"
 }
@@ -79,7 +78,6 @@ folder dockerfile: ["Dockerfile" "Dockerfile.dockerignore"]
 export oci
 export attr compression = "uncompressed"
 export attr tar = "false"
-shared key sha256:25756fd02e554a024490f8e968a18b16b655299368aa3be1c6411d35bf0add36
 proxy network false
 `},
 		"everything": {Source{
@@ -114,7 +112,6 @@ export oci
 export attr annotation.org.example.note = "a, b"
 export attr compression = "uncompressed"
 export attr tar = "false"
-shared key sha256:c40184bca50ab6f21164381797170026629f98ab670014c09a9ce7b40c282284
 proxy network false
 `},
 	} {

@@ -24,13 +24,17 @@ func (s Source) request(in inputs, dir string, image content.Store) (client.Solv
 	if err != nil {
 		return client.SolveOpt{}, err
 	}
+	folder, err := in.marks.folder(s)
+	if err != nil {
+		return client.SolveOpt{}, err
+	}
 	opt := client.SolveOpt{
 		FrontendAttrs: attrs,
 		LocalMounts:   map[string]fsutil.FS{"context": in.sent(in.context), "dockerfile": in.sent(in.frontend)},
 		OCIStores:     map[string]content.Store{},
 		Exports:       []client.ExportEntry{{Type: client.ExporterOCI, Attrs: s.exporterAttrs(), OutputStore: image}},
 		Session:       attachables(s.Secrets, s.Keychain),
-		SharedKey:     s.digest(in).String(),
+		SharedKey:     folder,
 		ProxyNetwork:  s.Network == NetworkRecorded,
 	}
 	for i, name := range slices.Sorted(maps.Keys(in.contexts)) {

@@ -40,9 +40,8 @@ func (c stamper) Solve(ctx context.Context, req gateway.SolveRequest) (*gateway.
 // depend on a changed one change too. The inputs of an operation stand before it
 // (solver/pb/ops.proto).
 func stamp(def *pb.Definition, nanoseconds int64) (*pb.Definition, error) {
-	stamped := &pb.Definition{Metadata: map[string]*pb.OpMetadata{}}
-	names := map[string]string{}  // by the digest that an operation had
-	contexts := map[string]bool{} // names of the operations that are folders of the client
+	s := stamped{&pb.Definition{Metadata: map[string]*pb.OpMetadata{}}, nanoseconds, map[string]bool{}, map[string]string{}}
+	names := map[string]string{} // by the digest that an operation had
 	for _, encoded := range def.Def {
 		var op pb.Op
 		if err := op.UnmarshalVT(encoded); err != nil {
@@ -55,28 +54,105 @@ func stamp(def *pb.Definition, nanoseconds int64) (*pb.Definition, error) {
 			}
 			input.Digest = name
 		}
-		if file := op.GetFile(); file != nil {
-			stampFiles(file, nanoseconds)
-			touch(file, int64(len(op.Inputs)), nanoseconds)
-			trace(file, op.Inputs, contexts)
-		}
-		for _, mount := range op.GetExec().GetMounts() {
-			traceMount(mount, op.Inputs, contexts)
-		}
-		changed, err := proto.MarshalOptions{Deterministic: true}.Marshal(&op)
+		was := digest.FromBytes(encoded).String()
+		is, err := s.add(&op, def.Metadata[was])
 		if err != nil {
-			return nil, fmt.Errorf("encoding build step: %w", err)
+			return nil, err
 		}
-		was, is := digest.FromBytes(encoded).String(), digest.FromBytes(changed).String()
 		names[was] = is
-		contexts[is] = strings.HasPrefix(op.GetSource().GetIdentifier(), "local://")
-		stamped.Def = append(stamped.Def, changed)
-		if meta, ok := def.Metadata[was]; ok {
-			stamped.Metadata[is] = meta
+	}
+	s.def.Source = renameLocations(def.Source, names)
+	return s.def, nil
+}
+
+// stamped are a build's steps, as far as they are changed.
+type stamped struct {
+	def         *pb.Definition
+	nanoseconds int64
+	contexts    map[string]bool   // names of the operations that are folders of the client
+	unmarked    map[string]string // names of their copies, by theirs
+}
+
+// add changes an operation and returns its name.
+func (s stamped) add(op *pb.Op, meta *pb.OpMetadata) (name string, err error) {
+	fromContext := s.fromContexts(op) // before these are copies
+	for i, input := range op.Inputs {
+		if !fromContext[i] || !seesTimes(op, int64(i)) {
+			continue
+		}
+		if input.Digest, err = s.unmark(input); err != nil {
+			return "", err
 		}
 	}
-	stamped.Source = renameLocations(def.Source, names)
-	return stamped, nil
+	if file := op.GetFile(); file != nil {
+		stampFiles(file, s.nanoseconds)
+		touch(file, int64(len(op.Inputs)), s.nanoseconds)
+		trace(file, fromContext)
+	}
+	for _, mount := range op.GetExec().GetMounts() {
+		traceMount(mount, fromContext)
+	}
+	if name, err = s.put(op, meta); err == nil {
+		s.contexts[name] = strings.HasPrefix(op.GetSource().GetIdentifier(), "local://")
+	}
+	return name, err
+}
+
+func (s stamped) put(op *pb.Op, meta *pb.OpMetadata) (name string, err error) {
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(op)
+	if err != nil {
+		return "", fmt.Errorf("encoding build step: %w", err)
+	}
+	s.def.Def = append(s.def.Def, encoded)
+	name = digest.FromBytes(encoded).String()
+	if meta != nil {
+		s.def.Metadata[name] = meta
+	}
+	return name, nil
+}
+
+// fromContexts tells which inputs of an operation are folders of the client.
+func (s stamped) fromContexts(op *pb.Op) (from []bool) {
+	for _, input := range op.Inputs {
+		from = append(from, s.contexts[input.Digest])
+	}
+	return from
+}
+
+// seesTimes reports whether an operation does more with an input than copy from it,
+// which gives files their time.
+func seesTimes(op *pb.Op, input int64) bool {
+	if op.GetFile() == nil {
+		return true
+	}
+	for _, action := range op.GetFile().Actions {
+		if action.Input == input || action.SecondaryInput == input && action.GetCopy() == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// unmark returns the copy of a folder of the client whose files have the time, in place
+// of that which they were sent with (see marks): for steps that it is mounted into, and
+// images that are made FROM it.
+func (s stamped) unmark(folder *pb.Input) (name string, err error) {
+	if name, ok := s.unmarked[folder.Digest]; ok {
+		return name, nil
+	}
+	everything := &pb.FileActionCopy{Src: "/", Dest: "/", Mode: -1 /* as it is */, DirCopyContents: true, Timestamp: s.nanoseconds}
+	file := &pb.FileOp{Actions: []*pb.FileAction{{Input: none, SecondaryInput: 0, Output: 0, Action: &pb.FileAction_Copy{Copy: everything}}}}
+	touch(file, 1, s.nanoseconds)
+	name, err = s.put(&pb.Op{
+		Inputs:   []*pb.Input{{Digest: folder.Digest, Index: folder.Index}},
+		Op:       &pb.Op_File{File: file},
+		Platform: &pb.Platform{OS: "linux", Architecture: "amd64"},
+	}, &pb.OpMetadata{
+		Description: map[string]string{"llb.customname": "[internal] set times of the build context"},
+		Caps:        map[string]bool{"file.base": true},
+	})
+	s.unmarked[folder.Digest] = name
+	return name, err
 }
 
 // stampFiles tells the actions that copy and make files which time to give to them.
@@ -136,10 +212,10 @@ func filled(op *pb.FileOp) (folder string, ok bool) {
 // trace lets the cache know what is copied by the steps that made it. BuildKit does so
 // for what an action changes, so each such input gets an action whose result nobody
 // asks for; it is never carried out.
-func trace(op *pb.FileOp, inputs []*pb.Input, contexts map[string]bool) {
+func trace(op *pb.FileOp, fromContext []bool) {
 	for _, action := range op.Actions {
 		from := action.SecondaryInput
-		if action.GetCopy() == nil || from < 0 || from >= int64(len(inputs)) || contexts[inputs[from].Digest] {
+		if action.GetCopy() == nil || from < 0 || from >= int64(len(fromContext)) || fromContext[from] {
 			continue
 		}
 		op.Actions = append(op.Actions, &pb.FileAction{Input: from, SecondaryInput: none, Output: none, Action: &pb.FileAction_Rm{
@@ -148,15 +224,15 @@ func trace(op *pb.FileOp, inputs []*pb.Input, contexts map[string]bool) {
 	}
 }
 
-// traceMount does the same for what is mounted into a RUN step. The times in the
-// client's folders are constant, which another tool's are not: a mount that asks for
+// traceMount does the same for what is mounted into a RUN step. The times in copies of
+// the client's folders are constant, which another tool's are not: a mount that asks for
 // what is the default is not the one of another tool's step.
-func traceMount(mount *pb.Mount, inputs []*pb.Input, contexts map[string]bool) {
-	if mount.MountType != pb.MountType_BIND || mount.Dest == pb.RootMount || mount.Input < 0 || mount.Input >= int64(len(inputs)) {
+func traceMount(mount *pb.Mount, fromContext []bool) {
+	if mount.MountType != pb.MountType_BIND || mount.Dest == pb.RootMount || mount.Input < 0 || mount.Input >= int64(len(fromContext)) {
 		return
 	}
 	mount.ContentCache = pb.MountContentCache_OFF
-	if contexts[inputs[mount.Input].Digest] {
+	if fromContext[mount.Input] {
 		mount.ContentCache = pb.MountContentCache_ON
 	}
 }

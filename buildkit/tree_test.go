@@ -48,7 +48,7 @@ func visits(t *testing.T, folder fsutil.FS, target, skip string) (seen []string)
 			return err
 		}
 		stat := info.Sys().(*types.Stat)
-		seen = append(seen, strings.Join([]string{path, stat.Path, info.Mode().String(), stat.Linkname, entry.Name(), info.ModTime().UTC().String()}, " "))
+		seen = append(seen, strings.Join([]string{path, stat.Path, info.Mode().String(), stat.Linkname, entry.Name()}, " ")) // times are what marks are for
 		if skip != "" && strings.HasSuffix(path, skip) {
 			return fs.SkipDir
 		}
