@@ -169,7 +169,7 @@ func (c *Client) checkDomain(ctx context.Context) error {
 // askHub calls the contract at the hub's address, which may be anything. Errors:
 // *RPCError, *NotPoCoError.
 func (c *Client) askHub(ctx context.Context, method string) (out []any, err error) {
-	err = c.bind(c.hub()).Call(c.callOpts(ctx), &out, method)
+	err = c.bind(c.HubContract()).Call(c.callOpts(ctx), &out, method)
 	if unreachable(err) {
 		return nil, c.rpcError("calling "+method, err)
 	}
@@ -185,7 +185,8 @@ type Contract struct {
 	ABI     abi.ABI
 }
 
-func (c *Client) hub() Contract { return Contract{c.Hub, poco.HubABI()} }
+// HubContract returns the hub, by what of it is known.
+func (c *Client) HubContract() Contract { return Contract{c.Hub, poco.HubABI()} }
 
 func (c *Client) bind(contract Contract) *bind.BoundContract {
 	return bind.NewBoundContract(contract.Address, contract.ABI, c.backend, c.backend, c.backend)

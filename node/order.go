@@ -45,7 +45,7 @@ func (e *OrderError) Evidence() [][2]string {
 // owner's, and the volume is not consumed. Its error is an *OrderError if not.
 func CheckOrder(ctx context.Context, c *Client, order poco.SignedAppOrder, owner common.Address) error {
 	hash := order.Hash(c.Domain())
-	valid, err := Call[bool](ctx, c, c.hub(), "verifySignature", owner, hash, order.Sign)
+	valid, err := Call[bool](ctx, c, c.HubContract(), "verifySignature", owner, hash, order.Sign)
 	if err != nil && !strings.Contains(err.Error(), "revert") { // as the hub does for a malformed signature
 		return err
 	}
@@ -72,7 +72,7 @@ func CheckOpen(ctx context.Context, c *Client, order poco.AppOrder) error {
 // Remaining asks the hub how many runs of an order are left. A closed order has none.
 // Error: *RPCError.
 func Remaining(ctx context.Context, c *Client, order poco.AppOrder) (*big.Int, error) {
-	consumed, err := Call[*big.Int](ctx, c, c.hub(), "viewConsumed", order.Hash(c.Domain()))
+	consumed, err := Call[*big.Int](ctx, c, c.HubContract(), "viewConsumed", order.Hash(c.Domain()))
 	if err != nil {
 		return nil, err
 	}

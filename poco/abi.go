@@ -18,8 +18,8 @@ var (
 	appABI string
 )
 
-// HubABI returns the hub's domain, appregistry, viewConsumed and
-// verifySignature.
+// HubABI returns the hub's domain, appregistry, viewConsumed, verifySignature and
+// manageAppOrder.
 func HubABI() abi.ABI { return mustABI(hubABI) }
 
 // RegistryABI returns the app registry's createApp, predictApp and
