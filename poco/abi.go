@@ -16,10 +16,15 @@ var (
 	registryABI string
 	//go:embed abi/app.json
 	appABI string
+	//go:embed abi/token.json
+	tokenABI string
+	//go:embed abi/group.json
+	groupABI string
 )
 
-// HubABI returns the hub's domain, appregistry, viewConsumed, verifySignature and
-// manageAppOrder.
+// HubABI returns what of the hub is called: what it says of itself, of orders, deals,
+// tasks, categories and accounts, and what makes, closes, deposits and claims. Its deposit
+// is that of a hub whose coin is the chain's; with a token one deposits by the token.
 func HubABI() abi.ABI { return mustABI(hubABI) }
 
 // RegistryABI returns the app registry's createApp, predictApp and
@@ -28,6 +33,12 @@ func RegistryABI() abi.ABI { return mustABI(registryABI) }
 
 // AppABI returns an app's owner, registry and the getters of its five fields.
 func AppABI() abi.ABI { return mustABI(appABI) }
+
+// TokenABI returns the RLC token's approveAndCall, which deposits in the hub, and balanceOf.
+func TokenABI() abi.ABI { return mustABI(tokenABI) }
+
+// GroupABI returns keyHasPurpose of ERC-734, by which orders are restricted to groups.
+func GroupABI() abi.ABI { return mustABI(groupABI) }
 
 // mustABI panics on a text that is no ABI: the texts are compiled in, and a
 // test parses each.

@@ -6,8 +6,8 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 )
 
-// appOrderArgument is an order as the hub's functions take it: the struct AppOrder of
-// IexecLibOrders_v5.
+// What follows are the structs of IexecLibOrders_v5 as the hub's functions take them.
+
 type appOrderArgument struct {
 	App                common.Address `abi:"app"`
 	AppPrice           *big.Int       `abi:"appprice"`
@@ -24,11 +24,71 @@ func (o SignedAppOrder) argument() appOrderArgument {
 	return appOrderArgument{o.App, o.AppPrice, o.Volume, o.Tag, o.DatasetRestrict, o.WorkerpoolRestrict, o.RequesterRestrict, o.Salt, o.Sign}
 }
 
-// appOrderOperation is the struct AppOrderOperation of IexecLibOrders_v5.
-type appOrderOperation struct {
-	Order     appOrderArgument `abi:"order"`
-	Operation uint8            `abi:"operation"`
-	Sign      []byte           `abi:"sign"` // of somebody else's transaction
+type datasetOrderArgument struct {
+	Dataset            common.Address `abi:"dataset"`
+	DatasetPrice       *big.Int       `abi:"datasetprice"`
+	Volume             *big.Int       `abi:"volume"`
+	Tag                Tag            `abi:"tag"`
+	AppRestrict        common.Address `abi:"apprestrict"`
+	WorkerpoolRestrict common.Address `abi:"workerpoolrestrict"`
+	RequesterRestrict  common.Address `abi:"requesterrestrict"`
+	Salt               common.Hash    `abi:"salt"`
+	Sign               []byte         `abi:"sign"`
+}
+
+func (o SignedDatasetOrder) argument() datasetOrderArgument {
+	return datasetOrderArgument{o.Dataset, o.DatasetPrice, o.Volume, o.Tag, o.AppRestrict, o.WorkerpoolRestrict, o.RequesterRestrict, o.Salt, o.Sign}
+}
+
+type workerpoolOrderArgument struct {
+	Workerpool        common.Address `abi:"workerpool"`
+	WorkerpoolPrice   *big.Int       `abi:"workerpoolprice"`
+	Volume            *big.Int       `abi:"volume"`
+	Tag               Tag            `abi:"tag"`
+	Category          *big.Int       `abi:"category"`
+	Trust             *big.Int       `abi:"trust"`
+	AppRestrict       common.Address `abi:"apprestrict"`
+	DatasetRestrict   common.Address `abi:"datasetrestrict"`
+	RequesterRestrict common.Address `abi:"requesterrestrict"`
+	Salt              common.Hash    `abi:"salt"`
+	Sign              []byte         `abi:"sign"`
+}
+
+func (o SignedWorkerpoolOrder) argument() workerpoolOrderArgument {
+	return workerpoolOrderArgument{o.Workerpool, o.WorkerpoolPrice, o.Volume, o.Tag, o.Category, o.Trust, o.AppRestrict, o.DatasetRestrict, o.RequesterRestrict, o.Salt, o.Sign}
+}
+
+type requestOrderArgument struct {
+	App                common.Address `abi:"app"`
+	AppMaxPrice        *big.Int       `abi:"appmaxprice"`
+	Dataset            common.Address `abi:"dataset"`
+	DatasetMaxPrice    *big.Int       `abi:"datasetmaxprice"`
+	Workerpool         common.Address `abi:"workerpool"`
+	WorkerpoolMaxPrice *big.Int       `abi:"workerpoolmaxprice"`
+	Requester          common.Address `abi:"requester"`
+	Volume             *big.Int       `abi:"volume"`
+	Tag                Tag            `abi:"tag"`
+	Category           *big.Int       `abi:"category"`
+	Trust              *big.Int       `abi:"trust"`
+	Beneficiary        common.Address `abi:"beneficiary"`
+	Callback           common.Address `abi:"callback"`
+	Params             string         `abi:"params"`
+	Salt               common.Hash    `abi:"salt"`
+	Sign               []byte         `abi:"sign"`
+}
+
+func (o SignedRequestOrder) argument() requestOrderArgument {
+	return requestOrderArgument{
+		o.App, o.AppMaxPrice, o.Dataset, o.DatasetMaxPrice, o.Workerpool, o.WorkerpoolMaxPrice, o.Requester, o.Volume, o.Tag,
+		o.Category, o.Trust, o.Beneficiary, o.Callback, o.Params, o.Salt, o.Sign,
+	}
+}
+
+// operation is the struct AppOrderOperation, RequestOrderOperation and so on.
+type operation[T any] struct {
+	Order     T      `abi:"order"`
+	Operation uint8  `abi:"operation"`
+	Sign      []byte `abi:"sign"` // of somebody else's transaction
 }
 
 // closing is OrderOperationEnum.CLOSE.
@@ -37,5 +97,11 @@ const closing = 1
 // Closing returns the argument of manageAppOrder with which the app's owner closes the
 // order. It needs no signature: the owner sends the transaction.
 func (o AppOrder) Closing() any {
-	return appOrderOperation{Order: SignedAppOrder{AppOrder: o}.argument(), Operation: closing}
+	return operation[appOrderArgument]{Order: SignedAppOrder{AppOrder: o}.argument(), Operation: closing}
+}
+
+// Closing returns the argument of manageRequestOrder with which the requester closes the
+// order, likewise.
+func (o RequestOrder) Closing() any {
+	return operation[requestOrderArgument]{Order: SignedRequestOrder{RequestOrder: o}.argument(), Operation: closing}
 }

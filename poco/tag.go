@@ -99,6 +99,17 @@ func bitName(bit uint) string {
 // Has reports whether the named bit is set.
 func (t Tag) Has(name string) bool { return slices.Contains(t.Names(), name) }
 
+// Or returns the bits that are set in either tag.
+func (t Tag) Or(u Tag) Tag {
+	for i := range t {
+		t[i] |= u[i]
+	}
+	return t
+}
+
+// Within reports whether all bits that are set in t are set in u.
+func (t Tag) Within(u Tag) bool { return t.Or(u) == u }
+
 // MarshalText implements [encoding.TextMarshaler] by String.
 func (t Tag) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
