@@ -3,6 +3,7 @@ package market
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/internal/redact"
+	"github.com/mrelease/mrelease/poco"
 )
 
 // How much of a list is read, of which the market promises no more than MaxOpen.
@@ -19,24 +21,45 @@ const (
 	maxPages = 10
 )
 
-// page is a page of open orders for apps, and how many there are in all.
-type page struct {
-	Orders []Order `json:"orders"`
-	Count  *uint64 `json:"count"` // a pointer: an answer without it is none
+// page is a page of open orders, and how many there are in all.
+type page[T Signed] struct {
+	Orders []Order[T] `json:"orders"`
+	Count  *uint64    `json:"count"` // a pointer: an answer without it is none
 }
 
-// list reads a page of the open orders for apps that a query asks for, restricted ones too.
+// List returns the open orders of a kind that a query asks for, restricted ones too, and
+// how many of them there are: of very many the first thousand, which are the cheapest.
+// The keys are those of the market's API: app, dataset, workerpool, requester, category,
+// minTag, maxTag, minTrust and so on.
+func List[T Signed](ctx context.Context, m Client, query url.Values) (orders []Order[T], count uint64, err error) {
+	for number := range maxPages {
+		p, err := list[T](ctx, m, number, query)
+		if err != nil {
+			return nil, 0, err
+		}
+		orders, count = append(orders, p.Orders...), *p.Count
+		if len(p.Orders) < pageSize {
+			break
+		}
+	}
+	return orders, count, nil
+}
+
+// list reads a page of the open orders that a query asks for, restricted ones too.
 // An answer that contradicts itself is an error: whoever reads an empty list takes it for
 // a fact.
-func (m Client) list(ctx context.Context, number int, query url.Values) (page, error) {
+func list[T Signed](ctx context.Context, m Client, number int, asked url.Values) (page[T], error) {
+	query := maps.Clone(asked)
 	query.Set("pageIndex", strconv.Itoa(number))
 	query.Set("pageSize", strconv.Itoa(pageSize))
-	for _, who := range []string{"dataset", "workerpool", "requester"} {
-		query.Set(who, "any") // or restricted orders are left out
+	for _, who := range []string{"app", "dataset", "workerpool", "requester"} {
+		if !query.Has(who) && book[T]() != "/"+who+"orders" {
+			query.Set(who, "any") // or restricted orders are left out
+		}
 	}
-	var p page
-	if err := m.do(ctx, request{method: http.MethodGet, path: "/apporders", query: query}, &p); err != nil {
-		return page{}, err
+	var p page[T]
+	if err := m.do(ctx, request{method: http.MethodGet, path: book[T](), query: query}, &p); err != nil {
+		return page[T]{}, err
 	}
 	wrong := ""
 	switch {
@@ -51,7 +74,7 @@ func (m Client) list(ctx context.Context, number int, query url.Values) (page, e
 		}
 	}
 	if wrong != "" {
-		return page{}, &Error{redact.URL(m.URL), "GET /apporders", http.StatusOK, wrong, nil}
+		return page[T]{}, &Error{redact.URL(m.URL), "GET " + book[T](), http.StatusOK, wrong, nil}
 	}
 	return p, nil
 }
@@ -108,7 +131,7 @@ func (m Client) CheckListed(ctx context.Context, app common.Address, hash common
 // lists reports whether an app's open orders have one among them, and how many there are.
 func (m Client) lists(ctx context.Context, app common.Address, hash common.Hash) (found bool, count uint64, err error) {
 	for number := range maxPages {
-		p, err := m.list(ctx, number, url.Values{"app": {app.Hex()}})
+		p, err := list[poco.SignedAppOrder](ctx, m, number, url.Values{"app": {app.Hex()}})
 		if err != nil {
 			return false, 0, err
 		}

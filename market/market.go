@@ -39,13 +39,32 @@ type Client struct {
 // Node returns the market's URL without the secrets in it.
 func (m Client) Node() string { return redact.URL(m.URL) }
 
+// Signed is an order of one of the four kinds, each of which the market has a book of.
+type Signed interface {
+	poco.SignedAppOrder | poco.SignedDatasetOrder | poco.SignedWorkerpoolOrder | poco.SignedRequestOrder
+	Hash(d poco.Domain) common.Hash
+}
+
+// book returns the path of a kind's book.
+func book[T Signed]() string {
+	switch any(*new(T)).(type) {
+	case poco.SignedDatasetOrder:
+		return "/datasetorders"
+	case poco.SignedWorkerpoolOrder:
+		return "/workerpoolorders"
+	case poco.SignedRequestOrder:
+		return "/requestorders"
+	}
+	return "/apporders"
+}
+
 // Order is an order as the market has it.
-type Order struct {
-	Hash      common.Hash         `json:"orderHash"`
-	Order     poco.SignedAppOrder `json:"order"`
-	Status    Status              `json:"status"`
-	Remaining uint64              `json:"remaining"`
-	Signer    common.Address      `json:"signer"`
+type Order[T Signed] struct {
+	Hash      common.Hash    `json:"orderHash"`
+	Order     T              `json:"order"`
+	Status    Status         `json:"status"`
+	Remaining uint64         `json:"remaining"`
+	Signer    common.Address `json:"signer"`
 }
 
 // Status is what the market says of an order.
@@ -106,29 +125,29 @@ func (m Client) Version(ctx context.Context) (string, error) {
 	return answer.Version, err
 }
 
-// Order returns an order by its hash, or nil when the market does not know it.
-func (m Client) Order(ctx context.Context, hash common.Hash) (*Order, error) {
-	var order Order
-	err := m.do(ctx, request{method: http.MethodGet, path: "/apporders/" + hash.Hex()}, &order)
+// Find returns an order by its hash, or nil when the market does not know it.
+func Find[T Signed](ctx context.Context, m Client, hash common.Hash) (*Order[T], error) {
+	var order Order[T]
+	err := m.do(ctx, request{method: http.MethodGet, path: book[T]() + "/" + hash.Hex()}, &order)
 	if Answered(err, http.StatusNotFound) {
 		return nil, nil
 	}
 	return &order, err
 }
 
-// Publish puts a signed order into the book. Its owner logs in by signing a
+// Publish puts a signed order into its book. Who signed it logs in by signing a
 // challenge, which the market hands out to every caller for an address and
 // takes once: with other jobs of the same wallet the answer may be 403, and
 // another challenge is tried.
-func (m Client) Publish(ctx context.Context, w node.Wallet, order poco.SignedAppOrder) error {
+func Publish[T Signed](ctx context.Context, m Client, w node.Wallet, order T) error {
 	body, err := json.Marshal(struct {
-		Order poco.SignedAppOrder `json:"order"`
+		Order T `json:"order"`
 	}{order})
 	if err != nil {
 		return fmt.Errorf("encoding order: %w", err)
 	}
 	for range maxLogins {
-		err = m.publish(ctx, w, body)
+		err = m.publish(ctx, w, book[T](), body)
 		if !Answered(err, http.StatusForbidden) || !strings.Contains(err.Error(), "invalid authorization") {
 			return err
 		}
@@ -142,12 +161,12 @@ const maxMessage = 1000
 // maxLogins is how many jobs of a wallet may publish at the same time.
 const maxLogins = 8
 
-func (m Client) publish(ctx context.Context, w node.Wallet, body []byte) error {
+func (m Client) publish(ctx context.Context, w node.Wallet, path string, body []byte) error {
 	authorization, err := m.login(ctx, w)
 	if err != nil {
 		return err
 	}
-	return m.do(ctx, request{method: http.MethodPost, path: "/apporders", body: body, authorization: authorization}, nil)
+	return m.do(ctx, request{method: http.MethodPost, path: path, body: body, authorization: authorization}, nil)
 }
 
 // login answers a challenge: <hash>_<signature>_<address>. Of the typed data

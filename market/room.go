@@ -9,6 +9,7 @@ import (
 
 	"github.com/mrelease/mrelease/internal/redact"
 	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
 )
 
 // MaxOpen is how many open orders for apps iExec's market takes of a wallet.
@@ -40,7 +41,7 @@ func (e *FullError) Evidence() [][2]string {
 // when it is matched or closed, so it tells only which of those that are listed have ended.
 // c may be nil: then it is not asked. Other errors: *Error, *node.RPCError.
 func (m Client) CheckRoom(ctx context.Context, c *node.Client, wallet common.Address) (open uint64, err error) {
-	p, err := m.list(ctx, 0, url.Values{"appOwner": {wallet.Hex()}})
+	p, err := list[poco.SignedAppOrder](ctx, m, 0, url.Values{"appOwner": {wallet.Hex()}})
 	if err != nil {
 		return 0, err
 	}

@@ -52,7 +52,7 @@ func (m Client) whichEnd(ctx context.Context, err error) error {
 	if !errors.As(err, &spent) || spent.State != node.Spent {
 		return err
 	}
-	there, asking := m.Order(ctx, spent.Hash)
+	there, asking := Find[poco.SignedAppOrder](ctx, m, spent.Hash)
 	if asking != nil || there == nil || there.Hash != spent.Hash {
 		return err
 	}
@@ -63,7 +63,7 @@ func (m Client) whichEnd(ctx context.Context, err error) error {
 }
 
 // CheckEnd refuses an order that came to its end in the market.
-func (m Client) CheckEnd(there *Order) error {
+func CheckEnd[T Signed](m Client, there *Order[T]) error {
 	state, words := end(there)
 	if state == "" && there.Status == StatusOpen {
 		return nil
@@ -75,7 +75,7 @@ func (m Client) CheckEnd(there *Order) error {
 }
 
 // end returns the end that an order came to, in words too.
-func end(o *Order) (node.OrderState, string) {
+func end[T Signed](o *Order[T]) (node.OrderState, string) {
 	switch {
 	case o.Status == StatusCanceled:
 		return node.Cancelled, "was cancelled on chain"

@@ -80,7 +80,7 @@ func Offer(ctx context.Context, c *node.Client, m market.Client, w node.Wallet, 
 	offering, err := FindOffer(ctx, c, m, signed)
 	var published error
 	if CanPublish(err) {
-		published = m.Publish(ctx, w, signed)
+		published = market.Publish(ctx, m, w, signed)
 		offering, err = FindOffer(ctx, c, m, signed)
 		offering.Published = published == nil
 	}
@@ -143,9 +143,9 @@ func FindOffer(ctx context.Context, c *node.Client, m market.Client, order poco.
 
 // FindOrder is FindOffer for whoever does not have the owner's signature: it
 // compares all but that.
-func FindOrder(ctx context.Context, c *node.Client, m market.Client, order poco.AppOrder) (*market.Order, error) {
+func FindOrder(ctx context.Context, c *node.Client, m market.Client, order poco.AppOrder) (*market.Order[poco.SignedAppOrder], error) {
 	hash := order.Hash(c.Domain())
-	there, err := m.Order(ctx, hash)
+	there, err := market.Find[poco.SignedAppOrder](ctx, m, hash)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func FindOrder(ctx context.Context, c *node.Client, m market.Client, order poco.
 		there.Hash = hash
 		return nil, another(m, there, poco.SignedAppOrder{AppOrder: order})
 	}
-	if err := m.CheckEnd(there); err != nil {
+	if err := market.CheckEnd(m, there); err != nil {
 		return nil, err
 	}
 	if left := new(big.Int).SetUint64(there.Remaining); left.Cmp(order.Volume) > 0 {
@@ -168,7 +168,7 @@ func FindOrder(ctx context.Context, c *node.Client, m market.Client, order poco.
 	return there, nil
 }
 
-func another(m market.Client, there *market.Order, want poco.SignedAppOrder) error {
+func another(m market.Client, there *market.Order[poco.SignedAppOrder], want poco.SignedAppOrder) error {
 	return &node.OrderError{
 		Hash: there.Hash, Problem: "is another one in the market",
 		Got: describeOrder(there.Order), Want: describeOrder(want), Where: redact.URL(m.URL),

@@ -29,7 +29,7 @@ func (c *cli) isRead(t *testing.T) {
 	if err != nil || there.Owner.Hex() != address(c.owner) || there.Type != poco.TypeDocker {
 		t.Errorf("app reads as %+v, %v", there, err)
 	}
-	order, err := market.Client{URL: c.Market, ChainID: c.chain.ID}.Order(t.Context(), hash)
+	order, err := market.Find[poco.SignedAppOrder](t.Context(), market.Client{URL: c.Market, ChainID: c.chain.ID}, hash)
 	must(t, err)
 	if order.Order.Hash(client.Domain()) != hash || order.Order.Volume.Int64() != 7 || order.Order.App != app {
 		t.Errorf("order reads as %+v", order)

@@ -32,7 +32,7 @@ func (c *cli) trades(t *testing.T) {
 	deal := c.as(t, c.requester(), append([]string{"order", "fill", "--app", rec.Order.Hash.Hex(), "--force"}, c.unchecked...)...)
 	c.dealIsOnChain(t, rec, common.HexToHash(text(t, deal, "dealid")))
 	c.findsDeal(t, rec, text(t, deal, "dealid"))
-	there, err := market.Client{URL: c.Market, ChainID: c.chain.ID}.Order(t.Context(), rec.Order.Hash)
+	there, err := market.Find[poco.SignedAppOrder](t.Context(), market.Client{URL: c.Market, ChainID: c.chain.ID}, rec.Order.Hash)
 	if err != nil || there.Remaining != 999_999 {
 		t.Errorf("the market says %+v, %v; want 999999 remaining", there, err)
 	}
