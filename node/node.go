@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/url"
+	"strings"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
@@ -228,3 +229,6 @@ func unreachable(err error) bool {
 	var larger *bounds.Error
 	return errors.As(err, &larger) || errors.As(err, &network) || errors.As(err, &status) || errors.As(err, &garbage) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
+
+// IsRevert reports whether it is a contract that refused, and not the node that failed.
+func (e *RPCError) IsRevert() bool { return strings.Contains(e.Err.Error(), "revert") }

@@ -72,9 +72,35 @@ func CheckOpen(ctx context.Context, c *Client, order poco.AppOrder) error {
 // Remaining asks the hub how many runs of an order are left. A closed order has none.
 // Error: *RPCError.
 func Remaining(ctx context.Context, c *Client, order poco.AppOrder) (*big.Int, error) {
-	consumed, err := Call[*big.Int](ctx, c, c.HubContract(), "viewConsumed", order.Hash(c.Domain()))
+	consumed, err := Consumed(ctx, c, order.Hash(c.Domain()))
 	if err != nil {
 		return nil, err
 	}
 	return new(big.Int).Sub(order.Volume, consumed), nil
+}
+
+// Consumed asks the hub how many runs of an order, of whatever kind, were matched: all of
+// them for one that was closed. Error: *RPCError.
+func Consumed(ctx context.Context, c *Client, order common.Hash) (*big.Int, error) {
+	return Call[*big.Int](ctx, c, c.HubContract(), "viewConsumed", order)
+}
+
+// IsAllowed asks whether somebody is who an order's restriction means: anybody for the zero
+// address, else that address, or a member of the group contract there. Error: *RPCError.
+func IsAllowed(ctx context.Context, c *Client, restriction, who common.Address) (bool, error) {
+	if restriction == (common.Address{}) || restriction == who {
+		return true, nil
+	}
+	const member = 4 // GROUPMEMBER_PURPOSE of the hub
+	group := Contract{restriction, poco.GroupABI()}
+	var out []any
+	err := c.bind(group).Call(c.callOpts(ctx), &out, "keyHasPurpose", common.BytesToHash(who[:]), big.NewInt(member))
+	if unreachable(err) {
+		return false, c.rpcError("calling keyHasPurpose", err)
+	}
+	if err != nil { // no contract, or no group: the hub takes it for a no, too
+		return false, nil
+	}
+	is, _ := out[0].(bool)
+	return is, nil
 }

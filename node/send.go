@@ -18,12 +18,17 @@ import (
 // Send makes a transaction and waits until it is in a block. A transaction that
 // reverts is an error.
 func (c *Client) Send(ctx context.Context, w Wallet, contract Contract, method string, args ...any) (*types.Receipt, error) {
+	return c.Pay(ctx, w, nil, contract, method, args...)
+}
+
+// Pay is Send with coins for the contract, in wei.
+func (c *Client) Pay(ctx context.Context, w Wallet, wei *big.Int, contract Contract, method string, args ...any) (*types.Receipt, error) {
 	opts := bind.NewKeyedTransactor(w.key, new(big.Int).SetUint64(c.ID))
 	opts.Context = ctx
 	if c.Fees == poco.FeesLegacy {
 		opts.GasPrice = new(big.Int)
 	}
-	opts.NoSend = true
+	opts.NoSend, opts.Value = true, wei
 	tx, err := c.bind(contract).Transact(opts, method, args...)
 	if err == nil {
 		err = c.submit(ctx, tx)
