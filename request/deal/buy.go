@@ -1,0 +1,259 @@
+package deal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
+)
+
+// stakeRatio is how many percent of its price a workerpool's owner must have in the hub,
+// for each run: WORKERPOOL_STAKE_RATIO.
+const stakeRatio = 30
+
+// Choose returns the best match of a request: the lowest price of all that the market
+// offers, of equal ones that with the lowest hashes. All runs of the request that are left
+// are bought by one deal. Orders that the market still lists and that the chain knows to
+// have ended, and those of workerpools that cannot pay their own stake, are passed over.
+//
+// Errors: *NoMatchError, *node.OrderError when the request itself has no runs left,
+// *market.Error, *node.RPCError.
+func (t Trade) Choose(ctx context.Context, request poco.SignedRequestOrder) (poco.Match, error) {
+	runs, err := t.runsLeft(ctx, request)
+	if err != nil {
+		return poco.Match{}, err
+	}
+	offers, err := t.Offers(ctx, request.RequestOrder)
+	if err != nil {
+		return poco.Match{}, err
+	}
+	s := t.search(ctx, request, runs)
+	for {
+		m, err := s.best(offers)
+		if err != nil {
+			return poco.Match{}, err
+		}
+		excluded := len(s.excluded)
+		if err := s.exclude(m); err != nil {
+			return poco.Match{}, err
+		}
+		if len(s.excluded) == excluded {
+			return m, nil
+		}
+	}
+}
+
+// runsLeft asks how many runs of a request are not sold yet.
+func (t Trade) runsLeft(ctx context.Context, r poco.SignedRequestOrder) (*big.Int, error) {
+	hash := r.Hash(t.Chain.Domain())
+	consumed, err := node.Consumed(ctx, t.Chain, hash)
+	if err != nil {
+		return nil, err
+	}
+	left := new(big.Int).Sub(r.Volume, consumed)
+	if left.Sign() <= 0 {
+		return nil, &node.OrderError{
+			Hash: hash, State: node.Spent, Problem: "has no runs left on chain: it was matched or cancelled",
+			Got: "consumed " + consumed.String(), Want: "less than " + r.Volume.String(), Where: t.Chain.Name,
+		}
+	}
+	return left, nil
+}
+
+// exclude looks at the orders of a match on the chain, and excludes those that cannot be
+// used whatever they are matched with.
+func (s *search) exclude(m poco.Match) error {
+	d := s.chain.Domain()
+	type order struct {
+		hash   common.Hash
+		volume *big.Int
+	}
+	orders := []order{{m.App.Hash(d), m.App.Volume}, {m.Workerpool.Hash(d), m.Workerpool.Volume}}
+	if m.Dataset.Dataset != (common.Address{}) {
+		orders = append(orders, order{m.Dataset.Hash(d), m.Dataset.Volume})
+	}
+	for _, o := range orders {
+		if _, known := s.left[o.hash]; known {
+			continue
+		}
+		consumed, err := node.Consumed(s.ctx, s.chain, o.hash)
+		if err != nil {
+			return err
+		}
+		left := new(big.Int).Sub(o.volume, consumed)
+		if s.left[o.hash] = left; left.Cmp(s.runs) < 0 {
+			s.excluded[o.hash] = fmt.Sprintf("has fewer than %s runs left on chain", s.runs)
+		}
+	}
+	return s.excludePool(m.Workerpool)
+}
+
+// excludePool excludes the order of a workerpool whose owner has too little in the hub.
+func (s *search) excludePool(w poco.SignedWorkerpoolOrder) error {
+	pool := node.Contract{Address: w.Workerpool, ABI: poco.AppABI()} // which has owner, too
+	owner, err := node.Call[common.Address](s.ctx, s.chain, pool, "owner")
+	if err != nil {
+		return err
+	}
+	stake, err := node.StakeOf(s.ctx, s.chain, owner)
+	if err != nil {
+		return err
+	}
+	want := new(big.Int).Mul(w.WorkerpoolPrice, big.NewInt(stakeRatio))
+	want.Div(want, big.NewInt(100)).Mul(want, s.runs)
+	if stake.Free.Cmp(want) < 0 {
+		s.excluded[w.Hash(s.chain.Domain())] = "the workerpool's owner cannot pay the stake for it"
+	}
+	return nil
+}
+
+// Price returns what the runs of a request that are left cost with a match, in nRLC.
+// Errors: as of [Trade.Choose].
+func (t Trade) Price(ctx context.Context, m poco.Match) (*big.Int, error) {
+	runs, err := t.runsLeft(ctx, m.Request)
+	if err != nil {
+		return nil, err
+	}
+	return runs.Mul(runs, m.RunPrice()), nil
+}
+
+// RefusedError says that the hub refuses to make a deal of a match.
+type RefusedError struct {
+	Refusal poco.Refusal // "" for one without a number
+	Reason  string       // the node's words
+	Match   poco.Match
+	Chain   string
+	Err     error
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string {
+	if e.Refusal == "" {
+		return "the hub refuses the match: " + e.Reason
+	}
+	return "the hub refuses the match: " + e.Refusal.Words()
+}
+
+// Unwrap returns the node's error.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// Evidence returns the hub's words.
+func (e *RefusedError) Evidence() [][2]string {
+	return [][2]string{{"expected", "matchOrders makes a deal"}, {"actual", e.Reason}, {"where", e.Chain}}
+}
+
+// Simulate asks the node what deal matchOrders would make, without making it. Errors:
+// *RefusedError, *node.RPCError.
+func (t Trade) Simulate(ctx context.Context, m poco.Match) (common.Hash, error) {
+	id, err := node.Call[[32]byte](ctx, t.Chain, t.Chain.HubContract(), "matchOrders", m.Arguments()...)
+	return id, t.refused(m, err)
+}
+
+// refused tells a revert from a node that failed.
+func (t Trade) refused(m poco.Match, err error) error {
+	var failed *node.RPCError
+	if !errors.As(err, &failed) || !failed.IsRevert() {
+		return err
+	}
+	reason := failed.Err.Error()
+	return &RefusedError{poco.ParseRefusal(reason), reason, m, t.Chain.Name, err}
+}
+
+// Buying says how a deal is bought.
+type Buying struct {
+	Deposit bool // what the stake lacks is deposited; else that is an error
+	// Tell is told of the match before it is paid for, and of what was deposited; it may
+	// be nil.
+	Tell func(m poco.Match, deposited *big.Int)
+}
+
+// tries is how often a match is looked for anew when another buyer was faster.
+const tries = 5
+
+// Buy makes a deal of a request, or finds the one that was made of it: then made is
+// false, and nothing is paid. Before it is sent, a match is simulated. When an order of it
+// was used up in between, another match is looked for.
+//
+// Errors: *NoMatchError, *RefusedError, *node.StakeError, *node.OrderError for a request
+// that was cancelled, *node.FundsError, *market.Error, *node.RPCError.
+func (t Trade) Buy(ctx context.Context, w node.Wallet, request poco.SignedRequestOrder, b Buying) (deal Deal, made bool, err error) {
+	if deal, err = t.bought(ctx, w, request); err == nil || !isNoDeal(err) {
+		return deal, false, err
+	}
+	for range tries {
+		deal, made, err = t.buy(ctx, w, request, b)
+		var refused *RefusedError
+		if !errors.As(err, &refused) || refused.Refusal != usedUp {
+			return deal, made, err
+		}
+	}
+	return deal, made, err
+}
+
+// usedUp is the refusal of orders that have no runs left.
+const usedUp = poco.Refusal("60")
+
+// bought returns the last deal of a request, once the wallet's transactions are in blocks:
+// a run before may have sent the one that makes it. A *NoDealError says that there is none.
+func (t Trade) bought(ctx context.Context, w node.Wallet, r poco.SignedRequestOrder) (Deal, error) {
+	for {
+		deals, err := OfRequest(ctx, t.Chain, r.RequestOrder)
+		if err != nil {
+			return Deal{}, err
+		}
+		if len(deals) > 0 {
+			return deals[len(deals)-1], nil
+		}
+		waited, err := t.Chain.Settle(ctx, w.Address)
+		if err != nil {
+			return Deal{}, err
+		}
+		if !waited {
+			return Deal{}, &NoDealError{idOf(r.Hash(t.Chain.Domain()), 0), t.Chain.Name}
+		}
+	}
+}
+
+func isNoDeal(err error) bool {
+	var none *NoDealError
+	return errors.As(err, &none)
+}
+
+func (t Trade) buy(ctx context.Context, w node.Wallet, request poco.SignedRequestOrder, b Buying) (Deal, bool, error) {
+	m, err := t.Choose(ctx, request)
+	if err != nil {
+		return Deal{}, false, err
+	}
+	price, err := t.Price(ctx, m)
+	if err != nil {
+		return Deal{}, false, err
+	}
+	deposited := new(big.Int)
+	if b.Deposit {
+		deposited, err = node.EnsureStake(ctx, t.Chain, w, price)
+	} else {
+		err = node.CheckStake(ctx, t.Chain, request.Requester, price)
+	}
+	if err != nil {
+		return Deal{}, false, err
+	}
+	if _, err := t.Simulate(ctx, m); err != nil {
+		return Deal{}, false, err
+	}
+	if b.Tell != nil {
+		b.Tell(m, deposited)
+	}
+	_, sending := t.Chain.Send(ctx, w, t.Chain.HubContract(), "matchOrders", m.Arguments()...)
+	// The answer may be lost, and a parallel run may have been faster: what counts is
+	// what the chain has.
+	deal, err := t.bought(ctx, w, request)
+	if sending != nil && isNoDeal(err) {
+		err = fmt.Errorf("making deal: %w", t.refused(m, sending))
+	}
+	return deal, sending == nil && err == nil, err
+}

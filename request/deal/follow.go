@@ -1,0 +1,159 @@
+package deal
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/mrelease/mrelease/node"
+)
+
+// Event is a step of a task.
+type Event struct {
+	Task Task
+	Left time.Duration // until the task's deadline
+}
+
+// Following says how tasks are followed.
+type Following struct {
+	Tell  func(Event)   // is told of each step of each task; may be nil
+	Every time.Duration // how often the chain is asked; 0: 5 s, a block of Bellecour
+}
+
+// TaskError says that a task ended without a result.
+type TaskError struct {
+	Task  Task
+	Chain string
+}
+
+// Error implements error.
+func (e *TaskError) Error() string {
+	if e.Task.Stage == Late {
+		return fmt.Sprintf("task %s did not end before its deadline", e.Task.ID)
+	}
+	return fmt.Sprintf("task %s failed", e.Task.ID)
+}
+
+// Evidence returns the task, and when it had to end.
+func (e *TaskError) Evidence() [][2]string {
+	return [][2]string{
+		{"expected", string(Completed)}, {"actual", string(e.Task.Stage)}, {"task", e.Task.ID.Hex()}, {"deal", e.Task.Deal.Hex()},
+		{"deadline", e.Task.Deadline.Format(time.RFC3339)}, {"where", e.Chain},
+	}
+}
+
+// maxOutage is how long a node may fail while a task is followed.
+const maxOutage = 10 * time.Minute
+
+// Follow waits until all tasks of a deal have ended, and returns them. A node that fails is
+// asked again for some minutes: nothing is lost by waiting.
+//
+// Errors: *TaskError for the first task that ended without a result, beside all tasks;
+// *node.RPCError.
+func Follow(ctx context.Context, c *node.Client, d Deal, f Following) ([]Task, error) {
+	told := map[uint64]Stage{}
+	answered := time.Now()
+	for {
+		tasks, err := Tasks(ctx, c, d)
+		switch {
+		case err == nil:
+			answered = time.Now()
+		case ctx.Err() != nil || time.Since(answered) > maxOutage:
+			return nil, err
+		}
+		over := err == nil
+		for _, t := range tasks {
+			if told[t.Index] != t.Stage && f.Tell != nil {
+				f.Tell(Event{t, max(time.Until(t.Deadline), 0)})
+			}
+			told[t.Index] = t.Stage
+			over = over && t.Stage.IsOver()
+		}
+		if over {
+			return tasks, firstFailure(c, tasks)
+		}
+		select {
+		case <-ctx.Done():
+			return tasks, ctx.Err()
+		case <-time.After(cmp.Or(f.Every, 5*time.Second)):
+		}
+	}
+}
+
+func firstFailure(c *node.Client, tasks []Task) error {
+	for _, t := range tasks {
+		if t.Stage != Completed {
+			return &TaskError{t, c.Name}
+		}
+	}
+	return nil
+}
+
+// EarlyError says that a deal's deadline is not past.
+type EarlyError struct {
+	Deal  Deal
+	Now   time.Time
+	Chain string
+}
+
+// Error implements error.
+func (e *EarlyError) Error() string {
+	return fmt.Sprintf("the tasks of deal %s can still be done", e.Deal.ID)
+}
+
+// Evidence returns both times.
+func (e *EarlyError) Evidence() [][2]string {
+	return [][2]string{
+		{"expected", "a time after " + e.Deal.Deadline.Format(time.RFC3339)}, {"actual", e.Now.Format(time.RFC3339)}, {"where", e.Chain},
+	}
+}
+
+// Claim takes back what was paid for the tasks of a deal that did not end in time, and
+// returns the tasks as they are then, and of how many the money came back. Whoever sends
+// the transaction, it is the requester who is paid back.
+//
+// Errors: *EarlyError before the deadline, *node.FundsError, *node.RPCError.
+func Claim(ctx context.Context, c *node.Client, w node.Wallet, d Deal) (tasks []Task, claimed int, err error) {
+	if _, err := c.Settle(ctx, w.Address); err != nil {
+		return nil, 0, err
+	}
+	if tasks, err = Tasks(ctx, c, d); err != nil {
+		return nil, 0, err
+	}
+	for i, t := range tasks {
+		if t.Stage == Completed || t.Stage == Failed {
+			continue
+		}
+		if t.Stage != Late {
+			return tasks, claimed, &EarlyError{d, time.Now().UTC(), c.Name}
+		}
+		sending := claim(ctx, c, w, t)
+		now, err := readTask(ctx, c, d, t.Index, time.Now())
+		switch {
+		case err != nil:
+			return tasks, claimed, errors.Join(sending, err)
+		case now.Stage != Failed: // else somebody was faster, which is as good
+			return tasks, claimed, cmp.Or(sending, error(&TaskError{now, c.Name}))
+		case sending == nil:
+			claimed++
+		}
+		tasks[i] = now
+	}
+	return tasks, claimed, nil
+}
+
+// claim claims a task. One that was never initialised is, first.
+func claim(ctx context.Context, c *node.Client, w node.Wallet, t Task) error {
+	method, args := "claim", []any{t.ID}
+	if t.Unset {
+		method, args = "initializeAndClaimArray", []any{[][32]byte{t.Deal}, []*big.Int{new(big.Int).SetUint64(t.Index)}}
+	}
+	_, err := c.Send(ctx, w, c.HubContract(), method, args...)
+	if err != nil {
+		return fmt.Errorf("claiming task: %w", err)
+	}
+	return nil
+}

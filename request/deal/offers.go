@@ -1,0 +1,272 @@
+package deal
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/big"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/market"
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
+)
+
+// Trade is where deals are made.
+type Trade struct {
+	Chain  *node.Client
+	Market market.Client
+	Pick   Pick
+}
+
+// Pick says which orders are to be taken, whatever they cost; the zero hash: the best.
+type Pick struct {
+	App, Dataset, Workerpool common.Hash
+	Private                  *poco.SignedAppOrder // an order for the app that is on no market
+}
+
+// Offers are the orders that a request could be matched with.
+type Offers struct {
+	Apps        []poco.SignedAppOrder
+	Datasets    []poco.SignedDatasetOrder // of one element, [poco.NoDataset], for a request without
+	Workerpools []poco.SignedWorkerpoolOrder
+}
+
+// Offers asks the market for the orders that a request could be matched with: those of
+// its app, dataset and category, whoever may use them at whatever price.
+//
+// Errors: *NoMatchError for an order that was picked and is not open, *market.Error.
+func (t Trade) Offers(ctx context.Context, r poco.RequestOrder) (o Offers, err error) {
+	if t.Pick.Private != nil {
+		o.Apps = []poco.SignedAppOrder{*t.Pick.Private}
+	} else if o.Apps, err = offered[poco.SignedAppOrder](ctx, t.Market, t.Pick.App, url.Values{"app": {r.App.Hex()}}); err != nil {
+		return o, err
+	}
+	o.Datasets = []poco.SignedDatasetOrder{poco.NoDataset()}
+	if r.Dataset != (common.Address{}) {
+		if o.Datasets, err = offered[poco.SignedDatasetOrder](ctx, t.Market, t.Pick.Dataset, url.Values{"dataset": {r.Dataset.Hex()}}); err != nil {
+			return o, err
+		}
+	}
+	o.Workerpools, err = offered[poco.SignedWorkerpoolOrder](ctx, t.Market, t.Pick.Workerpool, url.Values{"category": {r.Category.String()}})
+	return o, err
+}
+
+// offered returns the open orders that are asked for, or the one that was picked.
+func offered[T market.Signed](ctx context.Context, m market.Client, picked common.Hash, query url.Values) ([]T, error) {
+	if picked == (common.Hash{}) {
+		found, _, err := market.List[T](ctx, m, query)
+		var orders []T
+		for _, f := range found {
+			orders = append(orders, f.Order)
+		}
+		return orders, err
+	}
+	found, err := market.Find[T](ctx, m, picked)
+	switch {
+	case err != nil:
+		return nil, err
+	case found == nil:
+		return nil, &NoMatchError{Problems: []string{fmt.Sprintf("the market has no order %s of that kind", picked)}, Where: m.Node()}
+	}
+	return []T{found.Order}, market.CheckEnd(m, found)
+}
+
+// NoMatchError says why no orders match a request.
+type NoMatchError struct {
+	Problems []string // for each kind of order, and what is wrong with how many
+	Where    string
+}
+
+// Error implements error.
+func (e *NoMatchError) Error() string {
+	return "no orders match the request: " + strings.Join(e.Problems, "; ")
+}
+
+// Evidence returns the problems.
+func (e *NoMatchError) Evidence() [][2]string {
+	var facts [][2]string
+	for _, p := range e.Problems {
+		facts = append(facts, [2]string{"problem", p})
+	}
+	return append(facts, [2]string{"where", e.Where})
+}
+
+// search looks for the best match of a request.
+type search struct {
+	ctx      context.Context
+	chain    *node.Client
+	request  poco.SignedRequestOrder
+	runs     *big.Int // that are to be bought, all by one deal
+	where    string
+	left     map[common.Hash]*big.Int // runs left of an order, as the chain says
+	excluded map[common.Hash]string   // orders that cannot be used, and why
+	groups   map[[2]common.Address]bool
+	err      error // of the node
+}
+
+func (t Trade) search(ctx context.Context, request poco.SignedRequestOrder, runs *big.Int) *search {
+	return &search{
+		ctx: ctx, chain: t.Chain, request: request, runs: runs, where: t.Market.Node(),
+		left: map[common.Hash]*big.Int{}, excluded: map[common.Hash]string{}, groups: map[[2]common.Address]bool{},
+	}
+}
+
+// maxGroups bounds how many restrictions are asked for at a node in one search.
+const maxGroups = 100
+
+// isAllowed asks the chain where a restriction is another address, which may be a group.
+func (s *search) isAllowed(restriction, who common.Address) bool {
+	if restriction == (common.Address{}) || restriction == who {
+		return true
+	}
+	key := [2]common.Address{restriction, who}
+	is, known := s.groups[key]
+	if !known && len(s.groups) < maxGroups && s.err == nil {
+		is, s.err = node.IsAllowed(s.ctx, s.chain, restriction, who)
+		s.groups[key] = is
+	}
+	return is
+}
+
+// What of the refusals one order is to blame for, whatever the others are.
+var (
+	ofApp        = []poco.Refusal{"03", "07", "10", "13", "15"}
+	ofDataset    = []poco.Refusal{"04", "11", "16", "18"}
+	ofWorkerpool = []poco.Refusal{"00", "02", "05", "06", "12", "19", "1a", "1b"}
+)
+
+// fits returns why an order cannot be used with any other; "" when it can.
+func (s *search) fits(m poco.Match, hash common.Hash, volume *big.Int, of []poco.Refusal) string {
+	if why, out := s.excluded[hash]; out {
+		return why
+	}
+	if volume.Cmp(s.runs) < 0 {
+		return fmt.Sprintf("is for less than %s runs", s.runs)
+	}
+	for _, r := range m.Refusals(s.isAllowed) {
+		if slices.Contains(of, r) {
+			return r.Words()
+		}
+	}
+	return ""
+}
+
+// neutral is a match of the request with orders that refuse nothing.
+func (s *search) neutral() poco.Match {
+	r := s.request
+	zero := new(big.Int)
+	return poco.Match{
+		App:     poco.SignedAppOrder{AppOrder: poco.AppOrder{App: r.App, AppPrice: zero, Volume: s.runs}},
+		Dataset: poco.SignedDatasetOrder{DatasetOrder: poco.DatasetOrder{Dataset: r.Dataset, DatasetPrice: zero, Volume: s.runs}},
+		Workerpool: poco.SignedWorkerpoolOrder{WorkerpoolOrder: poco.WorkerpoolOrder{
+			Workerpool: r.Workerpool, WorkerpoolPrice: zero, Volume: s.runs, Category: r.Category, Trust: r.Trust,
+		}},
+		Request: r,
+	}
+}
+
+// usable are the offers of a kind that some match could have, the cheapest first, and
+// what is wrong with the others.
+type usable[T any] struct {
+	orders  []T
+	problem string
+}
+
+// sift keeps of a kind's offers those that fit, of those that are alike the cheapest one.
+func sift[T market.Signed](s *search, kind string, offers []T, terms func(T) terms, in func(poco.Match, T) poco.Match, of []poco.Refusal) usable[T] {
+	d := s.chain.Domain()
+	slices.SortFunc(offers, func(a, b T) int {
+		x, y := a.Hash(d), b.Hash(d)
+		return cmp.Or(terms(a).price.Cmp(terms(b).price), x.Cmp(y))
+	})
+	var u usable[T]
+	seen, reasons := map[string]bool{}, map[string]int{}
+	for _, o := range offers {
+		t := terms(o)
+		why := s.fits(in(s.neutral(), o), o.Hash(d), t.volume, of)
+		switch {
+		case why != "":
+			reasons[why]++
+		case !seen[t.alike]:
+			seen[t.alike] = true
+			u.orders = append(u.orders, o)
+		}
+	}
+	if len(u.orders) == 0 {
+		u.problem = describe(kind, len(offers), reasons)
+	}
+	return u
+}
+
+// terms are what of an order decides which one is taken.
+type terms struct {
+	price, volume *big.Int
+	alike         string // the same for orders that can replace each other
+}
+
+func describe(kind string, offers int, reasons map[string]int) string {
+	if offers == 0 {
+		return "the market has no open order of the " + kind
+	}
+	var lines []string
+	for why, n := range reasons {
+		lines = append(lines, fmt.Sprintf("%d: %s", n, why))
+	}
+	slices.Sort(lines)
+	return fmt.Sprintf("none of %d open orders of the %s can be used (%s)", offers, kind, strings.Join(lines, "; "))
+}
+
+// best returns the cheapest match of offers; among equals the one whose orders have the
+// lowest price and hash, those of the app before the dataset's and the workerpool's. Its
+// error is a *NoMatchError or the node's.
+func (s *search) best(o Offers) (poco.Match, error) {
+	apps := sift(s, "app", o.Apps, func(a poco.SignedAppOrder) terms {
+		return terms{a.AppPrice, a.Volume, fmt.Sprint(a.WorkerpoolRestrict, a.Tag)}
+	}, func(m poco.Match, a poco.SignedAppOrder) poco.Match { m.App = a; return m }, ofApp)
+	datasets := usable[poco.SignedDatasetOrder]{orders: o.Datasets}
+	if s.request.Dataset != (common.Address{}) {
+		datasets = sift(s, "dataset", o.Datasets, func(d poco.SignedDatasetOrder) terms {
+			return terms{d.DatasetPrice, d.Volume, fmt.Sprint(d.WorkerpoolRestrict, d.Tag)}
+		}, func(m poco.Match, d poco.SignedDatasetOrder) poco.Match { m.Dataset = d; return m }, ofDataset)
+	}
+	pools := sift(s, "workerpool", o.Workerpools, func(w poco.SignedWorkerpoolOrder) terms {
+		return terms{w.WorkerpoolPrice, w.Volume, fmt.Sprint(w.Workerpool, w.Tag)}
+	}, func(m poco.Match, w poco.SignedWorkerpoolOrder) poco.Match { m.Workerpool = w; return m }, ofWorkerpool)
+
+	var best *poco.Match
+	reasons, pairs := map[string]int{}, 0
+	for _, a := range apps.orders {
+		for _, d := range datasets.orders {
+			for _, w := range pools.orders {
+				m := poco.Match{App: a, Dataset: d, Workerpool: w, Request: s.request}
+				if refused := m.Refusals(s.isAllowed); len(refused) > 0 {
+					reasons[refused[0].Words()]++
+					pairs++
+				} else if best == nil || m.RunPrice().Cmp(best.RunPrice()) < 0 {
+					best = &m
+				}
+			}
+		}
+	}
+	if s.err != nil {
+		return poco.Match{}, s.err
+	}
+	if best != nil {
+		return *best, nil
+	}
+	none := &NoMatchError{Where: s.where}
+	for _, p := range []string{apps.problem, datasets.problem, pools.problem} {
+		if p != "" {
+			none.Problems = append(none.Problems, p)
+		}
+	}
+	if len(none.Problems) == 0 {
+		none.Problems = []string{describe("app, dataset and workerpool together", pairs, reasons)}
+	}
+	return poco.Match{}, none
+}
