@@ -14,7 +14,7 @@ const Accounts = 10
 // Key returns the private key of an account: one of the ten that Hardhat derives
 // from "test test test test test test test test test test test junk". Everybody
 // knows them; nothing of value may belong to one. Number 0 deploys the contracts,
-// number 1 is the wallet that releases.
+// number 1 is the wallet that releases, 8 and 9 are scheduler and worker.
 func Key(account int) *ecdsa.PrivateKey {
 	key, err := crypto.HexToECDSA([Accounts]string{
 		"ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/accounts/keystore"
@@ -58,7 +59,7 @@ func write(dir, name, text string) error {
 // Environment returns what the commands of a script need to know, as
 // NAME=value.
 func (w *World) Environment(dir string) []string {
-	return []string{
+	names := []string{
 		"MRELEASE_SANDBOX=" + dir,
 		"MRELEASE_WALLET_PASSWORD=" + walletPassword,
 		"COSIGN_PASSWORD=" + cosignPassword,
@@ -67,8 +68,16 @@ func (w *World) Environment(dir string) []string {
 		"SANDBOX_RPC_V5=" + w.V5.RPC,
 		"SANDBOX_MARKET=" + w.Market,
 		"SANDBOX_SECRETS=" + w.Secrets,
+		"SANDBOX_GATEWAY=" + w.Gateway,
 		"SANDBOX_ADMIN=" + w.Admin,
 	}
+	if w.V6.Workerpool == nil {
+		return names
+	}
+	return append(names,
+		"SANDBOX_WORKERPOOL="+w.V6.Workerpool.Address.Hex(),
+		"SANDBOX_WORKERPOOL_V5="+w.V5.Workerpool.Address.Hex(),
+		"SANDBOX_SHORT_CATEGORY="+strconv.FormatUint(w.V6.Workerpool.Short, 10)) // the same on both chains
 }
 
 func (w *World) env(dir string) string {

@@ -22,10 +22,12 @@ import (
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/sandbox/chain"
 	"github.com/mrelease/mrelease/sandbox/fault"
+	"github.com/mrelease/mrelease/sandbox/ipfs"
 	"github.com/mrelease/mrelease/sandbox/market"
 	"github.com/mrelease/mrelease/sandbox/protocol"
 	"github.com/mrelease/mrelease/sandbox/registry"
 	"github.com/mrelease/mrelease/sandbox/secrets"
+	"github.com/mrelease/mrelease/sandbox/workerpool"
 )
 
 // Options say what world to make.
@@ -34,8 +36,15 @@ type Options struct {
 	Base      string             // OCI layout of the stand-in base image, which Write names; may be empty
 	Registry  registry.Options
 	Market    market.Limit
+	Pool      *Pool             // a workerpool on each chain; nil: none
 	Address   string            // host:port that the registry listens on; one that is free when empty
 	Progress  func(what string) // is told what is up; nil: nobody is
+}
+
+// Pool says what workerpools do.
+type Pool struct {
+	Work  workerpool.Work               // of the workers; nil: they run the app's image
+	Ended func(id common.Hash, e error) // is told how tasks ended; may be nil
 }
 
 // Chain is one of the world's chains, with the contracts deployed.
@@ -45,7 +54,8 @@ type Chain struct {
 	RPC  string // URL; its requests go through the faults of the service of this chain
 	Fees poco.Fees
 	protocol.Deployment
-	Client *ethclient.Client // without a network in between, and without faults
+	Client     *ethclient.Client // without a network in between, and without faults
+	Workerpool *workerpool.Pool  // nil without one
 }
 
 // World is a running world. For faults its services are called registry, market,
@@ -57,8 +67,10 @@ type World struct {
 	Admin    string // URL of the faults
 	V6       Chain  // 65535: PoCo 6, a token, fees as on Arbitrum
 	V5       Chain  // 134: PoCo 5 native, no fees, as on Bellecour
+	Gateway  string // URL of the IPFS gateway, where the workerpools put results
 	Faults   *fault.Injector
 	Stored   *secrets.Server // what the secret service holds
+	Results  *ipfs.Gateway   // what the gateway holds
 
 	base    string // reference of the stand-in base image; empty: none
 	closers []func() error
@@ -75,7 +87,7 @@ func Start(ctx context.Context, o Options) (*World, error) {
 		return nil, err
 	}
 	if err = w.startChains(ctx, o); err == nil {
-		err = w.startServices(o)
+		err = w.startServices(ctx, o)
 	}
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
@@ -93,13 +105,15 @@ func (w *World) Close() error {
 	return errors.Join(errs...)
 }
 
+func (w *World) chains() []*Chain { return []*Chain{&w.V6, &w.V5} }
+
 // startChains starts both chains at the same time: they are what takes time.
 func (w *World) startChains(ctx context.Context, o Options) error {
 	w.V6 = Chain{Name: "sandbox", ID: 65535, Fees: poco.FeesEIP1559}
 	w.V5 = Chain{Name: "sandbox-v5", ID: 134, Fees: poco.FeesLegacy}
 	var nodes [2]*chain.Chain
 	var group errgroup.Group
-	for i, c := range []*Chain{&w.V6, &w.V5} {
+	for i, c := range w.chains() {
 		group.Go(func() (err error) {
 			nodes[i], err = c.start(ctx, o)
 			return err
@@ -136,18 +150,26 @@ func (c *Chain) start(ctx context.Context, o Options) (*chain.Chain, error) {
 }
 
 // startServices starts what stands before and beside the chains.
-func (w *World) startServices(o Options) error {
-	w.Stored = secrets.New(w.owner)
+func (w *World) startServices(ctx context.Context, o Options) error {
+	w.Stored, w.Results = secrets.New(w.owner), &ipfs.Gateway{}
 	book := market.New(o.Market, market.Chain{ID: w.V6.ID, Hub: w.V6.Hub, Client: w.V6.Client}, market.Chain{ID: w.V5.ID, Hub: w.V5.Hub, Client: w.V5.Client})
 	book.Behind = func() bool { return w.Faults.Fails("watcher") }
+	orders := http.Handler(book)
+	if o.Pool != nil {
+		if err := w.startPools(ctx, o, book); err != nil {
+			return err
+		}
+		orders = w.afterPools(book)
+	}
 	handlers := []struct {
 		service string
 		handler http.Handler
 		at      *string
 	}{
 		{"registry", registry.New(o.Registry), &w.Registry},
-		{"market", book, &w.Market},
+		{"market", orders, &w.Market},
 		{"secrets", w.Stored, &w.Secrets},
+		{"gateway", w.Results, &w.Gateway},
 		{"rpc", proxy(w.V6.RPC), &w.V6.RPC},
 		{"rpc-v5", proxy(w.V5.RPC), &w.V5.RPC},
 		{"admin", w.Faults, &w.Admin},
