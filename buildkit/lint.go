@@ -26,17 +26,19 @@ type Finding struct {
 }
 
 // The codes of what is no matter of taste: a build fails at a file that is left out of
-// its context, and without an ENTRYPOINT it is the base image's program that is measured.
+// its context, without an ENTRYPOINT it is the base image's program that is measured, and
+// what a shell prints is trusted by nobody.
 const (
-	NoEntrypoint = "NoEntrypoint"
-	ignoredFile  = "IgnoredFile"
+	NoEntrypoint    = "NoEntrypoint"
+	ShellEntrypoint = "ShellEntrypoint"
+	ignoredFile     = "IgnoredFile"
 )
 
 // Stops reports whether a release cannot be made of it, or would be of another program
 // than its author's. What is measured is not asked where the image's digest is the
-// measurement.
-func (f Finding) Stops(measured bool) bool {
-	return f.Code == ignoredFile || f.Code == NoEntrypoint && measured
+// measurement, nor who says so where any program's word is taken.
+func (f Finding) Stops(measured, proven bool) bool {
+	return f.Code == ignoredFile || f.Code == NoEntrypoint && measured || f.Code == ShellEntrypoint && measured && proven
 }
 
 // Lint parses the Dockerfile as a build does, but without a builder, and returns

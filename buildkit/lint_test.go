@@ -141,6 +141,20 @@ func TestLintOfEnclaves(t *testing.T) {
 		"a stage as base":             {"FROM scratch AS a\nENTRYPOINT [\"/a\"]\nFROM a\n", nil},
 		"another platform":            {"FROM --platform=linux/arm64 scratch\nENTRYPOINT [\"/a\"]\n", []string{"PlatformNotAMD64"}},
 		"no entrypoint":               {"FROM scratch\nCOPY there /\n", []string{"NoEntrypoint"}},
+		"a base of one's own name":    {"FROM pinned:1 AS pinned\nRUN true\n", []string{"NoEntrypoint"}},
+		"an empty entrypoint":         {head + "ENTRYPOINT []\n", []string{"NoEntrypoint"}},
+		"an empty word":               {"FROM scratch\nENTRYPOINT [\"\"]\n", []string{"NoEntrypoint"}},
+		"an empty command":            {"FROM pinned:1\nCMD []\n", []string{"NoEntrypoint"}},
+		"a command that is gone":      {"FROM pinned:1 AS a\nCMD [\"/a\"]\nFROM a\nENTRYPOINT []\n", []string{"NoEntrypoint"}},
+		"a command in its place":      {"FROM pinned:1\nENTRYPOINT []\nCMD [\"/a\"]\n", nil},
+		"a command before it":         {"FROM pinned:1\nCMD [\"/a\"]\nENTRYPOINT []\n", nil},
+		"arguments":                   {"FROM pinned:1\nCMD [\"sh\"]\n", nil},
+		"a shell's entrypoint":        {"FROM pinned:1\nENTRYPOINT python3 /app/app.py\n", []string{"ShellEntrypoint"}},
+		"a shell as entrypoint":       {"FROM pinned:1\nENTRYPOINT [\"/bin/bash\", \"-c\", \"python3 /app/app.py\"]\n", []string{"ShellEntrypoint"}},
+		"a script as entrypoint":      {"FROM pinned:1\nENTRYPOINT [\"/start.sh\"]\n", []string{"ShellEntrypoint"}},
+		"a shell's command":           {"FROM pinned:1\nENTRYPOINT []\nCMD python3 /app/app.py\n", []string{"ShellEntrypoint"}},
+		"a program in place of shell": {"FROM pinned:1\nSHELL [\"/usr/bin/python3\", \"-c\"]\nENTRYPOINT import app\n", nil},
+		"a shell of a stage below":    {"FROM pinned:1 AS a\nENTRYPOINT run\nFROM a\nCMD [\"x\"]\n", []string{"ShellEntrypoint"}},
 		"any library":                 {head + "ENV SCONE_ALLOW_DLOPEN=2\n", []string{"AnyLibrary"}},
 		"an ignored file":             {head + "COPY ./there left/out /\nADD --chown=1 left /\n", []string{"IgnoredFile", "IgnoredFile"}},
 		"an ignored file in a mount":  {head + "RUN --mount=source=left/out,target=/x true\n", []string{"IgnoredFile"}},
@@ -173,6 +187,16 @@ func TestLintOfEnclaves(t *testing.T) {
 		}
 		if !slices.Equal(codes, tt.want) {
 			t.Errorf("%s: found %v, want %v", name, codes, tt.want)
+		}
+	}
+}
+
+// The stage that is built counts, not the last one.
+func TestLintOfTarget(t *testing.T) {
+	dir := folder(t, map[string]string{"Dockerfile": "FROM scratch AS a\nFROM scratch\nENTRYPOINT [\"/a\"]\n"})
+	for target, want := range map[string]int{"": 0, "A": 1} {
+		if found, err := (buildkit.Source{Context: dir, Target: target}).Lint(t.Context()); err != nil || len(found) != want {
+			t.Errorf("target %q: found %+v, %v; want %d", target, found, err, want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package buildkit
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -32,7 +33,7 @@ func (s Source) lintSeal(rules *linter.Linter, stages []instructions.Stage) {
 			l.command(command)
 		}
 	}
-	l.entrypoint()
+	l.entrypoint(s.Target)
 }
 
 // report reports a finding, unless the Dockerfile silences its rule.
@@ -113,22 +114,80 @@ func (l sealLinter) env(c *instructions.EnvCommand) {
 	}
 }
 
-// entrypoint looks at the last stage and at those that it is made from.
-func (l sealLinter) entrypoint() {
-	last := l.stages[len(l.stages)-1]
-	stage, base := last, true
-	for base {
-		for _, command := range stage.Commands {
-			switch command.(type) {
-			case *instructions.EntrypointCommand, *instructions.CmdCommand:
-				return
+// entrypoint looks at the program that the image starts. An ENTRYPOINT without words takes
+// that of the base image away; with each goes the CMD of what its stage is made from.
+func (l sealLinter) entrypoint(target string) {
+	last := len(l.stages) - 1
+	if i, ok := stageOf(l.stages, target); ok {
+		last = i
+	}
+	s := l.start(last)
+	switch {
+	case names(s.entrypoint):
+		l.program(s, s.entrypoint)
+	case !names(s.cmd):
+		l.report(NoEntrypoint, "the image has no ENTRYPOINT of its own: what is measured is whatever program the base image starts",
+			`Add ENTRYPOINT ["PROGRAM", …] with the enclave's program; if the base image's is meant, add the line "# check=skip=NoEntrypoint" at the top.`, l.stages[last].Location)
+	case s.entrypoint != nil: // else it may be the arguments of the base image's
+		l.program(s, s.cmd)
+	}
+}
+
+// start is what a stage, with those that it is made from, says of the program that is
+// started; nil where it says nothing.
+type start struct {
+	entrypoint, cmd *instructions.ShellDependantCmdLine
+	at              []parser.Range // of what was said last
+	shell           bool           // SHELL names another than the usual one
+}
+
+func (l sealLinter) start(i int) (s start) {
+	stage, ownCmd := l.stages[i], false
+	if base, isStage := instructions.HasStage(l.stages[:i], stage.BaseName); isStage {
+		s = l.start(base)
+	}
+	for _, command := range stage.Commands {
+		switch c := command.(type) {
+		case *instructions.ShellCommand:
+			s.shell = true
+		case *instructions.CmdCommand:
+			s.cmd, ownCmd = &c.ShellDependantCmdLine, true
+			if !names(s.entrypoint) {
+				s.at = c.Location()
+			}
+		case *instructions.EntrypointCommand:
+			s.entrypoint, s.at = &c.ShellDependantCmdLine, c.Location()
+			if !ownCmd {
+				s.cmd = nil
 			}
 		}
-		var i int
-		if i, base = instructions.HasStage(l.stages, stage.BaseName); base {
-			stage = l.stages[i]
-		}
 	}
-	l.report(NoEntrypoint, "the image has no ENTRYPOINT of its own: what is measured is whatever program the base image starts",
-		`Add ENTRYPOINT ["PROGRAM", …] with the enclave's program; if the base image's is meant, add the line "# check=skip=NoEntrypoint" at the top.`, last.Location)
+	return s
+}
+
+// names reports whether an ENTRYPOINT or CMD names a program.
+func names(line *instructions.ShellDependantCmdLine) bool {
+	return line != nil && len(line.CmdLine) > 0 && line.CmdLine[0] != ""
+}
+
+// program finds out whether the program that is started is a shell. By its name, since
+// there is no image yet: which programs measure is found out when there is.
+func (l sealLinter) program(s start, line *instructions.ShellDependantCmdLine) {
+	program := line.CmdLine[0]
+	switch {
+	case line.PrependShell && s.shell:
+		return
+	case line.PrependShell:
+		program = "/bin/sh, which runs what is no list of words"
+	case !isShell(program):
+		return
+	}
+	l.report(ShellEntrypoint, "the program that is measured would be "+program+": a shell measures nothing, so whatever it has printed is only stated (enclave.trust)",
+		`Start the enclave's program itself, with each word as one: ENTRYPOINT ["python3", "/app/app.py"].`, s.at)
+}
+
+// isShell reports whether a program is a shell, or a script for one.
+func isShell(program string) bool {
+	name := path.Base(program)
+	return slices.Contains([]string{"sh", "ash", "bash", "dash", "ksh", "zsh", "busybox"}, name) || path.Ext(name) == ".sh"
 }

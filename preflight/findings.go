@@ -51,7 +51,7 @@ func (i *inspection) look(ctx context.Context) string {
 func (i *inspection) lint(ctx context.Context, src buildkit.Source) {
 	found, err := src.Lint(ctx)
 	for _, f := range found {
-		if f.Stops(i.Settings.Enclave.Format != measure.None) {
+		if f.Stops(i.Settings.Enclave.Format != measure.None, i.Settings.Enclave.Trust != measure.TrustStated) {
 			i.Problems = append(i.Problems, settings.Problem{Where: at(src.Dockerfile, f.Line), Text: f.Text + "; " + f.Cure})
 		} else {
 			i.findings = append(i.findings, Finding{at(src.Dockerfile, f.Line), f.Code, f.Text, f.Cure})

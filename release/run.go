@@ -105,9 +105,11 @@ func (r Release) begin(ctx context.Context) (*run, error) {
 	return in, nil
 }
 
-// checkEntrypoint refuses an image that would be measured by the base image's program.
+// checkEntrypoint refuses an image that would be measured by the base image's program,
+// or by a shell, where a shell's word is not taken.
 func (r Release) checkEntrypoint(ctx context.Context) error {
-	if r.Settings.Enclave.Format == measure.None {
+	measured, least := r.Settings.Enclave.Format != measure.None, r.Settings.Enclave.Trust
+	if !measured {
 		return nil
 	}
 	found, err := r.Source.Lint(ctx)
@@ -115,9 +117,12 @@ func (r Release) checkEntrypoint(ctx context.Context) error {
 		return err
 	}
 	for _, f := range found {
-		if f.Code == buildkit.NoEntrypoint {
-			where := fmt.Sprintf("%s:%d", r.Settings.DockerfilePath(), f.Line)
+		where := fmt.Sprintf("%s:%d", r.Settings.DockerfilePath(), f.Line)
+		switch {
+		case f.Code == buildkit.NoEntrypoint:
 			return &settings.Error{Problems: []settings.Problem{{Where: where, Text: f.Text + "; " + f.Cure}}}
+		case f.Code == buildkit.ShellEntrypoint && f.Stops(measured, least != measure.TrustStated):
+			return &measure.UntrustedError{Basis: measure.Basis{Trust: measure.TrustStated, Program: where, Why: f.Text}, Least: least}
 		}
 	}
 	return nil
