@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -130,19 +131,45 @@ func (m Client) CheckListed(ctx context.Context, app common.Address, hash common
 
 // lists reports whether an app's open orders have one among them, and how many there are.
 func (m Client) lists(ctx context.Context, app common.Address, hash common.Hash) (found bool, count uint64, err error) {
+	count, err = m.each(ctx, app, func(o Order) (more bool) {
+		found = found || o.Hash == hash
+		return !found
+	})
+	return found, count, err
+}
+
+// Open returns an app's open orders that its owner signed, the cheapest first: as many as
+// a wallet can have, and no more than ten pages of what the market lists.
+func (m Client) Open(ctx context.Context, app, owner common.Address) (open []Order, err error) {
+	_, err = m.each(ctx, app, func(o Order) (more bool) {
+		if o.Order.App == app && o.Signer == owner && o.Order.AppPrice != nil && o.Order.AppPrice.IsUint64() {
+			open = append(open, o)
+		}
+		return true
+	})
+	slices.SortStableFunc(open, func(a, b Order) int { return a.Order.AppPrice.Cmp(b.Order.AppPrice) })
+	return open, err
+}
+
+// each calls see with the open orders of an app, page by page, until it wants no more, and
+// returns how many there are.
+func (m Client) each(ctx context.Context, app common.Address, see func(Order) (more bool)) (count uint64, err error) {
 	for number := range maxPages {
 		p, err := list[poco.SignedAppOrder](ctx, m, number, url.Values{"app": {app.Hex()}})
 		if err != nil {
-			return false, 0, err
+			return 0, err
 		}
+		count = *p.Count
 		for _, o := range p.Orders {
-			found = found || o.Hash == hash
+			if !see(o) {
+				return count, nil
+			}
 		}
-		if count = *p.Count; found || len(p.Orders) < pageSize {
+		if len(p.Orders) < pageSize {
 			break
 		}
 	}
-	return found, count, nil
+	return count, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -27,12 +27,17 @@ type Plan struct {
 	Make     []string          `json:"make"` // the things that a release would make; empty when all is there
 	Cost     *release.Cost     `json:"cost,omitempty"`
 	Run      ci.Run            `json:"run,omitzero"`
-	// Obstacles are who cannot use the order.
-	Obstacles []poco.Obstacle `json:"obstacles,omitempty"`
+	Offered
 
 	conclusion string
 	notes      []release.Finding
 	context    Context
+}
+
+// Offered is what else is told of the order.
+type Offered struct {
+	Obstacles []poco.Obstacle      `json:"obstacles,omitempty"`    // who cannot use it
+	Others    []release.OtherOrder `json:"other-orders,omitempty"` // of the same app, which stay open
 }
 
 // NewPlan makes the answer of a plan.
@@ -40,7 +45,7 @@ func NewPlan(p release.Plan, c Context) Plan {
 	a := Plan{
 		Schema: "mrelease.plan/v1", Identity: Identity{Version: p.Version, Image: p.Image, Digest: p.Digest, AppAddress: p.AppAddress, OrderHash: p.OrderHash},
 		Commit: p.Commit, Dirty: p.Dirty, Inputs: p.Inputs.String(), Wallet: p.Wallet, StatedBy: p.StatedBy,
-		Make: p.With(release.ToMake), Cost: p.Cost, Run: c.Run, Obstacles: p.Obstacles, conclusion: p.Conclusion(), context: c,
+		Make: p.With(release.ToMake), Cost: p.Cost, Run: c.Run, Offered: Offered{p.Obstacles, p.Others}, conclusion: p.Conclusion(), context: c,
 	}
 	if older, newer, _ := c.proposed(); older != "" {
 		a.MRENCLAVEChanged = strconv.FormatBool(older != newer)

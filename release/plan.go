@@ -24,6 +24,7 @@ type Plan struct {
 	Findings   []Finding
 	Cost       *Cost           // nil when the app is there
 	Obstacles  []poco.Obstacle // who cannot use the order
+	Others     []OtherOrder    // of the same app, which stay open
 }
 
 // Cost is what registering an app costs, in wei and as decimal text.
