@@ -33,17 +33,32 @@ type page[T Signed] struct {
 // The keys are those of the market's API: app, dataset, workerpool, requester, category,
 // minTag, maxTag, minTrust and so on.
 func List[T Signed](ctx context.Context, m Client, query url.Values) (orders []Order[T], count uint64, err error) {
+	count, err = each(ctx, m, query, func(o Order[T]) (more bool) {
+		orders = append(orders, o)
+		return true
+	})
+	return orders, count, err
+}
+
+// each calls see with the open orders that a query asks for, page by page, until it wants
+// no more, and returns how many there are.
+func each[T Signed](ctx context.Context, m Client, query url.Values, see func(Order[T]) (more bool)) (count uint64, err error) {
 	for number := range maxPages {
 		p, err := list[T](ctx, m, number, query)
 		if err != nil {
-			return nil, 0, err
+			return 0, err
 		}
-		orders, count = append(orders, p.Orders...), *p.Count
+		count = *p.Count
+		for _, o := range p.Orders {
+			if !see(o) {
+				return count, nil
+			}
+		}
 		if len(p.Orders) < pageSize {
 			break
 		}
 	}
-	return orders, count, nil
+	return count, nil
 }
 
 // list reads a page of the open orders that a query asks for, restricted ones too.
@@ -131,7 +146,7 @@ func (m Client) CheckListed(ctx context.Context, app common.Address, hash common
 
 // lists reports whether an app's open orders have one among them, and how many there are.
 func (m Client) lists(ctx context.Context, app common.Address, hash common.Hash) (found bool, count uint64, err error) {
-	count, err = m.each(ctx, app, func(o Order) (more bool) {
+	count, err = each(ctx, m, url.Values{"app": {app.Hex()}}, func(o Order[poco.SignedAppOrder]) (more bool) {
 		found = found || o.Hash == hash
 		return !found
 	})
@@ -140,36 +155,15 @@ func (m Client) lists(ctx context.Context, app common.Address, hash common.Hash)
 
 // Open returns an app's open orders that its owner signed, the cheapest first: as many as
 // a wallet can have, and no more than ten pages of what the market lists.
-func (m Client) Open(ctx context.Context, app, owner common.Address) (open []Order, err error) {
-	_, err = m.each(ctx, app, func(o Order) (more bool) {
+func (m Client) Open(ctx context.Context, app, owner common.Address) (open []Order[poco.SignedAppOrder], err error) {
+	listed, _, err := List[poco.SignedAppOrder](ctx, m, url.Values{"app": {app.Hex()}})
+	for _, o := range listed {
 		if o.Order.App == app && o.Signer == owner && o.Order.AppPrice != nil && o.Order.AppPrice.IsUint64() {
 			open = append(open, o)
 		}
-		return true
-	})
-	slices.SortStableFunc(open, func(a, b Order) int { return a.Order.AppPrice.Cmp(b.Order.AppPrice) })
-	return open, err
-}
-
-// each calls see with the open orders of an app, page by page, until it wants no more, and
-// returns how many there are.
-func (m Client) each(ctx context.Context, app common.Address, see func(Order) (more bool)) (count uint64, err error) {
-	for number := range maxPages {
-		p, err := list[poco.SignedAppOrder](ctx, m, number, url.Values{"app": {app.Hex()}})
-		if err != nil {
-			return 0, err
-		}
-		count = *p.Count
-		for _, o := range p.Orders {
-			if !see(o) {
-				return count, nil
-			}
-		}
-		if len(p.Orders) < pageSize {
-			break
-		}
 	}
-	return count, nil
+	slices.SortStableFunc(open, func(a, b Order[poco.SignedAppOrder]) int { return a.Order.AppPrice.Cmp(b.Order.AppPrice) })
+	return open, err
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
