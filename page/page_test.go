@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"crypto/sha256"
 	"encoding/xml"
 	"errors"
 	"flag"
@@ -19,6 +20,7 @@ import (
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/page"
+	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
@@ -135,8 +137,30 @@ func TestPlanSummary(t *testing.T) {
 	for _, o := range outputs {
 		values[o.Name] = o.Value
 	}
-	if values["already-registered"] != "true" || values["already-published"] != "false" || values["app-address"] != p.AppAddress || values["summary-path"] != "dist/summary.md" {
+	if values["already-registered"] != "true" || values["already-published"] != "false" || values["app-address"] != p.AppAddress || values["summary-path"] != "dist/summary.md" || values["plan-hash"] != a.Hash {
 		t.Errorf("outputs %q", values)
+	}
+}
+
+// Anybody can compute a plan's hash from its document, and nothing that is about the run,
+// and not about the release, is in it.
+func TestPlanHash(t *testing.T) {
+	p := release.Plan{Version: "1.3.0", Wallet: "0x9", Inputs: hash("1"), Image: "ghcr.io/acme/hello:1.3.0", StatedBy: "wallet.json", Cost: &release.Cost{Gas: 7, Price: "8"},
+		Findings:  []release.Finding{{Name: "order", State: release.ToMake, Evidence: "1 < 2 & \"ä\""}, {Name: "cost", Evidence: "a note"}},
+		Obstacles: []poco.Obstacle{{Who: "a", Why: "b"}}}
+	const canonical = `{"image":"ghcr.io/acme/hello:1.3.0","inputs":"sha256:1111111111111111111111111111111111111111111111111111111111111111","make":["order"],"obstacles":[{"who":"a","why":"b"}],` +
+		`"schema":"mrelease.plan/v1","steps":[{"evidence":"1 < 2 & \"ä\"","name":"order","state":"make"}],"version":"1.3.0","wallet":"0x9"}`
+	first := page.NewPlan(p, context())
+	if want := fmt.Sprintf("%x", sha256.Sum256([]byte(canonical))); first.Hash != want {
+		t.Errorf("the hash is %s, want %s, that of %s", first.Hash, want, canonical)
+	}
+	p.Cost, p.StatedBy, p.Findings[1].Evidence = nil, "", "another note"
+	if elsewhere := page.NewPlan(p, page.Context{}); elsewhere.Hash != first.Hash {
+		t.Errorf("in another run the hash is %s, want %s", elsewhere.Hash, first.Hash)
+	}
+	p.Findings[0].Evidence = "1 < 3"
+	if other := page.NewPlan(p, context()); other.Hash == first.Hash {
+		t.Error("another price has the same hash")
 	}
 }
 

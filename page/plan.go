@@ -1,6 +1,9 @@
 package page
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,6 +31,7 @@ type Plan struct {
 	Cost     *release.Cost     `json:"cost,omitempty"`
 	Run      ci.Run            `json:"run,omitzero"`
 	Offered
+	Hash      string          `json:"plan-hash,omitempty"` // see hash; never empty in an answer
 
 	conclusion string
 	notes      []release.Finding
@@ -57,7 +61,24 @@ func NewPlan(p release.Plan, c Context) Plan {
 			a.Steps = append(a.Steps, f)
 		}
 	}
+	a.Hash = a.hash()
 	return a
+}
+
+// hash is the SHA-256, in hex, of the plan's document without what says nothing of the
+// release: the price of the hour, the run that asked, where the wallet's file is, and the
+// hash. The keys are sorted, and there is no space between: jq -jcS writes it that way.
+func (p Plan) hash() string {
+	p.Hash, p.Cost, p.Run, p.StatedBy = "", nil, ci.Run{}, ""
+	var document any
+	var canonical bytes.Buffer
+	enc := json.NewEncoder(&canonical)
+	enc.SetEscapeHTML(false)
+	encoded, err := json.Marshal(p)
+	if err := errors.Join(err, json.Unmarshal(encoded, &document), enc.Encode(&document)); err != nil {
+		panic("page: encoding a plan: " + err.Error()) // strings and truth values: cannot fail
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(bytes.TrimSuffix(canonical.Bytes(), []byte("\n"))))
 }
 
 func (p Plan) has(name string) string {
@@ -66,7 +87,7 @@ func (p Plan) has(name string) string {
 
 // Outputs are those of a release, as far as they are known before one.
 func (p Plan) Outputs() ([]ci.Output, error) {
-	return outputs(p.Identity, left{registered: p.has("app"), published: p.has("order"), summary: p.context.Summary}, p)
+	return outputs(p.Identity, left{registered: p.has("app"), published: p.has("order"), plan: p.Hash, summary: p.context.Summary}, p)
 }
 
 // Cases are what was found, as steps.
@@ -98,6 +119,7 @@ func (p Plan) Summary() string {
 		{"App", p.later(p.AppAddress)},
 		{"Order", p.later(p.OrderHash)},
 		{"Owner", Code(p.Wallet)},
+		{"Plan", Code(p.Hash)},
 		{"Run", p.context.run()},
 	})
 	if p.context.Accepted == nil {

@@ -156,8 +156,8 @@ func (a Release) Outputs() ([]ci.Output, error) {
 
 // left is what a run left behind, as outputs say it.
 type left struct {
-	registered, published, tx, record, summary string
-	verify                                     []string
+	registered, published, tx, plan, record, summary string
+	verify                                           []string
 }
 
 // outputs are the same whatever was run, so that none is missing.
@@ -170,7 +170,7 @@ func outputs(i Identity, l left, document any) ([]ci.Output, error) {
 		{Name: "version", Value: i.Version}, {Name: "image", Value: i.Image}, {Name: "digest", Value: i.Digest}, {Name: "config-digest", Value: i.ConfigDigest},
 		{Name: "mrenclave", Value: i.MRENCLAVE}, {Name: "mrenclave-changed", Value: i.MRENCLAVEChanged}, {Name: "fingerprint", Value: i.Fingerprint},
 		{Name: "app-address", Value: i.AppAddress}, {Name: "already-registered", Value: l.registered},
-		{Name: "order-hash", Value: i.OrderHash}, {Name: "already-published", Value: l.published}, {Name: "tx-hash", Value: l.tx},
+		{Name: "order-hash", Value: i.OrderHash}, {Name: "already-published", Value: l.published}, {Name: "tx-hash", Value: l.tx}, {Name: "plan-hash", Value: l.plan},
 		{Name: "record-path", Value: l.record}, {Name: "summary-path", Value: l.summary},
 		{Name: "verify-commands", Value: strings.Join(l.verify, "\n"), File: "verify-commands.txt"},
 		{Name: "result-json", Value: string(encoded), File: "result.json"},

@@ -95,7 +95,7 @@ func (o outcome) compare(t *testing.T, got outcome) {
 
 // canonical is a plan without what changes from block to block, from folder to folder
 // and from system to system: the price of gas, where the wallet's file is, and of which
-// run it is part.
+// run it is part. Its hash stays.
 func canonical(t *testing.T, plan []byte) string {
 	t.Helper()
 	var value map[string]any

@@ -63,7 +63,7 @@ func releaseByAct(t *testing.T, j job) outcome {
 	log := run(t, c)
 	for _, want := range []string{
 		`set-output:: digest=sha256:[0-9a-f]{64}\n`, `set-output:: mrenclave=53594e54[0-9a-f]{56}\n`, `set-output:: app-address=0x[0-9A-Fa-f]{40}\n`,
-		`set-output:: order-hash=0x[0-9a-f]{64}\n`, `set-output:: record-path=dist/record.json\n`, `### ✓ (Released|Nothing)`,
+		`set-output:: order-hash=0x[0-9a-f]{64}\n`, `set-output:: plan-hash=[0-9a-f]{64}\n`, `set-output:: record-path=dist/record.json\n`, `### ✓ (Released|Nothing)`,
 	} {
 		if !regexp.MustCompile(want).Match(log) {
 			t.Errorf("the workflow's log does not match %s", want)
