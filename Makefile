@@ -3,7 +3,7 @@
 # make test     all tests
 # make lint     formatting, vet, staticcheck, tidy modules, workflows
 # make build    bin/mrelease
-# make image    the container image, built twice to the same digest: build/image
+# make image    the container image for amd64 and arm64, twice to the same digest: build/images
 # make conformance  release by command, workflow, pipeline and container: it must be the same
 # make notices  THIRD-PARTY: the licences of all that is linked into bin/mrelease
 # make interop  cosign's, iexec's and a registry's own programs judge what mrelease does
@@ -51,7 +51,7 @@ SYSTEMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: conformance build/container image image-pins attack cases cross cross-test dist dist-twice judge notices interop bench rebuild build demo demo-act prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
+.PHONY: conformance image image-amd64 image-pins attack cases cross cross-test dist dist-twice judge notices interop bench rebuild build demo demo-act prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -97,27 +97,33 @@ bin/distribution: FORCE
 bin/containerfiles: FORCE
 	@cd sandbox && $(BUILD) -o ../$@ ./cmd/containerfiles
 
-# mrelease's own image, for GOARCH=amd64 or arm64. Its context is the program and some
-# files of Debian's packages, whose versions container/packages.GOARCH pins: ANY=1 takes
-# today's of those that the mirrors no longer have, image-pins today's of all.
-GOARCH ?= amd64
+# mrelease's own image. Its context is the program and some files of Debian's packages,
+# whose versions container/packages.ARCHITECTURE pins: ANY=1 takes today's of those that
+# the mirrors no longer have, image-pins today's of all.
 IMAGE_LIMIT := 45000000
-build/container: bin/containerfiles
+build/container/%: bin/containerfiles FORCE
 	@mkdir -p $@ && cp container/Dockerfile $@
-	@GOOS=linux GOARCH=$(GOARCH) $(BUILD) -ldflags '$(LDFLAGS)' -o $@/mrelease ./cmd/mrelease
-	@bin/containerfiles -arch $(GOARCH) -pins container/packages.$(GOARCH) $(if $(ANY),-any) -out $@/files.tar
+	@GOOS=linux GOARCH=$* $(BUILD) -ldflags '$(LDFLAGS)' -o $@/mrelease ./cmd/mrelease
+	@bin/containerfiles -arch $* -pins container/packages.$* $(if $(ANY),-any) -out $@/files.tar
 
 image-pins: bin/containerfiles
-	@mkdir -p build && bin/containerfiles -arch $(GOARCH) -pins container/packages.$(GOARCH) -update -out build/files.tar && rm build/files.tar
+	@mkdir -p build; for a in amd64 arm64; do bin/containerfiles -arch $$a -pins container/packages.$$a -update -out build/files.tar && rm build/files.tar || exit 1; done
 
 # Twice, by builders that built nothing: the digests must be equal, and the layers small.
-image: setup bin/mrelease build/container
-	@[ "$(GOARCH)" = amd64 ] || { echo "mrelease builds images for linux/amd64 only"; exit 1; }
+image-amd64: setup bin/mrelease build/container/amd64
 	@rm -rf build/state-1 build/state-2
-	@digests=$$(for n in 1 2; do bin/mrelease build -f container/mrelease.yaml --context build/container --state build/state-$$n --no-cache --progress quiet -o build/image || exit 1; done | sort -u); \
+	@digests=$$(for n in 1 2; do bin/mrelease build -f container/mrelease.yaml --context build/container/amd64 --state build/state-$$n --no-cache --progress quiet -o build/image || exit 1; done | sort -u); \
 	[ "$$(wc -l <<<"$$digests")" = 1 ] || { echo "two builds made two images: $$digests"; exit 1; }; \
 	size=$$(cat build/image/blobs/sha256/* | wc -c); [ "$$size" -le $(IMAGE_LIMIT) ] || { echo "the image has $$size bytes, more than $(IMAGE_LIMIT)"; exit 1; }; \
 	echo "build/image $$digests, $$size bytes, built twice"; rm -r build/state-1 build/state-2
+
+# The same for arm64, twice too, and an index of both.
+image: image-amd64 build/container/arm64 bin/imageindex
+	@for n in 2 1; do bin/imageindex -built build/image -context build/container/amd64 -more arm64=build/container/arm64 -most $(IMAGE_LIMIT) -out build/images-$$n || exit 1; done; \
+	diff -r build/images-1 build/images-2; rm -rf build/images build/images-2; mv build/images-1 build/images; echo "build/images: the same twice"
+
+bin/imageindex: FORCE
+	@cd sandbox && $(BUILD) -o ../$@ ./cmd/imageindex
 
 # $(call install,PROGRAM=PACKAGE...) installs what a fresh Debian machine lacks; it
 # asks sudo when not root.
@@ -205,9 +211,9 @@ sandbox/gitlab/node_modules/.package-lock.json: sandbox/gitlab/package-lock.json
 	@cd sandbox/gitlab && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.package-lock.json
 
 # A release by the plain command, by act, by gitlab-ci-local and by the image that make
-# image builds must be the same.
+# image-amd64 builds must be the same.
 conformance: ANY := 1
-conformance: setup image bin/gotestsum bin/act bin/buildkitd build/base sandbox/gitlab/node_modules/.package-lock.json
+conformance: setup image-amd64 bin/gotestsum bin/act bin/buildkitd build/base sandbox/gitlab/node_modules/.package-lock.json
 	@$(call install,rsync=rsync)
 	cd sandbox && $(GOTEST) -tags conformance,$(TAGS) $(if $(SHORT),-short) -timeout 20m -count=1 ./conformance
 

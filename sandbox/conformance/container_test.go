@@ -52,12 +52,12 @@ type image struct {
 	env    []string
 }
 
-// unpack takes the image that make image built.
+// unpack takes the image that make image-amd64 built.
 func unpack(t *testing.T) image {
 	t.Helper()
 	index, err := layout.ImageIndexFromPath("../../build/image")
 	if err != nil {
-		t.Fatalf("%v; build it with: make image", err)
+		t.Fatalf("%v; build it with: make image-amd64", err)
 	}
 	manifest, err := index.IndexManifest()
 	must(t, err)

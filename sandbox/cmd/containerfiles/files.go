@@ -71,7 +71,7 @@ func (c *collector) take(ctx context.Context, files map[string]entry, name, file
 	if err != nil {
 		return err
 	}
-	patterns := append(wanted()[name], "usr/share/doc/"+name+"/copyright")
+	patterns := append(c.wanted()[name], "usr/share/doc/"+name+"/copyright")
 	taken := 0
 	for in := tar.NewReader(bytes.NewReader(content)); ; {
 		h, err := in.Next()

@@ -17,10 +17,11 @@ import (
 // wanted are the files of each package that the image has, as patterns. TRIPLET stands
 // for the name that the architecture has in the folders of libraries.
 //
-// runc is what the embedded builder runs, git what judges a checkout; both need
-// libraries. busybox is the shell, which CI systems start to run a job in an image.
-func wanted() map[string][]string {
-	return map[string][]string{
+// runc is what the embedded builder runs, which there is for amd64 only; git is what
+// judges a checkout. Both need libraries. busybox is the shell, which CI systems start to
+// run a job in an image.
+func (c *collector) wanted() map[string][]string {
+	all := map[string][]string{
 		"busybox-static":  {"bin/busybox"},
 		"ca-certificates": {certificates + "*.crt"},
 		"git":             {"usr/bin/git"},
@@ -30,6 +31,11 @@ func wanted() map[string][]string {
 		"runc":            {"usr/sbin/runc"},
 		"zlib1g":          {"lib/TRIPLET/libz.so.1*"},
 	}
+	if c.arch != "amd64" {
+		delete(all, "runc")
+		delete(all, "libseccomp2")
+	}
+	return all
 }
 
 const certificates = "usr/share/ca-certificates/mozilla/"
@@ -42,9 +48,9 @@ func triplets() map[string]string {
 // pin is a package's version, and the digest of its file.
 type pin struct{ name, version, digest string }
 
-// readPins reads a file with a package a line; it must name all.
-func readPins(file string) (map[string]pin, error) {
-	text, err := os.ReadFile(file)
+// readPins reads the file with a package a line; it must name all.
+func (c *collector) readPins() (map[string]pin, error) {
+	text, err := os.ReadFile(c.pins)
 	if err != nil {
 		return nil, err
 	}
@@ -54,9 +60,9 @@ func readPins(file string) (map[string]pin, error) {
 			pins[fields[0]] = pin{fields[0], fields[1], fields[2]}
 		}
 	}
-	for name := range wanted() {
+	for name := range c.wanted() {
 		if pins[name] == (pin{}) {
-			return nil, fmt.Errorf("%s has no package %s: make image-pins", file, name)
+			return nil, fmt.Errorf("%s has no package %s: make image-pins", c.pins, name)
 		}
 	}
 	return pins, nil
@@ -99,7 +105,7 @@ func (c *collector) get(ctx context.Context) (map[string]string, error) {
 	pins := map[string]pin{}
 	if !c.update {
 		var err error
-		if pins, err = readPins(c.pins); err != nil {
+		if pins, err = c.readPins(); err != nil {
 			return nil, err
 		}
 	}
@@ -107,7 +113,7 @@ func (c *collector) get(ctx context.Context) (map[string]string, error) {
 		return nil, err
 	}
 	files := map[string]string{}
-	for _, name := range sorted(wanted()) {
+	for _, name := range sorted(c.wanted()) {
 		file, got, err := c.download(ctx, pin{name: name, version: pins[name].version})
 		var gone *goneError
 		if errors.As(err, &gone) && c.any {
