@@ -69,7 +69,7 @@ func ReadRun(getenv func(string) string) Run {
 func gitHubRun(getenv func(string) string) Run {
 	r := Run{
 		System: GitHub, Emulated: isAct(getenv), Event: getenv("GITHUB_EVENT_NAME"), Commit: getenv("GITHUB_SHA"), Ref: getenv("GITHUB_REF"),
-		Workflow: getenv("GITHUB_WORKFLOW_REF"), Base: baseOf(getenv("GITHUB_EVENT_PATH")),
+		Workflow: getenv("GITHUB_WORKFLOW_REF"), Base: readPullRequest(getenv("GITHUB_EVENT_PATH")).Base.SHA,
 	}
 	server, repository, id := getenv("GITHUB_SERVER_URL"), getenv("GITHUB_REPOSITORY"), getenv("GITHUB_RUN_ID")
 	if !r.Emulated && server != "" && repository != "" && id != "" {
@@ -78,24 +78,35 @@ func gitHubRun(getenv func(string) string) Run {
 	return r
 }
 
-// baseOf reads the base of a pull request from the event of a job. An event that says
-// none, or cannot be read, is no pull request.
-func baseOf(file string) string {
+// pullRequest is what the event of a job says of a pull request; nothing, if it is
+// another event.
+type pullRequest struct {
+	Head, Base struct {
+		SHA  string `json:"sha"`
+		Repo struct {
+			Name string `json:"full_name"`
+		} `json:"repo"`
+	}
+}
+
+// readPullRequest reads the event of a job. One that cannot be read is no pull request.
+func readPullRequest(file string) pullRequest {
 	var event struct {
-		PullRequest struct {
-			Base struct {
-				SHA string `json:"sha"`
-			} `json:"base"`
-		} `json:"pull_request"`
+		PullRequest pullRequest `json:"pull_request"`
 	}
 	if file == "" {
-		return ""
+		return pullRequest{}
 	}
 	text, err := bounds.ReadFile(file, bounds.Event)
 	if err != nil || bounds.CheckJSON(text) != nil || json.Unmarshal(text, &event) != nil {
-		return ""
+		return pullRequest{}
 	}
-	return event.PullRequest.Base.SHA
+	return event.PullRequest
+}
+
+// isForks reports whether it is from another repository.
+func (p pullRequest) isForks() bool {
+	return p.Base.Repo.Name != "" && p.Head.Repo.Name != p.Base.Repo.Name
 }
 
 func gitLabRun(getenv func(string) string) Run {

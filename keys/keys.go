@@ -63,6 +63,9 @@ type UnsetError struct{ Variable string }
 // Error implements error.
 func (e *UnsetError) Error() string { return e.Variable + " is not set" }
 
+// Unset returns what is not set.
+func (e *UnsetError) Unset() []string { return []string{e.Variable} }
+
 // unread says why a file could not be read, without its name, which stands beside it.
 type unread struct{ error }
 

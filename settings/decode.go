@@ -29,6 +29,7 @@ type Problem struct {
 	Key   string `json:"key,omitempty"`  // path of the key, such as build.context
 	Text  string `json:"text"`           //
 	Cure  string `json:"cure,omitempty"` // what mends it, where that is more than to correct the place
+	Unset string `json:"-"`              // variable of the environment that is not set, where that is the problem
 }
 
 // String writes a problem as one line.

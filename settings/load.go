@@ -21,6 +21,17 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the configuration has %d problems", len(e.Problems))
 }
 
+// Unset returns the variables of the environment that are not set.
+func (e *Error) Unset() []string {
+	var names []string
+	for _, p := range e.Problems {
+		if p.Unset != "" {
+			names = append(names, p.Unset)
+		}
+	}
+	return names
+}
+
 // First names the first problem, and how many more there are.
 func (e *Error) First() string {
 	if more := len(e.Problems) - 1; more > 0 {

@@ -128,7 +128,7 @@ func (c *Checker) checkDockerfile() {
 	case len(c.Files) == 0 && c.Settings.Build.Context == Defaults().Build.Context:
 		c.lacking = append(c.lacking, "build.dockerfile")
 	default:
-		c.Problems = append(c.Problems, Problem{path, "build.dockerfile", Reason(err), "write a Dockerfile (mrelease init shows one), or name yours in build.dockerfile" + others(path, "Dockerfile*", "dockerfile*", "Containerfile")})
+		c.Problems = append(c.Problems, Problem{Where: path, Key: "build.dockerfile", Text: Reason(err), Cure: "write a Dockerfile (mrelease init shows one), or name yours in build.dockerfile" + others(path, "Dockerfile*", "dockerfile*", "Containerfile")})
 	}
 }
 

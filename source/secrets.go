@@ -54,7 +54,7 @@ func (o Options) readValue(s settings.Secret) ([]byte, *settings.Problem) {
 	}
 	value := o.Getenv(s.Env)
 	if value == "" {
-		return nil, &settings.Problem{Key: "env", Text: s.Env + " is not set"}
+		return nil, &settings.Problem{Key: "env", Text: s.Env + " is not set", Unset: s.Env}
 	}
 	return []byte(value), nil
 }

@@ -22,7 +22,6 @@ import (
 	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/cmd/requests"
 	"github.com/mrelease/mrelease/cmd/usage"
-	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/live"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/page"
@@ -65,8 +64,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		drift.All = a.build.all
 	}
 	f := explain(err)
-	if unset, ok := errors.AsType[*keys.UnsetError](err); ok && ci.Setting(getenv, unset.Variable) != "" {
-		f.Evidence = append(f.Evidence, fact{"to set it", ci.Setting(getenv, unset.Variable)})
+	if lines := ci.Setting(getenv, err); lines != "" {
+		f.Evidence = append(f.Evidence, fact{"to set it", lines})
 	}
 	if untold := a.fail(command.CommandPath(), err, f); untold != nil {
 		a.story.note("telling the CI system: %v", untold)

@@ -54,6 +54,14 @@ func (e *LoginError) Evidence() [][2]string {
 	return facts
 }
 
+// Login returns the registry, unless a helper has the login already.
+func (e *LoginError) Login() string {
+	if e.Helper != "" {
+		return ""
+	}
+	return e.Registry
+}
+
 // SilentError says that a registry does not answer as one.
 type SilentError struct {
 	Registry string
@@ -93,6 +101,14 @@ func (e *PushError) Unwrap() error { return e.Err }
 // Evidence returns who may not push to what.
 func (e *PushError) Evidence() [][2]string {
 	return [][2]string{{"where", e.Repository.Name()}, {"as", e.User.String()}, {"tried", "to begin an upload"}, {"because", told(e.Err)}}
+}
+
+// Login returns the registry, unless it is the repository that is missing.
+func (e *PushError) Login() string {
+	if e.Missing {
+		return ""
+	}
+	return e.Repository.RegistryStr()
 }
 
 // Remedy is what to do about it.

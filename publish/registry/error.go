@@ -35,6 +35,17 @@ func (e *Error) Evidence() [][2]string {
 	return [][2]string{{"act", e.Act}, {"where", e.Where}, {"status", status}, {"because", told(e.Err)}}
 }
 
+// Login returns the registry that refuses this login, or nobody's; empty for another
+// error.
+func (e *Error) Login() string {
+	var answer *transport.Error
+	if !errors.As(e.Err, &answer) || answer.StatusCode != http.StatusUnauthorized && answer.StatusCode != http.StatusForbidden {
+		return ""
+	}
+	registry, _, _ := strings.Cut(e.Where, "/")
+	return registry
+}
+
 // askingForList is the act of who looks for where signatures are listed.
 const askingForList = "asking for the list of signatures of"
 
