@@ -1,5 +1,5 @@
 // The sandbox runs a world for tests and demos on this machine: a registry, two
-// chains with iExec's contracts, a market, a secret service. It either runs a
+// chains with iExec's contracts, a market, a secret service, workerpools. It either runs a
 // command inside, and ends with it, or stays up until it is interrupted.
 package main
 
@@ -13,13 +13,17 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"github.com/mrelease/mrelease/sandbox/market"
 	"github.com/mrelease/mrelease/sandbox/protocol"
 	"github.com/mrelease/mrelease/sandbox/registry"
+	"github.com/mrelease/mrelease/sandbox/worker"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
@@ -51,6 +55,7 @@ type options struct {
 	base, dir, contracts string
 	habits               []registry.Habit
 	limit                market.Limit
+	format               worker.Format
 	command              []string
 }
 
@@ -67,6 +72,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	})
 	flags.Func("market-limit", "how many requests of an address the market answers in a window, such as 100/1m (default no limit)", func(text string) (err error) {
 		o.limit, err = market.ParseLimit(text)
+		return err
+	})
+	flags.Func("results", fmt.Sprintf("format in which results are encrypted, one of %v (default %s)", worker.Formats(), worker.CBC), func(text string) (err error) {
+		o.format, err = worker.ParseFormat(text)
 		return err
 	})
 	err := flags.Parse(args)
@@ -95,7 +104,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, tidy()) }()
-	w, err := world.Start(ctx, world.Options{Contracts: contracts, Base: o.base, Registry: registry.Options{Habits: o.habits}, Market: o.limit, Progress: say})
+	pool := &world.Pool{Format: o.format, Ended: func(id common.Hash, result error) { say(ending(id, result)) }}
+	w, err := world.Start(ctx, world.Options{Contracts: contracts, Base: o.base, Registry: registry.Options{Habits: o.habits}, Market: o.limit, Pool: pool, Progress: say})
 	if err != nil {
 		return err
 	}
@@ -111,6 +121,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return inside(ctx, o.command, w.Environment(dir))
 	}
 	return stay(ctx, dir, stdout)
+}
+
+// ending says how a task ended, in one line.
+func ending(id common.Hash, result error) string {
+	if result == nil {
+		return fmt.Sprintf("task %s completed", id)
+	}
+	return fmt.Sprintf("task %s has no result: %s", id, strconv.Quote(result.Error()))
 }
 
 // folder returns where the world's files are written, and what removes those

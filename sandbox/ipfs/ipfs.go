@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,6 +38,18 @@ func (g *Gateway) Add(file []byte) (string, error) {
 	}
 	g.files[root] = file
 	return "/ipfs/" + root.String(), nil
+}
+
+// Get returns the file at a path that Add returned.
+func (g *Gateway) Get(path string) ([]byte, bool) {
+	id, err := cid.Decode(strings.TrimPrefix(path, "/ipfs/"))
+	if err != nil {
+		return nil, false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	file, ok := g.files[id]
+	return file, ok
 }
 
 // As kubo cuts files and joins the pieces, unless it is told otherwise.

@@ -39,6 +39,7 @@ const contracts = `[
   {"type": "function", "name": "depositForArray", "stateMutability": "payable", "inputs": [{"type": "uint256[]"}, {"type": "address[]"}]},
   {"type": "function", "name": "createCategory", "inputs": [{"type": "string"}, {"type": "string"}, {"type": "uint256"}]},
   {"type": "function", "name": "countCategory", "stateMutability": "view", "inputs": [], "outputs": [{"type": "uint256"}]},
+  {"type": "function", "name": "viewCategory", "stateMutability": "view", "inputs": [{"type": "uint256"}], "outputs": [{"type": "tuple", "components": [{"type": "string", "name": "name"}, {"type": "string", "name": "description"}, {"type": "uint256", "name": "workClockTimeRef"}]}]},
   {"type": "function", "name": "viewConsumed", "stateMutability": "view", "inputs": [{"type": "bytes32"}], "outputs": [{"type": "uint256"}]},
   {"type": "function", "name": "initialize", "inputs": [{"type": "bytes32"}, {"type": "uint256"}]},
   {"type": "function", "name": "contribute", "inputs": [{"type": "bytes32"}, {"type": "bytes32"}, {"type": "bytes32"}, {"type": "address"}, {"type": "bytes"}, {"type": "bytes"}]},

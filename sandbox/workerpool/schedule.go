@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"time"
 
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/common"
@@ -117,8 +118,7 @@ func (p *Pool) do(ctx context.Context, t Task) error {
 	if p.o.Fails(Idle) {
 		return fmt.Errorf("task not taken: %w", ErrOrdered)
 	}
-	var err error
-	if t.App, err = p.app(ctx, t.Deal.App.Pointer); err != nil {
+	if err := p.describe(ctx, &t); err != nil {
 		return err
 	}
 	result, err := p.o.Work(ctx, t)
@@ -166,13 +166,46 @@ func (p *Pool) contribute(ctx context.Context, t Task, digest common.Hash) error
 type App struct {
 	Multiaddr string      // reference of the image, in a registry
 	Checksum  common.Hash // digest of the image's manifest
+	MREnclave string
 }
 
-func (p *Pool) app(ctx context.Context, at common.Address) (App, error) {
-	multiaddr, err := read[[]byte](ctx, p.node, at, "m_appMultiaddr")
+// Dataset is a dataset as its contract has it.
+type Dataset struct {
+	Multiaddr string      // URL, or path in IPFS
+	Checksum  common.Hash // SHA-256 of what is there
+}
+
+// describe reads from the contracts what a worker has to know of a task.
+func (p *Pool) describe(ctx context.Context, t *Task) error {
+	category, err := read[struct {
+		Name, Description string
+		WorkClockTimeRef  *big.Int
+	}](ctx, p.node, p.node.Hub, "viewCategory", t.Deal.Category)
 	if err != nil {
-		return App{}, err
+		return err
 	}
-	checksum, err := read[[32]byte](ctx, p.node, at, "m_appChecksum")
-	return App{string(multiaddr), checksum}, err
+	t.Limit = time.Duration(category.WorkClockTimeRef.Int64()) * time.Second
+	app := t.Deal.App.Pointer
+	if t.App.Multiaddr, t.App.Checksum, err = p.resource(ctx, app, "m_app"); err != nil {
+		return err
+	}
+	enclave, err := read[[]byte](ctx, p.node, app, "m_appMREnclave")
+	if err != nil {
+		return err
+	}
+	t.App.MREnclave = string(enclave)
+	if dataset := t.Deal.Dataset.Pointer; dataset != (common.Address{}) {
+		t.Dataset.Multiaddr, t.Dataset.Checksum, err = p.resource(ctx, dataset, "m_dataset")
+	}
+	return err
+}
+
+// resource reads where a resource is, and its digest.
+func (p *Pool) resource(ctx context.Context, at common.Address, prefix string) (string, common.Hash, error) {
+	multiaddr, err := read[[]byte](ctx, p.node, at, prefix+"Multiaddr")
+	if err != nil {
+		return "", common.Hash{}, err
+	}
+	checksum, err := read[[32]byte](ctx, p.node, at, prefix+"Checksum")
+	return string(multiaddr), checksum, err
 }

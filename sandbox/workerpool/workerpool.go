@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -47,10 +48,12 @@ type Work func(context.Context, Task) (Result, error)
 
 // Task is what a worker is given.
 type Task struct {
-	ID    common.Hash
-	Index uint64 // among the runs of the request
-	Deal  Deal
-	App   App
+	ID      common.Hash
+	Index   uint64 // among the runs of the request
+	Deal    Deal
+	App     App
+	Dataset Dataset       // empty when the deal has none
+	Limit   time.Duration // how long it may run
 }
 
 // Result is what the contracts are told.
@@ -63,7 +66,7 @@ type Result struct {
 // Pool is a running workerpool on one chain.
 type Pool struct {
 	Address common.Address // of the workerpool's contract
-	Short   uint64         // number of the category whose tasks are late after half a minute
+	Short   uint64         // number of the category whose tasks are late after a minute
 
 	o                 Options
 	node              *node
@@ -82,9 +85,9 @@ type Pool struct {
 // description of the pool's contract, which with its owner decides its address.
 const description = "sandbox workerpool"
 
-// short is the time reference of the category [Pool.Short], in seconds. A task must have
-// ended after ten times as long.
-const short = 3
+// short is the time reference of the category [Pool.Short], in seconds. A run may take as
+// long, and its task must have ended after ten times as long.
+const short = 5
 
 // Start starts a pool: its orders are on the market when [Pool.Wait] returns. Close ends
 // it.

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/big"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/sandbox/worker"
 	"github.com/mrelease/mrelease/sandbox/workerpool"
 )
 
@@ -31,12 +33,17 @@ func (c Chain) pool() workerpool.Chain {
 // startPools starts a workerpool on each chain, at the same time, and gives the wallet
 // what it can pay runs with.
 func (w *World) startPools(ctx context.Context, o Options, market http.Handler) error {
+	work := o.Pool.Work
+	if work == nil {
+		w.SetFormat(cmp.Or(o.Pool.Format, worker.CBC))
+		work = (&worker.Worker{Secret: w.Stored.Value, Store: w.Results, Format: w.resultFormat}).Work
+	}
 	var group errgroup.Group
 	for _, c := range w.chains() {
 		group.Go(func() (err error) {
 			c.Workerpool, err = workerpool.Start(ctx, workerpool.Options{
 				Chain: c.pool(), Market: market, Bank: Key(0), Scheduler: Key(8), Worker: Key(9),
-				Work: o.Pool.Work, Ended: o.Pool.Ended,
+				Work: work, Ended: o.Pool.Ended,
 				Fails: func(f workerpool.Fault) bool { return w.Faults.Fails(string(f)) },
 			})
 			if err != nil {
@@ -54,6 +61,11 @@ func (w *World) startPools(ctx context.Context, o Options, market http.Handler) 
 	}
 	return err
 }
+
+// SetFormat says in which format results are encrypted from now on.
+func (w *World) SetFormat(f worker.Format) { w.format.Store(f) }
+
+func (w *World) resultFormat() worker.Format { return w.format.Load().(worker.Format) }
 
 // afterPools lets who asks for orders of workerpools wait until those are open: they open
 // while the world is up already.

@@ -1,6 +1,6 @@
 // Package world is all that mrelease reads and writes, on this machine only: a
-// container registry, two chains with iExec's real contracts, a market and a
-// secret service. Each part can be made to fail.
+// container registry, two chains with iExec's real contracts, a market, a secret
+// service, and workerpools. Each part can be made to fail.
 package world
 
 import (
@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/ethclient"
@@ -27,6 +28,7 @@ import (
 	"github.com/mrelease/mrelease/sandbox/protocol"
 	"github.com/mrelease/mrelease/sandbox/registry"
 	"github.com/mrelease/mrelease/sandbox/secrets"
+	"github.com/mrelease/mrelease/sandbox/worker"
 	"github.com/mrelease/mrelease/sandbox/workerpool"
 )
 
@@ -43,8 +45,9 @@ type Options struct {
 
 // Pool says what workerpools do.
 type Pool struct {
-	Work  workerpool.Work               // of the workers; nil: they run the app's image
-	Ended func(id common.Hash, e error) // is told how tasks ended; may be nil
+	Work   workerpool.Work               // of the workers; nil: they run the app's image
+	Format worker.Format                 // of encrypted results; empty: the current one
+	Ended  func(id common.Hash, e error) // is told how tasks ended; may be nil
 }
 
 // Chain is one of the world's chains, with the contracts deployed.
@@ -72,7 +75,8 @@ type World struct {
 	Stored   *secrets.Server // what the secret service holds
 	Results  *ipfs.Gateway   // what the gateway holds
 
-	base    string // reference of the stand-in base image; empty: none
+	format  atomic.Value // of encrypted results: a worker.Format
+	base    string       // reference of the stand-in base image; empty: none
 	closers []func() error
 }
 
