@@ -31,7 +31,7 @@ type Plan struct {
 	Cost     *release.Cost     `json:"cost,omitempty"`
 	Run      ci.Run            `json:"run,omitzero"`
 	Offered
-	Hash      string          `json:"plan-hash,omitempty"` // see hash; never empty in an answer
+	Hash string `json:"plan-hash,omitempty"` // see hash; never empty in an answer
 
 	conclusion string
 	notes      []release.Finding
