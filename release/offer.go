@@ -14,9 +14,14 @@ import (
 	"github.com/mrelease/mrelease/publish/orders"
 )
 
-// offer signs the app's order and puts it on the market. Who cannot use it is told
-// before.
+// offer signs the app's order and puts it on the market. Who can run it, and who cannot
+// use it, is told before.
 func (r *run) offer(ctx context.Context) (evidence string, err error) {
+	for _, f := range r.plan.Findings { // of the step ahead
+		if f.Name == workerpools {
+			r.Teller.Note(f.Name + " " + f.Evidence)
+		}
+	}
 	for _, f := range r.obstacles(r.registration.App.MREnclave) {
 		r.Teller.Note(f.Name + " " + f.Evidence)
 	}
@@ -43,6 +48,17 @@ func (r *run) lookForOrder(ctx context.Context) ([]Finding, error) {
 	app, err := r.app()
 	if err != nil {
 		return nil, err
+	}
+	order := orders.New(r.Chain.Domain(), common.Address{}, r.Settings.Order.Terms())
+	if r.enclave.known {
+		order = r.order()
+	}
+	if found[0].State != There {
+		buyers, err := r.buyers(ctx, order)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, buyers...)
 	}
 	found = append(found, r.obstacles(app.MREnclave)...)
 	if !r.enclave.known {
