@@ -65,6 +65,7 @@ const (
 	GitOutput = 64 << 20        // bytes of an answer: a list of 600,000 files
 	GitTime   = 2 * time.Minute // for one answer
 	GitFile   = 1 << 20         // bytes of an ignore file or a configuration, read without the program
+	Tracked   = 20_000          // files of a repository that are searched for keys
 	GitNested = 200             // submodules that are looked into, of all depths
 )
 

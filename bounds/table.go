@@ -37,6 +37,7 @@ func All() []Bound {
 		{"a result of a run", fmt.Sprintf("%s encrypted, %s in %d files and folders decrypted (`--limit`), %s and %s of the archives' directories", Bytes(Result), Bytes(ResultContent), ResultFiles, Bytes(ResultDirectory), Bytes(ResultNames))},
 		{"an answer of git's program", fmt.Sprintf("%s, %s", Bytes(GitOutput), said(GitTime))},
 		{"an ignore file or configuration of git, without git's program", Bytes(GitFile)},
+		{"tracked files that are searched for keys", fmt.Sprint(Tracked)},
 		{"submodules that are looked into", fmt.Sprint(GitNested)},
 		{"a request to node or market, with all of its tries", said(Request)},
 		{"the waits for it, where node or market say when to ask again (`Retry-After`)", said(Throttled)},

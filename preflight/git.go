@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
+	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
 )
@@ -16,19 +19,52 @@ func (i *inspection) git(ctx context.Context) string {
 	if i.Refused("build.context") {
 		return ""
 	}
-	tracked, err := i.source.Tracked(ctx, i.Settings.KeyFiles())
-	if err != nil {
+	if err := i.trackedKeys(ctx); err != nil {
 		i.unreadable(err)
 		return ""
-	}
-	for _, file := range tracked {
-		i.Problems = append(i.Problems, settings.Problem{Where: file, Text: fmt.Sprintf(
-			"git tracks this key: git rm -r --cached %s, and name it in .gitignore; whoever has the history has the key, so make a new one", filepath.Base(file))})
 	}
 	found, err := i.source.Variations(ctx)
 	i.unreadable(err)
 	i.vary(found)
 	return ""
+}
+
+// trackedKeys complains of keys that git tracks: those of the configuration, and what
+// looks like one.
+func (i *inspection) trackedKeys(ctx context.Context) error {
+	configured := i.Settings.KeyFiles()
+	tracked, err := i.source.Tracked(ctx, configured)
+	if err != nil {
+		return err
+	}
+	for _, file := range tracked {
+		i.complainOfKey(file, "this key")
+	}
+	all, err := i.source.TrackedFiles(ctx, string(i.Settings.Build.Context))
+	if err != nil {
+		return err
+	}
+	if len(all) > bounds.Tracked {
+		i.findings = append(i.findings, Finding{string(i.Settings.Build.Context), "KeysUnsought", fmt.Sprintf("of the %d files that git tracks %d were searched for keys", len(all), bounds.Tracked), "search the others for keys and wallets by yourself"})
+		all = all[:bounds.Tracked]
+	}
+	for _, file := range all {
+		if kind := keys.Recognize(file); kind != "" && !slices.ContainsFunc(tracked, func(key string) bool { return holds(key, file) }) {
+			i.complainOfKey(file, "what is "+kind)
+		}
+	}
+	return ctx.Err()
+}
+
+// holds reports whether a file is key, or in it.
+func holds(key, file string) bool {
+	inside, err := filepath.Rel(key, file)
+	return err == nil && filepath.IsLocal(inside)
+}
+
+func (i *inspection) complainOfKey(file, what string) {
+	i.Problems = append(i.Problems, settings.Problem{Where: file, Text: fmt.Sprintf(
+		"git tracks %s: git rm -r --cached %s, and name it in .gitignore; whoever has the history has the key, so make a new one", what, filepath.Base(file))})
 }
 
 // unreadable complains of a repository that cannot be read.

@@ -27,7 +27,7 @@ type Completed struct {
 // A file that is a link is left as it is: what it leads to may be anything.
 func CompleteIgnoreFiles(dir, config string) ([]Completed, error) {
 	s := settings.Read(settings.Sources{Files: []string{config}, Getenv: func(string) string { return "" }}).Settings
-	names := append(folders(), keysIn(dir, s)...)
+	names := slices.Concat(folders(), []string{keystores}, keysIn(dir, s))
 	var all []Completed
 	for _, complete := range []func(string, []string) (Completed, error){completeGit, completeDocker} {
 		c, err := complete(dir, names)
@@ -45,10 +45,14 @@ func CompleteIgnoreFiles(dir, config string) ([]Completed, error) {
 // requester's result keys, where iExec's command line has them too.
 func folders() []string { return []string{"dist", ".secrets"} }
 
-// keysIn are the files of keys that lie in a folder, by their slash-separated paths in it.
+// keystores is how geth and iExec's command line name the wallets that they make.
+const keystores = "UTC--*"
+
+// keysIn are the files of keys that lie in a folder, by their slash-separated paths in it,
+// but for those of the name that all are left out of.
 func keysIn(dir string, s settings.Settings) (names []string) {
 	for _, file := range s.KeyFiles() {
-		if name, err := filepath.Rel(dir, file); err == nil && filepath.IsLocal(name) {
+		if name, err := filepath.Rel(dir, file); err == nil && filepath.IsLocal(name) && !strings.HasPrefix(filepath.Base(name), "UTC--") {
 			names = append(names, filepath.ToSlash(name))
 		}
 	}
@@ -67,7 +71,7 @@ func completeGit(dir string, names []string) (Completed, error) {
 		} else if isDir {
 			name += "/"
 		}
-		c.Lines = append(c.Lines, "/"+name)
+		c.Lines = append(c.Lines, strings.Replace("/"+name, "/"+keystores, keystores, 1)) // those in any folder
 	}
 	return c, c.write(text, "# What mrelease writes, and keys.")
 }
@@ -87,7 +91,7 @@ func completeDocker(dir string, names []string) (Completed, error) {
 			return c, fmt.Errorf("reading %s: %w", c.File, err)
 		}
 		if sent {
-			c.Lines = append(c.Lines, name)
+			c.Lines = append(c.Lines, strings.Replace(name, keystores, "**/"+keystores, 1))
 		}
 	}
 	return c, c.write(text, "# What changes from run to run, and keys.")

@@ -12,11 +12,11 @@ func TestCompleteIgnoreFiles(t *testing.T) {
 		git, docker         string // "-" for none
 		wantGit, wantDocker string
 	}{
-		"none": {"-", "-", "# What mrelease writes, and keys.\n/dist/\n/.secrets/\n/cosign.key\n/keys/wallet.json\n",
-			"# What changes from run to run, and keys.\n.git\ndist\n.secrets\ncosign.key\nkeys/wallet.json\n"},
-		"complete":    {"dist\n.secrets\n*.key\nwallet.json\n", "*\n!src\n", "dist\n.secrets\n*.key\nwallet.json\n", "*\n!src\n"},
-		"a part":      {"*.key\n!cosign.key\ndist/", "dist\n*.key\n", "*.key\n!cosign.key\ndist/\n\n# What mrelease writes, and keys.\n/.secrets/\n/cosign.key\n/keys/wallet.json\n", "dist\n*.key\n\n# What changes from run to run, and keys.\n.git\n.secrets\nkeys/wallet.json\n"},
-		"all allowed": {"*\n", "!*\n", "*\n", "!*\n\n# What changes from run to run, and keys.\n.git\ndist\n.secrets\ncosign.key\nkeys/wallet.json\n"},
+		"none": {"-", "-", "# What mrelease writes, and keys.\n/dist/\n/.secrets/\nUTC--*\n/cosign.key\n/keys/wallet.json\n",
+			"# What changes from run to run, and keys.\n.git\ndist\n.secrets\n**/UTC--*\ncosign.key\nkeys/wallet.json\n"},
+		"complete":    {"dist\n.secrets\n*.key\nwallet.json\nUTC--*\n", "*\n!src\n", "dist\n.secrets\n*.key\nwallet.json\nUTC--*\n", "*\n!src\n"},
+		"a part":      {"*.key\n!cosign.key\ndist/", "dist\n*.key\n", "*.key\n!cosign.key\ndist/\n\n# What mrelease writes, and keys.\n/.secrets/\nUTC--*\n/cosign.key\n/keys/wallet.json\n", "dist\n*.key\n\n# What changes from run to run, and keys.\n.git\n.secrets\n**/UTC--*\nkeys/wallet.json\n"},
+		"all allowed": {"*\n", "!*\n", "*\n", "!*\n\n# What changes from run to run, and keys.\n.git\ndist\n.secrets\n**/UTC--*\ncosign.key\nkeys/wallet.json\n"},
 	} {
 		dir := t.TempDir()
 		put := func(file, text string) {

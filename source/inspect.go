@@ -1,8 +1,10 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,7 +12,6 @@ import (
 
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/plumbing/format/index"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"github.com/mrelease/mrelease/bounds"
@@ -193,42 +194,70 @@ func (o Options) Tracked(ctx context.Context, files []string) ([]string, error) 
 	return found, nil
 }
 
-func (o Options) isTracked(ctx context.Context, file string) (tracked bool, err error) {
+func (o Options) isTracked(ctx context.Context, file string) (bool, error) {
 	place := o.place(file)
-	root := rootOf(filepath.Dir(place))
-	if root == "" {
-		return false, nil
+	_, names, err := o.indexed(ctx, filepath.Dir(place), place)
+	return len(names) > 0, err
+}
+
+// TrackedFiles returns the files of the repository that a folder lies in, as paths that
+// lead there from the working directory.
+func (o Options) TrackedFiles(ctx context.Context, dir string) ([]string, error) {
+	place := o.place(filepath.Join(dir, "x"))
+	root, names, err := o.indexed(ctx, filepath.Dir(place), "")
+	if err != nil || root == "" {
+		return nil, err
+	}
+	top, err := filepath.Rel(filepath.Dir(place), root)
+	if err != nil {
+		return nil, fmt.Errorf("finding repository: %w", err)
+	}
+	for i, name := range names {
+		names[i] = filepath.Join(dir, top, name)
+	}
+	return names, nil
+}
+
+// indexed lists what the index of the repository that a folder lies in has of a file or
+// folder, or with an empty place of all.
+func (o Options) indexed(ctx context.Context, dir, place string) (root string, names []string, err error) {
+	if root = rootOf(dir); root == "" {
+		return "", nil, nil
 	}
 	git := findGit(o.Getenv)
 	if git == "" {
-		return isInIndex(root, place)
+		names, err = readIndex(root, place)
+		return root, names, err
 	}
-	err = o.withRepository(ctx, git, filepath.Dir(place), func(r *repository) error {
-		name, err := filepath.Rel(r.root, place)
+	err = o.withRepository(ctx, git, dir, func(r *repository) error {
+		root = r.root
+		name, err := filepath.Rel(r.root, cmp.Or(place, r.root))
 		if err != nil {
 			return err
 		}
-		names, err := r.own().fields(ctx, nil, "ls-files", "-z", "--", name)
-		tracked = len(names) > 0
+		names, err = r.own().fields(ctx, nil, "ls-files", "-z", "--", name)
 		return err
 	})
 	if errors.Is(err, errNone) {
-		return false, nil
+		return "", nil, nil
 	}
-	return tracked, err
+	return root, names, err
 }
 
-// isInIndex is isTracked without git's program.
-func isInIndex(root, place string) (bool, error) {
+// readIndex is indexed without git's program.
+func readIndex(root, place string) (names []string, err error) {
 	if err := checkFiles(root); err != nil {
-		return false, err
+		return nil, err
 	}
 	all, err := filesystem.NewStorage(osfs.New(filepath.Join(root, ".git")), cache.NewObjectLRUDefault()).Index()
 	if err != nil {
-		return false, needsGit(root, err.Error())
+		return nil, needsGit(root, err.Error())
 	}
-	name, err := filepath.Rel(root, place)
-	return err == nil && slices.ContainsFunc(all.Entries, func(e *index.Entry) bool {
-		return e.Name == name || strings.HasPrefix(e.Name, name+"/")
-	}), err
+	name, err := filepath.Rel(root, cmp.Or(place, root))
+	for _, e := range all.Entries {
+		if name == "." || e.Name == name || strings.HasPrefix(e.Name, name+"/") {
+			names = append(names, e.Name)
+		}
+	}
+	return names, err
 }

@@ -60,6 +60,13 @@ func TestTracked(t *testing.T) {
 		if err != nil || !slices.Equal(got, files[:2]) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
+		all, err := o.TrackedFiles(t.Context(), r.path("app"))
+		if err != nil || !slices.Contains(all, r.path("app/run.sh")) || slices.Contains(all, r.path("new.key")) {
+			t.Errorf("%s: all: %q, %v", name, all, err)
+		}
+		if none, err := o.TrackedFiles(t.Context(), t.TempDir()); err != nil || none != nil {
+			t.Errorf("%s: outside a repository: %q, %v", name, none, err)
+		}
 	}
 }
 
