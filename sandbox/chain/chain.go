@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/big"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core"
@@ -57,10 +58,11 @@ func (o Options) tip() *big.Int {
 
 // Chain is a running chain.
 type Chain struct {
-	ID    uint64
-	node  *node.Node
-	miner *miner.Miner
-	tip   *big.Int // the least that a transaction must offer
+	ID     uint64
+	node   *node.Node
+	miner  *miner.Miner
+	sealer *sealer
+	tip    *big.Int // the least that a transaction must offer
 }
 
 // Start brings a chain up. go-ethereum's log, which is one per process, is
@@ -71,14 +73,14 @@ func Start(o Options) (*Chain, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making node: %w", err)
 	}
-	backend, err := assemble(stack, o)
+	backend, sealer, err := assemble(stack, o)
 	if err != nil {
 		return nil, errors.Join(err, stack.Close())
 	}
 	if err := stack.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting node: %w", err), stack.Close())
 	}
-	return &Chain{o.ID, stack, backend.Miner(), o.tip()}, nil
+	return &Chain{o.ID, stack, backend.Miner(), sealer, o.tip()}, nil
 }
 
 // URL returns the address of the JSON-RPC endpoint.
@@ -97,6 +99,10 @@ func (c *Chain) Hold() error { return c.miner.SetGasTip(new(big.Int).Lsh(big.New
 // Release ends Hold.
 func (c *Chain) Release() error { return c.miner.SetGasTip(c.tip) }
 
+// Advance seals a block that is so much later than the last one; those that follow are
+// later still. It fails while transactions wait that no block takes.
+func (c *Chain) Advance(by time.Duration) error { return c.sealer.advance(by) }
+
 func nodeConfig() *node.Config {
 	c := node.DefaultConfig
 	c.DataDir = "" // in memory
@@ -109,26 +115,27 @@ func nodeConfig() *node.Config {
 }
 
 // assemble adds Ethereum, its log filters and the beacon that seals blocks.
-func assemble(stack *node.Node, o Options) (*eth.Ethereum, error) {
+func assemble(stack *node.Node, o Options) (*eth.Ethereum, *sealer, error) {
 	backend, err := eth.New(stack, ethConfig(o))
 	if err != nil {
-		return nil, fmt.Errorf("making chain: %w", err)
+		return nil, nil, fmt.Errorf("making chain: %w", err)
 	}
 	if o.Free {
 		backend.TxPool().SetGasTip(o.tip())
 		if err := backend.Miner().SetGasTip(o.tip()); err != nil {
-			return nil, fmt.Errorf("setting least tip: %w", err)
+			return nil, nil, fmt.Errorf("setting least tip: %w", err)
 		}
 	}
 	system := filters.NewFilterSystem(backend.APIBackend, filters.Config{})
 	stack.RegisterAPIs([]rpc.API{{Namespace: "eth", Service: filters.NewFilterAPI(system)}})
 	beacon, err := catalyst.NewSimulatedBeacon(0, common.Address{}, backend)
 	if err != nil {
-		return nil, fmt.Errorf("making beacon: %w", err)
+		return nil, nil, fmt.Errorf("making beacon: %w", err)
 	}
-	catalyst.RegisterSimulatedBeaconAPIs(stack, beacon) // seals as soon as a transaction waits
+	sealer := &sealer{pool: backend.TxPool(), beacon: beacon}
 	stack.RegisterLifecycle(beacon)
-	return backend, nil
+	stack.RegisterLifecycle(sealer)
+	return backend, sealer, nil
 }
 
 func ethConfig(o Options) *ethconfig.Config {

@@ -91,6 +91,37 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
+// A task that nobody contributed to gives the requester the coins back when its deadline
+// is past, and costs the pool a part of its stake.
+func TestLateTasksAreClaimed(t *testing.T) {
+	w, told := start(t, given)
+	for _, c := range []world.Chain{w.V6, w.V5} {
+		b := newBuyer(t, w, c)
+		app := b.app("registry/app:1", common.Hash{2}, "")
+		free, _ := b.stake()
+		if err := w.Faults.Add(fault.Rule{Service: string(workerpool.Idle), Drop: true}); err != nil {
+			t.Fatal(err)
+		}
+		_, tasks := b.buy(run{app: app, tag: poco.TEE(), category: c.Workerpool.Short})
+		if err := told.wait(t, tasks[0]); !errors.Is(err, workerpool.ErrOrdered) {
+			t.Fatal(err)
+		}
+		if now, locked := b.stake(); now >= free || locked == 0 {
+			t.Errorf("chain %d: stake is %d, %d locked", c.ID, now, locked)
+		}
+		if err := c.Advance(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		b.send(c.Hub, nil, "claim", tasks[0])
+		if now, locked := b.stake(); now != free || locked != 0 {
+			t.Errorf("chain %d: stake is %d, %d locked, want %d", c.ID, now, locked, free)
+		}
+		if got := b.task(tasks[0]); got.Status != failed {
+			t.Errorf("chain %d: task is %+v", c.ID, got)
+		}
+	}
+}
+
 func TestFaults(t *testing.T) {
 	w, told := start(t, given)
 	b := newBuyer(t, w, w.V6)

@@ -59,6 +59,8 @@ type Chain struct {
 	protocol.Deployment
 	Client     *ethclient.Client // without a network in between, and without faults
 	Workerpool *workerpool.Pool  // nil without one
+
+	node *chain.Chain
 }
 
 // World is a running world. For faults its services are called registry, market,
@@ -140,7 +142,7 @@ func (c *Chain) start(ctx context.Context, o Options) (*chain.Chain, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting chain %d: %w", c.ID, err)
 	}
-	c.RPC, c.Client = node.URL(), node.Client()
+	c.RPC, c.Client, c.node = node.URL(), node.Client(), node
 	deploy, release := protocol.DeployV6, "6.1.0"
 	if free {
 		deploy, release = protocol.DeployV5, "5.5.0, native"
@@ -176,7 +178,7 @@ func (w *World) startServices(ctx context.Context, o Options) error {
 		{"gateway", w.Results, &w.Gateway},
 		{"rpc", proxy(w.V6.RPC), &w.V6.RPC},
 		{"rpc-v5", proxy(w.V5.RPC), &w.V5.RPC},
-		{"admin", w.Faults, &w.Admin},
+		{"admin", w.admin(), &w.Admin},
 	}
 	for _, h := range handlers {
 		at := "127.0.0.1:0" // a port that the kernel picks
