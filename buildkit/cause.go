@@ -17,6 +17,10 @@ import (
 // findCause says of a failed build what is at fault, where that can be told from the
 // Dockerfile and from what was sent: the builder's own words are about its cache.
 func (s Source) findCause(e *BuildError, sent sentModes) {
+	if full := fullDisk(e); full != "" {
+		e.Cause, e.Cure = "the builder's disk is full: "+full, "make room where the builder keeps its state, or give the embedded one a folder on another disk (--state, MRELEASE_STATE); what is in there is a cache, and may be removed"
+		return
+	}
 	if user := missingUser(e.Err); user != nil {
 		s.blameUser(e, user)
 		return
@@ -63,6 +67,21 @@ func (s Source) stages() []instructions.Stage {
 		return nil
 	}
 	return stages
+}
+
+// fullDisk reads the words of a builder whose disk is full, which reach here as text;
+// empty for others, and for a step that ran, which says so itself.
+func fullDisk(e *BuildError) string {
+	text := e.Err.Error()
+	if _, after, ok := strings.Cut(text, "ResourceExhausted: "); ok { // gRPC's word
+		text = after
+	}
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		if e.ExitCode == 0 && strings.HasSuffix(text, full.Error()) {
+			return text
+		}
+	}
+	return ""
 }
 
 // UserError says that an image names a user or a group that it does not have: no

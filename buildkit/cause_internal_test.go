@@ -22,3 +22,19 @@ func TestOddLayer(t *testing.T) {
 		}
 	}
 }
+
+func TestFullDisk(t *testing.T) {
+	const full = "write /state/x: no space left on device"
+	for _, tt := range []struct {
+		text string
+		exit int
+		want string
+	}{
+		{"failed to solve: ResourceExhausted: " + full, 0, full}, {full, 0, full}, {"open /state/x: disk quota exceeded", 0, "open /state/x: disk quota exceeded"},
+		{"process \"cp a b\" did not complete successfully: exit code: 1: " + full, 1, ""}, {"no space left on device: here it is not", 0, ""},
+	} {
+		if got := fullDisk(&BuildError{Err: errors.New(tt.text), ExitCode: tt.exit}); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
