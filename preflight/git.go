@@ -86,6 +86,7 @@ func variations() map[string][2]string {
 		source.LineEnds:      {"git made other line ends than the commit has, by %s: the image differs between machines", "put * text=auto eol=lf into .gitattributes, remove the file and git checkout it"},
 		source.FileMode:      {"the file's executable bit is not the commit's, which git does not look at, by %s: the image differs between machines", "git update-index --chmod (+x or -x), or chmod, so that both agree"},
 		source.Ignored:       {"the image can depend on a file that git ignores: no commit has it", "name it in .dockerignore, or commit it"},
+		source.Clash:         {"only capitals tell it from %s: a checkout on macOS or Windows has one in the place of both, and makes another image", "git mv one of them to another name"},
 		source.Sparse:        {"the image would lack a file of the commit, which is not checked out", "git sparse-checkout disable"},
 		source.Submodule:     {"the image would lack the submodule, which is not checked out", "git submodule update --init --recursive"},
 	}
@@ -97,6 +98,9 @@ func (i *inspection) vary(found []source.Variation) {
 	var kinds []string
 	for _, v := range found {
 		key := v.Kind + v.By
+		if v.Kind == source.Clash { // each has another name
+			key = v.Kind
+		}
 		if count[key]++; count[key] == 1 {
 			first[key] = v
 			kinds = append(kinds, key)

@@ -28,6 +28,7 @@ const (
 	Ignored       = "GitIgnored"     // the commit does not have the file, nor does git name it
 	Sparse        = "SparseCheckout" // the file is not checked out
 	Submodule     = "SubmoduleUnset" // the submodule is not checked out
+	Clash         = "GitCaseClash"   // the name differs from another's in nothing but capitals
 )
 
 // Variation is a file that the image can depend on and that another checkout of the
@@ -35,7 +36,7 @@ const (
 type Variation struct {
 	Kind string
 	File string // relative to the repository's root
-	By   string // the filter, or the setting; empty where there is none
+	By   string // the filter, the setting, or the other name; empty where there is none
 }
 
 // Variations is [Options.ReadCommit] with what another checkout may have otherwise. It
@@ -78,6 +79,7 @@ func (s *status) inspect(ctx context.Context) error {
 		return err
 	}
 	s.inspectModes(names)
+	s.inspectCase(names)
 	return s.inspectIgnored(ctx)
 }
 
@@ -152,6 +154,25 @@ func (s *status) inspectModes(names []string) {
 		info, err := os.Lstat(filepath.Join(s.repo.root, name))
 		if err == nil && info.Mode().IsRegular() && (info.Mode()&0o100 != 0) != (s.files[name].mode == "100755") {
 			s.vary(FileMode, name, "core.fileMode = false")
+		}
+	}
+}
+
+// inspectCase finds files and folders of which macOS and Windows, whose file systems do
+// not tell capitals from other letters, have one in the place of two.
+func (s *status) inspectCase(names []string) {
+	spelled := map[string]string{}
+	for _, name := range names {
+		for at := range len(name) + 1 {
+			if at < len(name) && name[at] != '/' {
+				continue
+			}
+			part := name[:at]
+			if other, ok := spelled[strings.ToLower(part)]; ok && other != part {
+				s.vary(Clash, part, s.prefix+other)
+				break
+			}
+			spelled[strings.ToLower(part)] = part
 		}
 	}
 }

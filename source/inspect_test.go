@@ -49,6 +49,22 @@ func TestVariations(t *testing.T) {
 	}
 }
 
+// Two files, or two folders, that are one on macOS and Windows are told, once.
+func TestNamesThatDifferInCase(t *testing.T) {
+	r := checkout{t, t.TempDir()}
+	needGit(t)
+	r.git("init", "-q")
+	for _, name := range []string{"Dockerfile", "a/readme", "a/README", "b/x", "B/y", "B/z", "c/readme"} {
+		r.write(name, "")
+	}
+	r.git("add", ".")
+	r.git("commit", "-q", "-m", "first")
+	got, err := options(r.dir).Variations(t.Context())
+	if want := "[{GitCaseClash a/readme a/README} {GitCaseClash b B}]"; err != nil || fmt.Sprint(got) != want {
+		t.Errorf("got %v, %v, want %s", got, err, want)
+	}
+}
+
 // A key that git tracks is found, with git's program and without.
 func TestTracked(t *testing.T) {
 	r := newCheckout(t)
