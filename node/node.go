@@ -230,5 +230,8 @@ func unreachable(err error) bool {
 	return errors.As(err, &larger) || errors.As(err, &network) || errors.As(err, &status) || errors.As(err, &garbage) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// IsRevert reports whether it is a contract that refused, and not the node that failed.
-func (e *RPCError) IsRevert() bool { return strings.Contains(e.Err.Error(), "revert") }
+// IsRevert reports whether it is a contract that refused, or is none, and not the node that
+// failed.
+func (e *RPCError) IsRevert() bool {
+	return errors.Is(e.Err, bind.ErrNoCode) || strings.Contains(e.Err.Error(), "revert")
+}
