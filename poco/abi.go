@@ -20,6 +20,8 @@ var (
 	tokenABI string
 	//go:embed abi/group.json
 	groupABI string
+	//go:embed abi/ens.json
+	ensABI string
 )
 
 // HubABI returns what of the hub is called: what it says of itself, of orders, deals,
@@ -39,6 +41,9 @@ func TokenABI() abi.ABI { return mustABI(tokenABI) }
 
 // GroupABI returns keyHasPurpose of ERC-734, by which orders are restricted to groups.
 func GroupABI() abi.ABI { return mustABI(groupABI) }
+
+// ENSABI returns the resolver of ENS's registry, and the addr of a resolver (EIP-137).
+func ENSABI() abi.ABI { return mustABI(ensABI) }
 
 // mustABI panics on a text that is no ABI: the texts are compiled in, and a
 // test parses each.

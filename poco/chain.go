@@ -40,6 +40,8 @@ type Chain struct {
 	RPC         string         // URL of a JSON-RPC endpoint
 	Market      string         // URL of the market's API
 	SMS         string         // URL of the secret service
+	Gateway     string         // URL of the IPFS gateway that results are downloaded from
+	ENS         common.Address // registry of names; zero: the chain has none
 	Fees        Fees
 	Development bool // asked for by the profile; see IsDevelopment
 }
@@ -68,6 +70,8 @@ func Chains() []Chain {
 			RPC:         "https://bellecour.iex.ec",
 			Market:      "https://api.market.v8-bellecour.iex.ec",
 			SMS:         "https://sms.iex.ec",
+			Gateway:     "https://ipfs-gateway.v8-bellecour.iex.ec",
+			ENS:         common.HexToAddress("0x5f5B93fca68c9C79318d1F3868A354EE67D8c006"),
 			Fees:        FeesLegacy,
 		},
 		{
@@ -78,6 +82,7 @@ func Chains() []Chain {
 			RPC:         "https://arb1.arbitrum.io/rpc",
 			Market:      "https://api.market.arbitrum-mainnet.iex.ec",
 			SMS:         "https://sms.arbitrum-mainnet.iex.ec",
+			Gateway:     "https://ipfs-gateway.arbitrum-mainnet.iex.ec",
 			Fees:        FeesEIP1559,
 		},
 		{
@@ -88,6 +93,7 @@ func Chains() []Chain {
 			RPC:         "https://sepolia-rollup.arbitrum.io/rpc",
 			Market:      "https://api-market.arbitrum-sepolia-testnet.iex.ec",
 			SMS:         "https://sms.arbitrum-sepolia-testnet.iex.ec",
+			Gateway:     "https://ipfs-gateway.arbitrum-sepolia-testnet.iex.ec",
 			Fees:        FeesEIP1559,
 		},
 	}

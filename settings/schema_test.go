@@ -112,7 +112,7 @@ enclave:
 sign: {key: "env://KEY", layout: tags}
 chain: mine
 chains:
-  mine: {id: 1, rpc: "http://localhost:1", hub: "0x1234567890123456789012345678901234567890", market: "https://m", sms: "https://s", fees: legacy, development: true}
+  mine: {id: 1, rpc: "http://localhost:1", hub: "0x1234567890123456789012345678901234567890", market: "https://m", sms: "https://s", gateway: "https://g", fees: legacy, development: true}
 wallet: {keystore: w, address: "0x1234567890123456789012345678901234567890", allow-raw-key: true}
 order:
   price: 1

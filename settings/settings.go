@@ -93,6 +93,7 @@ type Chain struct {
 	Hub         common.Address `yaml:"hub" doc:"address of the PoCo hub"`
 	Market      URL            `yaml:"market" doc:"URL of the market"`
 	SMS         URL            `yaml:"sms" doc:"URL of the secret service, for requesters"`
+	Gateway     URL            `yaml:"gateway" doc:"URL of the IPFS gateway that results are downloaded from, for requesters"`
 	Fees        poco.Fees      `yaml:"fees" doc:"how transactions are paid: legacy (type 0 at price 0) or eip1559"`
 	Development bool           `yaml:"development" doc:"take measurements of stand-in toolchains"`
 }
@@ -198,6 +199,7 @@ func (s Settings) Profile(chain string) (poco.Chain, bool) {
 	p.RPC = cmp.Or(string(own.RPC), p.RPC)
 	p.Market = cmp.Or(string(own.Market), p.Market)
 	p.SMS = cmp.Or(string(own.SMS), p.SMS)
+	p.Gateway = cmp.Or(string(own.Gateway), p.Gateway)
 	p.Fees = cmp.Or(own.Fees, p.Fees)
 	p.Development = own.Development
 	return p, true

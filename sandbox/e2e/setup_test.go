@@ -153,7 +153,7 @@ func (s *script) config() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "image: %s\nchain: sandbox\nsign: {key: cosign.key}\nwallet: {keystore: wallet.json}\nenclave: {trust: stated}\nchains:\n", s.repository)
 	for _, c := range []world.Chain{s.world.V6, s.world.V5} {
-		fmt.Fprintf(&b, "  %s: {id: %d, rpc: %q, hub: %q, market: %q, sms: %q, fees: %s, development: true}\n", c.Name, c.ID, rpc(c.RPC), c.Hub, s.world.Market, s.world.Secrets+"/?key="+apiKey, c.Fees)
+		fmt.Fprintf(&b, "  %s: {id: %d, rpc: %q, hub: %q, market: %q, sms: %q, gateway: %q, fees: %s, development: true}\n", c.Name, c.ID, rpc(c.RPC), c.Hub, s.world.Market, s.world.Secrets+"/?key="+apiKey, s.world.Gateway, c.Fees)
 	}
 	return b.String()
 }

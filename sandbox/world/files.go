@@ -134,7 +134,7 @@ func (w *World) config(dir string) string {
 	line("chain: %s", w.V6.Name)
 	line("chains:")
 	for _, c := range []Chain{w.V6, w.V5} {
-		line("  %s:\n    id: %d\n    rpc: %s\n    hub: %q\n    market: %s\n    sms: %s\n    fees: %s\n    development: true", c.Name, c.ID, c.RPC, c.Hub, w.Market, w.Secrets, c.Fees)
+		line("  %s:\n    id: %d\n    rpc: %s\n    hub: %q\n    market: %s\n    sms: %s\n    gateway: %s\n    fees: %s\n    development: true", c.Name, c.ID, c.RPC, c.Hub, w.Market, w.Secrets, w.Gateway, c.Fees)
 	}
 	line("sign:\n  key: %q", filepath.Join(dir, "cosign.key"))
 	line("wallet:\n  keystore: %q", filepath.Join(dir, "wallet.json"))
