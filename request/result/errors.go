@@ -80,3 +80,16 @@ func (e *ExistsError) Error() string { return "unpacking result: " + e.Path + " 
 func (e *ExistsError) Evidence() [][2]string {
 	return [][2]string{{"expected", "nothing in the place of the new folder"}, {"where", e.Path}}
 }
+
+// DigestError says that a result is not the one that the contracts have the digest of.
+type DigestError struct{ Got, Want string }
+
+// Error implements error.
+func (e *DigestError) Error() string {
+	return "reading result: its digest is another one than the workers agreed on"
+}
+
+// Evidence returns both digests.
+func (e *DigestError) Evidence() [][2]string {
+	return [][2]string{{"expected digest", e.Want}, {"actual digest", e.Got}}
+}

@@ -14,11 +14,13 @@ import (
 // Format says how a result is encrypted.
 type Format string
 
-// The formats, by their two ciphers.
+// The formats, by their ciphers.
 const (
 	OAEP Format = "rsa-oaep, aes-256-cbc"
 	ECB  Format = "rsa-pkcs1v15, aes-128-ecb, base64"
 	CBC  Format = "rsa-pkcs1v15, aes-256-cbc"
+	// Clear is a result whose request did not ask for encryption: the zip archive itself.
+	Clear Format = "none"
 )
 
 // Encrypted is a result that was opened. It reads from where it was opened.

@@ -29,12 +29,19 @@ type File struct {
 type Decrypted struct {
 	Format Format `json:"format"`
 	Files  []File `json:"files"` // in the order of their names
+	// Digest is that of the result, 0x and 64 hex digits, where it was compared with the
+	// one that was wanted; else Unchecked says why not.
+	Digest    string `json:"digest,omitempty"`
+	Unchecked string `json:"unchecked,omitempty"`
 }
 
 // Unpacking says how a result is written to this machine.
 type Unpacking struct {
 	Folder string // a new one
 	Most   int64  // bytes of all files together
+	// Want is the digest that the contracts have of the result; zero: nobody knows. A
+	// result with another one is not written.
+	Want [32]byte
 }
 
 // DecryptFile decrypts a result in a file, and writes what the app wrote into a new
@@ -56,9 +63,47 @@ func (u Unpacking) DecryptFile(ctx context.Context, file string, key *rsa.Privat
 	return u.Decrypt(ctx, e, key)
 }
 
+// UnpackFile is DecryptFile for a result that may not be encrypted, which needs no key.
+func (u Unpacking) UnpackFile(ctx context.Context, file string, key *rsa.PrivateKey) (Decrypted, error) {
+	d, err := u.DecryptFile(ctx, file, key)
+	if _, isClear := errors.AsType[*ClearError](err); !isClear {
+		return d, err
+	}
+	f, size, err := bounds.Open(file)
+	if err != nil {
+		return Decrypted{}, fmt.Errorf("reading result: %w", err)
+	}
+	defer f.Close()
+	return u.write(Clear, func(folder string) ([]File, error) { return u.fillFrom(ctx, folder, f, size) })
+}
+
+// FormatOf finds the format of a result in a file. Its errors are those of [Open], but for
+// a result that is not encrypted, whose format is [Clear].
+func FormatOf(file string) (Format, error) {
+	f, size, err := bounds.Open(file)
+	if err != nil {
+		return "", fmt.Errorf("reading result: %w", err)
+	}
+	defer f.Close()
+	e, err := Open(f, size)
+	if _, isClear := errors.AsType[*ClearError](err); isClear {
+		return Clear, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return e.Format, nil
+}
+
 // Decrypt is DecryptFile for a result that was opened. Its error is one of
-// [Encrypted.WriteArchive], an [*ExistsError], a [*RefusedError], or of the file system.
-func (u Unpacking) Decrypt(ctx context.Context, e *Encrypted, key *rsa.PrivateKey) (d Decrypted, err error) {
+// [Encrypted.WriteArchive], an [*ExistsError], a [*RefusedError], a [*DigestError], or of
+// the file system.
+func (u Unpacking) Decrypt(ctx context.Context, e *Encrypted, key *rsa.PrivateKey) (Decrypted, error) {
+	return u.write(e.Format, func(folder string) ([]File, error) { return u.fill(ctx, folder, e, key) })
+}
+
+// write makes the folder, once it is filled and is what was wanted.
+func (u Unpacking) write(format Format, fill func(folder string) ([]File, error)) (d Decrypted, err error) {
 	if _, err := os.Lstat(u.Folder); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
 			err = &ExistsError{u.Folder}
@@ -74,8 +119,11 @@ func (u Unpacking) Decrypt(ctx context.Context, e *Encrypted, key *rsa.PrivateKe
 		return d, fmt.Errorf("making folder: %w", err)
 	}
 	defer os.RemoveAll(partial) // which is gone when all went well
-	d.Format = e.Format
-	if d.Files, err = u.fill(ctx, partial, e, key); err != nil {
+	d.Format = format
+	if d.Files, err = fill(partial); err != nil {
+		return d, err
+	}
+	if err := u.compare(partial, &d); err != nil {
 		return d, err
 	}
 	if err := os.Rename(partial, path); err != nil { // fails where there is something by now
@@ -102,12 +150,17 @@ func (u Unpacking) fill(ctx context.Context, folder string, e *Encrypted, key *r
 	if err != nil {
 		return nil, fmt.Errorf("writing file: %w", err)
 	}
+	return u.fillFrom(ctx, folder, plain, size)
+}
+
+// fillFrom writes the files of an archive into a folder.
+func (u Unpacking) fillFrom(ctx context.Context, folder string, archive io.ReaderAt, size int64) ([]File, error) {
 	root, err := os.OpenRoot(folder)
 	if err != nil {
 		return nil, fmt.Errorf("opening folder: %w", err)
 	}
 	defer root.Close()
-	return u.unpack(ctx, plain, size, root)
+	return u.unpack(ctx, archive, size, root)
 }
 
 // unpack writes the files of an archive below a root, after a look at all of them.
