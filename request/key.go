@@ -134,15 +134,15 @@ func (k *Key) make(folder string) (err error) {
 func create(path string, content []byte) error {
 	part, err := os.CreateTemp(filepath.Dir(path), ".key-*.part") // 0600
 	if err != nil {
-		return fmt.Errorf("writing result key: %w", err)
+		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
 	}
 	defer os.Remove(part.Name())
 	_, err = part.Write(content)
 	if err := errors.Join(err, part.Sync(), part.Close()); err != nil {
-		return fmt.Errorf("writing result key: %w", err)
+		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
 	}
 	if err := os.Link(part.Name(), path); err != nil {
-		return fmt.Errorf("writing result key: %w", err)
+		return fmt.Errorf("writing %s: %w", filepath.Base(path), err)
 	}
 	return nil
 }

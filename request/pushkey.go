@@ -20,6 +20,9 @@ import (
 // resultKey is the name of a beneficiary's key in the service.
 const resultKey = "iexec-result-encryption-public-key"
 
+// dropboxToken is the name of a requester's token for Dropbox in the service.
+const dropboxToken = "iexec-result-dropbox-token"
+
 // KeyState is what is known of the key that a service has of a beneficiary.
 type KeyState string
 

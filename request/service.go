@@ -84,6 +84,11 @@ func web2(owner common.Address, name string) secret {
 	return secret{"/secrets/web2", query.Encode(), owner, name}
 }
 
+// web3 names the secret of a dataset, its key.
+func web3(resource common.Address) secret {
+	return secret{path: "/secrets/web3", query: url.Values{"secretAddress": {resource.Hex()}}.Encode(), owner: resource}
+}
+
 func requesters(owner common.Address, name string) secret {
 	return secret{path: "/requesters/" + owner.Hex() + "/secrets/" + name, owner: owner, name: name}
 }

@@ -97,6 +97,10 @@ func (s *search) exclude(m poco.Match) error {
 func (s *search) excludePool(w poco.SignedWorkerpoolOrder) error {
 	pool := node.Contract{Address: w.Workerpool, ABI: poco.AppABI()} // which has owner, too
 	owner, err := node.Call[common.Address](s.ctx, s.chain, pool, "owner")
+	if failed := new(node.RPCError); errors.As(err, &failed) && failed.IsRevert() {
+		s.excluded[w.Hash(s.chain.Domain())] = "there is no such workerpool on chain"
+		return nil
+	}
 	if err != nil {
 		return err
 	}

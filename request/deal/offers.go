@@ -153,6 +153,9 @@ func (s *search) fits(m poco.Match, hash common.Hash, volume *big.Int, of []poco
 			return r.Words()
 		}
 	}
+	if !m.App.Tag.Within(s.request.Tag) { // the hub would take it, and the run would be another one
+		return "its tag has bits that the request's has not"
+	}
 	return ""
 }
 
