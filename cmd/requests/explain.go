@@ -4,16 +4,23 @@ import (
 	"errors"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/request"
+	"github.com/mrelease/mrelease/request/deal"
+	"github.com/mrelease/mrelease/request/gateway"
 	"github.com/mrelease/mrelease/request/result"
 )
 
 // Exit codes beside those of package main.
 const (
 	exitUsage   = 2
-	exitNetwork = 20
+	exitChain   = 13
+	exitOrder   = 14 // no orders match
 	exitResult  = 16 // a result is damaged, for another key, or refused
 	exitSecret  = 17 // the secret service has something else, or nothing
+	exitTask    = 18 // a task ended, or goes on, without a result
+	exitNetwork = 20
+	exitFunds   = 23
 )
 
 // rule says what an error means. The first rule that matches counts.
@@ -42,6 +49,24 @@ func Explain(err error) (code string, exit int, remedy string) {
 
 func rules() []rule {
 	return []rule{
+		{is[*node.StakeError], "E-STAKE", exitFunds, "--deposit deposits what is missing, if the wallet has it; or lower the maximum prices or the volume"},
+		{is[*deal.NoMatchError], "E-NO-MATCH", exitOrder, "change what the request asks for, as said above, or wait for other orders"},
+		{is[*request.ProblemsError], "E-REQUEST", exitOrder, "do what is said above of each problem, and run the same command again: nothing was signed"},
+		{is[*deal.RefusedError], "E-MATCH-REFUSED", exitOrder, "run the same command again, which looks for other orders; if it stays so, make another request"},
+		{ended, "E-REQUEST-ENDED", exitOrder, "mrelease request show tells what became of it; to order again: mrelease request order"},
+		{is[*request.OrderError], "E-REQUEST-ORDER", exitUsage, "correct what is said above: mrelease request order --help"},
+		{is[*request.AppError], "E-REQUEST-APP", exitUsage, "name the app's address (--app), and the chain that it is on (--chain)"},
+		{is[*node.NameError], "E-NAME", exitUsage, "name the address itself"},
+		{is[*request.FileError], "E-REQUEST-FILE", exitUsage, "name a file that mrelease request order wrote, or for a new request one that is not there yet (--file)"},
+		{is[*deal.NoDealError], "E-DEAL-MISSING", exitChain, "check the id, and the chain (--chain)"},
+		{late, "E-TASK-LATE", exitTask, "mrelease request claim, with the request or the deal: what was paid comes back"},
+		{is[*deal.TaskError], "E-TASK-FAILED", exitTask, "what was paid is in the stake again if it failed: order another run; if it goes on: mrelease request run"},
+		{is[*deal.EarlyError], "E-CLAIM-EARLY", exitTask, "wait until the deadline, or follow the tasks: mrelease request run --deal"},
+		{is[*deal.LocationError], "E-RESULT-PLACE", exitResult, "get the result from where it is, as said above, and decrypt it: mrelease request result decrypt"},
+		{is[*gateway.ForgedError], "E-RESULT-FORGED", exitResult, "do not use what it sent: name another gateway (--gateway)"},
+		{is[*result.DigestError], "E-RESULT-DIGEST", exitResult, "do not use it: it is not what the workers agreed on; ask who runs the workerpool"},
+		{missing, "E-GATEWAY", exitNetwork, "wait and run the same command again, or name another gateway (--gateway): nothing is paid again"},
+
 		{inState(request.KeyAbsent), "E-RESULT-KEY-ABSENT", exitSecret, "mrelease request key push"},
 		{is[*stateError], "E-RESULT-KEY-OTHER", exitSecret, "if results are to be encrypted for this key: mrelease request key push --replace; else use the key that was pushed"},
 		{is[*request.OtherKeyError], "E-RESULT-KEY-OTHER", exitSecret, "if results are to be encrypted for this key from now on: mrelease request key push --replace; else use the key that was pushed"},
@@ -69,6 +94,20 @@ func inState(state request.KeyState) func(error) bool {
 		var e *stateError
 		return errors.As(err, &e) && e.State == state
 	}
+}
+
+// ended matches a request whose order came to its end, or is none.
+func ended(err error) bool { return is[*requestError](err) && is[*node.OrderError](err) }
+
+// late matches a task that did not end in time.
+func late(err error) bool {
+	var e *deal.TaskError
+	return errors.As(err, &e) && e.Task.Stage == deal.Late
+}
+
+// missing matches a gateway that did not hand out a result, for no reason that has a code.
+func missing(err error) bool {
+	return is[*gateway.Error](err) && !is[*bounds.AddressError](err) && !is[*bounds.SlowError](err)
 }
 
 // refused matches what the secret service will answer again.

@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -41,13 +39,14 @@ type shell struct {
 // Command returns mrelease request with all that is below it.
 func (p Program) Command() *cobra.Command {
 	s := &shell{Program: p}
-	c := group("request", "What whoever has apps run needs: result keys, secrets, results",
+	c := group("request", "What whoever has apps run needs: orders, runs, result keys, secrets",
+		s.orderNew(), s.orderShow(), s.orderCancel(), s.run(), s.claim(),
 		group("key", "The key that results are encrypted for", s.keyNew(), s.keyPush(), s.keyCheck()),
-		group("result", "Results of runs", s.resultDecrypt()),
+		group("result", "Results of runs", s.resultGet(), s.resultDecrypt()),
 		group("secret", "Secrets for runs", s.secretPush(), s.secretCheck()),
 	)
-	c.Long = `request has what whoever has apps run needs, as iExec's command line has it: the
-key that results are encrypted for, secrets that runs are given, and the results.
+	c.Long = `request has what whoever has apps run needs, as iExec's command line has it: orders
+for runs, the runs, the key that results are encrypted for, secrets, and the results.
 It needs no app and no mrelease.yaml; where there is one, its chain and wallet count.`
 	c.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return usage.Check(c) }
 	return c
@@ -68,7 +67,7 @@ func group(name, short string, below ...*cobra.Command) *cobra.Command {
 // flags are those of the commands that ask who, and on which chain.
 func (s *shell) flags(c *cobra.Command) {
 	s.ConfigFlag(c)
-	c.Flags().StringVar(&s.chain, "chain", "", "chain whose secret service is meant (overrides chain)")
+	c.Flags().StringVar(&s.chain, "chain", "", "chain that is meant (overrides chain)")
 	c.Flags().StringVar(&s.keystore, "keystore", "", "keystore file of the wallet, or a folder of them (overrides wallet.keystore)")
 	c.Flags().StringVar(&s.address, "address", "", "address of the wallet (overrides wallet.address)")
 }
@@ -93,23 +92,26 @@ func (s *shell) ring(cfg settings.Settings) keys.Ring {
 	return keys.Ring{Wallet: cfg.Wallet, Getenv: s.Getenv, Mask: s.Mask}
 }
 
-// service returns the secret service of the chain that is meant.
-func (s *shell) service(command string, cfg settings.Settings) (request.Service, error) {
+// profile returns the chain that is meant.
+func (s *shell) profile(command string, cfg settings.Settings) (poco.Chain, error) {
 	profile, ok := cfg.Profile(cfg.Chain)
-	var known []string
-	for _, c := range poco.Chains() {
-		known = append(known, c.Name)
-	}
-	known = append(known, slices.Sorted(maps.Keys(cfg.Chains))...)
+	known := strings.Join(cfg.ChainNames(), ", ")
 	switch {
 	case cfg.Chain == "":
-		return request.Service{}, usage.Errorf(command, "no chain is named: --chain, or chain in mrelease.yaml, is one of %s", strings.Join(known, ", "))
+		return profile, usage.Errorf(command, "no chain is named: --chain, or chain in mrelease.yaml, is one of %s", known)
 	case !ok:
-		return request.Service{}, usage.Errorf(command, "unknown chain %q, want one of %s", cfg.Chain, strings.Join(known, ", "))
-	case profile.SMS == "":
-		return request.Service{}, usage.Errorf(command, "the chain %s has no secret service: set chains.%s.sms in mrelease.yaml", cfg.Chain, cfg.Chain)
+		return profile, usage.Errorf(command, "unknown chain %q, want one of %s", cfg.Chain, known)
 	}
-	return request.Service{URL: profile.SMS, Tell: func(text string) { s.Note("%s", text) }}, nil
+	return profile, nil
+}
+
+// service returns the secret service of the chain that is meant.
+func (s *shell) service(command string, cfg settings.Settings) (request.Service, error) {
+	profile, err := s.profile(command, cfg)
+	if err == nil && profile.SMS == "" {
+		err = usage.Errorf(command, "the chain %s has no secret service: set chains.%s.sms in mrelease.yaml", cfg.Chain, cfg.Chain)
+	}
+	return request.Service{URL: profile.SMS, Tell: s.tell}, err
 }
 
 // open returns the service, and the wallet that signs for it.

@@ -1,0 +1,118 @@
+package requests
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mrelease/mrelease/cmd/usage"
+	"github.com/mrelease/mrelease/request"
+	"github.com/mrelease/mrelease/request/deal"
+)
+
+// claimAnswer is the answer of mrelease request claim --json.
+type claimAnswer struct {
+	Schema  string       `json:"schema"`
+	Chain   string       `json:"chain"`
+	Claimed int          `json:"claimed"` // tasks, by this call
+	Deals   []dealAnswer `json:"deals"`
+}
+
+func (s *shell) claim() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "claim FILE|HASH|DEAL",
+		Short: "Take back what was paid for tasks that did not end in time",
+		Long: `claim ends the tasks of a deal, or of all deals of a request, whose deadline is past:
+what was paid for them is in the requester's stake again. Tasks that completed, and those
+that were claimed before, are left as they are.
+
+Exit codes: 0 nothing is left to claim; 18 a task can still be done.`,
+		Example: "  mrelease request claim request.json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			p, err := s.connect(c.Context(), c.CommandPath())
+			if err != nil {
+				return err
+			}
+			deals, err := p.deals(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			wallet, err := s.ring(p.settings).OpenWallet(c.Context())
+			if err != nil {
+				return err
+			}
+			answer := claimAnswer{"mrelease.request-claim/v1", p.profile.Name, 0, []dealAnswer{}}
+			for _, d := range deals {
+				tasks, claimed, err := deal.Claim(c.Context(), p.trade.Chain, wallet, d)
+				if err != nil {
+					return err
+				}
+				answer.Claimed += claimed
+				answer.Deals = append(answer.Deals, s.tellDeal(d, tasks))
+			}
+			s.Note("claimed: %d", answer.Claimed)
+			return s.answer(answer, deals[len(deals)-1].ID.Hex())
+		},
+	}
+	s.flags(c)
+	return c
+}
+
+func (s *shell) resultGet() *cobra.Command {
+	var f *fetching
+	c := &cobra.Command{
+		Use:   "get FILE|HASH|DEAL",
+		Short: "Download the results of a deal, and decrypt them if there is a key",
+		Long: `get downloads the results of a deal's tasks, or of a request's last deal, from where the
+chain says they are: a gateway of IPFS. What came is compared with its address, which is
+a hash, and what the app wrote with the digest that the workers agreed on; what could not
+be compared is told. It needs no password; an encrypted result is decrypted with --key, or
+with the beneficiary's key in --folder, and is left as it came when there is none.
+
+Exit codes: 0 fetched; 16 not what the chain has the digest of, damaged, for another key,
+refused, or in no place that can be downloaded from; 18 a task has no result; 20 no
+gateway has it.`,
+		Example: "  mrelease request result get request.json --to result",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if f.folder == "" {
+				return usage.Errorf(c.CommandPath(), "want --to FOLDER, a new one")
+			}
+			return s.get(c.Context(), c.CommandPath(), args[0], f)
+		},
+	}
+	s.flags(c)
+	f = s.fetchFlags(c)
+	return c
+}
+
+func (s *shell) get(ctx context.Context, command, named string, f *fetching) error {
+	p, err := s.connect(ctx, command)
+	if err != nil {
+		return err
+	}
+	deals, err := p.deals(ctx, named)
+	if err != nil {
+		return err
+	}
+	d := deals[len(deals)-1]
+	var fetch *request.Fetching
+	if fetch, err = s.fetch(command, p, d.Beneficiary, f); err != nil {
+		return err
+	}
+	tasks, err := deal.Tasks(ctx, p.trade.Chain, d)
+	if err != nil {
+		return err
+	}
+	for _, t := range tasks {
+		if t.Stage != deal.Completed {
+			return &deal.TaskError{Task: t, Chain: p.profile.Name}
+		}
+	}
+	answer := runAnswer{"mrelease.request-run/v1", p.profile.Name, false, answerOf(d, tasks)}
+	if err := s.fetchAll(ctx, fetch, tasks, &answer); err != nil {
+		return err
+	}
+	return s.answer(answer, f.folder)
+}

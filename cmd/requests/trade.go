@@ -1,0 +1,176 @@
+package requests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+	"regexp"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/spf13/cobra"
+
+	"github.com/mrelease/mrelease/cmd/usage"
+	"github.com/mrelease/mrelease/market"
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/request"
+	"github.com/mrelease/mrelease/request/deal"
+	"github.com/mrelease/mrelease/settings"
+)
+
+// place is the chain that a command works on, with all that is around it.
+type place struct {
+	settings settings.Settings
+	profile  poco.Chain
+	trade    deal.Trade
+}
+
+// requestError is what went wrong with a request's own order.
+type requestError struct{ error }
+
+func (e *requestError) Unwrap() error { return e.error }
+
+// connect opens the chain that is meant.
+func (s *shell) connect(ctx context.Context, command string) (place, error) {
+	cfg, err := s.load()
+	if err != nil {
+		return place{}, err
+	}
+	profile, err := s.profile(command, cfg)
+	if err != nil {
+		return place{}, err
+	}
+	client, err := node.Connect(ctx, profile)
+	if err != nil {
+		return place{}, err
+	}
+	book := market.Client{URL: profile.Market, ChainID: profile.ID, Tell: s.tell}
+	return place{cfg, profile, deal.Trade{Chain: client, Market: book}}, nil
+}
+
+func (s *shell) tell(text string) { s.Note("%s", text) }
+
+func (p place) domain() poco.Domain { return p.trade.Chain.Domain() }
+
+// hashText matches the hash of an order, and the id of a deal or task.
+var hashText = regexp.MustCompile(`^0x[0-9a-fA-F]{64}$`)
+
+// parseHash reads a hash that a flag has; "" is none.
+func parseHash(command, flag, text string) (common.Hash, error) {
+	if text == "" {
+		return common.Hash{}, nil
+	}
+	if !hashText.MatchString(text) {
+		return common.Hash{}, usage.Errorf(command, "--%s: want 0x and 64 hex digits, got %q", flag, text)
+	}
+	return common.HexToHash(text), nil
+}
+
+// order returns the request that is named by a file, or by its hash in the market.
+func (p place) order(ctx context.Context, named string) (poco.SignedRequestOrder, error) {
+	if !hashText.MatchString(named) {
+		return request.ReadOrder(named, p.domain())
+	}
+	hash := common.HexToHash(named)
+	there, err := market.Find[poco.SignedRequestOrder](ctx, p.trade.Market, hash)
+	if err != nil {
+		return poco.SignedRequestOrder{}, err
+	}
+	if there == nil || there.Order.Hash(p.domain()) != hash {
+		return poco.SignedRequestOrder{}, &requestError{&node.OrderError{
+			Hash: hash, Problem: "is not in the market", Got: "none", Want: "the request", Where: p.trade.Market.Node(),
+		}}
+	}
+	return there.Order, nil
+}
+
+// deals returns the deals that are named: by the id of one, or by a request.
+func (p place) deals(ctx context.Context, named string) ([]deal.Deal, error) {
+	if hashText.MatchString(named) {
+		d, err := deal.Read(ctx, p.trade.Chain, common.HexToHash(named))
+		var none *deal.NoDealError
+		if err == nil || !errors.As(err, &none) {
+			return []deal.Deal{d}, err
+		}
+	}
+	o, err := p.order(ctx, named)
+	if err != nil {
+		return nil, err
+	}
+	deals, err := deal.OfRequest(ctx, p.trade.Chain, o.RequestOrder)
+	if err == nil && len(deals) == 0 {
+		err = &requestError{&node.OrderError{
+			Hash: o.Hash(p.domain()), Problem: "was not matched", Got: "no deal", Want: "a deal", Where: p.profile.Name,
+		}}
+	}
+	return deals, err
+}
+
+// runs writes how many runs there are.
+func runs(n *big.Int) string {
+	if n.IsUint64() && n.Uint64() == 1 {
+		return "1 run"
+	}
+	return n.String() + " runs"
+}
+
+// amount is a flag with an amount of nRLC, or another number that the contracts have.
+type amount struct{ *big.Int }
+
+// String implements [pflag.Value].
+func (a amount) String() string {
+	if a.Int == nil {
+		return ""
+	}
+	return a.Int.String()
+}
+
+// Set implements [pflag.Value].
+func (a amount) Set(text string) error {
+	n, ok := new(big.Int).SetString(text, 10)
+	if !ok || n.Sign() < 0 || n.Cmp(big.NewInt(poco.MaxAmount)) > 0 {
+		return fmt.Errorf("want a whole number from 0 to %d", uint64(poco.MaxAmount))
+	}
+	a.Int.Set(n)
+	return nil
+}
+
+// Type implements [pflag.Value].
+func (a amount) Type() string { return "uint" }
+
+// amountFlag makes a flag with a number.
+func amountFlag(c *cobra.Command, name string, usual int64, use string) *big.Int {
+	n := big.NewInt(usual)
+	c.Flags().Var(amount{n}, name, use)
+	return n
+}
+
+// address is a flag with an address.
+type address struct{ *common.Address }
+
+// String implements [pflag.Value].
+func (a address) String() string {
+	if a.Address == nil || *a.Address == (common.Address{}) {
+		return ""
+	}
+	return a.Hex()
+}
+
+// Set implements [pflag.Value].
+func (a address) Set(text string) error {
+	if !common.IsHexAddress(text) {
+		return fmt.Errorf("want an address: 0x and 40 hex digits")
+	}
+	*a.Address = common.HexToAddress(text)
+	return nil
+}
+
+// Type implements [pflag.Value].
+func (a address) Type() string { return "address" }
+
+func addressFlag(c *cobra.Command, name, use string) *common.Address {
+	var at common.Address
+	c.Flags().Var(address{&at}, name, use)
+	return &at
+}

@@ -1,0 +1,64 @@
+package request
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
+)
+
+// AppError says why what was named is no app of the chain.
+type AppError struct {
+	Named, Problem string
+	Err            error
+}
+
+// Error implements error.
+func (e *AppError) Error() string { return "app " + e.Named + ": " + e.Problem }
+
+// Unwrap returns the cause.
+func (e *AppError) Unwrap() error { return e.Err }
+
+// Evidence returns what was named, and why it is none.
+func (e *AppError) Evidence() [][2]string {
+	return [][2]string{{"app", e.Named}, {"problem", e.Problem}}
+}
+
+// FindApp returns the address that is meant by an address, a name of ENS, or the file of a
+// release's record. Nothing of a record but chain and address is looked at: mrelease verify
+// is for that. Errors: *AppError, *node.NameError, *node.RPCError.
+func FindApp(ctx context.Context, c *node.Client, named string) (common.Address, error) {
+	if common.IsHexAddress(named) {
+		return common.HexToAddress(named), nil
+	}
+	fail := func(problem string, err error) (common.Address, error) {
+		return common.Address{}, &AppError{named, problem, err}
+	}
+	text, err := bounds.ReadJSON(named, bounds.Record)
+	if errors.Is(err, fs.ErrNotExist) && poco.IsENSName(named) {
+		return node.Resolve(ctx, c, named)
+	}
+	if err != nil {
+		return fail("it is neither an address, nor a name, nor the file of a record", err)
+	}
+	var record struct {
+		App struct {
+			ChainID uint64         `json:"chainId"`
+			Address common.Address `json:"address"`
+		} `json:"app"`
+	}
+	if err := json.Unmarshal(text, &record); err != nil || record.App.Address == (common.Address{}) {
+		return fail("the file is no record of a release", err)
+	}
+	if record.App.ChainID != c.ID {
+		return fail(fmt.Sprintf("it was released on the chain with the id %d, and this one has %d", record.App.ChainID, c.ID), nil)
+	}
+	return record.App.Address, nil
+}
