@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/big"
@@ -24,8 +25,19 @@ type Cost struct {
 // Wei returns what would be paid.
 func (c Cost) Wei() *big.Int { return new(big.Int).Mul(new(big.Int).SetUint64(c.Gas), c.Price) }
 
-// Estimate returns what a transaction would cost, without making it. Error: *RPCError,
-// also when it would revert.
+// Plus is what two transactions cost, at the later one's price.
+func (c Cost) Plus(d Cost) Cost {
+	reserve := new(big.Int)
+	for _, one := range []*big.Int{c.Reserve, d.Reserve} {
+		if one != nil {
+			reserve.Add(reserve, one)
+		}
+	}
+	return Cost{c.Gas + d.Gas, d.Price, reserve}
+}
+
+// Estimate returns what a transaction would cost, without making it: the node tries it.
+// Errors: *RevertedError when the contract refuses it, *RPCError.
 func (c *Client) Estimate(ctx context.Context, from common.Address, contract Contract, method string, args ...any) (Cost, error) {
 	data, err := contract.ABI.Pack(method, args...)
 	if err != nil {
@@ -33,7 +45,7 @@ func (c *Client) Estimate(ctx context.Context, from common.Address, contract Con
 	}
 	gas, err := c.backend.EstimateGas(ctx, ethereum.CallMsg{From: from, To: &contract.Address, Data: data})
 	if err != nil {
-		return Cost{}, c.rpcError("estimating "+method, err)
+		return Cost{}, cmp.Or(c.reverted(method, err), c.rpcError("estimating "+method, err))
 	}
 	if c.Fees == poco.FeesLegacy {
 		return Cost{gas, new(big.Int), new(big.Int)}, nil
@@ -80,7 +92,7 @@ func (c *Client) CheckFunds(ctx context.Context, account common.Address, cost Co
 		return nil, err
 	}
 	if balance.Cmp(cost.Reserve) < 0 {
-		err = &FundsError{account, balance, c.Name, fmt.Errorf("createApp needs up to %s wei", cost.Reserve)}
+		err = &FundsError{account, balance, c.Name, fmt.Errorf("up to %s wei are needed", cost.Reserve)}
 	}
 	return balance, err
 }

@@ -44,15 +44,24 @@ func (e *OrderError) Evidence() [][2]string {
 // CheckOrder asks the hub whether an order can be matched: the signature is the
 // owner's, and the volume is not consumed. Its error is an *OrderError if not.
 func CheckOrder(ctx context.Context, c *Client, order poco.SignedAppOrder, owner common.Address) error {
-	hash := order.Hash(c.Domain())
-	valid, err := Call[bool](ctx, c, c.HubContract(), "verifySignature", owner, hash, order.Sign)
-	if err != nil && !strings.Contains(err.Error(), "revert") { // as the hub does for a malformed signature
+	signed, err := IsSigned(ctx, c, order, owner)
+	if err != nil {
 		return err
 	}
-	if !valid {
-		return &OrderError{hash, "", "is not signed by the app's owner", fmt.Sprintf("signature 0x%x", order.Sign), "a signature of " + owner.Hex(), c.Name}
+	if !signed {
+		return &OrderError{order.Hash(c.Domain()), "", "is not signed by the app's owner", fmt.Sprintf("signature 0x%x", order.Sign), "a signature of " + owner.Hex(), c.Name}
 	}
 	return CheckOpen(ctx, c, order.AppOrder)
+}
+
+// IsSigned asks the hub whether it takes an order's signature for somebody's. Error:
+// *RPCError.
+func IsSigned(ctx context.Context, c *Client, order poco.SignedAppOrder, by common.Address) (bool, error) {
+	valid, err := Call[bool](ctx, c, c.HubContract(), "verifySignature", by, order.Hash(c.Domain()), order.Sign)
+	if err != nil && strings.Contains(err.Error(), "revert") { // as the hub does for a malformed signature
+		return false, nil
+	}
+	return valid, err
 }
 
 // CheckOpen asks the hub whether runs of an order are left, whoever signed it.

@@ -29,8 +29,8 @@ var (
 // is that of a hub whose coin is the chain's; with a token one deposits by the token.
 func HubABI() abi.ABI { return mustABI(hubABI) }
 
-// RegistryABI returns the app registry's createApp, predictApp and
-// isRegistered.
+// RegistryABI returns the app registry's createApp, predictApp and isRegistered, and
+// what an ERC-721 token says of the apps of an owner.
 func RegistryABI() abi.ABI { return mustABI(registryABI) }
 
 // AppABI returns an app's owner, registry and the getters of its five fields.
