@@ -12,6 +12,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/internal/redact"
 	"github.com/mrelease/mrelease/poco"
 )
@@ -19,7 +20,7 @@ import (
 // How much of a list is read, of which the market promises no more than MaxOpen.
 const (
 	pageSize = 100
-	maxPages = 10
+	maxPages = bounds.Orders / pageSize
 )
 
 // page is a page of open orders, and how many there are in all.

@@ -65,6 +65,7 @@ type Order[T Signed] struct {
 	Status    Status         `json:"status"`
 	Remaining uint64         `json:"remaining"`
 	Signer    common.Address `json:"signer"`
+	Published time.Time      `json:"publicationTimestamp"`
 }
 
 // Status is what the market says of an order.
