@@ -195,7 +195,10 @@ func Read(ctx context.Context, c *node.Client, address common.Address) (poco.App
 	if !registered {
 		return poco.App{}, &NoAppError{address, c.Name}
 	}
-	var app poco.App
+	return readFields(ctx, c, address)
+}
+
+func readFields(ctx context.Context, c *node.Client, address common.Address) (app poco.App, err error) {
 	f := fields{chain: c, contract: node.Contract{Address: address, ABI: poco.AppABI()}}
 	f.Group, f.ctx = errgroup.WithContext(ctx)
 	readField(f, "owner", &app.Owner)

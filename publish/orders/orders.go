@@ -9,7 +9,6 @@ import (
 	"net/http"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/mrelease/mrelease/internal/redact"
 	"github.com/mrelease/mrelease/market"
@@ -34,7 +33,13 @@ type Terms struct {
 //
 //	salt = keccak256("mrelease apporder v1" ‖ hash of the order with salt 0, in its domain)
 func New(d poco.Domain, app common.Address, terms Terms) poco.AppOrder {
-	order := poco.AppOrder{
+	order := terms.order(app)
+	order.Salt = salt(d, order, 0)
+	return order
+}
+
+func (terms Terms) order(app common.Address) poco.AppOrder {
+	return poco.AppOrder{
 		App:                app,
 		AppPrice:           new(big.Int).SetUint64(terms.Price),
 		Volume:             new(big.Int).SetUint64(terms.Volume),
@@ -43,9 +48,6 @@ func New(d poco.Domain, app common.Address, terms Terms) poco.AppOrder {
 		WorkerpoolRestrict: terms.WorkerpoolRestrict,
 		RequesterRestrict:  terms.RequesterRestrict,
 	}
-	unsalted := order.Hash(d)
-	order.Salt = crypto.Keccak256Hash([]byte("mrelease apporder v1"), unsalted[:])
-	return order
 }
 
 // Offering is an order's place in the market.
