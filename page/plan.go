@@ -41,7 +41,7 @@ type Plan struct {
 // Offered is what else is told of the order.
 type Offered struct {
 	Obstacles []poco.Obstacle      `json:"obstacles,omitempty"`    // who cannot use it
-	Others    []release.OtherOrder `json:"other-orders,omitempty"` // of the same app, which stay open
+	Others    []release.OtherOrder `json:"other-orders,omitempty"` // of its line: those that a release would retire, and those that stay
 }
 
 // NewPlan makes the answer of a plan.
@@ -49,7 +49,7 @@ func NewPlan(p release.Plan, c Context) Plan {
 	a := Plan{
 		Schema: "mrelease.plan/v1", Identity: Identity{Version: p.Version, Image: p.Image, Digest: p.Digest, AppAddress: p.AppAddress, OrderHash: p.OrderHash},
 		Commit: p.Commit, Dirty: p.Dirty, Inputs: p.Inputs.String(), Wallet: p.Wallet, StatedBy: p.StatedBy,
-		Make: p.With(release.ToMake), Cost: p.Cost, Run: c.Run, Offered: Offered{p.Obstacles, p.Others}, conclusion: p.Conclusion(), context: c,
+		Make: p.With(release.ToMake), Cost: p.Cost, Run: c.Run, Offered: Offered{p.Obstacles, p.Others()}, conclusion: p.Conclusion(), context: c,
 	}
 	if older, newer, _ := c.proposed(); older != "" {
 		a.MRENCLAVEChanged = strconv.FormatBool(older != newer)
@@ -108,7 +108,7 @@ func (p Plan) Summary() string {
 	b.WriteString("\n| | A release | Evidence |\n|---|---|---|\n")
 	for _, f := range p.Steps {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", Code(f.Name), map[release.State]string{
-			release.There: "✓ finds it", release.ToMake: "+ makes it", release.Unknown: "? cannot be told yet",
+			release.There: "✓ finds it", release.ToMake: "+ makes it", release.ToRetire: "− retires it", release.Unknown: "? cannot be told yet",
 		}[f.State], cell(f.Evidence))
 	}
 	m.add(b.String())

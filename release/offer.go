@@ -10,7 +10,6 @@ import (
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
-	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/orders"
 )
 
@@ -24,13 +23,6 @@ func (r *run) offer(ctx context.Context) (evidence string, err error) {
 	}
 	for _, f := range r.obstacles(r.registration.App.MREnclave) {
 		r.Teller.Note(f.Name + " " + f.Evidence)
-	}
-	others, err := r.otherOrders(ctx, r.order())
-	for _, f := range others {
-		r.Teller.Note(f.Name + " " + f.Evidence)
-	}
-	if err != nil {
-		return "", err
 	}
 	r.offering, err = orders.Offer(ctx, r.Chain, r.Market, r.keys.wallet, r.order())
 	return r.note("offer", r.offering.Published, "order "+r.offering.Hash.Hex()), err
@@ -60,47 +52,7 @@ func (r *run) lookForOrder(ctx context.Context) ([]Finding, error) {
 		}
 		found = append(found, buyers...)
 	}
-	found = append(found, r.obstacles(app.MREnclave)...)
-	if !r.enclave.known {
-		return found, nil
-	}
-	others, err := r.otherOrders(ctx, r.order())
-	return append(found, others...), err
-}
-
-// OtherOrder is an open order of the same app that is not the release's.
-type OtherOrder struct {
-	Hash      common.Hash `json:"order-hash"`
-	Price     uint64      `json:"price"`     // per run, in nRLC
-	Remaining uint64      `json:"remaining"` // runs, by the market's word
-}
-
-// maxOthers is how many of them are told in words: a wallet can have fifty.
-const maxOthers = 5
-
-// otherOrders says which other orders of the app stay open: under other terms the same
-// version has another order, and requesters take the cheapest that is open to them.
-func (r *run) otherOrders(ctx context.Context, order poco.AppOrder) (found []Finding, err error) {
-	open, err := r.Market.Open(ctx, order.App, r.owner())
-	r.plan.Others = nil
-	for _, o := range open {
-		if o.Hash == order.Hash(r.Chain.Domain()) {
-			continue
-		}
-		cheaper := ""
-		if o.Order.AppPrice.Cmp(order.AppPrice) < 0 {
-			cheaper = ", cheaper than this release's"
-		}
-		r.plan.Others = append(r.plan.Others, OtherOrder{o.Hash, o.Order.AppPrice.Uint64(), o.Remaining})
-		if len(found) == maxOthers {
-			continue
-		}
-		found = append(found, Finding{"orders", Note, fmt.Sprintf("%s of the same app stays open%s: %s nRLC a run, %s left", o.Hash, cheaper, o.Order.AppPrice, printable.Count(o.Remaining, "run"))})
-	}
-	if more := len(r.plan.Others) - len(found); more > 0 {
-		found = append(found, Finding{"orders", Note, fmt.Sprintf("%d more of the same app stay open", more)})
-	}
-	return found, err
+	return append(found, r.obstacles(app.MREnclave)...), nil
 }
 
 // obstacles says who cannot use the order of an app with this enclave value.

@@ -6,7 +6,10 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/printable"
+	"github.com/mrelease/mrelease/publish/rotation"
 )
 
 // Plan is what a release would do.
@@ -24,7 +27,10 @@ type Plan struct {
 	Findings   []Finding
 	Cost       *Cost           // nil when the app is there
 	Obstacles  []poco.Obstacle // who cannot use the order
-	Others     []OtherOrder    // of the same app, which stay open
+	// Succession says what becomes of the orders beside the release's.
+	Succession rotation.Succession
+
+	creating node.Cost // of the app
 }
 
 // Cost is what registering an app costs, in wei and as decimal text.
@@ -49,6 +55,15 @@ func (p Plan) With(state State) []string {
 // Conclusion says in one line what a release would make.
 func (p Plan) Conclusion() string {
 	make, untold := p.With(ToMake), p.With(Unknown)
+	retire := ""
+	if old := p.With(ToRetire); len(old) > 0 {
+		retire = "; would retire: " + printable.Count(len(old), "order")
+	}
+	return p.making(make, untold) + retire
+}
+
+// making says what a release would make.
+func (p Plan) making(make, untold []string) string {
 	switch {
 	case len(make) > 0 && len(untold) > 0:
 		return fmt.Sprintf("would make: %s; cannot tell: %s", strings.Join(make, ", "), strings.Join(untold, ", "))

@@ -80,6 +80,7 @@ func (r *run) cost(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.plan.creating = cost
 	balance, err := r.Chain.CheckFunds(ctx, r.owner(), cost)
 	if err != nil {
 		return nil, err

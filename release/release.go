@@ -38,6 +38,7 @@ type Release struct {
 	Source   source.Source // with a version
 	Lock     string        // path of the accepted lock; a file that is not there accepts anything
 	Layout   string        // folder that the image is built into
+	Foreign  bool          // orders that mrelease did not make are retired too
 	Teller   Teller        // nil: nobody is told
 }
 
@@ -81,6 +82,7 @@ func steps() []step {
 		{name: "attest", look: (*run).lookForProvenance, do: (*run).attest, writes: true},
 		{name: "register", look: (*run).lookForApp, do: (*run).register, writes: true, cost: (*run).cost},
 		{name: "offer", look: (*run).lookForOrder, do: (*run).offer, writes: true},
+		{name: "retire", look: (*run).lookForOldOrders, do: (*run).retire, writes: true, cost: (*run).retireCost},
 		{name: "record", do: (*run).writeRecord, writes: true},
 	}
 }

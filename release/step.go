@@ -28,10 +28,12 @@ type State string
 
 // The states. A Note is more about the plan, and no thing.
 const (
-	There   State = "there"
-	ToMake  State = "make"
-	Unknown State = "unknown" // cannot be seen from here, or not yet
-	Note    State = ""
+	There  State = "there"
+	ToMake State = "make"
+	// ToRetire is what is there and would be there no more.
+	ToRetire State = "retire"
+	Unknown  State = "unknown" // cannot be seen from here, or not yet
+	Note     State = ""
 )
 
 // Finding is what a look found of one thing.

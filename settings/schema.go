@@ -13,6 +13,7 @@ import (
 
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/registry"
 )
 
@@ -118,6 +119,8 @@ func valueSchema(v any) *schema {
 		return &schema{Type: kinds{"string"}, Enum: texts(measure.Trusts()), Default: nonEmpty(string(v))}
 	case registry.Layout:
 		return &schema{Type: kinds{"string"}, Enum: texts(registry.Layouts()), Default: nonEmpty(string(v))}
+	case orders.Retire:
+		return &schema{Type: kinds{"string"}, Enum: texts(orders.Retires()), Default: nonEmpty(string(v))}
 	case poco.Fees:
 		return &schema{Type: kinds{"string"}, Enum: texts(poco.FeeModes())}
 	case SealMode:

@@ -19,6 +19,7 @@ import (
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/registry"
 )
 
@@ -113,6 +114,8 @@ type Order struct {
 	DatasetRestrict    common.Address `yaml:"datasetrestrict" doc:"the one dataset, or group of them, that may be used; any when it is not set"`
 	WorkerpoolRestrict common.Address `yaml:"workerpoolrestrict" doc:"the one workerpool, or group of them, that may run the app; any when it is not set"`
 	RequesterRestrict  common.Address `yaml:"requesterrestrict" doc:"the one requester, or group of them, that may buy runs; any when it is not set"`
+	Retire             orders.Retire  `yaml:"retire" doc:"what becomes of the orders of earlier releases, and of other orders of the same: close (on chain, for good), unpublish (out of the market, but whoever has one can still have it matched), or keep"`
+	Overlap            Duration       `yaml:"overlap" doc:"time for which the orders of earlier releases stay on sale beside the new one; a later run of the release retires them"`
 }
 
 // Defaults are the settings that hold when nothing else is said.
@@ -124,7 +127,7 @@ func Defaults() Settings {
 			Seal: SealDockerfile, Stack: 1 << 20, Dlopen: 1,
 		},
 		Sign:   Sign{Layout: registry.Referrers},
-		Order:  Order{Volume: 1_000_000, Tag: poco.TEE()},
+		Order:  Order{Volume: 1_000_000, Tag: poco.TEE(), Retire: orders.RetireClose},
 		Record: "dist/record.json",
 	}
 }

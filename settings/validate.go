@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -214,6 +215,9 @@ func (c *Checker) checkPublish() {
 	o := c.Settings.Order
 	if o.Volume < 1 || o.Volume > poco.MaxAmount {
 		c.Complain("order.volume", "must be between 1 and %d, the market's limit, got %d", uint64(poco.MaxAmount), o.Volume)
+	}
+	if o.Overlap < 0 {
+		c.Complain("order.overlap", "must not be negative, got %s", time.Duration(o.Overlap))
 	}
 	if o.Price > poco.MaxAmount {
 		c.Complain("order.price", "must be at most %d nRLC, the market's limit, got %d", uint64(poco.MaxAmount), o.Price)

@@ -80,7 +80,7 @@ func (l planLines) Found(f release.Finding) {
 		return
 	}
 	mark := map[release.State]printable.Own{
-		release.There: l.paint(green, "✓"), release.ToMake: l.paint(yellow, "+"), release.Unknown: l.paint(yellow, "?"), release.Note: " ",
+		release.There: l.paint(green, "✓"), release.ToMake: l.paint(yellow, "+"), release.Unknown: l.paint(yellow, "?"), release.ToRetire: l.paint(yellow, "−"), release.Note: " ",
 	}[f.State]
 	l.note("%s %-10s %s", mark, f.Name, f.Evidence)
 }

@@ -86,7 +86,7 @@ func TestInterrupt(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 130 {
 		t.Errorf("%v\n%s", err, strings.Join(r.printed, "\n"))
 	}
-	r.checkTold(t, "push(; begun sign; not done|; not done sign,) attest, register, offer, record")
+	r.checkTold(t, "push(; begun sign; not done|; not done sign,) attest, register, offer, retire, record")
 	r.finish(t)
 }
 

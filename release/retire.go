@@ -1,0 +1,149 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/printable"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/rotation"
+)
+
+// retire ends the sale of the orders that this release's takes the place of, which is on
+// sale by now.
+func (r *run) retire(ctx context.Context) (string, error) {
+	s, err := r.succession(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, f := range r.staying(s) {
+		r.Teller.Note(f.Name + " " + f.Evidence)
+	}
+	if len(s.Retire) == 0 {
+		return "no order of an earlier release is to be retired", nil
+	}
+	changed, err := r.sales().Retire(ctx, r.keys.wallet, r.Settings.Order.Retire, s.Retire)
+	if err != nil {
+		return "", err
+	}
+	var ended []string
+	for _, sale := range s.Retire {
+		ended = append(ended, fmt.Sprintf("%s of %s", sale.Hash, sale.Version()))
+	}
+	return r.note("retire", changed > 0, printable.Count(len(ended), "order")+": "+strings.Join(ended, ", ")), nil
+}
+
+func (r *run) lookForOldOrders(ctx context.Context) (found []Finding, err error) {
+	if r.plan.Succession, err = r.succession(ctx); err != nil {
+		return nil, err
+	}
+	for _, sale := range r.plan.Succession.Retire {
+		found = append(found, Finding{"old order", ToRetire, fmt.Sprintf("%s would be retired: order.retire is %s", sale, r.Settings.Order.Retire)})
+	}
+	return append(found, r.staying(r.plan.Succession)...), nil
+}
+
+// staying tells of the orders that stay on sale: requesters take the cheapest that is open
+// to them.
+func (r *run) staying(s rotation.Succession) (found []Finding) {
+	for _, sale := range s.Stay {
+		if len(found) == maxStaying {
+			return append(found, Finding{"old order", Note, fmt.Sprintf("%d more stay on sale", len(s.Stay)-maxStaying)})
+		}
+		cheaper := ""
+		if sale.Order.AppPrice.Cmp(new(big.Int).SetUint64(r.Settings.Order.Price)) < 0 {
+			cheaper = ", cheaper than this release's"
+		}
+		found = append(found, Finding{"old order", Note, fmt.Sprintf("%s stays on sale%s: %s", sale.Sale, cheaper, sale.Why)})
+	}
+	return found
+}
+
+// maxStaying is how many of them are told in words: a wallet can have fifty.
+const maxStaying = 5
+
+// OtherOrder is an order of the app's line that is on sale beside the release's.
+type OtherOrder struct {
+	Hash      common.Hash `json:"order-hash"`
+	Version   string      `json:"version"`
+	Price     string      `json:"price"`     // per run, in nRLC
+	Remaining string      `json:"remaining"` // runs, on chain
+	Retire    bool        `json:"retire"`    // the release would retire it
+	Why       string      `json:"why,omitempty"`
+}
+
+// Others are the orders beside the release's, and what becomes of each.
+func (p Plan) Others() (others []OtherOrder) {
+	for _, s := range p.Succession.Retire {
+		others = append(others, OtherOrder{s.Hash, s.Version(), s.Order.AppPrice.String(), s.Left.String(), true, ""})
+	}
+	for _, s := range p.Succession.Stay {
+		others = append(others, OtherOrder{s.Hash, s.Version(), s.Order.AppPrice.String(), s.Left.String(), false, s.Why})
+	}
+	return others
+}
+
+// retireCost says what closing costs. A wallet that cannot pay for it, beside the app,
+// ends the plan as it would end the release.
+func (r *run) retireCost(ctx context.Context) ([]Finding, error) {
+	cost, transactions, err := r.sales().Cost(ctx, r.Settings.Order.Retire, r.plan.Succession.Retire)
+	if err != nil || transactions == 0 {
+		return nil, err
+	}
+	balance, err := r.Chain.CheckFunds(ctx, r.owner(), r.plan.creating.Plus(cost))
+	if err != nil {
+		return nil, err
+	}
+	return []Finding{{"cost", Note, fmt.Sprintf("of retiring: %s, %d gas, %s coins; the wallet has %s", printable.Count(transactions, "transaction"), cost.Gas, node.Coins(cost.Wei()), node.Coins(balance))}}, nil
+}
+
+func (r *run) sales() rotation.World { return rotation.World{Chain: r.Chain, Market: r.Market} }
+
+// succession looks for orders beside this release's, of which the hash may not be known
+// yet in a plan.
+func (r *run) succession(ctx context.Context) (rotation.Succession, error) {
+	known, err := r.recorded()
+	if err != nil {
+		return rotation.Succession{}, err
+	}
+	terms := r.Settings.Order
+	next := rotation.Next{
+		Line: rotation.Line{Owner: r.owner(), Name: r.Settings.AppName()}, Version: r.Source.Version, App: r.registration.Address,
+		How: terms.Retire, Overlap: time.Duration(terms.Overlap), Foreign: r.Foreign, Known: known, Now: time.Now(),
+	}
+	if next.App != (common.Address{}) {
+		next.Hash = r.order().Hash(r.Chain.Domain())
+	}
+	return r.sales().Succession(ctx, next)
+}
+
+// recorded returns the order of the record that this release's will take the place of, as
+// far as it is the owner's: the market may not list it any more.
+func (r *run) recorded() ([]poco.SignedAppOrder, error) {
+	path := string(r.Settings.Record)
+	rec, err := record.ReadFile(path)
+	var damaged *record.Error
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case errors.As(err, &damaged): // it is replaced, as it always was
+		r.Teller.Note(fmt.Sprintf("the order of %s is not looked for: %v", path, err))
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	signer, err := node.RecoverSigner(rec.Order.Hash, rec.Order.Signed.Sign)
+	if rec.Domain() != r.Chain.Domain() || err != nil || signer != r.owner() {
+		return nil, nil
+	}
+	return []poco.SignedAppOrder{rec.Order.Signed}, nil
+}
