@@ -25,8 +25,8 @@ var (
 )
 
 // TestKill kills releases, runs them again, and compares with a release that
-// nobody disturbed: one image, one signature, one attestation, one app, one order,
-// and the same record, byte for byte. Each release happens in a world of its own;
+// nobody disturbed: one image, one signature, one attestation, one app, one order in
+// the place of an earlier release's, and the same record, byte for byte. Each release happens in a world of its own;
 // those that are killed behind the build take over the builder's state, which
 // saves time and shows that it withstands many kills.
 func TestKill(t *testing.T) {
@@ -129,8 +129,8 @@ func TestTagMovedDuringARelease(t *testing.T) {
 		t.Errorf("%v after %d manifests:\n%s", err, manifests, strings.Join(r.printed, "\n"))
 	}
 	got, err := look(t.Context(), r.world, repo.Name(), crypto.PubkeyToAddress(r.script.key.PublicKey))
-	if err != nil || got.apps != 0 || got.transactions != 0 {
-		t.Errorf("the world holds %s, %v; want no app", got, err)
+	if err != nil || got.apps != 1 || got.orders != 1 || got.transactions != 1 {
+		t.Errorf("the world holds %s, %v; want no app beside the earlier release's, which stays on sale", got, err)
 	}
 }
 

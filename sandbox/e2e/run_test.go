@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -19,6 +20,13 @@ import (
 
 	"github.com/ethereum/go-ethereum/crypto"
 
+	"github.com/mrelease/mrelease/market"
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/orders"
+	"github.com/mrelease/mrelease/sandbox/fault"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
@@ -48,12 +56,40 @@ func newRun(t *testing.T, tools tools, g *gate) *run {
 	if err := s.writeFiles(tools); err != nil {
 		t.Fatal(err)
 	}
+	s.sellEarlier(t)
 	r := &run{world: w, gate: g, script: s, program: filepath.Join(tools.dir, "mrelease"), state: filepath.Join(s.dir, "state")}
 	r.configure(t, "")
 	if err := os.Mkdir(r.temporary(), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// sellEarlier puts an order of an earlier release on sale, which a release retires; in a
+// market that does not see by itself what the chain knows of it.
+func (s *script) sellEarlier(t *testing.T) {
+	t.Helper()
+	if err := s.world.Faults.Add(fault.Rule{Service: "watcher", Drop: true, Times: 1_000_000}); err != nil {
+		t.Fatal(err)
+	}
+	c := s.world.V6
+	client, err := node.Connect(t.Context(), poco.Chain{Name: c.Name, ID: c.ID, RPC: c.RPC, Hub: c.Hub, Fees: c.Fees})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(s.key)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := poco.App{Owner: wallet.Address, Name: s.name, Type: poco.TypeDocker, Multiaddr: []byte(s.repository + ":0.9.0")}
+	reg, err := apps.Register(t.Context(), client, wallet, app, measure.Enclave{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := orders.Terms{Volume: 1, Tag: poco.TEE(), RequesterRestrict: wallet.Address}
+	if _, err := orders.Offer(t.Context(), client, market.Client{URL: s.world.Market, ChainID: c.ID}, wallet, orders.New(client.Domain(), reg.Address, terms)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // configure writes mrelease.yaml, in which the world is behind the gate.
@@ -140,7 +176,8 @@ func (r *run) finish(t *testing.T) {
 		t.Fatalf("%v\n%s", err, strings.Join(r.printed, "\n"))
 	}
 	got, err := look(t.Context(), r.world, r.world.Registry+"/killed", crypto.PubkeyToAddress(r.script.key.PublicKey))
-	if want := (holdings{1, 1, 1, 1, 1, 1}); err != nil || got != want {
+	// Beside the release there is the earlier one's app, whose order was closed.
+	if want := (holdings{images: 1, signatures: 1, attestations: 1, apps: 2, orders: 1, transactions: 3}); err != nil || got != want {
 		t.Errorf("the world holds %s, %v; want %s", got, err, want)
 	}
 	r.checkLeftovers(t)
