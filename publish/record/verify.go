@@ -92,6 +92,7 @@ func Verify(ctx context.Context, w World, r Record, report func(Check)) error {
 		{"layers", a.layers},
 		{"signature", a.signature},
 		{"provenance", a.provenance},
+		{"revocation", a.revocation},
 		{"measurement", a.measurement},
 		{"order on chain", a.orderOnChain},
 		{"order on market", a.orderOnMarket},

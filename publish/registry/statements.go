@@ -112,6 +112,10 @@ func (s Statements) check(a Attestation) error {
 	return s.CheckAttestation(a)
 }
 
+// Complete reports whether all of the layouts in which statements can be were read, so
+// that one which is not found is not there. Its error is an [*Error].
+func (s Statements) Complete() error { return s.outage }
+
 // Aside tells of the referrers that were not taken into account; it is empty when
 // there are none.
 func (s Statements) Aside() string {

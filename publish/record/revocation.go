@@ -1,0 +1,116 @@
+package record
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
+)
+
+// RevocationType is the predicate type of a revocation: docs/predicates/revocation.md.
+const RevocationType = "https://github.com/mrelease/mrelease/predicates/revocation/v1"
+
+// MaxReason bounds the reason of a revocation, in bytes.
+const MaxReason = 1000
+
+// Revocation is the predicate by which the key that signed an image says that the release
+// is withdrawn. There is no time and no machine in it, so every run says the same.
+type Revocation struct {
+	Version string  `json:"version"`
+	Reason  string  `json:"reason"`
+	ChainID uint64  `json:"chainId"`
+	App     Address `json:"app"`
+}
+
+// Attestation is the statement with the revocation.
+func (r Revocation) Attestation() registry.Attestation {
+	return registry.Attestation{Type: RevocationType, Predicate: r}
+}
+
+// Revoked returns the revocation of an app among what a key states about an image; nil
+// when there is none. One that cannot be read counts: it is the key's own word that
+// something is withdrawn.
+func Revoked(said registry.Statements, chainID uint64, app common.Address) *Revocation {
+	for _, predicate := range said.Predicates(RevocationType) {
+		var r Revocation
+		d := json.NewDecoder(bytes.NewReader(predicate))
+		if err := d.Decode(&r); err != nil {
+			return &Revocation{Reason: "the revocation cannot be read: " + err.Error(), ChainID: chainID, App: Address(app)}
+		}
+		if r.ChainID == chainID && common.Address(r.App) == app {
+			return &r
+		}
+	}
+	return nil
+}
+
+// RevokedError says that the key that signed a release's image withdrew the release.
+type RevokedError struct {
+	Revocation
+	Image name.Digest
+}
+
+func (e *RevokedError) Error() string {
+	return fmt.Sprintf("version %s was revoked by the key that signed it: %s", e.Version, e.Reason)
+}
+
+// Evidence returns what was revoked, why, and where that stands.
+func (e *RevokedError) Evidence() [][2]string {
+	return [][2]string{{"version", e.Version}, {"app", common.Address(e.App).Hex()}, {"reason", e.Reason}, {"where", e.Image.String()}}
+}
+
+// CheckRevocation asks whether a key revoked the release that an app is. Errors:
+// *RevokedError, *registry.Error.
+func CheckRevocation(ctx context.Context, c registry.Client, key signing.PublicKey, chainID uint64, app apps.Registration) error {
+	image, err := ImageOf(app.App)
+	if err != nil {
+		return err
+	}
+	said, err := c.Statements(ctx, image, key)
+	if err != nil {
+		return err
+	}
+	return checkRevocation(said, image, chainID, app.Address)
+}
+
+func checkRevocation(said registry.Statements, image name.Digest, chainID uint64, app common.Address) error {
+	if r := Revoked(said, chainID, app); r != nil {
+		return &RevokedError{*r, image}
+	}
+	return said.Complete()
+}
+
+// ImageOf returns the image that an app runs, by its digest.
+func ImageOf(app poco.App) (name.Digest, error) {
+	tag, err := name.NewTag(string(app.Multiaddr), name.StrictValidation)
+	if err != nil {
+		return name.Digest{}, &Error{"is of an app that names no image as mrelease does", fmt.Sprintf("%.200q", app.Multiaddr), "registry/repository:tag"}
+	}
+	return tag.Digest(v1.Hash{Algorithm: "sha256", Hex: app.Checksum.Hex()[2:]}.String()), nil
+}
+
+// revocation says, of the key's word alone, whether the release was withdrawn. Whoever may
+// push can take a statement away, so that none is there proves no more than that.
+func (a auditor) revocation(context.Context) (string, error) {
+	said, err := a.statements()
+	if err != nil {
+		return "", err
+	}
+	image, err := a.digest()
+	if err != nil {
+		return "", err
+	}
+	if err := checkRevocation(said, image, a.App.ChainID, common.Address(a.App.Address)); err != nil {
+		return "", err
+	}
+	return "none is among the statements of " + a.keyName(), nil
+}
