@@ -115,7 +115,7 @@ func TestHeavyModulesStayInTheirPackages(t *testing.T) {
 		"github.com/ethereum/go-ethereum/accounts/k": {"node"},
 		"github.com/moby/buildkit":                   {"buildkit", "buildkit/engine"},
 		"github.com/containerd/":                     {"buildkit", "buildkit/engine"},
-		"github.com/spf13/":                          {"cmd/mrelease", "cmd/requests", "cmd/usage"},
+		"github.com/spf13/":                          {"cmd/mrelease", "cmd/orders", "cmd/requests", "cmd/usage"},
 		"golang.org/x/term":                          {"cmd/mrelease"},
 		"github.com/sethvargo/go-githubactions":      {"ci"},
 		"github.com/go-git/go-git":                   {"source"},

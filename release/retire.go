@@ -141,9 +141,5 @@ func (r *run) recorded() ([]poco.SignedAppOrder, error) {
 	case err != nil:
 		return nil, err
 	}
-	signer, err := node.RecoverSigner(rec.Order.Hash, rec.Order.Signed.Sign)
-	if rec.Domain() != r.Chain.Domain() || err != nil || signer != r.owner() {
-		return nil, nil
-	}
-	return []poco.SignedAppOrder{rec.Order.Signed}, nil
+	return rotation.Known(r.Chain.Domain(), r.owner(), []record.Record{rec}), nil
 }

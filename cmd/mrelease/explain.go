@@ -13,6 +13,7 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/ci"
+	sales "github.com/mrelease/mrelease/cmd/orders"
 	"github.com/mrelease/mrelease/cmd/requests"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/compare"
@@ -77,9 +78,10 @@ func explain(err error) failure {
 	if e == nil && errors.As(err, &path) {
 		f.Evidence = []fact{{"where", path.Path}, {"problem", path.Err.Error()}}
 	}
-	if code, exit, remedy := requests.Explain(err); code != "" && !interrupted {
-		f.Code, f.Exit, f.Remedy = code, exit, remedy
-		return f
+	for _, known := range []func(error) (string, int, string){sales.Explain, requests.Explain} {
+		if f.Code, f.Exit, f.Remedy = known(err); f.Code != "" && !interrupted {
+			return f
+		}
 	}
 	for _, rule := range rules() {
 		if rule.matches(err) {
@@ -225,8 +227,8 @@ func rules() []rule {
 		{is[*apps.ConflictError], "E-APP-CONFLICT", exitChain, say("compare the fields above; an app given to another owner cannot be offered by this wallet: release a new version")},
 		{is[*apps.NoAppError], "E-APP-MISSING", exitChain, say("check the chain; mrelease release registers the app")},
 		{ordered(node.SoldOut), "E-ORDER-SOLD-OUT", exitOrder, say("to offer more runs, set order.volume to a higher number and run mrelease release of the same version again: it publishes another order of the same app")},
-		{ordered(node.Cancelled), "E-ORDER-CANCELLED", exitOrder, say("the owner withdrew this release for good: release a new version to offer the app again")},
-		{ordered(node.Spent), "E-ORDER-SPENT", exitOrder, say("the market does not tell which (it may lag: ask again); sold out: set order.volume to a higher number and run mrelease release of the same version again; cancelled: release a new version")},
+		{ordered(node.Cancelled), "E-ORDER-CANCELLED", exitOrder, say("the order is closed for good, by its owner or by a later release: release a new version; or mrelease order publish, or mrelease rollback, sells this one again by another order")},
+		{ordered(node.Spent), "E-ORDER-SPENT", exitOrder, say("the market does not tell which (it may lag: ask again); sold out: set order.volume to a higher number and run mrelease release of the same version again; cancelled: release a new version, or mrelease order publish")},
 		{ordered(node.Dead), "E-ORDER-DEAD", exitOrder, say("run mrelease release of the same version again, as the app's owner: it publishes the order again")},
 		{is[*node.OrderError], "E-ORDER", exitOrder, say("it is not the release's order that is offered: compare the values above, and ask who runs the market")},
 		{is[*node.RPCError], "E-RPC", exitRPC, say("check the chain's rpc and run the same command again: what is done is found")},
@@ -235,7 +237,7 @@ func rules() []rule {
 		{fileBeyondBounds, "E-TOO-LARGE", exitUsage, say("name a smaller file: SECURITY.md has the bounds")},
 		{is[*bounds.Error], "E-TOO-LARGE", exitNetwork, say("no honest service answers so much, and SECURITY.md has the bounds: check the address, and ask who runs it")},
 		{is[*orders.NotOfferedError], "E-ORDER-MISSING", exitOrder, say("run mrelease release of the same version again: it publishes the order")},
-		{is[*market.FullError], "E-MARKET-FULL", exitOrder, say("take old orders out of the market (iexec app unpublish APP --all) or cancel them, and run the same command again")},
+		{is[*market.FullError], "E-MARKET-FULL", exitOrder, say("close those that need not be sold (mrelease order list, order close), and run the same command again")},
 		{is[*market.UnlistedError], "E-ORDER-UNLISTED", exitNetwork, say("wait, and run the same command again; if it stays so, ask who runs the market: those who look for the app do not find its order")},
 		{marketRefused, "E-MARKET-REFUSED", exitOrder, say("correct what the market says above; nothing else is lost, run again")},
 		{is[*market.Error], "E-MARKET", exitNetwork, say("wait and run the same command again: what is done is found")},

@@ -23,7 +23,7 @@ type buildFlags struct {
 	epoch, commit         string
 	allowDirty            bool
 	progress              string
-	noCache, all          bool
+	noCache, all, foreign bool
 }
 
 // A command has the flags that do something there, and no other.
@@ -61,7 +61,8 @@ func (a *app) commitFlag(c *cobra.Command) {
 	c.Flags().StringVar(&a.build.commit, "commit", "", "commit that the source is, where no git repository says so (default: $MRELEASE_COMMIT)")
 }
 
-func (a *app) allowDirtyFlag(c *cobra.Command) {
+func (a *app) releaseFlags(c *cobra.Command) {
+	c.Flags().BoolVar(&a.build.foreign, "foreign", false, "retire orders of earlier releases too that mrelease did not make")
 	c.Flags().BoolVar(&a.build.allowDirty, "allow-dirty", false, "release a source that differs from its commit, or is of none; the record says so")
 }
 

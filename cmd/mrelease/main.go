@@ -20,6 +20,7 @@ import (
 
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/cmd/orders"
 	"github.com/mrelease/mrelease/cmd/requests"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/live"
@@ -135,7 +136,7 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 	version := root.Flags().BoolP("version", "v", false, "print the version")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the answer, or the error, as one JSON document")
 	root.SetFlagErrorFunc(usage.FlagError)
-	for _, c := range []*cobra.Command{a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), a.requestCommand(), a.ciCommand(), a.versionCommand()} {
+	for _, c := range append(orders.Commands(a.program(), a.registry), a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), requests.Command(a.program()), a.ciCommand(), a.versionCommand()) {
 		c.Args = usage.Args(c.Args)
 		usage.Complete(c, func() settings.Settings { return settings.Read(a.sources()).Settings })
 		root.AddCommand(c)
@@ -171,8 +172,8 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 	return root
 }
 
-func (a *app) requestCommand() *cobra.Command {
-	return requests.Program{Getenv: a.getenv, Out: a.stdout, JSON: &a.json, PrintJSON: printJSON, Note: a.story.note, Mask: a.story.ci.Mask, ConfigFlag: a.configFlag, Files: a.configFiles}.Command()
+func (a *app) program() usage.Program {
+	return usage.Program{Getenv: a.getenv, Out: a.stdout, JSON: &a.json, PrintJSON: printJSON, Note: a.story.note, Mask: a.story.ci.Mask, ConfigFlag: a.configFlag, Files: a.configFiles, CheckRun: a.page.Run.Check}
 }
 
 // configFlag adds --config to a command that reads the configuration.

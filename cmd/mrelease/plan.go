@@ -31,7 +31,7 @@ told.`,
 	a.allFlag(c)
 	a.targetFlags(c)
 	a.commitFlag(c)
-	a.allowDirtyFlag(c)
+	a.releaseFlags(c)
 	return c
 }
 

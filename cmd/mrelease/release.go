@@ -43,7 +43,7 @@ with wallet.allow-raw-key) and ` + keys.CosignPassword + `.`,
 	a.allFlag(c)
 	a.targetFlags(c)
 	a.commitFlag(c)
-	a.allowDirtyFlag(c)
+	a.releaseFlags(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "do all but the outside writes, and print the record that would be written")
 	return c
 }
@@ -93,7 +93,7 @@ func (a *app) newRelease(ctx context.Context, o source.Options, told release.Tel
 		return release.Release{}, err
 	}
 	r := release.Release{
-		Settings: cfg, Lock: a.lockPath(), Layout: filepath.Join("dist", "image"), Teller: told,
+		Settings: cfg, Lock: a.lockPath(), Layout: filepath.Join("dist", "image"), Foreign: a.build.foreign, Teller: told,
 		World: release.World{Registry: registry.Client{Keychain: a.keychain(), Progress: a.story.progress()}},
 	}
 	if err := cmp.Or(release.CheckOutput(r.Layout), release.CheckOutput(string(cfg.Record))); err != nil {

@@ -4,7 +4,6 @@ package requests
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -17,50 +16,26 @@ import (
 	"github.com/mrelease/mrelease/settings"
 )
 
-// Program is what the commands have of the program that they belong to.
-type Program struct {
-	Getenv     func(variable string) string
-	Out        io.Writer // of the answer
-	JSON       *bool     // the answer is to be a document
-	PrintJSON  func(w io.Writer, document any) error
-	Note       func(format string, args ...any)
-	Mask       func(secret string)
-	ConfigFlag func(c *cobra.Command)
-	Files      func() []string // that the configuration is read from
-}
-
 // shell is a program, and what the flags of all commands say.
 type shell struct {
-	Program
+	usage.Program
 	chain, keystore, address string
 	folder                   string // of result keys
 }
 
 // Command returns mrelease request with all that is below it.
-func (p Program) Command() *cobra.Command {
+func Command(p usage.Program) *cobra.Command {
 	s := &shell{Program: p}
-	c := group("request", "What whoever has apps run needs: orders, runs, result keys, secrets",
+	c := usage.Parent("request", "What whoever has apps run needs: orders, runs, result keys, secrets",
 		s.orderNew(), s.orderShow(), s.orderCancel(), s.run(), s.claim(),
-		group("key", "The key that results are encrypted for", s.keyNew(), s.keyPush(), s.keyCheck()),
-		group("result", "Results of runs", s.resultGet(), s.resultDecrypt()),
-		group("secret", "Secrets for runs", s.secretPush(), s.secretCheck()),
+		usage.Parent("key", "The key that results are encrypted for", s.keyNew(), s.keyPush(), s.keyCheck()),
+		usage.Parent("result", "Results of runs", s.resultGet(), s.resultDecrypt()),
+		usage.Parent("secret", "Secrets for runs", s.secretPush(), s.secretCheck()),
 	)
 	c.Long = `request has what whoever has apps run needs, as iExec's command line has it: orders
 for runs, the runs, the key that results are encrypted for, secrets, and the results.
 It needs no app and no mrelease.yaml; where there is one, its chain and wallet count.`
 	c.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return usage.Check(c) }
-	return c
-}
-
-// group returns a command that only has others.
-func group(name, short string, below ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: name, Short: short, RunE: usage.Group, Args: cobra.ArbitraryArgs, SuggestionsMinimumDistance: 2}
-	for _, b := range below {
-		if b.Args != nil {
-			b.Args = usage.Args(b.Args)
-		}
-		c.AddCommand(b)
-	}
 	return c
 }
 

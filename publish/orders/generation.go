@@ -76,3 +76,12 @@ func Opened(ctx context.Context, c *node.Client, app common.Address, terms Terms
 	}
 	return poco.AppOrder{}, 0, &GenerationsError{app, c.Name}
 }
+
+// TermsOf are the terms of an order. Amounts that the market would not take are not
+// kept: no order that it had has such.
+func TermsOf(o poco.AppOrder) Terms {
+	return Terms{
+		Price: o.AppPrice.Uint64(), Volume: o.Volume.Uint64(), Tag: o.Tag,
+		DatasetRestrict: o.DatasetRestrict, WorkerpoolRestrict: o.WorkerpoolRestrict, RequesterRestrict: o.RequesterRestrict,
+	}
+}

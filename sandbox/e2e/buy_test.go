@@ -205,3 +205,24 @@ func (d dealOrder) tuple() (abi.Type, any, error) {
 	}
 	return typ, tuple.Interface(), nil
 }
+
+// foreign publishes an order for a record's app that mrelease did not make.
+//
+//	foreign RECORD
+func foreign(ts *testscript.TestScript, s *script, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: foreign RECORD")
+	}
+	ctx := context.Background()
+	var r record.Record
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
+	c := s.world.V6
+	client, err := node.Connect(ctx, poco.Chain{Name: c.Name, ID: c.ID, RPC: c.RPC, Hub: c.Hub, Fees: c.Fees})
+	ts.Check(err)
+	wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(s.key)))
+	ts.Check(err)
+	order := r.Order.Signed.AppOrder
+	order.Salt = common.Hash{1}
+	_, err = orders.Offer(ctx, client, market.Client{URL: s.world.Market, ChainID: c.ID}, wallet, order)
+	ts.Check(err)
+}

@@ -115,6 +115,7 @@ func (h *holdings) count(statements []statement) error {
 			h.signatures++
 		case provenanceType:
 			h.attestations++
+		case record.RevocationType:
 		default:
 			return fmt.Errorf("an image has a statement of type %q", s.PredicateType)
 		}

@@ -1,0 +1,167 @@
+package orders
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mrelease/mrelease/cmd/usage"
+	"github.com/mrelease/mrelease/printable"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/rotation"
+	"github.com/mrelease/mrelease/settings"
+)
+
+// pick returns the release that is named, else the one so many before the last, unless it
+// was revoked.
+func (d *desk) pick(ctx context.Context, args []string, before int) (app apps.Registration, err error) {
+	releases, err := d.Releases(ctx, d.line)
+	if err != nil {
+		return app, err
+	}
+	if len(args) > 0 {
+		app, err = releases.Of(args[0])
+	} else {
+		app, err = releases.Newest(before)
+	}
+	if err != nil {
+		return app, err
+	}
+	key, err := d.ring.Checker(ctx)
+	if err != nil {
+		return app, err
+	}
+	return app, record.CheckRevocation(ctx, d.registry(), key.PublicKey, d.Chain.ID, app)
+}
+
+func (s *shell) rollback() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "rollback [VERSION]",
+		Short: "Sell the release before the last one again, and end the sale of the last",
+		Long: `rollback puts the release before the last one on sale again, or the version that is named,
+and then closes every other order of the app's releases, in one command. The old order was
+closed for good when its release was retired: another one is opened, which every machine
+derives in the same way. Its terms are those of the release's record (--record), which is
+then written anew with that order, else those in mrelease.yaml.`,
+		Example: "  mrelease rollback\n  mrelease rollback 1.1.0 --record record-1.1.0.json\n  mrelease rollback --dry-run --json",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx := c.Context()
+			d, err := s.open(ctx, c.CommandPath(), settings.Purpose{Publish: true})
+			if err != nil {
+				return err
+			}
+			app, err := d.pick(ctx, args, 1)
+			if err != nil {
+				return err
+			}
+			change, err := d.Rollback(ctx, d.line, app, d.terms(app.Address), s.foreign)
+			if err != nil {
+				return err
+			}
+			answer := d.change("rollback")
+			if _, err := d.do(ctx, change, &answer); err != nil {
+				return err
+			}
+			return d.answer(answer)
+		},
+	}
+	s.writeFlags(c)
+	s.foreignFlag(c)
+	return c
+}
+
+func (s *shell) revoke() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "revoke VERSION --why TEXT",
+		Short: "Withdraw a release for good, and say why",
+		Long: `revoke closes every order of a release, whoever made it, and lets the key that signed the
+image state that the release is withdrawn, and why: an attestation among the image's
+referrers (docs/predicates/revocation.md). From then on verify fails with E-REVOKED. There
+is no way back but a new version.`,
+		Example: "  mrelease revoke 1.1.0 --why 'leaks what it greets'\n  mrelease revoke 1.1.0 --why '…' --dry-run",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkReason(c.CommandPath(), s.why); err != nil {
+				return err
+			}
+			return s.withdraw(c.Context(), c.CommandPath(), args[0])
+		},
+	}
+	s.writeFlags(c)
+	c.Flags().StringVar(&s.why, "why", "", "why the release is withdrawn, in a line (required)")
+	return c
+}
+
+func checkReason(command, why string) error {
+	if why == "" {
+		return usage.Errorf(command, "want --why TEXT: those who trusted the release are told nothing else")
+	}
+	if len(why) > record.MaxReason {
+		return usage.Errorf(command, "--why has %d bytes, and at most %d are taken", len(why), record.MaxReason)
+	}
+	if err := printable.CheckLine(why); err != nil {
+		return usage.Errorf(command, "--why: %w", err)
+	}
+	return nil
+}
+
+func (s *shell) withdraw(ctx context.Context, command, version string) error {
+	d, err := s.open(ctx, command, settings.Purpose{Publish: true})
+	if err != nil {
+		return err
+	}
+	releases, err := d.Releases(ctx, d.line)
+	if err != nil {
+		return err
+	}
+	app, err := releases.Of(version)
+	if err != nil {
+		return err
+	}
+	key, err := d.ring.Checker(ctx)
+	if err != nil {
+		return err
+	}
+	statement, err := d.NewStatement(ctx, d.registry(), key.PublicKey, app, s.why)
+	if err != nil {
+		return err
+	}
+	known := rotation.Known(d.Chain.Domain(), d.line.Owner, d.all())
+	change, err := d.Revoke(ctx, d.line, app, d.terms(app.Address), known)
+	if err != nil {
+		return err
+	}
+	answer := d.change("revoke")
+	answer.Revocation = &statement.Revocation
+	if _, err := d.do(ctx, change, &answer); err != nil {
+		return err
+	}
+	if !d.dryRun {
+		made, err := d.state(ctx, statement)
+		if err != nil {
+			return err
+		}
+		answer.Changed = answer.Changed || made
+	}
+	return d.answer(answer)
+}
+
+// state lets the signing key make the statement.
+func (d *desk) state(ctx context.Context, statement rotation.Statement) (made bool, err error) {
+	if statement.There {
+		d.Note("revoked %s was revoked before: %s", statement.Version, statement.Reason)
+		return false, nil
+	}
+	client := d.registry()
+	client.Layout = d.settings.Sign.Layout
+	key, err := d.ring.OpenSigningKey(ctx)
+	if err != nil {
+		return false, err
+	}
+	if made, err = statement.Write(ctx, client, key); err == nil {
+		d.Note("revoked %s, with key %s: %s", statement.Version, key.GetHint(), statement.Reason)
+	}
+	return made, err
+}

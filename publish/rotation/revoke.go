@@ -1,0 +1,93 @@
+package rotation
+
+import (
+	"context"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/orders"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
+)
+
+// Revoke finds every order by which a release is sold: what the market lists, whoever made
+// it, what records have, and the order of these terms, which may have been signed though
+// the market does not have it. Errors: those of [World.OnSale].
+func (w World) Revoke(ctx context.Context, line Line, app apps.Registration, terms orders.Terms, known []poco.SignedAppOrder) (c Change, err error) {
+	sales, err := w.everywhere(ctx, line.Owner, known)
+	if err != nil {
+		return c, err
+	}
+	own := orders.New(w.Chain.Domain(), app.Address, terms)
+	seen := false
+	for _, sale := range sales {
+		seen = seen || sale.Hash == own.Hash(w.Chain.Domain())
+		if sale.Order.App == app.Address && !sale.isOver() {
+			c.End = append(c.End, sale)
+		}
+	}
+	left, err := node.Remaining(ctx, w.Chain, own)
+	if err == nil && !seen && left.Sign() > 0 {
+		c.End = append(c.End, Sale{Hash: own.Hash(w.Chain.Domain()), Order: poco.SignedAppOrder{AppOrder: own}, Left: left, App: app.App, Own: true})
+	}
+	return c, err
+}
+
+// Statement is a revocation that is to be among the statements about a release's image.
+type Statement struct {
+	record.Revocation
+	There bool // the key said so before, perhaps for another reason: that one stays
+	app   poco.App
+}
+
+// NewStatement says why a release is withdrawn, or finds what the key said before. The
+// key must have signed the image: nobody heeds another one. Errors:
+// *registry.UnsignedError, *registry.Error, *record.Error for an app of no image.
+func (w World) NewStatement(ctx context.Context, c registry.Client, key signing.PublicKey, app apps.Registration, why string) (Statement, error) {
+	s := Statement{record.Revocation{Version: apps.Version(app.App), Reason: why, ChainID: w.Chain.ID, App: record.Address(app.Address)}, false, app.App}
+	image, err := record.ImageOf(app.App)
+	if err != nil {
+		return s, err
+	}
+	said, err := c.Statements(ctx, image, key)
+	if err != nil {
+		return s, err
+	}
+	if before := record.Revoked(said, w.Chain.ID, app.Address); before != nil {
+		s.Revocation, s.There = *before, true
+		return s, nil
+	}
+	return s, said.CheckSignature()
+}
+
+// Write signs the revocation and reads it back, until it is listed. Errors: those of
+// [registry.Client.State] and [registry.Client.Confirm].
+func (s Statement) Write(ctx context.Context, c registry.Client, key *signing.Key) (made bool, err error) {
+	if s.There {
+		return false, nil
+	}
+	image, err := record.ImageOf(s.app)
+	if err != nil {
+		return false, err
+	}
+	if made, err = c.Attest(ctx, image, key, s.Attestation()); err != nil {
+		return false, err
+	}
+	return made, c.Confirm(ctx, image, key.PublicKey, s.Attestation())
+}
+
+// Known returns of records the orders that a wallet signed on a chain. Others are left
+// out: nobody can match them.
+func Known(d poco.Domain, wallet common.Address, records []record.Record) (known []poco.SignedAppOrder) {
+	for _, r := range records {
+		signer, err := node.RecoverSigner(r.Order.Hash, r.Order.Signed.Sign)
+		if err == nil && signer == wallet && r.Domain() == d {
+			known = append(known, r.Order.Signed)
+		}
+	}
+	return known
+}
