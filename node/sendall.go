@@ -29,7 +29,7 @@ type RevertedError struct {
 	Method string
 	Reason string // the contract's words, or the node's
 	URL    string // of the node: scheme and host
-	Err    error  // the node's
+	Err    error  // *RPCError
 }
 
 func (e *RevertedError) Error() string {
@@ -64,7 +64,7 @@ func (c *Client) reverted(method string, err error) error {
 	if said, unpacking := abi.UnpackRevert(data); unpacking == nil {
 		reason = said
 	}
-	return &RevertedError{method, reason, c.Node(), err}
+	return &RevertedError{method, reason, c.Node(), c.rpcError("trying "+method, err)}
 }
 
 // SendAll makes transactions that do not depend on each other, one after the other with
@@ -107,7 +107,6 @@ func (c *Client) SendAll(ctx context.Context, w Wallet, all []Transaction) error
 func (c *Client) try(ctx context.Context, w Wallet, all []Transaction) ([]uint64, error) {
 	gas := make([]uint64, len(all))
 	group, trying := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
 	for i, t := range all {
 		group.Go(func() error {
 			cost, err := c.Estimate(trying, w.Address, t.Contract, t.Method, t.Args...)

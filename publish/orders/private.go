@@ -1,14 +1,12 @@
 package orders
 
 import (
-	"context"
 	"encoding/binary"
 	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
 
-	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 )
 
@@ -23,9 +21,4 @@ func Private(d poco.Domain, app, owner common.Address, tag poco.Tag, round uint6
 	unsalted := order.Hash(d)
 	order.Salt = crypto.Keccak256Hash([]byte("mrelease private apporder v1"), binary.BigEndian.AppendUint64(nil, round), unsalted[:])
 	return order
-}
-
-// Close closes an order of the wallet's app on chain; see [node.Close].
-func Close(ctx context.Context, c *node.Client, w node.Wallet, order poco.AppOrder) (closed bool, err error) {
-	return node.Close(ctx, c, w, "manageAppOrder", order, order.Volume)
 }

@@ -15,7 +15,7 @@ import (
 // read back; what is ended already stays so. changed tells how many orders this call ended
 // in one place or the other.
 //
-// Errors: *node.RevertedError, *node.UnclosedError, *node.FundsError, *node.RPCError,
+// Errors: *node.RevertedError, *orders.UnclosedError, *node.FundsError, *node.RPCError,
 // *market.StillListedError, *market.Error.
 func (w World) Retire(ctx context.Context, wallet node.Wallet, how orders.Retire, sales []Sale) (changed int, err error) {
 	closed := 0
@@ -48,7 +48,7 @@ func (w World) close(ctx context.Context, wallet node.Wallet, sales []Sale) (clo
 		for _, s := range sales {
 			open = append(open, s.Order.AppOrder)
 		}
-		n, err := node.CloseOrders(ctx, w.Chain, wallet, open)
+		n, err := orders.CloseAll(ctx, w.Chain, wallet, open)
 		closed += n
 		var refused *node.RevertedError
 		if !errors.As(err, &refused) {
@@ -86,7 +86,7 @@ func (w World) Cost(ctx context.Context, how orders.Retire, sales []Sale) (cost 
 		if how != orders.RetireClose || s.Left.Sign() <= 0 {
 			continue
 		}
-		one, err := node.EstimateClose(ctx, w.Chain, s.App.Owner, s.Order.AppOrder)
+		one, err := orders.EstimateClose(ctx, w.Chain, s.App.Owner, s.Order.AppOrder)
 		if err != nil {
 			return node.Cost{}, 0, err
 		}

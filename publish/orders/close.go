@@ -1,0 +1,136 @@
+package orders
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
+)
+
+// parallel is how many requests of one look a node gets at the same time.
+const parallel = 16
+
+func closing(c *node.Client, order poco.AppOrder) node.Transaction {
+	return node.Transaction{Contract: c.HubContract(), Method: "manageAppOrder", Args: []any{order.Closing()}}
+}
+
+// EstimateClose returns what closing an order would cost, without doing it. Errors:
+// *node.RevertedError, *node.RPCError.
+func EstimateClose(ctx context.Context, c *node.Client, owner common.Address, order poco.AppOrder) (node.Cost, error) {
+	t := closing(c, order)
+	return c.Estimate(ctx, owner, t.Contract, t.Method, t.Args...)
+}
+
+// UnclosedError says that a transaction that closes an order is in a block, and runs of
+// the order are left all the same.
+type UnclosedError struct {
+	Hash  common.Hash
+	Chain string
+}
+
+func (e *UnclosedError) Error() string {
+	return fmt.Sprintf("order %s was closed, and %s says that runs of it are left", e.Hash, e.Chain)
+}
+
+// Evidence returns what is read on the chain.
+func (e *UnclosedError) Evidence() [][2]string {
+	return [][2]string{{"expected", "all of the volume of " + e.Hash.Hex() + " consumed"}, {"actual", "runs are left"}, {"where", e.Chain}}
+}
+
+// Close closes an order on chain, for good, as the app's owner: nobody can buy runs of it
+// any more, wherever it is kept. It is [CloseAll] of one order.
+func Close(ctx context.Context, c *node.Client, w node.Wallet, order poco.AppOrder) (closed bool, err error) {
+	n, err := CloseAll(ctx, c, w, []poco.AppOrder{order})
+	return n > 0, err
+}
+
+// CloseAll closes orders of a wallet's apps on chain, for good, in the time of one block,
+// and reads back that no runs of them are left. What is closed already, or sold out, stays
+// so: closed tells how many this call closed. Other jobs of the
+// wallet may do the same at the same time.
+//
+// Errors: *node.RevertedError when an app is not the wallet's, *UnclosedError,
+// *node.FundsError, *node.RPCError.
+func CloseAll(ctx context.Context, c *node.Client, w node.Wallet, all []poco.AppOrder) (closed int, err error) {
+	left, err := open(ctx, c, all)
+	if err == nil && len(left) > 0 { // an earlier run may have sent what closes them
+		left, err = settled(ctx, c, w, left)
+	}
+	for range maxCloses {
+		if err != nil || len(left) == 0 {
+			return closed, err
+		}
+		var transactions []node.Transaction
+		for _, order := range left {
+			transactions = append(transactions, closing(c, order))
+		}
+		sending := c.SendAll(ctx, w, transactions)
+		if sending == nil {
+			still, err := stillOpen(ctx, c, left)
+			if err == nil && len(still) > 0 {
+				err = &UnclosedError{still[0].Hash(c.Domain()), c.Name}
+			}
+			return closed + len(left) - len(still), err
+		}
+		// A parallel run may have closed them first, or taken the nonce.
+		if left, err = settled(ctx, c, w, left); err == nil && len(left) > 0 && !node.NonceTaken(sending) {
+			return closed, fmt.Errorf("closing orders: %w", sending)
+		}
+	}
+	return closed, fmt.Errorf("closing orders: other transactions of %s took every nonce, %d times", w.Address, maxCloses)
+}
+
+// maxCloses bounds how often orders are closed whose nonces other jobs take.
+const maxCloses = 5
+
+// settled returns the orders that have runs left once the wallet's transactions are in
+// blocks.
+func settled(ctx context.Context, c *node.Client, w node.Wallet, all []poco.AppOrder) ([]poco.AppOrder, error) {
+	if _, err := c.Settle(ctx, w.Address); err != nil {
+		return nil, err
+	}
+	return open(ctx, c, all)
+}
+
+// open returns those of the orders that have runs left.
+func open(ctx context.Context, c *node.Client, all []poco.AppOrder) (open []poco.AppOrder, err error) {
+	has := make([]bool, len(all))
+	group, asking := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for i, order := range all {
+		group.Go(func() error {
+			left, err := node.Remaining(asking, c, order)
+			has[i] = err == nil && left.Sign() > 0
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for i, order := range all {
+		if has[i] {
+			open = append(open, order)
+		}
+	}
+	return open, nil
+}
+
+// stillOpen is open for orders that were closed: a node behind a provider's address may
+// lag behind the one that had the block.
+func stillOpen(ctx context.Context, c *node.Client, all []poco.AppOrder) (left []poco.AppOrder, err error) {
+	left, err = open(ctx, c, all)
+	for pause := 250 * time.Millisecond; err == nil && len(left) > 0 && pause <= 2*time.Second; pause *= 2 {
+		select {
+		case <-ctx.Done():
+			return left, fmt.Errorf("reading back closed orders: %w", ctx.Err())
+		case <-time.After(pause):
+		}
+		left, err = open(ctx, c, left)
+	}
+	return left, err
+}
