@@ -67,7 +67,10 @@ func (r *reader) defaultChain(name, entry value) {
 	if !private {
 		r.Chain = poco.Chains()[i]
 	}
-	r.Chain.RPC, r.Chain.Market = cmp.Or(rpc, r.Chain.RPC), cmp.Or(market, r.Chain.Market)
+	if r.Chain.Market = cmp.Or(market, r.Chain.Market); market == "" && rpc != "" {
+		r.Chain.Market = "" // a node of one's own may be of a copy of the chain: the user says which market
+	}
+	r.Chain.RPC = cmp.Or(rpc, r.Chain.RPC)
 	r.Chain.Hub = cmp.Or(hub, r.Chain.Hub)
 	r.take(entry, "chain %s (%d) with addresses of its own", r.Chain.Name, id)
 }

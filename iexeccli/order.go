@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
 )
@@ -26,23 +28,48 @@ func (r *reader) order(main map[string]any) {
 		r.Order.Price = r.amount("order.price", order.field("appprice"), "nRLC a run")
 		r.Order.Volume = r.amount("order.volume", order.field("volume"), "runs")
 		r.tag(order.field("tag"))
-		r.Order.DatasetRestrict = r.address("order.datasetrestrict", order.field("datasetrestrict"))
-		r.Order.WorkerpoolRestrict = r.address("order.workerpoolrestrict", order.field("workerpoolrestrict"))
-		r.Order.RequesterRestrict = r.address("order.requesterrestrict", order.field("requesterrestrict"))
+		r.Order.DatasetRestrict = r.restrict(order, "datasetrestrict")
+		r.Order.WorkerpoolRestrict = r.restrict(order, "workerpoolrestrict")
+		r.Order.RequesterRestrict = r.restrict(order, "requesterrestrict")
 	}
 	if _, open := r.Undecided["order.tag"]; r.Order.Tag == nil && !open {
 		r.tagOfFramework()
 	}
 }
 
+// restrict reads who alone may use the order. An empty text is no address, and somebody
+// was meant.
+func (r *reader) restrict(order value, name string) common.Address {
+	v := order.field(name)
+	if v.is == "" {
+		r.undecided("order."+name, value{v.from, `""`}, "it is empty: 0x0000000000000000000000000000000000000000 is anybody")
+	}
+	return r.address("order."+name, v)
+}
+
+// framework is that of the app as a tag names it; empty where none is known.
+func (r *reader) framework() string {
+	if r.Format == measure.None {
+		return "tdx"
+	}
+	return strings.ToLower(r.Enclave.Framework)
+}
+
+// otherFramework is one that a tag names and that is not the app's; empty for none.
+func (r *reader) otherFramework(tag poco.Tag) string {
+	own := r.framework()
+	for _, name := range poco.Frameworks() {
+		if own != "" && slices.Contains(poco.Frameworks(), own) && name != own && tag.Has(name) {
+			return name
+		}
+	}
+	return ""
+}
+
 // tagOfFramework chooses the tag that goes with the app's framework, where an order
 // says none.
 func (r *reader) tagOfFramework() {
-	framework := strings.ToLower(r.Enclave.Framework)
-	if r.Format == measure.None {
-		framework = "tdx"
-	}
-	tag, err := poco.ParseTag("tee," + framework)
+	tag, err := poco.ParseTag("tee," + r.framework())
 	if err != nil { // there is no framework, or none that is known
 		return
 	}
@@ -131,6 +158,8 @@ func (r *reader) tag(v value) {
 		r.undecided("order.tag", v, "%q is no tag", fmt.Sprint(v.is))
 	case !tag.Has("tee"): // it means something, and its runs would be outside of an enclave all the same
 		r.undecided("order.tag", v, "%q asks for no enclave: it lacks tee", fmt.Sprint(v.is))
+	case r.otherFramework(tag) != "":
+		r.undecided("order.tag", v, "it names %s, and the app's framework is %s: nobody could run it", r.otherFramework(tag), strings.ToUpper(r.framework()))
 	default:
 		r.Order.Tag = &tag
 		r.take(v, "%s", strings.Join(tag.Names(), ","))

@@ -128,7 +128,7 @@ func TestRead(t *testing.T) {
 }
 
 func changed(c poco.Chain, rpc string) poco.Chain {
-	c.RPC = rpc
+	c.RPC, c.Market = rpc, ""
 	return c
 }
 
@@ -178,6 +178,21 @@ func TestReadLeaves(t *testing.T) {
 	}
 }
 
+// A tag that names another framework than the app's is nobody's.
+func TestReadTagOfAnotherFramework(t *testing.T) {
+	for text, undecided := range map[string]bool{
+		`{"app":{"mrenclave":{"framework":"GRAMINE","version":"v0"}},"order":{"apporder":{"tag":"0x9"}}}`:             true,
+		`{"app":{"mrenclave":{"framework":"TDX"}},"order":{"apporder":{"tag":["tee","scone"]}}}`:                      true,
+		`{"app":{"mrenclave":{"framework":"GRAMINE","version":"v0"}},"order":{"apporder":{"tag":["tee","gramine"]}}}`: false,
+		`{"app":{"mrenclave":{"framework":"GRAMINE","version":"v0"}},"order":{"apporder":{"tag":"0x1"}}}`:             false,
+		`{"app":{},"order":{"apporder":{"tag":"0x9"}}}`:                                                               false,
+	} {
+		if _, open := read(t, map[string]string{"iexec.json": text}).Undecided["order.tag"]; open != undecided {
+			t.Errorf("%s: undecided is %t", text, open)
+		}
+	}
+}
+
 func TestReadFails(t *testing.T) {
 	if _, err := iexeccli.Read(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no project: %v, want ErrNotExist", err)
@@ -210,6 +225,7 @@ func TestReadUndecided(t *testing.T) {
 		{"order.apporder.requesterrestrict", `["` + owner + `"]`, "order.requesterrestrict"},
 		{"order.apporder.datasetrestrict", `"data.iexec.eth"`, "order.datasetrestrict"},
 		{"order.apporder.workerpoolrestrict", `0`, "order.workerpoolrestrict"},
+		{"order.apporder.requesterrestrict", `""`, "order.requesterrestrict"},
 		{"app.owner", `"me.iexec.eth"`, "wallet.address"},
 		{"app.mrenclave", `{"framework":"sconify","version":"v5"}`, "enclave.framework"},
 		{"app.mrenclave", `{"version":"v5"}`, "enclave.framework"},

@@ -58,6 +58,11 @@ func Begin(dir string) (b Begun, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Begun{}, &settings.Error{Problems: []settings.Problem{{Where: filepath.Join(dir, iexeccli.File), Text: err.Error()}}}
 	}
+	if _, ok := files[dockerfileFile]; ok && b.Project.Enclave.Framework != "" && !b.Project.Enclave.RunsProgram() {
+		delete(files, dockerfileFile)
+		delete(files, ignoreFile)
+		b.Project.Left = append(b.Project.Left, iexeccli.Note{From: dockerfileFile, Text: "there is none, and none is written: an image of " + b.Project.Enclave.Framework + " is made with its framework's tools"})
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return Begun{}, fmt.Errorf("making folder: %w", err)
 	}
