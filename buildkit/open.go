@@ -324,7 +324,7 @@ func newRemote(name string, c *client.Client, opts Options, closers ...io.Closer
 	engine.Quiet(nil)
 	scratch, err := os.MkdirTemp("", "mrelease-*")
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("making work folder: %w", err), c.Close())
+		return nil, errors.Join(unusable(name, "no temporary folder can be made: "+err.Error(), "make the folder that TMPDIR names, or name another that you may write to"), c.Close())
 	}
 	b := &Builder{name: name, client: c, progress: opts.Progress, scratch: scratch, layers: layersIn(opts.State)}
 	b.close = func() error {

@@ -63,6 +63,11 @@ func (d Document) Has(keys ...string) bool {
 	return true
 }
 
+// IsText reports whether it is a JSON object or a PEM file, which no program is.
+func (d Document) IsText() bool {
+	return d.kind == "" && !d.broken || strings.HasPrefix(d.kind, "a PEM file")
+}
+
 // String says what it is.
 func (d Document) String() string {
 	what := d.kind

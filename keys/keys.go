@@ -61,7 +61,7 @@ func (e *Error) Evidence() [][2]string {
 type UnsetError struct{ Variable string }
 
 // Error implements error.
-func (e *UnsetError) Error() string { return e.Variable + " is not set" }
+func (e *UnsetError) Error() string { return e.Variable + " is not set, or empty" }
 
 // Unset returns what is not set.
 func (e *UnsetError) Unset() []string { return []string{e.Variable} }

@@ -92,7 +92,7 @@ func (i *inspection) signingKey(ctx context.Context) string {
 			return ""
 		}
 		if i.ring.Getenv(keys.CosignPassword) == "" {
-			return fmt.Sprintf("%s, not decrypted: %s is not set", where, keys.CosignPassword)
+			return fmt.Sprintf("%s, not decrypted: %s is not set, or empty", where, keys.CosignPassword)
 		}
 		key, err = i.ring.OpenSigningKey(ctx)
 	}
@@ -146,7 +146,7 @@ func (i *inspection) openWallet(ctx context.Context) (evidence string, err error
 	if path != "" && i.ring.Getenv(keys.WalletPassword) == "" {
 		stated, err := node.ReadKeystore(path)
 		i.compareOwner(stated.Address)
-		return fmt.Sprintf("%s states that it is %s, not decrypted: %s is not set", path, stated.Address, keys.WalletPassword), err
+		return fmt.Sprintf("%s states that it is %s, not decrypted: %s is not set, or empty", path, stated.Address, keys.WalletPassword), err
 	}
 	wallet, err := i.ring.OpenWallet(ctx)
 	if err != nil {

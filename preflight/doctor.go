@@ -162,8 +162,8 @@ func (d *doctor) secrets(context.Context) (string, error) {
 // keys are the one that signs the image and, where mrelease seals the image, the
 // one that signs the enclave.
 func (d *doctor) keys(ctx context.Context) (string, error) {
-	if d.settings.Sign.Key == "" {
-		return "", Skipped("the configuration has no sign.key")
+	if d.settings.Sign.Key == "" || d.Checker.Refused("sign.key") {
+		return "", Skipped("the configuration has no sign.key that can be used")
 	}
 	key, err := d.Keys.OpenSigningKey(ctx)
 	if err != nil {

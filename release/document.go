@@ -2,10 +2,15 @@ package release
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/document"
@@ -21,7 +26,7 @@ func ReadRecord(path string) (record.Record, error) {
 		return record.Record{}, &record.Error{Problem: "cannot be read: " + larger.Reason(), Got: path, Want: "at most " + larger.Most}
 	}
 	if err != nil {
-		return record.Record{}, fmt.Errorf("reading record: %w", err)
+		return record.Record{}, cmp.Or(noFile(path), fmt.Errorf("reading record: %w", err))
 	}
 	if bounds.CheckJSON(data) == nil {
 		if is := document.Of(data); !IsRecord(is, data) {
@@ -29,6 +34,24 @@ func ReadRecord(path string) (record.Record, error) {
 		}
 	}
 	return record.Parse(data)
+}
+
+// noFile says what is named in place of a record's file: a folder, or an image. It is nil
+// for what may be the path of one.
+func noFile(path string) error {
+	is := ""
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		is = "a folder"
+		if _, err := os.Stat(filepath.Join(path, v1.ImageLayoutFile)); err == nil {
+			is = "the folder of an image: its record is another file"
+		}
+	} else if ref, err := reference(path); err == nil {
+		is = "the reference of an image (" + ref.Name() + "), whose record the release wrote into a file; and there is no file of that name"
+	}
+	if is == "" {
+		return nil
+	}
+	return &document.Error{File: path, Want: "record (schema " + record.Schema + ")", Is: is}
 }
 
 // IsRecord reports whether a file is a record, or was one before somebody changed it.

@@ -44,6 +44,11 @@ type TimeError struct {
 // Unwrap returns the error without the reason.
 func (e *TimeError) Unwrap() error { return e.TakenError }
 
+// Remedy says what can be done: the version is released, of the same files.
+func (e *TimeError) Remedy() string {
+	return "nothing, if the version is to stay as it was released: its image is of the same files; to release this commit, give it a new version"
+}
+
 // Evidence adds the two times.
 func (e *TimeError) Evidence() [][2]string {
 	return append(e.TakenError.Evidence(), [2]string{"differs", fmt.Sprintf("nothing but the time: the image there is of %s, and this commit, or SOURCE_DATE_EPOCH, of %s",

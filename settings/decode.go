@@ -168,6 +168,7 @@ func (d *decoder) value(n node, v reflect.Value) {
 		return // a key without a value keeps its default
 	}
 	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		d.forget(n.key)
 		d.text(n, v)
 		return
 	}
@@ -177,6 +178,7 @@ func (d *decoder) value(n node, v reflect.Value) {
 	case reflect.Map:
 		d.mapping(n, v, d.entry)
 	default:
+		d.forget(n.key)
 		d.scalar(n, v)
 	}
 }

@@ -125,7 +125,7 @@ func Reason(err error) string {
 // variable that is empty is not set, as GitHub passes inputs that were left out.
 func environment(getenv func(string) string) func(string) (string, string, bool) {
 	return func(key string) (string, string, bool) {
-		variable := "MRELEASE_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
+		variable := variableOf(key)
 		value := getenv(variable)
 		return value, "environment " + variable, value != ""
 	}

@@ -3,6 +3,7 @@ package settings
 import (
 	"encoding"
 	"reflect"
+	"slices"
 )
 
 // override sets every key for which lookup has a value; it is asked with the
@@ -32,7 +33,13 @@ func (d *decoder) overrideField(v reflect.Value, key string, lookup func(string)
 		return
 	}
 	d.places[key] = where
+	d.forget(key)
 	if err := setText(key, v, text, "."); err != nil {
 		d.Problems = append(d.Problems, Problem{Where: where, Key: key, Text: err.Error()})
 	}
+}
+
+// forget drops what is wrong with a value that another one took the place of.
+func (d *decoder) forget(key string) {
+	d.Problems = slices.DeleteFunc(d.Problems, func(p Problem) bool { return p.Key == key })
 }

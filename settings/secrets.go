@@ -68,7 +68,7 @@ func (s Settings) SecretVariables() []string {
 func (s Settings) KeyFiles() []string {
 	var files []string
 	for _, where := range []Path{s.Sign.Key, s.Enclave.Key, s.Wallet.Keystore} {
-		if where != "" && !strings.HasPrefix(string(where), "env://") {
+		if where != "" && !keyPlace.MatchString(string(where)) {
 			files = append(files, string(where))
 		}
 	}

@@ -85,7 +85,7 @@ func rootOf(dir string) string {
 func (o Options) withRepository(ctx context.Context, git, dir string, use func(*repository) error) (err error) {
 	scratch, err := os.MkdirTemp("", "mrelease-git-")
 	if err != nil {
-		return fmt.Errorf("preparing git's folder: %w", err)
+		return &GitError{Where: dir, Problem: "no temporary folder can be made for git: " + err.Error(), Cure: "make the folder that TMPDIR names, or name another that you may write to"}
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	if err := checkFiles(dir); err != nil {

@@ -90,7 +90,7 @@ func (e *StateError) Remedy() string {
 
 // flags are those that say what is missing.
 func (e *StateError) flags() string {
-	command := "mrelease release"
+	command := "the same command with"
 	for _, l := range e.Lacks {
 		command += map[string]string{lackVersion: " --version 1.0.0", lackTime: " --source-date-epoch SECONDS", lackCommit: " --commit COMMIT (or --allow-dirty)"}[l.What]
 	}
@@ -112,7 +112,7 @@ func (c Commit) Difference() string {
 	if len(c.Dirty) == 0 {
 		return c.where()
 	}
-	return fmt.Sprintf("%d changed files (%s), commit %s", len(c.Dirty), printable.Text(c.Dirty[0]), c.Hash)
+	return fmt.Sprintf("%s (%s), commit %s", printable.Count(len(c.Dirty), "changed file"), printable.Text(c.Dirty[0]), c.Hash)
 }
 
 // What a repository says and a source can lack.
@@ -165,7 +165,7 @@ func (s Source) Dirty() bool { return s.Commit.Hash == "" || len(s.Commit.Dirty)
 func (o Options) FindCommit(ctx context.Context) (Commit, error) {
 	stated := cmp.Or(o.Commit, o.Getenv("MRELEASE_COMMIT"))
 	if stated != "" && !regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`).MatchString(stated) {
-		return Commit{}, &VersionError{fmt.Sprintf("%q is no commit: want its 40 or 64 hex digits", stated), stated, "git rev-parse HEAD"}
+		return Commit{}, &VersionError{fmt.Sprintf("%q is no commit: want its 40 or 64 hex digits", stated), "a commit's 40 or 64 hex digits", stated, "git rev-parse HEAD"}
 	}
 	c, err := o.ReadCommit(ctx)
 	switch {
@@ -174,7 +174,7 @@ func (o Options) FindCommit(ctx context.Context) (Commit, error) {
 	case c.Hash == "":
 		c.Hash, c.Stated = stated, true
 	case o.Commit != "" && c.Hash != o.Commit:
-		return c, &VersionError{"the commit that was asked for is not the one that is checked out", "HEAD is " + c.Hash, "git checkout " + stated}
+		return c, &VersionError{"the commit that was asked for is not the one that is checked out", "HEAD to be " + stated, "HEAD is " + c.Hash, "git checkout " + stated}
 	}
 	return c, nil
 }

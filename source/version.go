@@ -13,6 +13,7 @@ import (
 // A VersionError says why there is no version that can be used.
 type VersionError struct {
 	Problem string
+	Want    string
 	Found   string // the version, the tags, or that there is none
 	Next    string // the command that helps
 }
@@ -22,7 +23,7 @@ func (e *VersionError) Error() string { return e.Problem }
 
 // Evidence returns what was found.
 func (e *VersionError) Evidence() [][2]string {
-	return [][2]string{{"expected", "one git tag at HEAD, or --version"}, {"actual", e.Found}}
+	return [][2]string{{"expected", e.Want}, {"actual", e.Found}}
 }
 
 // Remedy is the command that helps.
@@ -35,7 +36,7 @@ func (o Options) FindVersion(c Commit) (string, error) {
 	asked := o.requested()
 	if asked == "" && len(c.Tags) > 1 {
 		tags := strings.Join(c.Tags, ", ")
-		return "", &VersionError{fmt.Sprintf("several tags at HEAD (%s): choose one with --version", tags), "the tags " + tags, "mrelease release --version " + withoutV(c.Tags[len(c.Tags)-1])}
+		return "", &VersionError{fmt.Sprintf("several tags at HEAD (%s): choose one with --version", tags), "one git tag at HEAD, or --version", "the tags " + tags, withVersion(withoutV(c.Tags[len(c.Tags)-1]))}
 	}
 	if asked == "" && len(c.Tags) == 1 {
 		asked = c.Tags[0]
@@ -44,14 +45,31 @@ func (o Options) FindVersion(c Commit) (string, error) {
 		return "", nil
 	}
 	version := withoutV(asked)
-	if _, err := name.NewTag("localhost/x:"+version, name.StrictValidation); err != nil {
-		return "", &VersionError{fmt.Sprintf("the version %q cannot be an image's tag: use letters, digits, dots, dashes and underscores, at most 128", version), version, "mrelease release --version " + proposal(version)}
-	}
-	if moves(version) {
-		return "", &VersionError{fmt.Sprintf("%q is a name that moves from release to release, and a version is written once", version), version, "mrelease release --version 1.0.0 (or whichever version it is)"}
+	if err := checkVersion(version); err != nil {
+		return "", err
 	}
 	return version, nil
 }
+
+func checkVersion(version string) error {
+	if _, err := name.NewTag("localhost/x:"+version, name.StrictValidation); err != nil {
+		return &VersionError{fmt.Sprintf("the version %q cannot be an image's tag: use letters, digits, dots, dashes and underscores, at most 128", version), "an image's tag", version, withVersion(proposal(version))}
+	}
+	if moves(version) {
+		return &VersionError{fmt.Sprintf("%q is a name that moves from release to release, and a version is written once", version), "a version's own name", version, withVersion("1.0.0") + " (or whichever version it is)"}
+	}
+	if broken.MatchString(version) {
+		return &VersionError{fmt.Sprintf("the version %q is not whole", version), "a version that begins and ends with a letter or digit, without a v before its number", version, withVersion(proposal(version))}
+	}
+	return nil
+}
+
+// broken matches what is left of a version when a part of it was empty, as in
+// 1.0.0-$SUFFIX, and a v that was written twice.
+var broken = regexp.MustCompile(`^[._-]|[._-]$|\.\.|^[vV]+[0-9]`)
+
+// withVersion says how another version is given, to whichever command.
+func withVersion(version string) string { return "the same command with --version " + version }
 
 // requested is the version asked for.
 func (o Options) requested() string { return cmp.Or(o.Version, o.Getenv("MRELEASE_VERSION")) }
@@ -82,6 +100,7 @@ func withoutV(version string) string {
 // newest, or deployed, or on a branch.
 func moves(version string) bool {
 	return slices.Contains([]string{
+		"v", "alpha", "beta", "gamma", "rc", "pre", "preview", "ga", "version", "unstable", "experimental", "new",
 		"latest", "newest", "current", "head", "tip", "stable", "lts", "edge", "nightly", "canary", "rolling", "next", "snapshot",
 		"main", "master", "trunk", "develop", "devel", "dev", "testing", "test", "staging", "stage", "production", "prod", "release",
 	}, strings.ToLower(version))
@@ -90,7 +109,7 @@ func moves(version string) bool {
 // proposal is a version that can be used, as near as possible to one that cannot.
 func proposal(version string) string {
 	other := regexp.MustCompile(`[^A-Za-z0-9_.-]+`).ReplaceAllString(version, "-")
-	other = strings.TrimLeft(other, ".-")
+	other = strings.Trim(strings.TrimLeft(regexp.MustCompile(`\.\.+`).ReplaceAllString(other, "."), "vV"), "._-")
 	if other = other[:min(len(other), 128)]; other == "" {
 		return "1.0.0"
 	}

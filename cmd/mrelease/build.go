@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/buildkit"
-	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
@@ -106,10 +105,6 @@ func (a *app) openBuilderIfAny(ctx context.Context) (b *buildkit.Builder, missin
 }
 
 func (a *app) builderOptions() (buildkit.Options, error) {
-	progress, err := a.progress()
-	if err != nil {
-		return buildkit.Options{}, err
-	}
 	state, err := buildkit.StateFolder(a.build.state, a.getenv)
 	if err != nil {
 		return buildkit.Options{}, err
@@ -122,7 +117,7 @@ func (a *app) builderOptions() (buildkit.Options, error) {
 		Getenv:       a.getenv,
 		State:        state,
 		Exclusive:    true,
-		Progress:     progress,
+		Progress:     a.progress(),
 		Waiting:      func() { a.story.note("waiting for another build that uses %s", state) },
 		Discarded: func() {
 			a.story.note("the machine stopped during a build, or the cache was changed: the build cache is begun anew")
@@ -140,7 +135,7 @@ func (a *app) closeBuilder(b *buildkit.Builder) {
 
 // progress is how builds are shown. Unless it is said, a terminal shows what runs, a CI
 // system folds the log, and else a note is made now and then.
-func (a *app) progress() (buildkit.Progress, error) {
+func (a *app) progress() buildkit.Progress {
 	p := buildkit.Progress{Writer: a.story.w, Mode: a.build.progress}
 	inCI := a.page.Run.System != ""
 	switch p.Mode {
@@ -150,17 +145,15 @@ func (a *app) progress() (buildkit.Progress, error) {
 		if a.story.live != nil {
 			a.story.live.Hide()
 		}
-	case "", "auto":
+	default:
 		p.Mode, p.Log = "plain", !inCI
 		if a.story.live != nil {
 			p.Running = a.story.live.Detail
 		} else if !inCI {
 			p.Running = a.story.running()
 		}
-	default:
-		return p, usage.Errorf("mrelease", "unknown progress %q, want auto, plain, tty or quiet", p.Mode)
 	}
-	return p, nil
+	return p
 }
 
 // checkBuilder looks at what the command line and the environment say of the builder.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -78,18 +80,18 @@ func explain(err error) failure {
 	if e == nil && errors.As(err, &path) {
 		f.Evidence = []fact{{"where", path.Path}, {"problem", path.Err.Error()}}
 	}
-	for _, known := range []func(error) (string, int, string){sales.Explain, requests.Explain} {
-		if f.Code, f.Exit, f.Remedy = known(err); f.Code != "" && !interrupted {
-			return f
+	if f.Code, f.Exit, f.Remedy = sales.Explain(err); f.Code == "" {
+		f.Code, f.Exit, f.Remedy = requests.Explain(err)
+	}
+	if f.Code == "" || interrupted {
+		f.Code, f.Exit, f.Remedy = "E-UNEXPECTED", exitUnexpected, "run again; if it persists, report it with this output"
+		if i := slices.IndexFunc(rules(), func(r rule) bool { return r.matches(err) }); i >= 0 {
+			f.Code, f.Exit, f.Remedy = rules()[i].code, rules()[i].exit, rules()[i].remedy(err)
 		}
 	}
-	for _, rule := range rules() {
-		if rule.matches(err) {
-			f.Code, f.Exit, f.Remedy = rule.code, rule.exit, rule.remedy(err)
-			return f
-		}
+	if host, ok := errors.AsType[*net.DNSError](err); ok && host.IsNotFound && !interrupted {
+		f.Remedy = "there is no host " + host.Name + ": correct its name where it is given (image, or rpc, market and sms of the chain); a name of your own network needs its DNS"
 	}
-	f.Code, f.Exit, f.Remedy = "E-UNEXPECTED", exitUnexpected, "run again; if it persists, report it with this output"
 	return f
 }
 
@@ -203,6 +205,7 @@ func rules() []rule {
 		{is[*record.ContentError], "E-IMAGE-CONTENT", exitSignature, say("the registry serves other bytes than were released: do not run the image")},
 		{is[*registry.UnsignedError], "E-SIGNATURE", exitSignature, say("check that the key is the one the release was signed with")},
 		{is[*registry.UnattestedError], "E-PROVENANCE", exitSignature, say("check that record and key are the release's; mrelease release of the same version adds a provenance that is missing")},
+		{is[*release.TimeError], "E-VERSION-TAKEN", exitPolicy, adviceOf[*release.TimeError]},
 		{is[*registry.TakenError], "E-VERSION-TAKEN", exitPolicy, say("release the changed source under a new version, or check out the commit of the old one")},
 		{is[*registry.OvertakenError], "E-OVERTAKEN", exitNetwork, say("run the same command again: it takes the image that is there")},
 		{is[*registry.MissingError], "E-IMAGE-MISSING", exitNetwork, say("check the reference; if the image was taken away, its owner can push it again, with the same digest")},
@@ -245,7 +248,7 @@ func rules() []rule {
 		{is[*registry.Error], "E-REGISTRY", exitNetwork, adviceOf[*registry.Error]},
 		{registryFailed, "E-REGISTRY", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{registry.IsDown, "E-NETWORK", exitNetwork, say("check the address and run the same command again: what is done is found")},
-		{fileTrouble, "E-FILE", exitUsage, say("make the file or folder above what the command needs, or name another, then run again: what is done is found")},
+		{fileTrouble, "E-FILE", exitUsage, say("name a file or folder that is there and that you may use, or make it so, then run again: what is done is found")},
 	}
 }
 

@@ -155,6 +155,9 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 	}
 	root.Args = cobra.ArbitraryArgs
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		for _, misspelt := range settings.Misspelt(os.Environ()) {
+			a.story.note("%s", misspelt)
+		}
 		if err := cmp.Or(usage.Check(c), a.checkBuilder(c)); err != nil || c.Flags().Lookup("config") == nil { // which asks no registry
 			return err
 		}

@@ -8,12 +8,13 @@ import (
 	"github.com/mrelease/mrelease/settings"
 )
 
+// progress are the ways in which a build can be shown.
+func progress() []string { return []string{"auto", "plain", "tty", "quiet"} }
+
 // Complete lets a shell complete what a command takes: chains, built in and of the
 // configuration, which is read then; builders and the like; records and locks.
 func Complete(c *cobra.Command, read func() settings.Settings) {
-	fixed := map[string][]cobra.Completion{
-		"builder": {"embedded", "docker"}, "progress": {"auto", "plain", "tty", "quiet"}, "trust": {"computed", "known", "stated"},
-	}
+	fixed := map[string][]cobra.Completion{"builder": {"embedded", "docker"}, "progress": progress(), "trust": {"computed", "known", "stated"}}
 	for flag, values := range fixed {
 		_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // fails where the command has no such flag
 	}

@@ -120,7 +120,8 @@ func FlagError(c *cobra.Command, err error) error {
 }
 
 // Check refuses a flag whose value is empty, which is a variable that was not set: left
-// out, the flag would mean something else. And a completion is no document.
+// out, the flag would mean something else; and one that is none of the flag's words. And
+// a completion is no document.
 func Check(c *cobra.Command) (err error) {
 	if above := c.Parent(); above != nil && above.Name() == "completion" && c.Flags().Changed("json") {
 		return Errorf(c.CommandPath(), "a completion is a script: it has no --json")
@@ -128,6 +129,8 @@ func Check(c *cobra.Command) (err error) {
 	c.Flags().Visit(func(f *pflag.Flag) {
 		if slices.Contains([]string{"", "[]"}, f.Value.String()) {
 			err = Errorf(c.CommandPath(), "--%s has an empty value: leave it out, or give it one", f.Name)
+		} else if f.Name == "progress" && !slices.Contains(progress(), f.Value.String()) {
+			err = Errorf(c.CommandPath(), "--progress: want one of %s, got %q", strings.Join(progress(), ", "), f.Value)
 		}
 	})
 	return err

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/document"
 	"github.com/mrelease/mrelease/measure/sgx"
 )
 
@@ -162,6 +164,18 @@ func openELF(ctx context.Context, r io.ReaderAt, size int64, w *work) (*File, er
 	return openOther(ctx, r, size, w, otherRuntime())
 }
 
+// nothingIn says that a file holds no signature, or what it is in place of a program.
+func nothingIn(r io.ReaderAt, size int64) error {
+	if text := make([]byte, min(size, bounds.Record)); size <= bounds.Record {
+		if _, err := r.ReadAt(text, 0); (err == nil || err == io.EOF) && bounds.CheckJSON(text) == nil {
+			if is := document.Of(text); is.IsText() {
+				return &document.Error{File: "the file", Want: "enclave, SGXS stream or SIGSTRUCT", Is: is.String()}
+			}
+		}
+	}
+	return &NoSignatureError{size}
+}
+
 // openOther searches a file of any kind for SIGSTRUCTs. A file of no known kind
 // that holds marks of an enclave was one before somebody damaged it.
 func openOther(ctx context.Context, r io.ReaderAt, size int64, w *work, o other) (*File, error) {
@@ -173,7 +187,7 @@ func openOther(ctx context.Context, r io.ReaderAt, size int64, w *work, o other)
 		return nil, err
 	}
 	if len(found) == 0 {
-		return nil, &NoSignatureError{size}
+		return nil, nothingIn(r, size)
 	}
 	if o.kind == KindSignedBinary {
 		if err := findMarks(fileReader(ctx, r), uint64(size), found); err != nil {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mrelease/mrelease/document"
 	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
 )
@@ -235,7 +236,8 @@ func checkOpen(t *testing.T, file []byte) {
 		var unsigned *enclave.UnsignedError
 		var none *enclave.NoSignatureError
 		var cannot *enclave.UnmeasurableError
-		if !errors.As(err, &format) && !errors.As(err, &limit) && !errors.As(err, &unsigned) && !errors.As(err, &none) && !errors.As(err, &cannot) {
+		var text *document.Error
+		if !errors.As(err, &text) && !errors.As(err, &format) && !errors.As(err, &limit) && !errors.As(err, &unsigned) && !errors.As(err, &none) && !errors.As(err, &cannot) {
 			t.Errorf("error of type %T: %v", err, err)
 		}
 	}
