@@ -91,9 +91,8 @@ func (d *decoder) file(path string, target any) error {
 	for _, doc := range f.Docs {
 		if doc.Body != nil {
 			n := node{doc.Body, path, "", map[string]ast.Node{}}
-			before := len(d.Problems)
 			d.value(n, reflect.ValueOf(target).Elem())
-			d.unread = d.unread || slices.ContainsFunc(d.Problems[before:], func(p Problem) bool { return p.Key == "" })
+			d.unread = d.unread || slices.ContainsFunc(d.Problems, func(p Problem) bool { return p.Key == "" })
 		}
 	}
 	return nil
