@@ -3,11 +3,13 @@ package printable
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // Own is a text of the program's own, colours among it, that is shown as it is.
@@ -59,9 +61,13 @@ func (w *Writer) flush() error {
 	return w.show(rest)
 }
 
-// show writes what can be shown, and keeps the first error.
+// show writes what can be shown, and keeps the first error. A reader that went away, as
+// head does, has what it wanted: whether a write still finds it is chance, so it is none.
 func (w *Writer) show(text string) error {
 	_, err := io.WriteString(w.w, text)
+	if errors.Is(err, syscall.EPIPE) {
+		err = nil
+	}
 	w.err = cmp.Or(w.err, err)
 	return err
 }
