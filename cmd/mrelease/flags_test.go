@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -48,6 +49,16 @@ func TestFlagsOfCommands(t *testing.T) {
 		slices.Sort(names)
 		if !slices.Equal(got, names) {
 			t.Errorf("%s has the flags %q, want %q", c.Name(), got, names)
+		}
+	}
+}
+
+// Commands that a script runs for their verdict say with which codes they end.
+func TestHelpHasExitCodes(t *testing.T) {
+	for _, command := range []string{"verify", "measure", "reproduce"} {
+		var help bytes.Buffer
+		if code := run(t.Context(), []string{command, "--help"}, func(string) string { return "" }, &help, io.Discard); code != 0 || !strings.Contains(help.String(), "Exit codes: 0 ") {
+			t.Errorf("%s: %d, %s", command, code, help.String())
 		}
 	}
 }

@@ -150,13 +150,18 @@ func (t *tally) note(c Change, f facts) string {
 	return ""
 }
 
-// list returns the causes that were met, in the order of the rules.
-func (t *tally) list() []Cause {
-	var met []Cause
+// list returns the causes that were met, in the order of the rules; those by design, of
+// which nothing needs mending, behind the others.
+func (t *tally) list() (met []Cause) {
+	var meant []Cause
 	for _, r := range t.rules {
-		if c := t.counts[r.name]; c != nil {
+		switch c := t.counts[r.name]; {
+		case c == nil:
+		case r.name == RandomSeal || r.name == OtherTimes:
+			meant = append(meant, *c)
+		default:
 			met = append(met, *c)
 		}
 	}
-	return met
+	return append(met, meant...)
 }
