@@ -1,5 +1,6 @@
 # make demo     release the example apps into a local world, twice, and verify them
 # make demo-act the demo as a workflow of GitHub, with act
+# make recording  docs/demo.cast: a recording of the demo in a terminal
 # make test     all tests
 # make lint     formatting, vet, staticcheck, tidy modules, workflows
 # make build    bin/mrelease
@@ -51,7 +52,7 @@ SYSTEMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: conformance image image-amd64 image-pins attack cases cross cross-test dist dist-twice judge notices interop bench rebuild build demo demo-act prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
+.PHONY: conformance image image-amd64 image-pins attack cases cross cross-test dist dist-twice judge notices interop bench rebuild build demo demo-act recording prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -151,6 +152,14 @@ prepare:
 
 demo: prepare
 	@bin/sandbox --base build/base -- examples/demo.sh
+
+# A recording of it, for a player such as asciinema's.
+recording: prepare bin/record
+	@script -q -e -E never -O build/demo.out -T build/demo.timing -c 'stty columns 110 rows 36; bin/sandbox --base build/base -- examples/demo.sh' </dev/null
+	@bin/record -title 'mrelease: make demo' -columns 110 -rows 36 build/demo.out build/demo.timing >docs/demo.cast
+
+bin/record: FORCE
+	@cd sandbox && $(BUILD) -o ../$@ ./cmd/record
 
 # The same in the workflow of GitHub, with act, which reads .actrc.
 demo-act: setup bin/act

@@ -86,7 +86,7 @@ func (m *markdown) add(part string) {
 // are markdown.
 func (m *markdown) table(rows [][2]string) {
 	var b strings.Builder
-	b.WriteString("\n| | |\n|---|---|\n")
+	b.WriteString("\n| Part | Value |\n|---|---|\n")
 	for _, row := range rows {
 		if row[1] != "" {
 			fmt.Fprintf(&b, "| %s | %s |\n", row[0], row[1])
@@ -108,7 +108,7 @@ func (m *markdown) steps(steps []Step) {
 	var b strings.Builder
 	b.WriteString("\n| Step | Result | Time | Evidence |\n|---|---|---:|---|\n")
 	for _, s := range steps {
-		fmt.Fprintf(&b, "| %s | %s | %.2f s | %s |\n", Code(s.Name), s.mark(), s.Took.Seconds(), cell(s.evidence()))
+		fmt.Fprintf(&b, "| %s | %s | %.2f\u00a0s | %s |\n", Code(s.Name), s.mark(), s.Took.Seconds(), cell(s.evidence()))
 	}
 	m.add(b.String())
 }
