@@ -67,9 +67,55 @@ func (j *job) fetchApp(ctx context.Context) error {
 	if err := os.Mkdir(j.image.root, 0o755); err != nil {
 		return err
 	}
+	return j.fill(img)
+}
+
+// fill fills the root of the program's container. Where it can be laid over the unpacked
+// image, that is kept for other tasks of the app.
+func (j *job) fill(img v1.Image) error {
+	if os.Geteuid() != 0 {
+		return extract(img, j.image.root)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	kept, ok := j.images[j.App.Checksum]
+	if !ok {
+		if j.kept == "" {
+			var err error
+			if j.kept, err = os.MkdirTemp("", "images-*"); err != nil {
+				return err
+			}
+			j.images = map[common.Hash]string{}
+		}
+		kept = filepath.Join(j.kept, j.App.Checksum.Hex())
+		if err := os.Mkdir(kept, 0o755); err != nil {
+			return err
+		}
+		if err := extract(img, kept); err != nil {
+			return errors.Join(err, os.RemoveAll(kept))
+		}
+		j.images[j.App.Checksum] = kept
+	}
+	if err := overlay(kept, j.dir, j.image.root); err != nil {
+		return extract(img, j.image.root) // not every machine has overlays
+	}
+	return nil
+}
+
+// Close removes what was kept.
+func (w *Worker) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.kept == "" {
+		return nil
+	}
+	return os.RemoveAll(w.kept)
+}
+
+func extract(img v1.Image, to string) error {
 	layers := mutate.Extract(img)
 	defer layers.Close()
-	if err := unpack(layers, j.image.root); err != nil {
+	if err := unpack(layers, to); err != nil {
 		return fmt.Errorf("unpacking image: %w", err)
 	}
 	return nil

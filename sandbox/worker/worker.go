@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -23,11 +24,15 @@ import (
 	"github.com/mrelease/mrelease/sandbox/workerpool"
 )
 
-// Worker does tasks. All its fields are needed.
+// Worker does tasks. All its fields are needed. Close removes what it keeps.
 type Worker struct {
 	Secret func(scope string, of common.Address, name string) (string, bool) // of the secret service
 	Store  *ipfs.Gateway
 	Format func() Format // of encrypted results, asked at each
+
+	mu     sync.Mutex
+	kept   string                 // folder of the unpacked images
+	images map[common.Hash]string // by the digest of their manifest
 }
 
 // Error says why a task has no result.
@@ -48,7 +53,10 @@ func (w *Worker) Work(ctx context.Context, t workerpool.Task) (workerpool.Result
 	if err != nil {
 		return workerpool.Result{}, fmt.Errorf("making work folder: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() {
+		release(dir)
+		os.RemoveAll(dir)
+	}()
 	j := &job{Worker: w, Task: t, dir: dir}
 	for _, s := range []struct {
 		stage string
@@ -90,15 +98,9 @@ const (
 func (j *job) in() string  { return filepath.Join(j.dir, "in") }
 func (j *job) out() string { return filepath.Join(j.dir, "out") }
 
-// describe reads the params and makes the folders. Params that cannot be read are a
-// command line, as they are to iExec's scheduler.
+// describe reads the params and makes the folders.
 func (j *job) describe(context.Context) error {
-	var err error
-	if j.params, err = poco.ParseParams(j.Deal.Params); err != nil {
-		j.params = poco.Params{Args: j.Deal.Params}
-	}
-	var object map[string]json.RawMessage
-	j.isCommand = json.Unmarshal([]byte(j.Deal.Params), &object) != nil
+	j.readParams()
 	if err := j.params.Check(poco.Tag(j.Deal.Tag)); err != nil {
 		return err
 	}
@@ -111,6 +113,26 @@ func (j *job) describe(context.Context) error {
 		}
 	}
 	return os.Chmod(j.out(), 0o777) // the program's user may be any
+}
+
+// readParams reads the params. What cannot be read is a command line, as it is to iExec's
+// scheduler. That of version 5 knew keys which later ones do not; they changed nothing
+// that is done here.
+func (j *job) readParams() {
+	text := j.Deal.Params
+	var object map[string]json.RawMessage
+	if j.isCommand = json.Unmarshal([]byte(text), &object) != nil; !j.isCommand {
+		for _, key := range []string{"iexec_tee_post_compute_image", "iexec_tee_post_compute_fingerprint", "iexec_developer_logger"} {
+			delete(object, key)
+		}
+		if known, err := json.Marshal(object); err == nil { // which was JSON before
+			text = string(known)
+		}
+	}
+	var err error
+	if j.params, err = poco.ParseParams(text); err != nil {
+		j.params = poco.Params{Args: j.Deal.Params}
+	}
 }
 
 // limit is how long the program may run: the time reference of the deal's category.

@@ -117,8 +117,10 @@ type account struct {
 	node    *node
 	key     *ecdsa.PrivateKey
 	address common.Address
-	gas     uint64     // limit of a transaction; 0: what it takes, asked of the chain
-	mu      sync.Mutex // a nonce is taken once
+	gas     uint64 // limit of a transaction; 0: what it takes, asked of the chain
+
+	mu   sync.Mutex // a nonce is taken once
+	next uint64     // nonce: the node counts a transaction only some time after it took it
 }
 
 func newAccount(n *node, key *ecdsa.PrivateKey) *account {
@@ -172,10 +174,17 @@ func (a *account) send(ctx context.Context, c call) (common.Hash, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	counted, err := a.node.Client.PendingNonceAt(ctx, a.address)
+	if err != nil {
+		return common.Hash{}, fmt.Errorf("reading nonce: %w", err)
+	}
+	nonce := max(counted, a.next)
+	opts.Nonce = new(big.Int).SetUint64(nonce)
 	tx, err := a.node.at(c.to).RawTransact(opts, data)
 	if err != nil {
 		return common.Hash{}, err
 	}
+	a.next = nonce + 1
 	return tx.Hash(), nil
 }
 

@@ -36,7 +36,9 @@ func (w *World) startPools(ctx context.Context, o Options, market http.Handler) 
 	work := o.Pool.Work
 	if work == nil {
 		w.SetFormat(cmp.Or(o.Pool.Format, worker.CBC))
-		work = (&worker.Worker{Secret: w.Stored.Value, Store: w.Results, Format: w.resultFormat}).Work
+		does := &worker.Worker{Secret: w.Stored.Value, Store: w.Results, Format: w.resultFormat}
+		w.closers = append(w.closers, does.Close)
+		work = does.Work
 	}
 	var group errgroup.Group
 	for _, c := range w.chains() {
