@@ -5,6 +5,7 @@ package clients
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,6 +22,7 @@ type Chain struct {
 	ID           uint64
 	RPC, Hub     string
 	Market, SMS  string // URLs
+	Gateway      string // URL of IPFS; empty where no result is downloaded
 	Native, Free bool   // RLC is the chain's coin; transactions cost nothing
 }
 
@@ -56,7 +58,7 @@ func (c *IExec) Init(ctx context.Context, chain Chain) error {
 func (c *IExec) settings(chain Chain) map[string]any {
 	all := map[string]any{
 		"id": strconv.FormatUint(chain.ID, 10), "host": chain.RPC, "hub": chain.Hub,
-		"iexecGateway": chain.Market, "sms": chain.SMS, "ipfsGateway": chain.SMS,
+		"iexecGateway": chain.Market, "sms": chain.SMS, "ipfsGateway": cmp.Or(chain.Gateway, chain.SMS),
 	}
 	maps.Copy(all, map[int]map[string]any{
 		5: {"native": chain.Native, "resultProxy": chain.SMS},

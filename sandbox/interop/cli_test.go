@@ -35,7 +35,7 @@ func newCLI(t *testing.T, s *stage, e edition) *cli {
 	c := &cli{s, e, program}
 	free := c.chain.ID == s.V5.ID
 	must(t, c.Init(t.Context(), clients.Chain{
-		ID: c.chain.ID, RPC: c.chain.RPC, Hub: c.chain.Hub.Hex(), Market: s.Market, SMS: s.Secrets, Native: free, Free: free,
+		ID: c.chain.ID, RPC: c.chain.RPC, Hub: c.chain.Hub.Hex(), Market: s.Market, SMS: s.Secrets, Gateway: s.Gateway, Native: free, Free: free,
 	}))
 	key := hex.EncodeToString(crypto.FromECDSA(world.Key(e.owner)))
 	c.call(t, "wallet", "import", "0x"+key, "--keystoredir", "local", "--password", walletPassword)

@@ -23,7 +23,7 @@ func TestCosign3(t *testing.T) {
 		t.Skip("cosign 3 takes minutes to compile")
 	}
 	t.Parallel()
-	s := newStage(t)
+	s := newStage(t, nil)
 	s.writeNowhere(t)
 	s.cosign(t, "generate-key-pair", "--output-key-prefix", "other")
 	dir := t.TempDir()

@@ -34,7 +34,7 @@ func (s *stage) writeNowhere(t *testing.T) {
 // cosign's own program verifies what mrelease signed, and the other way round.
 func TestCosign(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	s := newStage(t, nil)
 	s.writeNowhere(t)
 	ours := release{"ours", s.V6, legacyEnclave, "tee", 1, t.TempDir()}
 	writeWallet(t, ours.dir, ours.owner)

@@ -12,7 +12,7 @@ import (
 // What make dist signs, cosign verifies, and for nothing else.
 func TestDistSignatures(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	s := newStage(t, nil)
 	s.writeNowhere(t)
 	programs, with, out := t.TempDir(), t.TempDir(), filepath.Join(s.dir, "release")
 	const file = "mrelease_1.0.0_linux_amd64"

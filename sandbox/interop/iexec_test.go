@@ -64,7 +64,7 @@ func editions(s *stage) []edition {
 // by ours.
 func TestIExec(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	s := newStage(t, nil)
 	for _, e := range editions(s) {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()

@@ -35,7 +35,7 @@ import (
 // and many others are made from, with the ways in which it and they let users in.
 func TestDistribution(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	s := newStage(t, nil)
 	s.writeNowhere(t)
 	for _, c := range []struct {
 		name  string

@@ -36,9 +36,9 @@ type stage struct {
 	bin string
 }
 
-func newStage(t *testing.T) *stage {
+func newStage(t *testing.T, pool *world.Pool) *stage {
 	t.Helper()
-	w, err := world.Start(t.Context(), world.Options{Contracts: "../node_modules"})
+	w, err := world.Start(t.Context(), world.Options{Contracts: "../node_modules", Pool: pool})
 	must(t, err)
 	t.Cleanup(func() { must(t, w.Close()) })
 	bin, err := filepath.Abs("../../bin")

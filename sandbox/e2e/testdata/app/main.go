@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -32,10 +33,23 @@ func run() (exit int, err error) {
 		return 0, seal(os.Getenv("SEAL"))
 	}
 	if os.Getenv("SCONE_HASH") != "1" {
-		fmt.Println("hello")
-		return 0, nil
+		return 0, hello(strings.Join(os.Args[1:], " "), os.Getenv("IEXEC_OUT"))
 	}
 	return hash(os.Getenv("MODE"))
+}
+
+// hello is what the program is for: it greets, and in a run that somebody ordered it
+// leaves the greeting as its result.
+func hello(whom, out string) error {
+	greeting := strings.TrimSpace("hello "+whom) + "\n"
+	fmt.Print(greeting)
+	if out == "" {
+		return nil
+	}
+	result := filepath.Join(out, "result.txt")
+	return errors.Join(
+		os.WriteFile(result, []byte(greeting), 0o644),
+		os.WriteFile(filepath.Join(out, "computed.json"), fmt.Appendf(nil, `{"deterministic-output-path":%q}`, result), 0o644))
 }
 
 // measurement is marked as synthetic; it depends on what a real one depends on
