@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -42,7 +43,7 @@ func FindApp(ctx context.Context, c *node.Client, named string) (common.Address,
 		return common.Address{}, &AppError{named, problem, err}
 	}
 	text, err := bounds.ReadJSON(named, bounds.Record)
-	if errors.Is(err, fs.ErrNotExist) && poco.IsENSName(named) {
+	if errors.Is(err, fs.ErrNotExist) && poco.IsENSName(named) && strings.HasSuffix(named, ".eth") {
 		return node.Resolve(ctx, c, named)
 	}
 	if err != nil {

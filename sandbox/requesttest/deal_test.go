@@ -88,6 +88,9 @@ func TestBuyOnce(t *testing.T) {
 			"the receipt is lost for a time": {Match: "eth_getTransactionReceipt", Status: 500, Times: 3},
 			"it is lost on the way":          {Match: "eth_sendRawTransaction", Drop: true, Times: 9},
 		} {
+			if rule.Times == 9 && s.chain.ID == s.world.V5.ID { // it takes seconds, and is the same
+				continue
+			}
 			if _, err := node.EnsureStake(t.Context(), s.trade.Chain, s.requester, big.NewInt(104)); err != nil {
 				t.Fatal(err)
 			}
