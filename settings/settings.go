@@ -36,6 +36,7 @@ type Settings struct {
 	Chains  map[string]Chain `yaml:"chains" doc:"chains of your own, and changes to the built-in ones"`
 	Wallet  Wallet           `yaml:"wallet" doc:"the wallet of the app's owner"`
 	Order   Order            `yaml:"order" doc:"the terms of the app's order"`
+	Canary  Canary           `yaml:"canary" doc:"a run of the app that its owner buys before its order is offered"`
 	Record  Path             `yaml:"record" doc:"file that the record is written to"`
 }
 
@@ -128,6 +129,7 @@ func Defaults() Settings {
 		},
 		Sign:   Sign{Layout: registry.Referrers},
 		Order:  Order{Volume: 1_000_000, Tag: poco.TEE(), Retire: orders.RetireClose},
+		Canary: Canary{Timeout: Duration(time.Hour), JudgeTimeout: Duration(time.Minute)},
 		Record: "dist/record.json",
 	}
 }

@@ -222,4 +222,5 @@ func (c *Checker) checkPublish() {
 	if o.Price > poco.MaxAmount {
 		c.Complain("order.price", "must be at most %d nRLC, the market's limit, got %d", uint64(poco.MaxAmount), o.Price)
 	}
+	c.checkCanary()
 }
