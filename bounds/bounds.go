@@ -64,6 +64,7 @@ const (
 	ResultFiles     = 20_000        // files and folders in it
 	ResultDirectory = 64 << 10      // bytes of the directory of the encrypted archive, which has two entries
 	ResultNames     = 2 << 20       // bytes of the directory of the decrypted one
+	Printed         = 16 << 10      // bytes of what a run, or who judges it, printed, that are shown: the last ones
 )
 
 // Git's own program, which reads a repository that somebody else may have made.

@@ -37,6 +37,7 @@ type Record struct {
 	Image     Image         `json:"image"`
 	Enclave   Enclave       `json:"enclave"`
 	App       App           `json:"app"`
+	Canary    *Canary       `json:"canary,omitempty"` // absent when there was none
 	Order     Order         `json:"order"`
 	Signature hexutil.Bytes `json:"signature,omitempty"` // see Sign
 }

@@ -94,9 +94,13 @@ func Verify(ctx context.Context, w World, r Record, report func(Check)) error {
 		{"provenance", a.provenance},
 		{"revocation", a.revocation},
 		{"measurement", a.measurement},
+		{"canary", a.canary},
 		{"order on chain", a.orderOnChain},
 		{"order on market", a.orderOnMarket},
 	} {
+		if c.name == "canary" && r.Canary == nil {
+			continue
+		}
 		start := time.Now()
 		var evidence string
 		err := bounds.Within(ctx, bounds.Act, "the check of the "+c.name, func(ctx context.Context) (err error) {
@@ -121,6 +125,9 @@ func (r Record) Stated() []string {
 	stated = append(stated, "that the image is built from this source and its materials, and from nothing else")
 	if r.Source.Unsealed != nil {
 		stated = append(stated, "the image before its seal")
+	}
+	if r.Canary != nil {
+		stated = append(stated, r.Canary.Stated())
 	}
 	return stated
 }
