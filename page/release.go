@@ -194,8 +194,16 @@ func (a Release) Verdict() string {
 func (a Release) Rows() [][2]string {
 	return slices.DeleteFunc([][2]string{
 		{"Image", a.Image + "@" + a.Digest}, {"MRENCLAVE", a.MRENCLAVE}, {"It is", a.Record.Enclave.Rests()}, {"App", a.AppAddress + existing(a.AlreadyRegistered)},
-		{"Order", a.OrderHash + existing(a.AlreadyPublished)}, {"Transaction", a.TxHash}, {"Source", a.Record.Source.State()},
+		{"Canary", a.canary()}, {"Order", a.OrderHash + existing(a.AlreadyPublished)}, {"Transaction", a.TxHash}, {"Source", a.Record.Source.State()},
 	}, func(row [2]string) bool { return row[1] == "" })
+}
+
+// canary is the deal of the run that proved the release; nothing without one.
+func (a Release) canary() string {
+	if a.Record.Canary == nil {
+		return ""
+	}
+	return "deal " + a.Record.Canary.Deal.Hex()
 }
 
 func existing(there bool) string {
@@ -223,6 +231,7 @@ func (a Release) Summary() string {
 		{"MRENCLAVE", a.context.measurement(a.MRENCLAVE, nil)},
 		{"It is", cell(a.Record.Enclave.Rests())},
 		{"App", Code(a.AppAddress) + existing(a.AlreadyRegistered)},
+		{"Canary", Code(a.canary())},
 		{"Order", Code(a.OrderHash) + existing(a.AlreadyPublished)},
 		{"Transaction", Code(a.TxHash)},
 		{"Run", a.context.run()},

@@ -6,8 +6,8 @@ import "context"
 // written anywhere: what they would refuse, after the image was pushed and signed for
 // good, is refused now.
 func (r *run) lookAhead(ctx context.Context) (string, error) {
-	for _, s := range steps() {
-		if s.name != "register" && s.name != "offer" {
+	for _, s := range r.steps() {
+		if s.name != "register" && s.name != "canary" && s.name != "offer" {
 			continue
 		}
 		for _, look := range []lookFunc{s.look, s.cost} {

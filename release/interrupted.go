@@ -55,13 +55,14 @@ func (m *memory) Step(name string) (ended func(evidence string, err error)) {
 	}
 }
 
-// interrupted makes an InterruptedError of how a step ended that was stopped.
-func (m *memory) interrupted(ctx context.Context, at int, err error) error {
+// interrupted makes an InterruptedError of how the first of the steps ended that are left,
+// when it was stopped.
+func (m *memory) interrupted(ctx context.Context, left []step, err error) error {
 	if !errors.Is(ctx.Err(), context.Canceled) {
 		return err
 	}
 	e := &InterruptedError{Done: m.done, Begun: m.begun, Err: errors.Join(err, ctx.Err())}
-	for _, s := range steps()[at:] {
+	for _, s := range left {
 		if !s.unseen && s.name != m.begun && !slices.Contains(m.done, s.name) {
 			e.Left = append(e.Left, s.name)
 		}

@@ -34,11 +34,11 @@ func TestInterruptedSaysWhatIsTrue(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		err := m.interrupted(ctx, tt.at, stopped)
+		err := m.interrupted(ctx, Release{}.steps()[tt.at:], stopped)
 		if err.Error() != tt.want || !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got %q, want %q", name, err, tt.want)
 		}
-		if plain := errors.New("failed"); m.interrupted(t.Context(), tt.at, plain) != plain {
+		if plain := errors.New("failed"); m.interrupted(t.Context(), nil, plain) != plain {
 			t.Errorf("%s: a step that failed by itself was told as interrupted", name)
 		}
 	}

@@ -43,6 +43,7 @@ func (r *run) record() (record.Record, error) {
 		Image:   record.Image{Reference: r.tag.Name(), Digest: digest, Config: config, PublicKey: public},
 		Enclave: record.NewEnclave(r.enclave.Enclave, r.Settings.Enclave.Spec()),
 		App:     record.NewApp(r.Chain, r.registration),
+		Canary:  r.proof,
 		Order:   record.Order{Hash: signed.Hash(r.Chain.Domain()), Signed: signed},
 	}
 	return rec, rec.Sign(r.keys.wallet)

@@ -17,6 +17,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/mrelease/mrelease/buildkit"
@@ -40,6 +41,8 @@ type Release struct {
 	Layout   string        // folder that the image is built into
 	Foreign  bool          // orders that mrelease did not make are retired too
 	Teller   Teller        // nil: nobody is told
+	// CanaryAgain buys another canary where the last one failed.
+	CanaryAgain bool
 }
 
 // World is what a release acts on.
@@ -51,6 +54,7 @@ type World struct {
 	Chain    *node.Client
 	Market   market.Client
 	Keys     Keys
+	Getenv   func(variable string) string // for a canary's judge: see canary.Judge
 }
 
 // Connect connects the world with the chain and the market that the settings name, and
@@ -68,9 +72,10 @@ func (w *World) Connect(ctx context.Context, cfg settings.Settings) (poco.Chain,
 	return profile, nil
 }
 
-// steps are a release, in order: by how hard they are to take back.
-func steps() []step {
-	return []step{
+// steps are a release, in order: by how hard they are to take back. The canary is one of
+// whoever asks for it.
+func (r Release) steps() []step {
+	all := []step{
 		{name: "inputs", look: (*run).lookForImage, do: (*run).findImage},
 		{name: "build", do: (*run).build, tells: true}, // and keys, when it has to build
 		{name: "measure", look: (*run).readMeasurement, do: (*run).measure, tells: true},
@@ -81,10 +86,12 @@ func steps() []step {
 		{name: "sign", look: (*run).lookForSignature, do: (*run).sign, writes: true},
 		{name: "attest", look: (*run).lookForProvenance, do: (*run).attest, writes: true},
 		{name: "register", look: (*run).lookForApp, do: (*run).register, writes: true, cost: (*run).cost},
+		{name: "canary", look: (*run).lookForCanary, do: (*run).prove, writes: true},
 		{name: "offer", look: (*run).lookForOrder, do: (*run).offer, writes: true},
 		{name: "retire", look: (*run).lookForOldOrders, do: (*run).retire, writes: true, cost: (*run).retireCost},
 		{name: "record", do: (*run).writeRecord, writes: true},
 	}
+	return slices.DeleteFunc(all, func(s step) bool { return s.name == "canary" && !r.Settings.Canary.Run })
 }
 
 // Result is a finished release.
@@ -117,9 +124,10 @@ func (r Release) run(ctx context.Context, act func(step, context.Context, *run) 
 	for _, f := range in.whoAndWhat("") {
 		in.Teller.Note(f.Evidence)
 	}
-	for i, s := range steps() {
+	steps := r.steps()
+	for i, s := range steps {
 		if err := act(s, ctx, in); err != nil {
-			return Result{}, in.told.interrupted(ctx, i, err)
+			return Result{}, in.told.interrupted(ctx, steps[i:], err)
 		}
 	}
 	rec, err := in.record()
@@ -141,7 +149,7 @@ func (r Release) Plan(ctx context.Context) (Plan, error) {
 	in.keys.wallet.Address = owner
 	in.plan.Wallet, in.plan.StatedBy = owner.Hex(), stated
 	in.plan.add(in.Teller, in.whoAndWhat(stated))
-	for _, look := range looks() {
+	for _, look := range r.looks() {
 		found, err := look(in, ctx)
 		if err != nil {
 			return Plan{}, err

@@ -52,6 +52,7 @@ type run struct {
 	origin       record.Source
 	attested     bool // the image's provenance was made with its signature
 	registration apps.Registration
+	proof        *record.Canary // nil: none was asked for
 	offering     orders.Offering
 
 	told *memory // the Teller

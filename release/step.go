@@ -92,9 +92,9 @@ func (s step) rehearse(ctx context.Context, r *run) error {
 }
 
 // looks are those of all steps, and then what they would cost.
-func looks() []lookFunc {
+func (r Release) looks() []lookFunc {
 	var all, costs []lookFunc
-	for _, s := range steps() {
+	for _, s := range r.steps() {
 		if s.look != nil {
 			all = append(all, s.look)
 		}

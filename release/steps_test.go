@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mrelease/mrelease/settings"
 )
 
 // Each step can be done, has a name of its own, and is in the list of DESIGN.md; a
@@ -17,7 +19,8 @@ func TestTheListOfSteps(t *testing.T) {
 	}
 	seen := []string{"push", "record"} // push is seen with the inputs; the record is a file of this machine
 	var names []string
-	for _, s := range steps() {
+	with := Release{Settings: settings.Settings{Canary: settings.Canary{Run: true}}}
+	for _, s := range with.steps() {
 		if s.do == nil || s.name == "" || slices.Contains(names, s.name) {
 			t.Errorf("step %q cannot be done, or has the name of another", s.name)
 		}
@@ -32,7 +35,10 @@ func TestTheListOfSteps(t *testing.T) {
 			t.Errorf("DESIGN.md does not list step %s", s.name)
 		}
 	}
-	if len(looks()) < 8 {
-		t.Errorf("a plan has %d looks", len(looks()))
+	if len(with.looks()) < 9 {
+		t.Errorf("a plan has %d looks", len(with.looks()))
+	}
+	if without := (Release{}).steps(); len(without) != len(names)-1 {
+		t.Errorf("a release without a canary has %d steps, one with it %d", len(without), len(names))
 	}
 }

@@ -9,8 +9,8 @@ import (
 // Exit codes beside those of the other commands.
 const (
 	exitUsage   = 2
-	exitCanary  = 18 // the run failed, or its result is not what was expected
-	exitRunning = 19 // it is not known yet whether it will be good
+	exitRunning = 18 // it is not known yet whether the run will be good
+	exitCanary  = 19 // the run failed, or its result is not what was expected
 	exitPolicy  = 40
 )
 

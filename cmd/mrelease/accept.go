@@ -27,9 +27,7 @@ and measured; with the record of a release, or an image in a registry or the
 folder of an OCI layout, that is accepted.`,
 		Example: "  mrelease accept\n  mrelease accept dist/record.json",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return a.accept(c.Context(), args)
-		},
+		RunE:    func(c *cobra.Command, args []string) error { return a.accept(c.Context(), args) },
 	}
 	a.addBuildFlags(c)
 	a.noCacheFlag(c)

@@ -26,9 +26,7 @@ everything, also when something fails, and says what mends it. The exit code is
 that of the first failure. Nothing is written.`,
 		Example: "  mrelease doctor\n  mrelease doctor --json",
 		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.doctor(c.Context())
-		},
+		RunE:    func(c *cobra.Command, _ []string) error { return a.doctor(c.Context()) },
 	}
 	a.sourceFlags(c)
 	a.builderFlags(c)

@@ -30,6 +30,7 @@ func TestErrorsPage(t *testing.T) {
 	}
 	rows = append(rows, documented(t, "../requests/explain.go")...)
 	rows = append(rows, documented(t, "../orders/explain.go")...)
+	rows = append(rows, documented(t, "../canaries/explain.go")...)
 	rows = append(rows, told{"E-UNEXPECTED", "1", "an error that no package has a name for", "run again; if it persists, report it with the output"})
 	slices.SortStableFunc(rows, func(a, b told) int { return strings.Compare(a.code, b.code) })
 	var page strings.Builder

@@ -15,6 +15,7 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/cmd/canaries"
 	sales "github.com/mrelease/mrelease/cmd/orders"
 	"github.com/mrelease/mrelease/cmd/requests"
 	"github.com/mrelease/mrelease/cmd/usage"
@@ -80,8 +81,10 @@ func explain(err error) failure {
 	if e == nil && errors.As(err, &path) {
 		f.Evidence = []fact{{"where", path.Path}, {"problem", path.Err.Error()}}
 	}
-	if f.Code, f.Exit, f.Remedy = sales.Explain(err); f.Code == "" {
-		f.Code, f.Exit, f.Remedy = requests.Explain(err)
+	for _, explain := range []func(error) (string, int, string){canaries.Explain, sales.Explain, requests.Explain} {
+		if f.Code == "" {
+			f.Code, f.Exit, f.Remedy = explain(err)
+		}
 	}
 	if f.Code == "" || interrupted {
 		f.Code, f.Exit, f.Remedy = "E-UNEXPECTED", exitUnexpected, "run again; if it persists, report it with this output"

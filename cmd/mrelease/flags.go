@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/cmd/canaries"
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/logins"
 	"github.com/mrelease/mrelease/measure/lock"
@@ -24,6 +25,7 @@ type buildFlags struct {
 	allowDirty            bool
 	progress              string
 	noCache, all, foreign bool
+	canary                canaries.Flags
 }
 
 // A command has the flags that do something there, and no other.
@@ -61,7 +63,12 @@ func (a *app) commitFlag(c *cobra.Command) {
 	c.Flags().StringVar(&a.build.commit, "commit", "", "commit that the source is, where no git repository says so (default: $MRELEASE_COMMIT)")
 }
 
+// releaseFlags are those of a release and of its plan.
 func (a *app) releaseFlags(c *cobra.Command) {
+	a.allFlag(c)
+	a.targetFlags(c)
+	a.commitFlag(c)
+	a.build.canary.Add(c)
 	c.Flags().BoolVar(&a.build.foreign, "foreign", false, "retire orders of earlier releases too that mrelease did not make")
 	c.Flags().BoolVar(&a.build.allowDirty, "allow-dirty", false, "release a source that differs from its commit, or is of none; the record says so")
 }
@@ -84,6 +91,7 @@ func (a *app) sources() settings.Sources {
 			set[key] = value
 		}
 	}
+	a.build.canary.Set(set)
 	return settings.Sources{Files: a.configFiles(), Getenv: a.getenv, Flags: set}
 }
 

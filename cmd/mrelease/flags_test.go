@@ -19,9 +19,9 @@ func TestFlagsOfCommands(t *testing.T) {
 		"mrelease":  "version",
 		"init":      "",
 		"check":     "config context image chain schema",
-		"doctor":    source + " builder state image chain commit",   // it looks for the builder, and starts none
-		"plan":      source + " image chain commit allow-dirty all", // it builds nothing
-		"release":   build + " image chain commit allow-dirty all dry-run",
+		"doctor":    source + " builder state image chain commit",                               // it looks for the builder, and starts none
+		"plan":      source + " image chain commit allow-dirty all canary canary-again deposit", // it builds nothing
+		"release":   build + " image chain commit allow-dirty all canary canary-again deposit dry-run",
 		"build":     build + " output",
 		"measure":   build + " all hash-limit expect",
 		"reproduce": source + " builder progress state against lines", // it never uses a cache

@@ -23,14 +23,9 @@ of the keys are not needed; without them signature and provenance may not be
 told.`,
 		Example: "  mrelease plan --version 1.2.0\n  mrelease plan --json",
 		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.plan(c.Context())
-		},
+		RunE:    func(c *cobra.Command, _ []string) error { return a.plan(c.Context()) },
 	}
 	a.sourceFlags(c)
-	a.allFlag(c)
-	a.targetFlags(c)
-	a.commitFlag(c)
 	a.releaseFlags(c)
 	return c
 }

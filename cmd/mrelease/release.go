@@ -34,15 +34,10 @@ Secrets come from the environment: ` + keys.WalletPassword + ` (or ` + keys.Wall
 with wallet.allow-raw-key) and ` + keys.CosignPassword + `.`,
 		Example: "  mrelease release --version 1.2.0\n  mrelease release --dry-run --json",
 		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.release(c.Context(), dryRun)
-		},
+		RunE:    func(c *cobra.Command, _ []string) error { return a.release(c.Context(), dryRun) },
 	}
 	a.addBuildFlags(c)
 	a.noCacheFlag(c)
-	a.allFlag(c)
-	a.targetFlags(c)
-	a.commitFlag(c)
 	a.releaseFlags(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "do all but the outside writes, and print the record that would be written")
 	return c
@@ -93,8 +88,8 @@ func (a *app) newRelease(ctx context.Context, o source.Options, told release.Tel
 		return release.Release{}, err
 	}
 	r := release.Release{
-		Settings: cfg, Lock: a.lockPath(), Layout: filepath.Join("dist", "image"), Foreign: a.build.foreign, Teller: told,
-		World: release.World{Registry: registry.Client{Keychain: a.keychain(), Progress: a.story.progress()}},
+		Settings: cfg, Lock: a.lockPath(), Layout: filepath.Join("dist", "image"), Foreign: a.build.foreign, Teller: told, CanaryAgain: a.build.canary.Again,
+		World: release.World{Registry: registry.Client{Keychain: a.keychain(), Progress: a.story.progress()}, Getenv: a.getenv},
 	}
 	if err := cmp.Or(release.CheckOutput(r.Layout), release.CheckOutput(string(cfg.Record))); err != nil {
 		return r, err
