@@ -13,11 +13,7 @@ import (
 // canary is the run that proves the app; of one that is not known yet, the run that would.
 func (r *run) canary() (canary.Canary, error) {
 	c := r.Settings.Canary
-	params, err := c.RequestParams()
-	if err != nil {
-		return canary.Canary{}, err
-	}
-	text, err := params.Text()
+	text, err := c.RequestText()
 	return canary.Canary{
 		Chain: r.Chain, Market: r.Market, App: r.registration.Address, Owner: r.owner(), Tag: r.Settings.Order.Tag, Again: r.CanaryAgain,
 		Terms: canary.Terms{

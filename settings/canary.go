@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -19,7 +20,7 @@ type Canary struct {
 	Workerpool   common.Address `yaml:"workerpool" doc:"the one workerpool, or group of them, that may run it; any when it is not set"`
 	MaxPrice     uint64         `yaml:"max-price" doc:"nRLC that the workerpool may ask for it at most"`
 	Category     uint64         `yaml:"category" doc:"how long it may take: the number of one of the hub's categories, such as 0 (5 minutes) to 4 (10 hours)"`
-	Params       string         `yaml:"params" doc:"what it is told to do: arguments, or the JSON object that request orders hold"`
+	Params       string         `yaml:"params" doc:"what it is told to do: arguments (the command of an app of 2019), or the JSON object that request orders hold"`
 	Deposit      bool           `yaml:"deposit" doc:"pay what its cost is above the wallet's stake into the hub; as release --deposit"`
 	File         string         `yaml:"file" doc:"path in its result of the file that must have the digest"`
 	Digest       Pin            `yaml:"digest" doc:"digest of that file, sha256:…"`
@@ -28,13 +29,16 @@ type Canary struct {
 	Timeout      Duration       `yaml:"timeout" doc:"how long a release waits for it; running the release again goes on waiting"`
 }
 
-// RequestParams are the params of the run's request order.
-func (c Canary) RequestParams() (poco.Params, error) {
+// RequestText returns the params as the run's request order has them: a command as it is
+// written, which apps of 2019 are launched with; else an object that says where the result
+// is put.
+func (c Canary) RequestText() (string, error) {
 	params, err := poco.ParseParams(c.Params)
-	if err == nil && params.Storage == "" {
-		params.Storage = poco.Storages()[0]
+	if err != nil || c.Params != "" && params.Args == c.Params {
+		return c.Params, err
 	}
-	return params, err
+	params.Storage = cmp.Or(params.Storage, poco.Storages()[0])
+	return params.Text()
 }
 
 // checkCanary finds what is wrong with a run that is to be bought.
@@ -46,14 +50,14 @@ func (c *Checker) checkCanary() {
 	if k.MaxPrice > poco.MaxAmount {
 		c.Complain("canary.max-price", "must be at most %d nRLC, the market's limit, got %d", uint64(poco.MaxAmount), k.MaxPrice)
 	}
-	params, err := k.RequestParams()
+	params, err := poco.ParseParams(k.Params)
 	if err == nil {
 		err = params.Check(c.Settings.Order.Tag)
 	}
 	if err == nil && params.Encrypt {
 		err = errors.New("iexec_result_encryption: the result is judged here, and nobody else's: leave it out")
 	}
-	if err == nil && params.Storage != poco.Storages()[0] {
+	if err == nil && cmp.Or(params.Storage, poco.Storages()[0]) != poco.Storages()[0] {
 		err = fmt.Errorf("iexec_result_storage_provider: the result is fetched from %s, got %q", poco.Storages()[0], params.Storage)
 	}
 	if err != nil {

@@ -51,3 +51,16 @@ func TestCanary(t *testing.T) {
 		}
 	}
 }
+
+// A command stays as it is written; an object says where the result is put.
+func TestCanaryRequestText(t *testing.T) {
+	for params, want := range map[string]string{
+		"":                       `{"iexec_result_storage_provider":"ipfs"}`,
+		"python3 /app/app.py":    "python3 /app/app.py",
+		`{"iexec_args":"a <b>"}`: `{"iexec_args":"a <b>","iexec_result_storage_provider":"ipfs"}`,
+	} {
+		if got, err := (Canary{Params: params}).RequestText(); got != want || err != nil {
+			t.Errorf("%s: %s, %v, want %s", params, got, err, want)
+		}
+	}
+}
