@@ -118,7 +118,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	say("up, in " + dir)
 	if len(o.command) > 0 {
-		return inside(ctx, o.command, w.Environment(dir))
+		environment, err := w.Environment(dir)
+		if err != nil {
+			return err
+		}
+		return inside(ctx, o.command, environment)
 	}
 	return stay(ctx, dir, stdout)
 }

@@ -22,7 +22,7 @@ func TestCommandInside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Fields(string(files)), "cosign.key cosign.pub env mrelease.yaml wallet.json"; strings.Join(got, " ") != want {
+	if got, want := strings.Fields(string(files)), "cosign.key cosign.pub env mrelease.yaml signing-config-nolog.json signing-config-v2.json signing-config.json trusted-root.json wallet.json"; strings.Join(got, " ") != want {
 		t.Errorf("the command saw %v, want %s", got, want)
 	}
 	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) != 0 {

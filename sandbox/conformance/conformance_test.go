@@ -163,7 +163,9 @@ func newJob(t *testing.T, example string, w *world.World, keys string) job {
 	must(t, os.Mkdir(j.state, 0o700))
 	must(t, w.Write(j.world))
 	shareKeys(t, j.world, keys)
-	for _, variable := range w.Environment(j.world) {
+	environment, err := w.Environment(j.world)
+	must(t, err)
+	for _, variable := range environment {
 		if strings.Contains(variable, "PASSWORD=") {
 			j.env = append(j.env, variable)
 		}

@@ -8,8 +8,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,10 +39,42 @@ func (w *World) Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("making folder: %w", err)
 	}
-	if err := errors.Join(writeSigningKey(dir), w.writeWallet(dir), write(dir, "mrelease.yaml", w.config(dir))); err != nil {
+	if err := errors.Join(writeSigningKey(dir), w.writeWallet(dir), w.writeSigstore(dir), write(dir, "mrelease.yaml", w.config(dir))); err != nil {
 		return err
 	}
-	return write(dir, "env", w.env(dir))
+	env, err := w.env(dir)
+	if err != nil {
+		return err
+	}
+	return write(dir, "env", env)
+}
+
+// The job that an identity is given to.
+const (
+	repository = "acme/enclave"
+	ref        = "refs/tags/v1.0.0"
+)
+
+// writeSigstore writes what keyless signing and its verification need: which services to
+// ask, with either version of Rekor or none, what to trust.
+func (w *World) writeSigstore(dir string) error {
+	trusted, err := w.Sigstore.TrustedRoot()
+	if err != nil {
+		return err
+	}
+	if err := write(dir, "trusted-root.json", string(trusted)); err != nil {
+		return err
+	}
+	for version, name := range []string{"signing-config-nolog.json", "signing-config.json", "signing-config-v2.json"} {
+		config, err := w.Sigstore.SigningConfig(uint32(version))
+		if err != nil {
+			return err
+		}
+		if err := write(dir, name, string(config)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // write makes a file appear whole, for those who wait for it.
@@ -58,8 +92,9 @@ func write(dir, name, text string) error {
 
 // Environment returns what the commands of a script need to know, as
 // NAME=value.
-func (w *World) Environment(dir string) []string {
-	names := []string{
+func (w *World) Environment(dir string) ([]string, error) {
+	identity, err := w.Sigstore.Environment(repository, ref)
+	lines := []string{
 		"MRELEASE_SANDBOX=" + dir,
 		"MRELEASE_WALLET_PASSWORD=" + walletPassword,
 		"COSIGN_PASSWORD=" + cosignPassword,
@@ -71,21 +106,26 @@ func (w *World) Environment(dir string) []string {
 		"SANDBOX_GATEWAY=" + w.Gateway,
 		"SANDBOX_ADMIN=" + w.Admin,
 	}
-	if w.V6.Workerpool == nil {
-		return names
+	for _, name := range slices.Sorted(maps.Keys(identity)) {
+		lines = append(lines, name+"="+identity[name])
 	}
-	return append(names,
+	if w.V6.Workerpool == nil {
+		return lines, err
+	}
+	return append(lines,
 		"SANDBOX_WORKERPOOL="+w.V6.Workerpool.Address.Hex(),
 		"SANDBOX_WORKERPOOL_V5="+w.V5.Workerpool.Address.Hex(),
-		"SANDBOX_SHORT_CATEGORY="+strconv.FormatUint(w.V6.Workerpool.Short, 10)) // the same on both chains
+		"SANDBOX_SHORT_CATEGORY="+strconv.FormatUint(w.V6.Workerpool.Short, 10)), err // the same on both chains
 }
 
-func (w *World) env(dir string) string {
+// env is the environment for a shell.
+func (w *World) env(dir string) (string, error) {
+	lines, err := w.Environment(dir)
 	var text strings.Builder
-	for _, line := range w.Environment(dir) {
+	for _, line := range lines {
 		text.WriteString("export " + line + "\n")
 	}
-	return text.String()
+	return text.String(), err
 }
 
 // writeSigningKey writes a key pair as cosign generate-key-pair does. cosign's own

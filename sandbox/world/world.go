@@ -1,6 +1,6 @@
 // Package world is all that mrelease reads and writes, on this machine only: a
 // container registry, two chains with iExec's real contracts, a market, a secret
-// service, and workerpools. Each part can be made to fail.
+// service, workerpools, and a stand-in for Sigstore. Each part can be made to fail.
 package world
 
 import (
@@ -28,6 +28,7 @@ import (
 	"github.com/mrelease/mrelease/sandbox/protocol"
 	"github.com/mrelease/mrelease/sandbox/registry"
 	"github.com/mrelease/mrelease/sandbox/secrets"
+	"github.com/mrelease/mrelease/sandbox/sigstore"
 	"github.com/mrelease/mrelease/sandbox/worker"
 	"github.com/mrelease/mrelease/sandbox/workerpool"
 )
@@ -64,7 +65,8 @@ type Chain struct {
 }
 
 // World is a running world. For faults its services are called registry, market,
-// secrets, rpc (the chain sandbox) and rpc-v5 (the chain sandbox-v5).
+// secrets, rpc (the chain sandbox), rpc-v5 (the chain sandbox-v5), oidc, fulcio,
+// timestamps, rekor and rekor-v2.
 type World struct {
 	Registry string // host:port
 	Market   string // URL
@@ -76,6 +78,7 @@ type World struct {
 	Faults   *fault.Injector
 	Stored   *secrets.Server // what the secret service holds
 	Results  *ipfs.Gateway   // what the gateway holds
+	Sigstore *sigstore.Instance
 
 	format  atomic.Value // of encrypted results: a worker.Format
 	base    string       // reference of the stand-in base image; empty: none
@@ -92,7 +95,14 @@ func Start(ctx context.Context, o Options) (*World, error) {
 	if w.base, err = baseReference(o.Base); err != nil {
 		return nil, err
 	}
-	if err = w.startChains(ctx, o); err == nil {
+	if w.Sigstore, err = sigstore.Start(func(service string, h http.Handler) (string, error) {
+		address, err := w.serve("127.0.0.1:0", w.Faults.Wrap(service, h))
+		return "http://" + address, err
+	}); err == nil {
+		err = w.startChains(ctx, o)
+	}
+	if err == nil {
+		o.Progress("sigstore      " + w.Sigstore.Fulcio[len("http://"):])
 		err = w.startServices(ctx, o)
 	}
 	if err != nil {

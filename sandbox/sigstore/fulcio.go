@@ -1,0 +1,226 @@
+package sigstore
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"github.com/sigstore/sigstore/pkg/signature"
+)
+
+// fulcio certifies that a key is that of a job, for ten minutes.
+type fulcio struct {
+	issuer   *issuer
+	log      *certificateLog
+	root, ca *x509.Certificate
+	key      *ecdsa.PrivateKey // of ca
+}
+
+func newFulcio(tokens *issuer, log *certificateLog) (*fulcio, error) {
+	f := &fulcio{issuer: tokens, log: log}
+	var rootKey *ecdsa.PrivateKey
+	var err error
+	if f.root, rootKey, err = newRoot("sandbox fulcio"); err != nil {
+		return nil, err
+	}
+	if f.key, err = newKey(); err != nil {
+		return nil, err
+	}
+	f.ca, err = issue(x509.Certificate{
+		Subject: pkix.Name{Organization: []string{"sandbox"}, CommonName: "sandbox fulcio intermediate"}, IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+		KeyUsage: x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
+	}, f.root, f.key.Public(), rootKey)
+	return f, err
+}
+
+func newRoot(name string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	key, err := newKey()
+	if err != nil {
+		return nil, nil, err
+	}
+	template := x509.Certificate{
+		Subject: pkix.Name{Organization: []string{"sandbox"}, CommonName: name}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	root, err := issue(template, nil, key.Public(), key)
+	return root, key, err
+}
+
+// issue makes a certificate, of a day unless the template says something else. Without a
+// parent it is its own.
+func issue(template x509.Certificate, parent *x509.Certificate, key crypto.PublicKey, by *ecdsa.PrivateKey) (*x509.Certificate, error) {
+	if template.SerialNumber == nil {
+		serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+		if err != nil {
+			return nil, fmt.Errorf("making serial number: %w", err)
+		}
+		template.SerialNumber = serial
+	}
+	if template.NotAfter.IsZero() {
+		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	}
+	if parent == nil {
+		parent = &template
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &template, parent, key, by)
+	if err != nil {
+		return nil, fmt.Errorf("making certificate: %w", err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+// request is that of Fulcio's API.
+type request struct {
+	PublicKeyRequest struct {
+		PublicKey struct {
+			Content string `json:"content"`
+		} `json:"publicKey"`
+		Proof []byte `json:"proofOfPossession"`
+	} `json:"publicKeyRequest"`
+	Credentials struct {
+		Token string `json:"oidcIdentityToken"`
+	} `json:"credentials"`
+}
+
+// ServeHTTP implements [http.Handler].
+func (f *fulcio) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/api/v2/signingCert":
+		chain, err := f.certify(r)
+		if err != nil { // as Fulcio tells it
+			answer(w, http.StatusBadRequest, map[string]any{"code": 3, "message": err.Error()})
+			return
+		}
+		answer(w, http.StatusOK, map[string]any{"signedCertificateEmbeddedSct": map[string]any{"chain": map[string]any{"certificates": chain}}})
+	case "/api/v1/signingCert":
+		f.serveV1(w, r)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func (f *fulcio) certify(r *http.Request) (chain []string, err error) {
+	var in request
+	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&in); err != nil {
+		return nil, fmt.Errorf("reading request: %w", err)
+	}
+	token := in.Credentials.Token
+	if token == "" {
+		token = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	}
+	key, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(in.PublicKeyRequest.PublicKey.Content))
+	if err != nil {
+		return nil, errors.New("the public key cannot be read")
+	}
+	return f.chain(token, key, in.PublicKeyRequest.Proof)
+}
+
+// serveV1 is the API that cosign 2 asks without a signing configuration.
+func (f *fulcio) serveV1(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		PublicKey struct {
+			Content []byte `json:"content"`
+		} `json:"publicKey"`
+		Proof []byte `json:"signedEmailAddress"`
+	}
+	err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&in)
+	var key crypto.PublicKey
+	if err == nil {
+		key, err = x509.ParsePKIXPublicKey(in.PublicKey.Content)
+	}
+	var chain []string
+	if err == nil {
+		chain, err = f.chain(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), key, in.Proof)
+	}
+	if err != nil {
+		answer(w, http.StatusBadRequest, map[string]any{"code": 400, "message": err.Error()})
+		return
+	}
+	w.Header().Set("Content-Type", "application/pem-certificate-chain")
+	w.WriteHeader(http.StatusCreated)
+	_, _ = io.WriteString(w, strings.Join(chain, "")) // the client is gone
+}
+
+// chain certifies a key for a token's job, when the key signed the token's subject.
+func (f *fulcio) chain(token string, key crypto.PublicKey, proof []byte) ([]string, error) {
+	claims, err := f.issuer.check(token, "sigstore")
+	if err != nil {
+		return nil, errors.New("There was an error processing the identity token") // and no more, as Fulcio
+	}
+	subject, _ := claims["sub"].(string)
+	verifier, err := signature.LoadDefaultVerifier(key)
+	if err != nil {
+		return nil, err
+	}
+	if err := verifier.VerifySignature(bytes.NewReader(proof), strings.NewReader(subject)); err != nil {
+		return nil, errors.New("The signature supplied in the request could not be verified")
+	}
+	template, err := describe(claims)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := f.log.issue(template, key, f)
+	if err != nil {
+		return nil, err
+	}
+	var chain []string
+	for _, c := range []*x509.Certificate{leaf, f.ca, f.root} {
+		chain = append(chain, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})))
+	}
+	return chain, nil
+}
+
+// extensions are the claims that Fulcio writes into a certificate, by the last part of
+// their object identifier.
+var extensions = map[int]string{
+	8: "iss", 9: "job_workflow_ref", 10: "job_workflow_sha", 11: "runner_environment", 12: "repository", 13: "sha", 14: "ref", 20: "event_name", 22: "repository_visibility",
+}
+
+// describe makes the certificate of a job, without key and serial number.
+func describe(claims map[string]any) (c x509.Certificate, err error) {
+	text := func(name string) string { s, _ := claims[name].(string); return s }
+	identity := "https://github.com/" + text("job_workflow_ref")
+	if config := text("ci_config_ref_uri"); config != "" {
+		identity = "https://" + config
+	}
+	at, err := url.Parse(identity)
+	if err != nil {
+		return c, fmt.Errorf("making identity: %w", err)
+	}
+	c = x509.Certificate{
+		NotBefore: time.Now().Add(-time.Second), NotAfter: time.Now().Add(10 * time.Minute), URIs: []*url.URL{at},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
+	}
+	oid := func(last int) asn1.ObjectIdentifier { return asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, last} }
+	c.ExtraExtensions = []pkix.Extension{{Id: oid(1), Value: []byte(text("iss"))}}
+	for last := 8; last <= 22; last++ {
+		value := text(extensions[last])
+		switch {
+		case value == "":
+			continue
+		case last == 9 || last == 12:
+			value = "https://github.com/" + value
+		}
+		der, err := asn1.MarshalWithParams(value, "utf8")
+		if err != nil {
+			return c, fmt.Errorf("encoding %s: %w", extensions[last], err)
+		}
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: oid(last), Value: der})
+	}
+	return c, nil
+}
