@@ -16,6 +16,7 @@ const (
 	Record      = 4 << 20  // bytes; a record with 10,000 materials has 2 MB
 	Lock        = 4 << 20  // bytes of an enclave.lock; a large image's has 100 KB
 	Key         = 64 << 10 // bytes of a key file: an RSA key of 16,384 bits has 13 KB
+	TrustedRoot = 1 << 20  // bytes of a trusted root; that of Sigstore's public instance has 7 KB
 	Project     = 1 << 20  // bytes of an iexec.json, and of each file beside it
 	Event       = 25 << 20 // bytes of the event of a job of GitHub, which sends no larger one
 	Docker      = 1 << 20  // bytes of Docker's config.json
@@ -83,5 +84,6 @@ const (
 	Answer     = 2 * time.Minute  // for the head of an answer, and again for all of one that is no blob
 	Act        = time.Hour        // for one check of a record, one push, one comparison, and accepting an image
 	Request    = 45 * time.Second // for a request to node or market, with all of its tries
+	Sigstore   = 10 * time.Minute // for which a service that signing needs is tried again
 	Throttled  = 4 * Request      // waited in all, where a node or market says when to ask again; iExec's market counts a minute
 )

@@ -5,6 +5,7 @@
 package keys
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -29,6 +30,8 @@ type Ring struct {
 	Getenv func(variable string) string
 	// Mask, unless it is nil, is called with each secret before it is used.
 	Mask func(secret string)
+	// Token finds an identity token of the job; see ci.Tokens. nil: there is none.
+	Token func(ctx context.Context, from, audience string, proposed bool) (string, error)
 }
 
 // secret reads a secret from the environment and has it masked.

@@ -21,9 +21,32 @@ func (r Ring) OpenSigningKey(ctx context.Context) (*signing.Key, error) {
 	return await(ctx, l.unlock)
 }
 
-// Checker returns the signing key for who looks at what it signed: without the
-// password where its public half is a file.
-func (r Ring) Checker(ctx context.Context) (*signing.Key, error) {
+// OpenSigner opens what signs: the key, or the identity of the job.
+func (r Ring) OpenSigner(ctx context.Context) (signing.Signer, error) {
+	if r.Sign.IsKeyless() {
+		return r.openIdentity(ctx)
+	}
+	return signer(r.OpenSigningKey(ctx))
+}
+
+// signer is a key as a signer, or no signer.
+func signer(key *signing.Key, err error) (signing.Signer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+// Checker returns who signs for who looks at what was signed: a key without the
+// password where its public half is a file, an identity without a token of the job.
+func (r Ring) Checker(ctx context.Context) (signing.Signer, error) {
+	if r.Sign.IsKeyless() {
+		return r.expected()
+	}
+	return signer(r.checker(ctx))
+}
+
+func (r Ring) checker(ctx context.Context) (*signing.Key, error) {
 	l, public, err := r.lockedKey()
 	if err != nil {
 		return nil, err

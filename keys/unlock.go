@@ -15,10 +15,11 @@ import (
 
 // Opening is the opening of the signing key and the wallet, under way.
 type Opening struct {
-	ring   Ring
-	wallet func() (node.Wallet, error)
-	key    func() (*signing.Key, error)
-	public *signing.PublicKey // of key; nil when only opening it tells
+	ring     Ring
+	wallet   func() (node.Wallet, error)
+	key      func() (*signing.Key, error)
+	public   *signing.PublicKey                            // of key; nil when only opening it tells
+	identity func(context.Context) (signing.Signer, error) // in place of key; nil: the key signs
 }
 
 // Open begins to open both: passwords are slow to check, on purpose. What can be
@@ -26,6 +27,9 @@ type Opening struct {
 //
 // Waiting for one of them ends with the context of who waits.
 func (r Ring) Open() (*Opening, error) {
+	if r.Sign.IsKeyless() {
+		return r.openForIdentity()
+	}
 	key, public, err := r.lockedKey()
 	if err != nil {
 		return nil, err
@@ -43,6 +47,21 @@ func (r Ring) Open() (*Opening, error) {
 	return o, nil
 }
 
+// openForIdentity begins to open the wallet alone. That there is a trusted root is seen
+// at once.
+func (r Ring) openForIdentity() (*Opening, error) {
+	if _, err := r.expected(); err != nil {
+		return nil, err
+	}
+	wallet, err := r.lockedWallet()
+	if err != nil {
+		return nil, err
+	}
+	o := &Opening{ring: r, wallet: sync.OnceValues(wallet.unlock), identity: r.opening()}
+	go o.wallet()
+	return o, nil
+}
+
 // Owner is that of [Ring].
 func (o *Opening) Owner(ctx context.Context) (owner common.Address, stated string, err error) {
 	return o.ring.Owner(ctx)
@@ -56,17 +75,23 @@ func (o *Opening) OpenWallet(ctx context.Context) (node.Wallet, error) {
 	return await(ctx, o.wallet)
 }
 
-// OpenSigningKey waits until the signing key is open.
-func (o *Opening) OpenSigningKey(ctx context.Context) (*signing.Key, error) {
-	return await(ctx, o.key)
+// OpenSigner waits until the signing key is open, or asks for the identity of the job.
+func (o *Opening) OpenSigner(ctx context.Context) (signing.Signer, error) {
+	if o.identity != nil {
+		return o.identity(ctx)
+	}
+	return signer(await(ctx, o.key))
 }
 
-// Checker returns the signing key for looking at what it signed. Where its public
-// half is a file it is opened later, when something has to be signed.
-func (o *Opening) Checker(ctx context.Context) (*signing.Key, error) {
+// Checker returns who signs, for looking at what was signed. A key whose public half is
+// a file is opened later, when something has to be signed.
+func (o *Opening) Checker(ctx context.Context) (signing.Signer, error) {
+	if o.identity != nil {
+		return o.identity(ctx)
+	}
 	open := func() (*signing.Key, error) { return await(ctx, o.key) }
 	if o.public == nil {
-		return open()
+		return signer(open())
 	}
 	return o.public.Pair(open), nil
 }

@@ -80,6 +80,9 @@ func (i *inspection) secrets() string {
 }
 
 func (i *inspection) signingKey(ctx context.Context) string {
+	if i.Settings.Sign.IsKeyless() {
+		return i.identity(ctx)
+	}
 	where := string(i.Settings.Sign.Key)
 	if where == "" || i.Refused("sign.key") {
 		return ""
@@ -101,6 +104,19 @@ func (i *inspection) signingKey(ctx context.Context) string {
 		return ""
 	}
 	return fmt.Sprintf("%s, decrypted, %s", where, key.GetKeyAlgorithm())
+}
+
+// identity looks at the trusted root. A token is not asked for: jobs have one only.
+func (i *inspection) identity(ctx context.Context) string {
+	if i.Refused("sign.trusted-root") {
+		return ""
+	}
+	who, err := i.ring.Checker(ctx)
+	if err != nil {
+		i.Complain("sign.trusted-root", "%s", named(string(i.Settings.Sign.TrustedRoot), err))
+		return ""
+	}
+	return fmt.Sprintf("%s, token from %s", who, i.Settings.Sign.Keyless.Token)
 }
 
 // enclaveKey looks at the key that signs the enclave, where mrelease does that.

@@ -162,6 +162,26 @@ func (d *doctor) secrets(context.Context) (string, error) {
 // keys are the one that signs the image and, where mrelease seals the image, the
 // one that signs the enclave.
 func (d *doctor) keys(ctx context.Context) (string, error) {
+	evidence, err := d.signer(ctx)
+	if err != nil {
+		return "", err
+	}
+	if d.settings.Enclave.Key != "" {
+		evidence += fmt.Sprintf("; of the enclave %s", d.settings.Enclave.Key)
+		_, err = d.Keys.EnclaveKey()
+	}
+	return evidence, err
+}
+
+// signer is the key or, in a job that has one, the identity.
+func (d *doctor) signer(ctx context.Context) (string, error) {
+	if d.settings.Sign.IsKeyless() {
+		who, err := d.Keys.OpenSigner(ctx)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%s, token from %s", who, d.settings.Sign.Keyless.Token), nil
+	}
 	if d.settings.Sign.Key == "" || d.Checker.Refused("sign.key") {
 		return "", Skipped("the configuration has no sign.key that can be used")
 	}
@@ -169,12 +189,7 @@ func (d *doctor) keys(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	evidence := fmt.Sprintf("%s, %s, hint %s", d.settings.Sign.Key, key.GetKeyAlgorithm(), key.GetHint())
-	if d.settings.Enclave.Key != "" {
-		evidence += fmt.Sprintf("; of the enclave %s", d.settings.Enclave.Key)
-		_, err = d.Keys.EnclaveKey()
-	}
-	return evidence, err
+	return fmt.Sprintf("%s, %s, hint %s", d.settings.Sign.Key, key.GetKeyAlgorithm(), key.GetHint()), nil
 }
 
 // wallet also notes the address that the file states without its password, for

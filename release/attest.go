@@ -15,13 +15,13 @@ import (
 func (r *run) attest(ctx context.Context) (string, error) {
 	all := r.statements()
 	if r.place != registry.ByTag {
-		made, err := r.Registry.State(ctx, r.image.digest, r.keys.key, all[1])
+		made, err := r.Registry.State(ctx, r.image.digest, r.keys.signer, all[1])
 		if err != nil {
 			return "", err
 		}
 		r.attested = made[0]
 	}
-	err := r.Registry.Confirm(ctx, r.image.digest, r.keys.key.PublicKey, all...)
+	err := r.Registry.Confirm(ctx, r.image.digest, r.keys.signer, all...)
 	return r.note("attest", r.attested, "provenance, "+printable.Count(len(r.origin.Materials), "material")), err
 }
 
@@ -37,7 +37,7 @@ func (r *run) readOrigin(ctx context.Context) error {
 	if err := r.origin.ReadAnnotations(manifest.Annotations); err != nil || !r.image.found {
 		return err
 	}
-	attested, err := r.Registry.Attestations(ctx, r.image.digest, r.keys.key.PublicKey, record.ProvenanceType)
+	attested, err := r.Registry.Attestations(ctx, r.image.digest, r.keys.signer, record.ProvenanceType)
 	r.origin.KeepCommit(attested)
 	return err
 }
@@ -53,7 +53,7 @@ func (r *run) lookForProvenance(ctx context.Context) ([]Finding, error) {
 	if err := r.readOrigin(ctx); err != nil || !r.image.found {
 		return make, err
 	}
-	err := r.Registry.CheckAttestation(ctx, r.image.digest, r.keys.key.PublicKey, r.origin.Provenance(r.Source.Version))
+	err := r.Registry.CheckAttestation(ctx, r.image.digest, r.keys.signer, r.origin.Provenance(r.Source.Version))
 	var unattested *registry.UnattestedError
 	if errors.As(err, &unattested) {
 		return make, nil

@@ -28,9 +28,9 @@ func (r *run) record() (record.Record, error) {
 	if err != nil {
 		return record.Record{}, fmt.Errorf("reading config digest: %w", err)
 	}
-	public, err := r.keys.key.GetPublicKeyPem()
+	who, err := r.keys.signer.Who()
 	if err != nil {
-		return record.Record{}, fmt.Errorf("encoding public key: %w", err)
+		return record.Record{}, fmt.Errorf("naming the signer: %w", err)
 	}
 	signed, err := orders.Sign(r.Chain.Domain(), r.keys.wallet, r.order())
 	if err != nil {
@@ -40,7 +40,7 @@ func (r *run) record() (record.Record, error) {
 		Schema:  record.Schema,
 		Version: r.Source.Version,
 		Source:  r.origin,
-		Image:   record.Image{Reference: r.tag.Name(), Digest: digest, Config: config, PublicKey: public},
+		Image:   record.Image{Reference: r.tag.Name(), Digest: digest, Config: config, PublicKey: who.PublicKey, Identity: who.Identity},
 		Enclave: record.NewEnclave(r.enclave.Enclave, r.Settings.Enclave.Spec()),
 		App:     record.NewApp(r.Chain, r.registration),
 		Canary:  r.proof,

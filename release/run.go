@@ -27,10 +27,10 @@ type Keys interface {
 	// and then who states it; empty when the key was opened.
 	Owner(ctx context.Context) (owner common.Address, stated string, err error)
 	OpenWallet(ctx context.Context) (node.Wallet, error)
-	// Checker returns the key for looking at what it signed. It may open when it
+	// Checker returns who signs, for looking at what was signed. It may open when it
 	// has to sign.
-	Checker(ctx context.Context) (*signing.Key, error)
-	OpenSigningKey(ctx context.Context) (*signing.Key, error)
+	Checker(ctx context.Context) (signing.Signer, error)
+	OpenSigner(ctx context.Context) (signing.Signer, error)
 	// EnclaveKey returns the key that signs the enclave, in PEM; nil for none.
 	EnclaveKey() ([]byte, error)
 }
@@ -76,8 +76,8 @@ type enclaveState struct {
 // keyring is what signs. In a plan the wallet is its address alone, and the key may
 // be missing.
 type keyring struct {
-	key    *signing.Key
-	err    error // why there is no key
+	signer signing.Signer
+	err    error // why there is no signer
 	wallet node.Wallet
 }
 

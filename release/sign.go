@@ -9,7 +9,7 @@ import (
 )
 
 // sign signs the image's digest. Where the list of what refers to an image is under a
-// tag, the same key's provenance is written with the signature: some registries let a
+// tag, the same signer's provenance is written with the signature: some registries let a
 // tag be written one time only.
 func (r *run) sign(ctx context.Context) (string, error) {
 	if err := r.readOrigin(ctx); err != nil {
@@ -19,15 +19,15 @@ func (r *run) sign(ctx context.Context) (string, error) {
 	if r.place != registry.ByTag {
 		all = all[:1]
 	}
-	made, err := r.Registry.State(ctx, r.image.digest, r.keys.key, all...)
+	made, err := r.Registry.State(ctx, r.image.digest, r.keys.signer, all...)
 	if err != nil {
 		return "", err
 	}
 	r.attested = len(made) > 1 && made[1]
-	return r.note("sign", made[0], "key "+string(r.keys.key.GetHint())), nil
+	return r.note("sign", made[0], r.keys.signer.String()), nil
 }
 
-// statements are what the key says about the image.
+// statements are what the signer says about the image.
 func (r *run) statements() []registry.Attestation {
 	return []registry.Attestation{registry.Signature(), r.origin.Provenance(r.Source.Version)}
 }
@@ -36,14 +36,14 @@ func (r *run) lookForSignature(ctx context.Context) ([]Finding, error) {
 	if !r.image.found {
 		return []Finding{{"signature", ToMake, "the image would be signed"}}, nil
 	}
-	key, err := r.checker(ctx)
+	signer, err := r.checker(ctx)
 	if err != nil {
 		return []Finding{{"signature", Unknown, fmt.Sprintf("whether the image is signed: the key cannot be opened (%v)", err)}}, nil
 	}
 	var unsigned *registry.UnsignedError
-	err = r.Registry.CheckSignature(ctx, r.image.digest, key.PublicKey)
+	err = r.Registry.CheckSignature(ctx, r.image.digest, signer)
 	if errors.As(err, &unsigned) {
-		return []Finding{{"signature", ToMake, fmt.Sprintf("the image would be signed with key %s", key.GetHint())}}, nil
+		return []Finding{{"signature", ToMake, fmt.Sprintf("the image would be signed with %s", signer)}}, nil
 	}
-	return []Finding{{"signature", There, fmt.Sprintf("the image is signed with key %s", key.GetHint())}}, err
+	return []Finding{{"signature", There, fmt.Sprintf("the image is signed with %s", signer)}}, err
 }

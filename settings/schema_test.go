@@ -109,7 +109,11 @@ enclave:
   version: v5
   entrypoint: /a b
   heap: 1G
-sign: {key: "env://KEY", layout: tags}
+sign:
+  key: "env://KEY"
+  keyless: {token: github, issuer: "https://i", identity: "https://w", audience: a, signing-config: public, allow-pull-requests: true}
+  trusted-root: root.json
+  layout: tags
 chain: mine
 chains:
   mine: {id: 1, rpc: "http://localhost:1", hub: "0x1234567890123456789012345678901234567890", market: "https://m", sms: "https://s", gateway: "https://g", fees: legacy, development: true}

@@ -35,9 +35,17 @@ func (c *Checker) checkKeyPlaces() {
 			continue
 		}
 		if scheme := cmp.Or(found[1], found[2]); scheme != "env" || k.key == "wallet.keystore" {
-			c.Complain(k.key, "%s: keys of %s are not supported: want %s", k.where, scheme, k.want)
+			c.Complain(k.key, "%s: keys of %s are not supported%s: want %s", k.where, scheme, unlinked(scheme), k.want)
 		}
 	}
+}
+
+// unlinked says of a cloud's keys why.
+func unlinked(scheme string) string {
+	if slices.Contains([]string{"awskms", "gcpkms", "azurekms", "hashivault"}, scheme) {
+		return " (the clouds' clients would make this program a quarter larger)"
+	}
+	return ""
 }
 
 // KeyVariables returns the environment variables that no build may have: those of
@@ -46,6 +54,12 @@ func (s Settings) KeyVariables() []string {
 	names := []string{WalletPassword, WalletKey, CosignPassword}
 	for _, where := range []Path{s.Sign.Key, s.Enclave.Key} {
 		if name, ok := strings.CutPrefix(string(where), "env://"); ok {
+			names = append(names, name)
+		}
+	}
+	if s.Sign.IsKeyless() {
+		names = append(names, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "SIGSTORE_ID_TOKEN")
+		if name, ok := strings.CutPrefix(s.Sign.Keyless.Token, "env://"); ok {
 			names = append(names, name)
 		}
 	}

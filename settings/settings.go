@@ -84,9 +84,24 @@ type Enclave struct {
 
 // Sign says how the image is signed.
 type Sign struct {
-	Key    Path            `yaml:"key" doc:"cosign key file, or env://VARIABLE (required)"`
-	Layout registry.Layout `yaml:"layout" doc:"how signatures are kept: referrers (OCI 1.1), or tags (cosign's older layout, for a registry that cannot list referrers)"`
+	Key         Path            `yaml:"key" doc:"cosign key file, or env://VARIABLE (required, or sign.keyless)"`
+	Keyless     Keyless         `yaml:"keyless" doc:"sign with the identity of the CI job, in place of a key"`
+	TrustedRoot Path            `yaml:"trusted-root" doc:"with keyless: file of the certificate and timestamp authorities that are trusted, in Sigstore's JSON"`
+	Layout      registry.Layout `yaml:"layout" doc:"how signatures are kept: referrers (OCI 1.1), or tags (cosign's older layout, for a registry that cannot list referrers)"`
 }
+
+// Keyless says whose identity signs. Nothing of it is secret.
+type Keyless struct {
+	Token        string `yaml:"token" doc:"where the identity token is from: github (the job needs id-token: write), gitlab (id_tokens: SIGSTORE_ID_TOKEN), or env://VARIABLE"`
+	Issuer       URL    `yaml:"issuer" doc:"issuer that the token must name, such as https://token.actions.githubusercontent.com"`
+	Identity     string `yaml:"identity" doc:"identity that the certificate must name, such as https://github.com/OWNER/REPOSITORY/.github/workflows/release.yml; without @REF it is that of any tag or branch"`
+	Audience     string `yaml:"audience" doc:"audience of the token; sigstore when it is not set"`
+	Config       Path   `yaml:"signing-config" doc:"file of the services to sign with, in Sigstore's JSON, or public for Sigstore's public instance, which publishes repository, workflow and commit"`
+	PullRequests bool   `yaml:"allow-pull-requests" doc:"sign in runs for pull and merge requests too"`
+}
+
+// PublicServices is the signing-config that is no file.
+const PublicServices = "public"
 
 // Chain describes a chain, or changes of a built-in one.
 type Chain struct {

@@ -201,9 +201,7 @@ func (c *Checker) checkPublish() {
 	} else if !ok {
 		c.Complain("chain", "unknown chain %q, %s", c.Settings.Chain, cmp.Or(c.Settings.nearestChain(), "want "+chains))
 	}
-	if c.Settings.Sign.Key == "" {
-		c.missing("sign.key", "a cosign key file or env://VARIABLE")
-	}
+	c.checkSign()
 	if c.Settings.Wallet.Keystore == "" && !c.Settings.Wallet.AllowRawKey {
 		c.missing("wallet.keystore", "a keystore file, or a folder of them and wallet.address")
 	}

@@ -169,6 +169,8 @@ func (d docs) of(matches ast.Expr) string {
 	switch m := matches.(type) {
 	case *ast.IndexExpr: // is[*registry.LoginError]
 		return d.of(m.Index)
+	case *ast.IndexListExpr: // either[*keyless.RootError, *record.RootlessError]
+		return d.of(m.Indices[0]) + "; or " + d.of(m.Indices[1])
 	case *ast.StarExpr:
 		return d.of(m.X)
 	case *ast.CallExpr: // ordered(node.SoldOut)

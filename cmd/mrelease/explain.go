@@ -33,6 +33,7 @@ import (
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/keyless"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
@@ -123,6 +124,9 @@ func is[T error](err error) bool {
 	return errors.As(err, &target)
 }
 
+// either matches errors that have one of two among their causes.
+func either[A, B error](err error) bool { return is[A](err) || is[B](err) }
+
 // unread matches a T for a file that cannot be opened.
 func unread[T error](err error) bool { return is[T](err) && is[*fs.PathError](err) }
 
@@ -199,8 +203,7 @@ func rules() []rule {
 		{is[*measure.TimeoutError], "E-MEASURE-TIMEOUT", exitMeasurement, say("check that the ENTRYPOINT starts the enclave's own program, which ends by itself in hash mode; a slow one needs a higher enclave.timeout")},
 		{is[*measure.NoSealError], "E-MEASURE-SEAL", exitMeasurement, say("write the fingerprint to the file of enclave.fingerprint-file in the image, or build with --no-cache so that the line is printed")},
 		{is[*measure.FileError], "E-MEASURE-FILE", exitMeasurement, say("make the file that enclave.fingerprint-file or enclave.program names a regular file of the image: it is what a process in its container would read")},
-		{is[*buildkit.ExtractError], "E-IMAGE-EXTRACT", exitMeasurement, say("build the image again with another builder: no runtime can make its files of such layers")},
-		{is[*measure.LayerError], "E-IMAGE-EXTRACT", exitMeasurement, say("build the image again with another builder: no runtime can make its files of such layers")},
+		{either[*buildkit.ExtractError, *measure.LayerError], "E-IMAGE-EXTRACT", exitMeasurement, say("build the image again with another builder: no runtime can make its files of such layers")},
 		{is[*measure.FormatError], "E-MEASURE-FORMAT", exitMeasurement, say("correct the step of the Dockerfile that writes the fingerprint: KEY (64 hex digits)|TAG (32)|MRENCLAVE (64)")},
 
 		{is[*record.Error], "E-RECORD", exitSignature, say("take the record from its release again: any change makes it invalid")},
@@ -219,6 +222,12 @@ func rules() []rule {
 		{locked[*keys.Error], "E-SIGN-KEY", exitUsage, say("set " + keys.CosignPassword + " to the password of the key in sign.key, with which cosign generate-key-pair made it")},
 		{unsetKey, "E-SIGN-KEY", exitUsage, say("set the variable above to the key, or name another place of it: sign.key, enclave.key")},
 		{unread[*keys.Error], "E-SIGN-KEY", exitUsage, say("correct sign.key (enclave.key) or the rights of the file, or make a key: cosign generate-key-pair")},
+		{either[*keyless.IdentityError, *ci.PullRequestError], "E-IDENTITY", exitPolicy, say("nothing was signed: run the workflow that sign.keyless names, or correct sign.keyless.issuer and identity; runs for proposed changes sign with allow-pull-requests only")},
+		{is[*ci.TokenError], "E-IDENTITY-TOKEN", exitUsage, adviceOf[*ci.TokenError]},
+		{is[*keyless.TokenError], "E-IDENTITY-TOKEN", exitUsage, say("give the job a token of its own that is valid until the image is signed: nobody is asked for one")},
+		{either[*keyless.RootError, *record.RootlessError], "E-TRUSTED-ROOT", exitUsage, say("name a trusted root with sign.trusted-root, or verify --trusted-root: who runs the certificate authority has it; of the public one, cosign trusted-root create writes it")},
+		{is[*keyless.ConfigError], "E-SIGNING-CONFIG", exitUsage, say("name a signing configuration with a certificate authority and a timestamp authority in sign.keyless.signing-config (cosign signing-config create writes one)")},
+		{is[*keyless.ServiceError], "E-SIGSTORE", exitNetwork, say("wait and run the same command again: what is done is found")},
 		{is[*keys.Error], "E-SIGN-KEY", exitUsage, say("sign.key must be a cosign key (cosign generate-key-pair) of type ECDSA P-256 or RSA, and " + keys.CosignPassword + " its password")},
 
 		{is[*preflight.ClockError], "E-CLOCK", exitUsage, say("set the clock: timedatectl set-ntp true")},

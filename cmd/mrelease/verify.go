@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ market that are asked, and for a chain that is not built in.
 Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record, image, signature
 or provenance; 13 chain; 14 order; 15 all holds but the measurement, for which there is
 no builder; 20 registry or market, 22 node, of which nothing can be learned.`,
-		Example: "  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json\n  mrelease verify --config chains.yaml dist/record.json",
+		Example: "  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json\n  mrelease verify --trusted-root trusted-root.json dist/record.json\n  mrelease verify --config chains.yaml dist/record.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runVerify(c.Context(), args[0], trusted)
@@ -41,7 +42,10 @@ no builder; 20 registry or market, 22 node, of which nothing can be learned.`,
 	}
 	c.Flags().StringArrayVarP(&a.config, "config", "f", nil, "configuration file that says which node, market and chain to ask; with several, later ones override (default: none)")
 	a.builderFlags(c)
-	c.Flags().StringVar(&trusted.key, "key", "", "file of the public key that the image must be signed with (default: the one in the record, which the app's owner signed)")
+	c.Flags().StringVar(&trusted.signer.Key, "key", "", "file of the public key that the image must be signed with (default: the one in the record, which the app's owner signed)")
+	c.Flags().StringVar(&trusted.signer.Identity.Subject, "identity", "", "identity that must have signed the image, with or without its @REF (default: the one in the record, which the app's owner signed)")
+	c.Flags().StringVar(&trusted.signer.Identity.Issuer, "issuer", "", "OIDC issuer that the identity's certificate must name (default: likewise)")
+	c.Flags().StringVar(&trusted.signer.Root, "trusted-root", "", "file of the authorities that may certify identities, in Sigstore's JSON")
 	c.Flags().TextVar(&trusted.least, "trust", measure.Trust(""), "the least that the measurement must rest on: computed, known or stated (default: what the record says)")
 	c.Flags().StringArrayVar(&trusted.bases, "base", nil, "digest (sha256:…) of a base image whose programs are trusted, in place of the one that the record names; may be repeated")
 	return c
@@ -49,9 +53,9 @@ no builder; 20 registry or market, 22 node, of which nothing can be learned.`,
 
 // trusted is what whoever verifies trusts.
 type trusted struct {
-	key   string // file
-	least measure.Trust
-	bases []string
+	signer record.Trusted
+	least  measure.Trust
+	bases  []string
 }
 
 // verifyAnswer is the answer of mrelease verify --json.
@@ -80,19 +84,6 @@ type verifyCheck struct {
 	Evidence string `json:"evidence"`
 }
 
-// unverifiedError says that checks of a record failed. Its cause is the first
-// one's: the later checks depend on the earlier ones.
-type unverifiedError struct {
-	Failed, Total int
-	err           error
-}
-
-func (e *unverifiedError) Error() string {
-	return fmt.Sprintf("the record does not verify: %d of %d checks failed", e.Failed, e.Total)
-}
-
-func (e *unverifiedError) Unwrap() error { return e.err }
-
 func (a *app) runVerify(ctx context.Context, path string, t trusted) error {
 	cfg, err := settings.Load(settings.Sources{Files: a.config, Getenv: a.getenv}, settings.Purpose{})
 	if err != nil {
@@ -106,8 +97,10 @@ func (a *app) runVerify(ctx context.Context, path string, t trusted) error {
 	if err != nil {
 		return usage.Errorf("mrelease verify", "--base: %w", err)
 	}
-	key, err := record.ReadKey(t.key)
-	if err != nil {
+	signer, err := t.signer.Read()
+	if errors.Is(err, record.ErrKeyAndIdentity) {
+		return usage.Errorf("mrelease verify", "%w", err)
+	} else if err != nil {
 		return err
 	}
 	world, err := a.openWorld(ctx, cfg, rec)
@@ -120,7 +113,7 @@ func (a *app) runVerify(ctx context.Context, path string, t trusted) error {
 	}
 	defer a.closeBuilder(builder)
 	world.Trust, world.Bases = t.least, bases
-	if world.Key, world.NoRunner, world.Timeout = key, missing, time.Duration(cfg.Enclave.Timeout); missing == nil {
+	if world.Signer, world.NoRunner, world.Timeout = signer, missing, time.Duration(cfg.Enclave.Timeout); missing == nil {
 		world.Runner = builder
 	}
 	a.page.BesideRecord(string(settings.Defaults().Record)) // not beside one that is kept somewhere
@@ -181,7 +174,7 @@ func (a *app) verify(ctx context.Context, world record.World, rec record.Record)
 	verdict := "PASSED"
 	switch {
 	case len(failed) > 0:
-		verdict, err = "FAILED", &unverifiedError{len(failed), len(answer.Checks), failed[0]}
+		verdict, err = "FAILED", &record.UnverifiedError{Failed: len(failed), Total: len(answer.Checks), Err: failed[0]}
 	case unmeasured != nil:
 		verdict, err = "INCOMPLETE: the measurement was not checked: no builder", unmeasured
 	}

@@ -32,7 +32,7 @@ func (d *desk) pick(ctx context.Context, args []string, before int) (app apps.Re
 	if err != nil {
 		return app, err
 	}
-	return app, record.CheckRevocation(ctx, d.registry(), key.PublicKey, d.Chain.ID, app)
+	return app, record.CheckRevocation(ctx, d.registry(), key, d.Chain.ID, app)
 }
 
 func (s *shell) rollback() *cobra.Command {
@@ -124,7 +124,7 @@ func (s *shell) withdraw(ctx context.Context, command, version string) error {
 	if err != nil {
 		return err
 	}
-	statement, err := d.NewStatement(ctx, d.registry(), key.PublicKey, app, s.why)
+	statement, err := d.NewStatement(ctx, d.registry(), key, app, s.why)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (s *shell) withdraw(ctx context.Context, command, version string) error {
 	return d.answer(answer)
 }
 
-// state lets the signing key make the statement.
+// state lets who signs make the statement.
 func (d *desk) state(ctx context.Context, statement rotation.Statement) (made bool, err error) {
 	if statement.There {
 		d.Note("revoked %s was revoked before: %s", statement.Version, statement.Reason)
@@ -156,12 +156,12 @@ func (d *desk) state(ctx context.Context, statement rotation.Statement) (made bo
 	}
 	client := d.registry()
 	client.Layout = d.settings.Sign.Layout
-	key, err := d.ring.OpenSigningKey(ctx)
+	key, err := d.ring.OpenSigner(ctx)
 	if err != nil {
 		return false, err
 	}
 	if made, err = statement.Write(ctx, client, key); err == nil {
-		d.Note("revoked %s, with key %s: %s", statement.Version, key.GetHint(), statement.Reason)
+		d.Note("revoked %s, with %s: %s", statement.Version, key, statement.Reason)
 	}
 	return made, err
 }

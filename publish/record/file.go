@@ -92,7 +92,26 @@ func (r Record) check() error {
 			return &Error{c.problem, c.got, c.want}
 		}
 	}
+	if err := r.Image.check(); err != nil {
+		return err
+	}
 	return r.Enclave.check()
+}
+
+// check makes sure that one signer is named.
+func (i Image) check() error {
+	const want = "a public key, or an identity with its issuer"
+	switch {
+	case i.Identity == nil && i.PublicKey == "":
+		return &Error{"names nobody who signed the image", "nothing", want}
+	case i.Identity == nil:
+		return nil
+	case i.PublicKey != "":
+		return &Error{"names a key and an identity that signed the image", "both", want}
+	case i.Identity.Subject == "" || i.Identity.Issuer == "":
+		return &Error{"names half of an identity that signed the image", i.Identity.String(), want}
+	}
+	return nil
 }
 
 // check compares the measurement with the value that the chain stores: a record must

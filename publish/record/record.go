@@ -18,6 +18,7 @@ import (
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // Schema names the layout of a record.
@@ -91,10 +92,12 @@ func (s *Source) ReadAnnotations(annotations map[string]string) error {
 
 // Image names the image and who signed it.
 type Image struct {
-	Reference string  `json:"reference"` // registry/repository:tag
-	Digest    v1.Hash `json:"digest"`    // of the manifest
-	Config    v1.Hash `json:"config"`    // of the config; the same for every compression of the same content
-	PublicKey string  `json:"publicKey"` // of the cosign signature, in PEM
+	Reference string  `json:"reference"`           // registry/repository:tag
+	Digest    v1.Hash `json:"digest"`              // of the manifest
+	Config    v1.Hash `json:"config"`              // of the config; the same for every compression of the same content
+	PublicKey string  `json:"publicKey,omitempty"` // of the cosign signature, in PEM
+	// Identity is whose signature it is, where no key is kept: what a certificate names.
+	Identity *signing.Identity `json:"identity,omitempty"`
 }
 
 // Enclave is the measurement.

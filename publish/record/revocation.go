@@ -68,14 +68,14 @@ func (e *RevokedError) Evidence() [][2]string {
 	return [][2]string{{"version", e.Version}, {"app", common.Address(e.App).Hex()}, {"reason", e.Reason}, {"where", e.Image.String()}}
 }
 
-// CheckRevocation asks whether a key revoked the release that an app is. Errors:
+// CheckRevocation asks whether a signer revoked the release that an app is. Errors:
 // *RevokedError, *registry.Error.
-func CheckRevocation(ctx context.Context, c registry.Client, key signing.PublicKey, chainID uint64, app apps.Registration) error {
+func CheckRevocation(ctx context.Context, c registry.Client, by signing.Party, chainID uint64, app apps.Registration) error {
 	image, err := ImageOf(app.App)
 	if err != nil {
 		return err
 	}
-	said, err := c.Statements(ctx, image, key)
+	said, err := c.Statements(ctx, image, by)
 	if err != nil {
 		return err
 	}
@@ -109,8 +109,8 @@ func (a auditor) revocation(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := checkRevocation(said, image, a.App.ChainID, common.Address(a.App.Address)); err != nil {
+	if err := checkRevocation(said.Statements, image, a.App.ChainID, common.Address(a.App.Address)); err != nil {
 		return "", err
 	}
-	return "none is among the statements of " + a.keyName(), nil
+	return "none is among the statements of who signed the image, by " + said.word, nil
 }

@@ -29,7 +29,7 @@ type World struct {
 	Registry registry.Client
 	Chain    *node.Client // connected to the record's chain
 	Market   market.Client
-	Key      Key
+	Signer   Signer
 	Runner   measure.Runner
 	NoRunner error         // why Runner is nil: then the measurement is not checked
 	Timeout  time.Duration // for one run of the image
@@ -49,25 +49,6 @@ func Connect(ctx context.Context, profile poco.Chain, r Record) (World, error) {
 	return World{Chain: client, Market: market.Client{URL: profile.Market, ChainID: profile.ID}}, err
 }
 
-// Key is the public key that the image must be signed with. The zero Key is the one in
-// the record, which the app's owner signed.
-type Key struct {
-	PEM  string
-	Name string // where it is from
-}
-
-// ReadKey reads the public key that whoever verifies trusts; the zero Key for no file.
-func ReadKey(file string) (Key, error) {
-	if file == "" {
-		return Key{}, nil
-	}
-	pem, err := bounds.ReadFile(file, bounds.Key)
-	if err != nil {
-		return Key{}, fmt.Errorf("reading the public key: %w", err)
-	}
-	return Key{PEM: string(pem), Name: file}, nil
-}
-
 // Check is one statement of a record, looked up.
 type Check struct {
 	Name     string
@@ -76,12 +57,26 @@ type Check struct {
 	Took     time.Duration
 }
 
+// UnverifiedError says that checks of a record failed. Its cause is the first
+// one's: the later checks depend on the earlier ones.
+type UnverifiedError struct {
+	Failed, Total int
+	Err           error
+}
+
+func (e *UnverifiedError) Error() string {
+	return fmt.Sprintf("the record does not verify: %d of %d checks failed", e.Failed, e.Total)
+}
+
+// Unwrap returns the first check's error.
+func (e *UnverifiedError) Unwrap() error { return e.Err }
+
 // Verify looks up all that a record states, whether or not a check before
 // failed. Without a Runner the measurement's error is a [*measure.UnmeasuredError]. The record itself was checked by [Parse].
 func Verify(ctx context.Context, w World, r Record, report func(Check)) error {
 	w.Market.Tell = w.Progress
 	a := auditor{World: w, Record: r}
-	a.statements = sync.OnceValues(func() (registry.Statements, error) { return a.readStatements(ctx) })
+	a.statements = sync.OnceValues(func() (statements, error) { return a.readStatements(ctx) })
 	var errs []error
 	for _, c := range []struct {
 		name  string
@@ -135,7 +130,7 @@ func (r Record) Stated() []string {
 type auditor struct {
 	World
 	Record
-	statements func() (registry.Statements, error) // of the record's key about the image, read once
+	statements func() (statements, error) // of the signer about the image, read once
 }
 
 func (a auditor) app(ctx context.Context) (string, error) {

@@ -1,7 +1,6 @@
 package record
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/registry"
-	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // MovedError says that a release's tag names another image than the record.
@@ -196,7 +194,11 @@ func (a auditor) signature(context.Context) (string, error) {
 	if err := said.CheckSignature(); err != nil {
 		return "", err
 	}
-	return aside("signed with "+a.keyName(), said), nil
+	evidence := "signed with " + said.word
+	if vouched := said.Vouched(); vouched != "" {
+		evidence = "signed by " + said.word + ", " + vouched
+	}
+	return aside(evidence, said.Statements), nil
 }
 
 // provenance asks whether the image's own attestation says what the record says.
@@ -208,15 +210,14 @@ func (a auditor) provenance(context.Context) (string, error) {
 	if err := said.CheckAttestation(a.Source.Provenance(a.Version)); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("attested with %s, %s", a.keyName(), printable.Count(len(a.Source.Materials), "material")), nil
+	return fmt.Sprintf("attested with %s, %s", said.word, printable.Count(len(a.Source.Materials), "material")), nil
 }
 
-// keyName says whose word the key is.
-func (a auditor) keyName() string {
-	if a.Key.PEM == "" {
-		return "the record's public key, which the app's owner states"
-	}
-	return "the key in " + a.Key.Name + ", which was given"
+// statements are what the signer says about the image, and by whose word it is the
+// signer.
+type statements struct {
+	registry.Statements
+	word string
 }
 
 // aside adds to evidence what else is said about the image.
@@ -227,8 +228,8 @@ func aside(evidence string, said registry.Statements) string {
 	return evidence
 }
 
-func (a auditor) readStatements(ctx context.Context) (said registry.Statements, err error) {
-	key, err := signing.ParsePublicKey(cmp.Or(a.Key.PEM, a.Image.PublicKey))
+func (a auditor) readStatements(ctx context.Context) (said statements, err error) {
+	party, word, err := a.Signer.party(a.Image)
 	if err != nil {
 		return said, err
 	}
@@ -236,8 +237,9 @@ func (a auditor) readStatements(ctx context.Context) (said registry.Statements, 
 	if err != nil {
 		return said, err
 	}
+	said.word = word
 	err = bounds.Within(ctx, bounds.Act, "reading the image's referrers", func(ctx context.Context) (err error) {
-		said, err = a.Registry.Statements(ctx, digest, key)
+		said.Statements, err = a.Registry.Statements(ctx, digest, party)
 		return err
 	})
 	return said, err

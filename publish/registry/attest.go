@@ -24,8 +24,8 @@ type Attestation struct {
 // [Client.Sign], but with a predicate of the caller's. An attestation of the
 // same key that says the same is kept; made tells whether a new one was written.
 // What was written is read back and verified.
-func (c Client) Attest(ctx context.Context, image name.Digest, key *signing.Key, a Attestation) (made bool, err error) {
-	attested, err := c.State(ctx, image, key, a)
+func (c Client) Attest(ctx context.Context, image name.Digest, signer signing.Signer, a Attestation) (made bool, err error) {
+	attested, err := c.State(ctx, image, signer, a)
 	return len(attested) > 0 && attested[0], err
 }
 
@@ -33,8 +33,8 @@ func (c Client) Attest(ctx context.Context, image name.Digest, key *signing.Key,
 // key that says exactly what is wanted: the predicates must be equal as JSON.
 // Its error is an *UnattestedError when there is none, and an *Error when that
 // cannot be told.
-func (c Client) CheckAttestation(ctx context.Context, image name.Digest, key signing.PublicKey, want Attestation) error {
-	s, err := c.Statements(ctx, image, key)
+func (c Client) CheckAttestation(ctx context.Context, image name.Digest, party signing.Party, want Attestation) error {
+	s, err := c.Statements(ctx, image, party)
 	if err != nil {
 		return err
 	}
@@ -70,8 +70,8 @@ func (s Statements) Predicates(predicateType string) []json.RawMessage {
 
 // Attestations returns the predicates of a type that the key attested about an
 // image.
-func (c Client) Attestations(ctx context.Context, image name.Digest, key signing.PublicKey, predicateType string) ([]json.RawMessage, error) {
-	s, err := c.Statements(ctx, image, key)
+func (c Client) Attestations(ctx context.Context, image name.Digest, party signing.Party, predicateType string) ([]json.RawMessage, error) {
+	s, err := c.Statements(ctx, image, party)
 	if err == nil {
 		err = s.outage
 	}

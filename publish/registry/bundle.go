@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
-	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/mrelease/mrelease/bounds"
@@ -24,6 +23,8 @@ type statement struct {
 	Subject       []subject       `json:"subject"`
 	PredicateType string          `json:"predicateType"`
 	Predicate     json.RawMessage `json:"predicate"`
+
+	vouched string // by whom, see vouchedIn
 }
 
 type subject struct {
@@ -50,9 +51,8 @@ func newStatement(image name.Digest, a Attestation) (statement, error) {
 }
 
 // verifyBundle checks the envelope's signature and that its subject is the
-// image, and returns the statement as it was signed, to the byte. A key needs no
-// timestamp.
-func verifyBundle(raw []byte, image name.Digest, key signing.PublicKey) (s statement, err error) {
+// image, and returns the statement as it was signed, to the byte.
+func verifyBundle(raw []byte, image name.Digest, party signing.Party) (s statement, err error) {
 	var b bundle.Bundle
 	if err := bounds.CheckJSON(raw); err != nil {
 		return s, fmt.Errorf("parsing bundle: %w", err)
@@ -64,14 +64,7 @@ func verifyBundle(raw []byte, image name.Digest, key signing.PublicKey) (s state
 	if err != nil {
 		return s, fmt.Errorf("decoding digest: %w", err)
 	}
-	trusted := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
-		return root.NewExpiringKey(key.Verifier(), time.Time{}, time.Time{}), nil
-	})
-	verifier, err := verify.NewVerifier(trusted, verify.WithNoObserverTimestamps())
-	if err != nil {
-		return s, fmt.Errorf("making verifier: %w", err)
-	}
-	result, err := verifier.Verify(&b, verify.NewPolicy(verify.WithArtifactDigest("sha256", digest), verify.WithKey()))
+	result, err := party.VerifyBundle(&b, verify.WithArtifactDigest("sha256", digest))
 	if err != nil {
 		return s, fmt.Errorf("verifying bundle: %w", err)
 	}
@@ -81,5 +74,19 @@ func verifyBundle(raw []byte, image name.Digest, key signing.PublicKey) (s state
 	if err := json.Unmarshal(b.GetDsseEnvelope().GetPayload(), &s); err != nil {
 		return s, fmt.Errorf("parsing statement: %w", err)
 	}
+	s.vouched = vouchedIn(result)
 	return s, nil
+}
+
+// vouchedIn tells what a certificate's authority and the witnesses of a signature say of
+// it, in words; of one by a key nothing.
+func vouchedIn(result *verify.VerificationResult) string {
+	if result.Signature == nil || result.Signature.Certificate == nil {
+		return ""
+	}
+	said := "certified by " + result.Signature.Certificate.CertificateIssuer
+	for _, t := range result.VerifiedTimestamps {
+		said += fmt.Sprintf(", at %s by %s %s", t.Timestamp.UTC().Format(time.RFC3339), strings.ToLower(t.Type), t.URI)
+	}
+	return said
 }

@@ -39,9 +39,9 @@ func (l *Layout) UnmarshalText(text []byte) error {
 // shelf is where a layout keeps statements about an image.
 type shelf interface {
 	// read adds what is there to statements.
-	read(ctx context.Context, key signing.PublicKey, s *Statements) error
+	read(ctx context.Context, party signing.Party, s *Statements) error
 	// sign makes of a statement what will be kept.
-	sign(ctx context.Context, key *signing.Key, said statement, data []byte) (kept, error)
+	sign(ctx context.Context, signer signing.Signer, said statement, data []byte) (kept, error)
 	// add keeps all of them, in as few writes as can be; some may be there already.
 	add(ctx context.Context, all []kept) error
 }

@@ -55,7 +55,7 @@ type claim struct {
 	Optional map[string]any `json:"optional"`
 }
 
-func (o older) sign(ctx context.Context, key *signing.Key, said statement, data []byte) (kept, error) {
+func (o older) sign(ctx context.Context, signer signing.Signer, said statement, data []byte) (kept, error) {
 	if said.PredicateType == cosigntypes.CosignSignPredicateType {
 		var c claim
 		c.Critical.Identity.Reference, c.Critical.Image.Digest, c.Critical.Type = o.image.Repository.Name(), o.image.DigestStr(), simpleSigning
@@ -63,10 +63,10 @@ func (o older) sign(ctx context.Context, key *signing.Key, said statement, data 
 		if err != nil {
 			return kept{}, err
 		}
-		signature, _, err := key.SignData(ctx, text)
+		signature, _, err := signer.SignData(ctx, text)
 		return kept{text, said.PredicateType, base64.StdEncoding.EncodeToString(signature)}, err
 	}
-	signature, _, err := key.SignData(ctx, dsse.PAE(cosigntypes.IntotoPayloadType, data))
+	signature, _, err := signer.SignData(ctx, dsse.PAE(cosigntypes.IntotoPayloadType, data))
 	if err != nil {
 		return kept{}, err
 	}
@@ -143,7 +143,7 @@ func (o older) under(ctx context.Context, tag name.Tag) (v1.Image, error) {
 	return imageOf(there)
 }
 
-func (o older) read(ctx context.Context, key signing.PublicKey, s *Statements) error {
+func (o older) read(ctx context.Context, party signing.Party, s *Statements) error {
 	for _, suffix := range []string{signatureSuffix, attestationSuffix} {
 		image, err := o.under(ctx, tagOf(o.image, suffix))
 		if err != nil {
@@ -160,7 +160,7 @@ func (o older) read(ctx context.Context, key signing.PublicKey, s *Statements) e
 		if suffix == attestationSuffix {
 			verify = verifyEnvelope
 		}
-		o.readLayers(ctx, manifest.Layers, func(d v1.Descriptor, content []byte) (statement, error) { return verify(d, content, o.image, key) }, s)
+		o.readLayers(ctx, manifest.Layers, func(d v1.Descriptor, content []byte) (statement, error) { return verify(d, content, o.image, party) }, s)
 	}
 	return nil
 }
@@ -203,8 +203,8 @@ func (o older) blob(at name.Digest) ([]byte, error) {
 }
 
 // verifyClaim checks a signature of cosign's text about the image.
-func verifyClaim(d v1.Descriptor, text []byte, image name.Digest, key signing.PublicKey) (s statement, err error) {
-	if err := key.Verify(d.Annotations[signatureAnnotation], text); err != nil {
+func verifyClaim(d v1.Descriptor, text []byte, image name.Digest, party signing.Party) (s statement, err error) {
+	if err := party.Verify(d.Annotations[signatureAnnotation], text); err != nil {
 		return s, err
 	}
 	if err := bounds.CheckJSON(text); err != nil {
@@ -221,7 +221,7 @@ func verifyClaim(d v1.Descriptor, text []byte, image name.Digest, key signing.Pu
 }
 
 // verifyEnvelope checks an envelope with a statement about the image.
-func verifyEnvelope(_ v1.Descriptor, raw []byte, image name.Digest, key signing.PublicKey) (s statement, err error) {
+func verifyEnvelope(_ v1.Descriptor, raw []byte, image name.Digest, party signing.Party) (s statement, err error) {
 	if err := bounds.CheckJSON(raw); err != nil {
 		return s, fmt.Errorf("parsing envelope: %w", err)
 	}
@@ -236,7 +236,7 @@ func verifyEnvelope(_ v1.Descriptor, raw []byte, image name.Digest, key signing.
 	if e.PayloadType != cosigntypes.IntotoPayloadType || len(e.Signatures) != 1 {
 		return s, fmt.Errorf("verifying envelope: it holds %q with %d signatures, want a statement with one", e.PayloadType, len(e.Signatures))
 	}
-	if err := key.Verify(e.Signatures[0].Sig, dsse.PAE(e.PayloadType, payload)); err != nil {
+	if err := party.Verify(e.Signatures[0].Sig, dsse.PAE(e.PayloadType, payload)); err != nil {
 		return s, err
 	}
 	if err := bounds.CheckJSON(payload); err != nil {

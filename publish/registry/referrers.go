@@ -39,7 +39,7 @@ func newBundles(in *session, image name.Digest) *bundles {
 // size many times over.
 const readers = 4
 
-func (b *bundles) read(ctx context.Context, key signing.PublicKey, s *Statements) error {
+func (b *bundles) read(ctx context.Context, party signing.Party, s *Statements) error {
 	list, err := b.list(ctx)
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func (b *bundles) read(ctx context.Context, key signing.PublicKey, s *Statements
 	group.SetLimit(readers)
 	for i, r := range list.referrers {
 		group.Go(func() error {
-			read[i] = b.readOne(b.Digest(r.Digest.String()), key)
+			read[i] = b.readOne(b.Digest(r.Digest.String()), party)
 			return ctx.Err()
 		})
 	}
@@ -112,7 +112,7 @@ func bundlesFirst(listed []v1.Descriptor) {
 }
 
 // readOne reads a referrer, and returns what it adds to the statements.
-func (b *bundles) readOne(referrer name.Digest, key signing.PublicKey) func(*Statements) {
+func (b *bundles) readOne(referrer name.Digest, party signing.Party) func(*Statements) {
 	raw, err := b.bundle(referrer)
 	if err != nil {
 		return func(s *Statements) { s.unreadable(referrer, err) }
@@ -120,7 +120,7 @@ func (b *bundles) readOne(referrer name.Digest, key signing.PublicKey) func(*Sta
 	if raw == nil {
 		return func(s *Statements) { s.Foreign++ }
 	}
-	said, err := verifyBundle(raw, b.image, key)
+	said, err := verifyBundle(raw, b.image, party)
 	if err != nil {
 		return func(s *Statements) {
 			s.Others++
@@ -163,8 +163,8 @@ func (b *bundles) bundle(referrer name.Digest) ([]byte, error) {
 	return raw, nil
 }
 
-func (b *bundles) sign(ctx context.Context, key *signing.Key, said statement, data []byte) (kept, error) {
-	signed, err := sign.Bundle(&sign.DSSEData{Data: data, PayloadType: cosigntypes.IntotoPayloadType}, key, sign.BundleOptions{Context: ctx})
+func (b *bundles) sign(ctx context.Context, signer signing.Signer, said statement, data []byte) (kept, error) {
+	signed, err := signer.Bundle(ctx, &sign.DSSEData{Data: data, PayloadType: cosigntypes.IntotoPayloadType})
 	if err != nil {
 		return kept{}, err
 	}

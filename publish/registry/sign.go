@@ -17,8 +17,8 @@ import (
 // new one was written. What was written is read back and verified.
 //
 // It takes a digest, so a tag, which may move, cannot be signed.
-func (c Client) Sign(ctx context.Context, image name.Digest, key *signing.Key) (made bool, err error) {
-	signed, err := c.State(ctx, image, key, Signature())
+func (c Client) Sign(ctx context.Context, image name.Digest, signer signing.Signer) (made bool, err error) {
+	signed, err := c.State(ctx, image, signer, Signature())
 	return len(signed) > 0 && signed[0], err
 }
 
@@ -63,8 +63,8 @@ func evidence(image name.Digest, predicateType string, others int, aside string,
 // Attestations by the same key do not count: cosign's own verify takes any of
 // them for a signature. Its error is an *UnsignedError when there is none, and an
 // *Error when that cannot be told.
-func (c Client) CheckSignature(ctx context.Context, image name.Digest, key signing.PublicKey) error {
-	s, err := c.Statements(ctx, image, key)
+func (c Client) CheckSignature(ctx context.Context, image name.Digest, party signing.Party) error {
+	s, err := c.Statements(ctx, image, party)
 	if err != nil {
 		return err
 	}

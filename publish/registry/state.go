@@ -18,19 +18,19 @@ func patience() []time.Duration {
 	return []time.Duration{0, 100 * time.Millisecond, 400 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second}
 }
 
-// State makes sure that a key states all of these about an image. What it states
+// State makes sure that a party states all of these about an image. What it states
 // already is kept; made tells of each whether it was written. All that are missing are
 // written at once, as far as the layout allows, because some registries let a tag be
 // written one time only. Then all are read back, until they are there together: a list
 // that was read too early, or that another run wrote meanwhile, is mended.
 //
 // Errors: *Error.
-func (c Client) State(ctx context.Context, image name.Digest, key *signing.Key, all ...Attestation) (made []bool, err error) {
+func (c Client) State(ctx context.Context, image name.Digest, signer signing.Signer, all ...Attestation) (made []bool, err error) {
 	in, err := c.session(ctx, image.Repository, transport.PushScope)
 	if err != nil {
 		return nil, failed("looking at", image, err)
 	}
-	w := writer{c.shelf(in, image, c.written()), image, key}
+	w := writer{c.shelf(in, image, c.written()), image, signer, signer}
 	missing, err := w.missing(ctx, all)
 	if err != nil {
 		return nil, err
@@ -53,18 +53,19 @@ func (c Client) State(ctx context.Context, image name.Digest, key *signing.Key, 
 	return made, w.readBack(ctx, 1, all, signed)
 }
 
-// writer writes statements of a key.
+// writer writes statements of a party.
 type writer struct {
 	shelf
-	image name.Digest
-	key   *signing.Key
+	image  name.Digest
+	party  signing.Party
+	signer signing.Signer // nil for who only looks
 }
 
 // missing returns which of the attestations are not there. Its error says that it
 // cannot be told.
 func (w writer) missing(ctx context.Context, all []Attestation) (missing []int, err error) {
 	said := Statements{image: w.image}
-	if err := w.read(ctx, w.key.PublicKey, &said); err != nil {
+	if err := w.read(ctx, w.party, &said); err != nil {
 		return nil, failed("listing statements about", w.image, err)
 	}
 	for i, a := range all {
@@ -86,23 +87,23 @@ func (w writer) sign(ctx context.Context, a Attestation) (kept, error) {
 	if err != nil {
 		return kept{}, fmt.Errorf("encoding statement: %w", err)
 	}
-	signed, err := w.shelf.sign(ctx, w.key, said, data)
+	signed, err := w.shelf.sign(ctx, w.signer, said, data)
 	if err != nil {
 		return kept{}, fmt.Errorf("signing statement about %s: %w", w.image, err)
 	}
 	return signed, nil
 }
 
-// Confirm waits until a key is seen to state all of these about an image, in two looks
+// Confirm waits until a party is seen to state all of these about an image, in two looks
 // one after the other.
 //
 // Errors: *UnkeptError when they are not listed, *Error.
-func (c Client) Confirm(ctx context.Context, image name.Digest, key signing.PublicKey, all ...Attestation) error {
+func (c Client) Confirm(ctx context.Context, image name.Digest, party signing.Party, all ...Attestation) error {
 	in, err := c.session(ctx, image.Repository, transport.PushScope)
 	if err != nil {
 		return failed("looking at", image, err)
 	}
-	return writer{c.shelf(in, image, c.written()), image, &signing.Key{PublicKey: key}}.readBack(ctx, 2, all, nil)
+	return writer{c.shelf(in, image, c.written()), image, party, nil}.readBack(ctx, 2, all, nil)
 }
 
 // readBack waits until all attestations are there, and adds what was signed again when

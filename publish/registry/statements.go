@@ -38,7 +38,7 @@ const maxReasons = 5
 
 // Statements reads what is stated about an image, each statement once. Its error is an
 // [*Error], when nothing of it can be listed.
-func (c Client) Statements(ctx context.Context, image name.Digest, key signing.PublicKey) (Statements, error) {
+func (c Client) Statements(ctx context.Context, image name.Digest, party signing.Party) (Statements, error) {
 	s := Statements{image: image}
 	in, err := c.session(ctx, image.Repository, transport.PullScope)
 	if err != nil {
@@ -46,7 +46,7 @@ func (c Client) Statements(ctx context.Context, image name.Digest, key signing.P
 	}
 	var unlisted []error
 	for _, layout := range c.readable() {
-		if err := c.shelf(in, image, layout).read(ctx, key, &s); err != nil {
+		if err := c.shelf(in, image, layout).read(ctx, party, &s); err != nil {
 			unlisted = append(unlisted, err)
 		}
 	}
@@ -115,6 +115,16 @@ func (s Statements) check(a Attestation) error {
 // Complete reports whether all of the layouts in which statements can be were read, so
 // that one which is not found is not there. Its error is an [*Error].
 func (s Statements) Complete() error { return s.outage }
+
+// Vouched tells who certified the signer of the image's signature, and who says when it
+// was made; it is empty for a key.
+func (s Statements) Vouched() string {
+	found, _ := s.of(cosigntypes.CosignSignPredicateType)
+	if len(found) == 0 {
+		return ""
+	}
+	return found[0].vouched
+}
 
 // Aside tells of the referrers that were not taken into account; it is empty when
 // there are none.

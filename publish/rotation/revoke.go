@@ -47,7 +47,7 @@ type Statement struct {
 // NewStatement says why a release is withdrawn, or finds what the key said before. The
 // key must have signed the image: nobody heeds another one. Errors:
 // *registry.UnsignedError, *registry.Error, *record.Error for an app of no image.
-func (w World) NewStatement(ctx context.Context, c registry.Client, key signing.PublicKey, app apps.Registration, why string) (Statement, error) {
+func (w World) NewStatement(ctx context.Context, c registry.Client, key signing.Party, app apps.Registration, why string) (Statement, error) {
 	s := Statement{record.Revocation{Version: apps.Version(app.App), Reason: why, ChainID: w.Chain.ID, App: record.Address(app.Address)}, false, app.App}
 	image, err := record.ImageOf(app.App)
 	if err != nil {
@@ -66,7 +66,7 @@ func (w World) NewStatement(ctx context.Context, c registry.Client, key signing.
 
 // Write signs the revocation and reads it back, until it is listed. Errors: those of
 // [registry.Client.State] and [registry.Client.Confirm].
-func (s Statement) Write(ctx context.Context, c registry.Client, key *signing.Key) (made bool, err error) {
+func (s Statement) Write(ctx context.Context, c registry.Client, key signing.Signer) (made bool, err error) {
 	if s.There {
 		return false, nil
 	}
@@ -77,7 +77,7 @@ func (s Statement) Write(ctx context.Context, c registry.Client, key *signing.Ke
 	if made, err = c.Attest(ctx, image, key, s.Attestation()); err != nil {
 		return false, err
 	}
-	return made, c.Confirm(ctx, image, key.PublicKey, s.Attestation())
+	return made, c.Confirm(ctx, image, key, s.Attestation())
 }
 
 // Known returns of records the orders that a wallet signed on a chain. Others are left

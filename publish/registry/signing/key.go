@@ -1,5 +1,3 @@
-// Package signing is the keys that sign images, as cosign writes them: it opens them,
-// signs and verifies, and knows no image.
 package signing
 
 import (
@@ -16,9 +14,15 @@ import (
 	"encoding/pem"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/sign"
+	"github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/options"
@@ -125,6 +129,11 @@ func checkKeyType(public crypto.PublicKey) error {
 	return fmt.Errorf("%T is not usable for images, want ECDSA P-256 or RSA", public)
 }
 
+// Bundle implements [Signer]. A key needs no timestamp.
+func (k *Key) Bundle(ctx context.Context, content sign.Content) (*protobundle.Bundle, error) {
+	return sign.Bundle(content, k, sign.BundleOptions{Context: ctx})
+}
+
 // SignData implements sigstore-go's sign.Keypair: it returns the signature and
 // the digest that was signed.
 func (k *Key) SignData(ctx context.Context, data []byte) (sig, digest []byte, err error) {
@@ -188,8 +197,26 @@ func (k PublicKey) Pair(open func() (*Key, error)) *Key {
 	})}
 }
 
-// Verifier returns what checks the key's signatures.
-func (k PublicKey) Verifier() signature.Verifier { return k.verifier }
+// String implements [Party].
+func (k PublicKey) String() string { return "key " + string(k.hint) }
+
+// Who implements [Party].
+func (k PublicKey) Who() (Who, error) {
+	pem, err := k.GetPublicKeyPem()
+	return Who{PublicKey: pem}, err
+}
+
+// VerifyBundle implements [Party]. A key needs no timestamp.
+func (k PublicKey) VerifyBundle(b *bundle.Bundle, artifact verify.ArtifactPolicyOption) (*verify.VerificationResult, error) {
+	trusted := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+		return root.NewExpiringKey(k.verifier, time.Time{}, time.Time{}), nil
+	})
+	verifier, err := verify.NewVerifier(trusted, verify.WithNoObserverTimestamps())
+	if err != nil {
+		return nil, fmt.Errorf("making verifier: %w", err)
+	}
+	return verifier.Verify(b, verify.NewPolicy(artifact, verify.WithKey()))
+}
 
 // Equal reports whether two keys are the same.
 func (k PublicKey) Equal(other PublicKey) bool { return bytes.Equal(k.hint, other.hint) }
