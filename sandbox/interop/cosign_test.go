@@ -140,6 +140,21 @@ func (s *stage) cosignSigns(t *testing.T, r release, where string, flags ...stri
 // signs lets a program sign an image that was pushed.
 func (s *stage) signs(t *testing.T, r release, where string, sign func(image string)) name.Digest {
 	t.Helper()
+	digest := s.pushed(t, r)
+	sign(digest.Name())
+
+	run := s.mreleaseRun(t, r, "release", "--version", "1.0.0", "--progress", "quiet")
+	run.env = append(run.env, "MRELEASE_SIGN_LAYOUT="+where)
+	_, story := run.run(t)
+	if !regexp.MustCompile(`(?m)^✓ sign .*was there already`).MatchString(story) {
+		t.Errorf("mrelease did not find cosign's signature:\n%s", story)
+	}
+	return digest
+}
+
+// pushed builds an image, and pushes it as if a release had been interrupted there.
+func (s *stage) pushed(t *testing.T, r release) name.Digest {
+	t.Helper()
 	s.mrelease(t, r, "release", "--version", "1.0.0", "--progress", "quiet", "--dry-run")
 	index, err := layout.ImageIndexFromPath(filepath.Join(r.dir, "dist", "image"))
 	must(t, err)
@@ -150,14 +165,5 @@ func (s *stage) signs(t *testing.T, r release, where string, sign func(image str
 	tag, err := name.NewTag(s.Registry + "/" + r.name + ":1.0.0")
 	must(t, err)
 	must(t, remote.Write(tag, image))
-	digest := tag.Digest(manifest.Manifests[0].Digest.String())
-	sign(digest.Name())
-
-	run := s.mreleaseRun(t, r, "release", "--version", "1.0.0", "--progress", "quiet")
-	run.env = append(run.env, "MRELEASE_SIGN_LAYOUT="+where)
-	_, story := run.run(t)
-	if !regexp.MustCompile(`(?m)^✓ sign .*was there already`).MatchString(story) {
-		t.Errorf("mrelease did not find cosign's signature:\n%s", story)
-	}
-	return digest
+	return tag.Digest(manifest.Manifests[0].Digest.String())
 }

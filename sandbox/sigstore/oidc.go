@@ -49,12 +49,17 @@ func (i *Instance) Issuer(shape string) string { return i.OIDC + "/" + shape }
 // an address to ask at, GitLab the token itself. The jobs are those of a workflow or
 // pipeline of a repository at a ref, such as refs/tags/v1.0.0.
 func (i *Instance) Environment(repository, ref string) (map[string]string, error) {
-	token, err := i.issuer.mint(GitLab, "sigstore", repository, ref)
+	token, err := i.Token(GitLab, repository, ref)
 	return map[string]string{
 		"ACTIONS_ID_TOKEN_REQUEST_URL":   i.OIDC + "/github/token?job=" + repository + "@" + ref,
 		"ACTIONS_ID_TOKEN_REQUEST_TOKEN": RequestToken,
 		"SIGSTORE_ID_TOKEN":              token,
 	}, err
+}
+
+// Token is a token for Fulcio, of a job.
+func (i *Instance) Token(shape, repository, ref string) (string, error) {
+	return i.issuer.mint(shape, "sigstore", repository, ref)
 }
 
 // Identity is what Fulcio certifies of a job: the workflow or pipeline, at its ref.

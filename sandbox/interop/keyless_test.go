@@ -1,0 +1,98 @@
+//go:build interop
+
+package interop
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/sandbox/sigstore"
+)
+
+// The job whose identity signs.
+const (
+	jobRepository = "acme/enclave"
+	jobRef        = "refs/tags/v1.0.0"
+	authorities   = "sigstore" // folder with what is known of them
+)
+
+// cosign's own program verifies what mrelease signed as a job, with both versions of the
+// log, and mrelease takes and verifies what cosign signed as the same job.
+func TestCosignKeyless(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	must(t, s.Write(filepath.Join(s.dir, authorities))) // with root and signing configurations
+	identity, issuer := sigstore.Identity(sigstore.GitHub, jobRepository, jobRef), s.Sigstore.Issuer(sigstore.GitHub)
+	for file, signed := range map[string]string{"signing-config.json": "rekor-one", "signing-config-v2.json": "rekor-two"} {
+		r := release{signed, s.V6, legacyEnclave, "tee", 1, t.TempDir()}
+		writeWallet(t, r.dir, r.owner)
+		s.asJob(t, r, file, "release", "--version", "1.0.0", "--progress", "quiet").run(t)
+		rec, err := record.ReadFile(filepath.Join(r.dir, r.name+".json"))
+		must(t, err)
+		if rec.Image.PublicKey != "" || rec.Image.Identity == nil || rec.Image.Identity.Subject != identity || rec.Image.Identity.Issuer != issuer {
+			t.Errorf("the record says that %+v signed", rec.Image)
+		}
+		tag, err := name.NewTag(rec.Image.Reference)
+		must(t, err)
+		image := tag.Digest(rec.Image.Digest.String()).Name()
+		trust := []string{"--new-bundle-format", "--trusted-root", authorities + "/trusted-root.json", "--use-signed-timestamps", "--certificate-oidc-issuer", issuer, "--certificate-identity"}
+		if said := s.cosign(t, append(append([]string{"verify", image}, trust...), identity)...); !strings.Contains(said, rec.Image.Digest.String()) {
+			t.Errorf("cosign verified something else: %s", said)
+		}
+		s.cosign(t, append(append([]string{"verify-attestation", "--type", "slsaprovenance1", image}, trust...), identity)...)
+		other := s.cosignRun(append(append([]string{"verify", image}, trust...), identity+"-rc"))
+		other.fails = true
+		other.run(t)
+	}
+	s.cosignSignsAsJob(t)
+}
+
+// cosignSignsAsJob lets cosign sign an image that mrelease then finds signed. cosign
+// 2.6.5 cannot write statements to a log of Rekor 2.
+func (s *stage) cosignSignsAsJob(t *testing.T) {
+	r := release{"theirs-keyless", s.V6, legacyEnclave, "tee", 1, t.TempDir()}
+	writeWallet(t, r.dir, r.owner)
+	digest := s.pushed(t, r)
+	token, err := s.Sigstore.Token(sigstore.GitHub, jobRepository, jobRef)
+	must(t, err)
+	s.cosign(t, "sign", "--yes", "--identity-token", token, "--new-bundle-format", "--signing-config", authorities+"/signing-config.json", "--trusted-root", authorities+"/trusted-root.json", digest.Name())
+	_, story := s.asJob(t, r, "signing-config.json", "release", "--version", "1.0.0", "--progress", "quiet").run(t)
+	if !strings.Contains(story, "was there already") {
+		t.Errorf("mrelease did not find cosign's signature:\n%s", story)
+	}
+	referrers, err := remote.Referrers(digest)
+	must(t, err)
+	list, err := referrers.IndexManifest()
+	must(t, err)
+	if len(list.Manifests) != 2 {
+		t.Errorf("the image has %d referrers, want cosign's signature and our attestation", len(list.Manifests))
+	}
+	verify := s.asJob(t, r, "signing-config.json", "verify", r.name+".json", "--trusted-root", filepath.Join(s.dir, authorities, "trusted-root.json"))
+	if _, story := verify.run(t); !strings.Contains(story, "certified by CN=sandbox fulcio intermediate") {
+		t.Errorf("mrelease verified cosign's signature so:\n%s", story)
+	}
+}
+
+// asJob runs mrelease as a job of GitHub whose identity signs.
+func (s *stage) asJob(t *testing.T, r release, services string, args ...string) program {
+	t.Helper()
+	run := s.mreleaseRun(t, r, args...)
+	file := filepath.Join(r.dir, r.name+".yaml")
+	workflow, _, _ := strings.Cut(sigstore.Identity(sigstore.GitHub, jobRepository, jobRef), "@")
+	keyless := "sign: {keyless: {token: github, issuer: \"" + s.Sigstore.Issuer(sigstore.GitHub) + "\", identity: \"" + workflow + "\", signing-config: \"" + filepath.Join(s.dir, authorities, services) +
+		"\"}, trusted-root: \"" + filepath.Join(s.dir, authorities, "trusted-root.json") + "\"}"
+	text := strings.Replace(s.config(r), "sign: {key: \""+filepath.Join(s.dir, "cosign.key")+"\"}", keyless, 1)
+	must(t, os.WriteFile(file, []byte(text), 0o600))
+	env, err := s.Sigstore.Environment(jobRepository, jobRef)
+	must(t, err)
+	for name, value := range env {
+		run.env = append(run.env, name+"="+value)
+	}
+	return run
+}
