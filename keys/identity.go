@@ -15,6 +15,22 @@ func (r Ring) identity() signing.Identity {
 	return signing.Identity{Subject: r.Sign.Keyless.Identity, Issuer: string(r.Sign.Keyless.Issuer)}
 }
 
+// services are those to sign with.
+func (r Ring) services() ([]byte, error) {
+	where := string(r.Sign.Keyless.Config)
+	if where == settings.PublicServices {
+		return keyless.PublicServices(), nil
+	}
+	text, err := r.read(where)
+	if err != nil {
+		return nil, err
+	}
+	if err := keyless.CheckServices(text); err != nil {
+		return nil, &Error{where, err}
+	}
+	return text, nil
+}
+
 // expected is who is expected to sign, for who only looks.
 func (r Ring) expected() (signing.Signer, error) {
 	root, err := r.read(string(r.Sign.TrustedRoot))
@@ -35,11 +51,9 @@ func (r Ring) openIdentity(ctx context.Context) (signing.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	services := keyless.PublicServices()
-	if where := string(r.Sign.Keyless.Config); where != settings.PublicServices {
-		if services, err = r.read(where); err != nil {
-			return nil, err
-		}
+	services, err := r.services()
+	if err != nil {
+		return nil, err
 	}
 	opened, err := keyless.Open(ctx, keyless.Options{
 		Identity: r.identity(), Audience: r.Sign.Keyless.Audience, Services: services, TrustedRoot: root, Token: r.token,

@@ -47,10 +47,13 @@ func (r Ring) Open() (*Opening, error) {
 	return o, nil
 }
 
-// openForIdentity begins to open the wallet alone. That there is a trusted root is seen
-// at once.
+// openForIdentity begins to open the wallet alone. That there are a trusted root and
+// services is seen at once.
 func (r Ring) openForIdentity() (*Opening, error) {
 	if _, err := r.expected(); err != nil {
+		return nil, err
+	}
+	if _, err := r.services(); err != nil {
 		return nil, err
 	}
 	wallet, err := r.lockedWallet()

@@ -48,6 +48,13 @@ func (s services) String() string {
 	return strings.Join(all, ", ")
 }
 
+// CheckServices says what is wrong with a signing configuration. Its error is a
+// [*ConfigError].
+func CheckServices(text []byte) error {
+	_, err := readServices(text, time.Now())
+	return err
+}
+
 // readServices chooses of a signing configuration what is valid at a time. Its error is a
 // [*ConfigError]: there must be somebody who says when a signature was made, or nobody
 // could verify it when its certificate is over.
