@@ -30,10 +30,7 @@ order. What the owner states and nothing outside says is told, too.
 The chain is the built-in one of the record's name. A configuration is read only when
 it is named, since that of the current folder may be anybody's: for the node and the
 market that are asked, and for a chain that is not built in.
-
-Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record, image, signature
-or provenance; 13 chain; 14 order; 15 all holds but the measurement, for which there is
-no builder; 20 registry or market, 22 node, of which nothing can be learned.`,
+Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record, image, signature, provenance; 13 chain; 14 order; 15 all but the measurement: no builder; 20 registry or market, 22 node.`,
 		Example: "  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json\n  mrelease verify --trusted-root trusted-root.json dist/record.json\n  mrelease verify --config chains.yaml dist/record.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
