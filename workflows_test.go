@@ -258,6 +258,21 @@ func TestWorkflowsHoldNothingForAttackers(t *testing.T) {
 	}
 }
 
+// A new user of each CI system copies at most fifteen lines.
+func TestQuickStartsAreShort(t *testing.T) {
+	for _, page := range []string{"docs/github.md", "docs/gitlab.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, example, _ := strings.Cut(string(text), "```yaml\n")
+		example, _, found := strings.Cut(example, "```")
+		if lines := strings.Count(strings.ReplaceAll(example, "\n\n", "\n"), "\n"); !found || lines < 5 || lines > 15 {
+			t.Errorf("the quick start of %s has %d lines, want at most 15", page, lines)
+		}
+	}
+}
+
 // Each bad file holds what its first line names, and nothing else; all that can be found
 // is in one of them.
 func TestAuditFinds(t *testing.T) {
