@@ -158,6 +158,11 @@ func TestPlanHash(t *testing.T) {
 	if elsewhere := page.NewPlan(p, page.Context{}); elsewhere.Hash != first.Hash {
 		t.Errorf("in another run the hash is %s, want %s", elsewhere.Hash, first.Hash)
 	}
+	proposal := context()
+	proposal.Accepted, proposal.Before = &lock.Lock{MRENCLAVE: mrenclave(t, "4")}, &page.Before{Seen: true, Lock: &lock.Lock{MRENCLAVE: mrenclave(t, "3")}}
+	if proposed := page.NewPlan(p, proposal); proposed.MRENCLAVEChanged != "true" || proposed.Hash != first.Hash {
+		t.Errorf("in a pull request the hash is %s, want %s", proposed.Hash, first.Hash)
+	}
 	p.Findings[0].Evidence = "1 < 3"
 	if other := page.NewPlan(p, context()); other.Hash == first.Hash {
 		t.Error("another price has the same hash")

@@ -66,17 +66,20 @@ func NewPlan(p release.Plan, c Context) Plan {
 }
 
 // hash is the SHA-256, in hex, of the plan's document without what says nothing of the
-// release: the price of the hour, the run that asked, where the wallet's file is, and the
-// hash. The keys are sorted, and there is no space between: jq -jcS writes it that way.
+// release: the price of the hour, the run that asked and what it proposes to accept,
+// where the wallet's file is, and the hash. The keys are sorted, and there is no space
+// between: jq -jcS writes it that way.
 func (p Plan) hash() string {
-	p.Hash, p.Cost, p.Run, p.StatedBy = "", nil, ci.Run{}, ""
+	p.Hash, p.Cost, p.Run, p.MRENCLAVEChanged, p.StatedBy = "", nil, ci.Run{}, "", ""
 	var document any
 	var canonical bytes.Buffer
 	enc := json.NewEncoder(&canonical)
 	enc.SetEscapeHTML(false)
 	encoded, err := json.Marshal(p)
-	if err := errors.Join(err, json.Unmarshal(encoded, &document), enc.Encode(&document)); err != nil {
-		panic("page: encoding a plan: " + err.Error()) // strings and truth values: cannot fail
+	dec := json.NewDecoder(bytes.NewReader(encoded))
+	dec.UseNumber() // they stay as they are written
+	if err := errors.Join(err, dec.Decode(&document), enc.Encode(&document)); err != nil {
+		panic("page: encoding a plan: " + err.Error()) // strings, numbers and truth values: cannot fail
 	}
 	return fmt.Sprintf("%x", sha256.Sum256(bytes.TrimSuffix(canonical.Bytes(), []byte("\n"))))
 }
