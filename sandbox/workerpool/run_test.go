@@ -33,6 +33,7 @@ import (
 
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/request/result"
+	"github.com/mrelease/mrelease/sandbox/fault"
 	"github.com/mrelease/mrelease/sandbox/worker"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
@@ -231,6 +232,7 @@ func TestImagesRun(t *testing.T) {
 	t.Run("and encrypt", r.encrypt)
 	t.Run("and call back", r.callBack)
 	t.Run("or do not", r.fail)
+	t.Run("and meet faults", r.meetFaults)
 }
 
 func (r *runner) followParams(t *testing.T) {
@@ -300,6 +302,38 @@ func (r *runner) callBack(t *testing.T) {
 	got, err := r.ask(t, run{app: r.app, tag: poco.TEE(), params: `{"iexec_args":"call 0x1234"}`, callback: r.me})
 	if err != nil || got.Status != completed || !bytes.Equal(got.ResultsCallback, []byte{0x12, 0x34}) || common.Hash(got.ResultDigest) != crypto.Keccak256Hash([]byte{0x12, 0x34}) {
 		t.Errorf("%v: %+v", err, got)
+	}
+}
+
+// What is ordered to fail of the gateway fails there.
+func (r *runner) meetFaults(t *testing.T) {
+	got, err := r.buys(t, `{"iexec_args":"a"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.world.Faults.Add(fault.Rule{Service: "gateway", Status: http.StatusOK, Body: "other bytes"}); err != nil {
+		t.Fatal(err)
+	}
+	if data := download(t, r.world, got.Results); string(data) != "other bytes" {
+		t.Errorf("the gateway serves %q", data)
+	}
+	for order, want := range map[string]int{`{"format":"5"}`: 204, `{"format":"6"}`: 400, `{"formats":"5"}`: 400} {
+		resp, err := http.Post(r.world.Admin+"/results", "", strings.NewReader(order))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != want {
+			t.Errorf("%s: %s", order, resp.Status)
+		}
+	}
+	for order, want := range map[string]int{`{"chain":"sandbox","seconds":3000}`: 204, `{"chain":"mainnet"}`: 400} {
+		resp, err := http.Post(r.world.Admin+"/time", "", strings.NewReader(order))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != want {
+			t.Errorf("%s: %s", order, resp.Status)
+		}
 	}
 }
 
