@@ -19,9 +19,9 @@ func TestFlagsOfCommands(t *testing.T) {
 		"mrelease":  "version",
 		"init":      "",
 		"check":     "config context image chain schema",
-		"doctor":    source + " builder state image chain commit",                               // it looks for the builder, and starts none
-		"plan":      source + " image chain commit allow-dirty all canary canary-again deposit", // it builds nothing
-		"release":   build + " image chain commit allow-dirty all canary canary-again deposit dry-run",
+		"doctor":    source + " builder state image chain commit",                                       // it looks for the builder, and starts none
+		"plan":      source + " image chain commit allow-dirty all foreign canary canary-again deposit", // it builds nothing
+		"release":   build + " image chain commit allow-dirty all foreign canary canary-again deposit dry-run",
 		"build":     build + " output",
 		"measure":   build + " all hash-limit expect",
 		"reproduce": source + " builder progress state against lines", // it never uses a cache
@@ -30,6 +30,9 @@ func TestFlagsOfCommands(t *testing.T) {
 		"verify":    "config builder state key identity issuer trusted-root trust base",
 		"ci":        "chain config mode",
 		"request":   "",
+		"order":     "",
+		"rollback":  "chain config dry-run record foreign",
+		"revoke":    "chain config dry-run record why",
 		"version":   "",
 		"help":      "",
 	}

@@ -39,6 +39,28 @@ func (c *cli) trades(t *testing.T) {
 	if out, told := c.mrelease(t, r, "verify", r.name+".json"); !strings.Contains(out, "PASSED") || !strings.Contains(told, " 999999 runs remaining") {
 		t.Errorf("verify says %s\n%s", out, told)
 	}
+	c.closesAndReopens(t, r, rec)
+}
+
+// closesAndReopens lets the command line try to fill the order once it was closed, and
+// another one of the same release that was opened in its place.
+func (c *cli) closesAndReopens(t *testing.T, r release, rec record.Record) {
+	t.Helper()
+	fill := func(hash string) []string {
+		return append([]string{"order", "fill", "--app", hash, "--force"}, c.unchecked...)
+	}
+	c.mrelease(t, r, "order", "close", rec.Order.Hash.Hex())
+	c.as(t, c.requester(), append([]string{"order", "sign", "--request", "--force"}, c.unchecked...)...)
+	c.refuses(t, "CLOSED", append(fill(rec.Order.Hash.Hex()), c.wallet(c.requester())...)...)
+	out, _ := c.mrelease(t, r, "order", "publish", "1.0.0")
+	hash := strings.TrimSpace(out)
+	if hash == rec.Order.Hash.Hex() {
+		t.Errorf("order %s was closed, and is published again", hash)
+	}
+	c.as(t, c.requester(), fill(hash)...)
+	if out, told := c.mrelease(t, r, "verify", r.name+".json"); !strings.Contains(out, "PASSED") || !strings.Contains(told, hash+" is open, 999999 runs remaining") {
+		t.Errorf("verify says %s\n%s", out, told)
+	}
 }
 
 // showsApp compares what the command line shows of the app with the record.
