@@ -136,7 +136,8 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 	version := root.Flags().BoolP("version", "v", false, "print the version")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the answer, or the error, as one JSON document")
 	root.SetFlagErrorFunc(usage.FlagError)
-	for _, c := range append(orders.Commands(a.program(), a.registry), a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), requests.Command(a.program()), a.ciCommand(), a.versionCommand()) {
+	shared := usage.Program{Getenv: a.getenv, Out: a.stdout, JSON: &a.json, PrintJSON: printJSON, Note: a.story.note, Mask: a.story.ci.Mask, ConfigFlag: a.configFlag, Files: a.configFiles, CheckRun: a.page.Run.Check}
+	for _, c := range append(orders.Commands(shared, a.registry), a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), requests.Command(shared), a.ciCommand(), a.versionCommand()) {
 		c.Args = usage.Args(c.Args)
 		usage.Complete(c, func() settings.Settings { return settings.Read(a.sources()).Settings })
 		root.AddCommand(c)
@@ -173,10 +174,6 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 		_ = printJSON(a.stdout, map[string]string{"schema": "mrelease.help/v1", "command": c.CommandPath(), "help": cmp.Or(c.Long, c.Short) + "\n\n" + c.UsageString()}) // what fails, stdout keeps
 	})
 	return root
-}
-
-func (a *app) program() usage.Program {
-	return usage.Program{Getenv: a.getenv, Out: a.stdout, JSON: &a.json, PrintJSON: printJSON, Note: a.story.note, Mask: a.story.ci.Mask, ConfigFlag: a.configFlag, Files: a.configFiles, CheckRun: a.page.Run.Check}
 }
 
 // configFlag adds --config to a command that reads the configuration.
