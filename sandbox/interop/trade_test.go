@@ -51,7 +51,7 @@ func (c *cli) closesAndReopens(t *testing.T, r release, rec record.Record) {
 	}
 	c.mrelease(t, r, "order", "close", rec.Order.Hash.Hex())
 	c.as(t, c.requester(), append([]string{"order", "sign", "--request", "--force"}, c.unchecked...)...)
-	c.refuses(t, "CLOSED", append(fill(rec.Order.Hash.Hex()), c.wallet(c.requester())...)...)
+	c.refuses(t, "apporder is fully consumed", append(fill(rec.Order.Hash.Hex()), c.wallet(c.requester())...)...)
 	out, _ := c.mrelease(t, r, "order", "publish", "1.0.0")
 	hash := strings.TrimSpace(out)
 	if hash == rec.Order.Hash.Hex() {
