@@ -66,6 +66,8 @@ const (
 	ResultDirectory = 64 << 10      // bytes of the directory of the encrypted archive, which has two entries
 	ResultNames     = 2 << 20       // bytes of the directory of the decrypted one
 	Printed         = 16 << 10      // bytes of what a run, or who judges it, printed, that are shown: the last ones
+	Block           = 2 << 20       // bytes of a block of IPFS, as its nodes bound them
+	Blocks          = 1_000         // blocks that link to others: each has the links to 45 MB of a file
 )
 
 // Git's own program, which reads a repository that somebody else may have made.

@@ -38,6 +38,7 @@ func All() []Bound {
 		{"apps of an owner that are looked at for a release by its version, open orders of a wallet", fmt.Sprintf("%d, %d", Apps, Orders)},
 		{"a result of a run", fmt.Sprintf("%s encrypted, %s in %d files and folders decrypted (`--limit`), %s and %s of the archives' directories", Bytes(Result), Bytes(ResultContent), ResultFiles, Bytes(ResultDirectory), Bytes(ResultNames))},
 		{"what a canary's run and its judge printed", Bytes(Printed) + ", the last ones are shown"},
+		{"what a gateway of IPFS is asked for to check a result", fmt.Sprintf("%d blocks of %s", Blocks, Bytes(Block))},
 		{"an answer of git's program", fmt.Sprintf("%s, %s", Bytes(GitOutput), said(GitTime))},
 		{"an ignore file or configuration of git, without git's program", Bytes(GitFile)},
 		{"tracked files that are searched for keys", fmt.Sprint(Tracked)},

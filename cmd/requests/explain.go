@@ -51,10 +51,10 @@ func rules() []rule {
 	return []rule{
 		{is[*node.StakeError], "E-STAKE", exitFunds, "--deposit deposits what is missing, if the wallet has it; or lower the maximum prices or the volume"},
 		{is[*deal.NoMatchError], "E-NO-MATCH", exitOrder, "change what the request asks for, as said above, or wait for other orders"},
+		{is[*request.OrderError], "E-REQUEST-ORDER", exitUsage, "correct what is said above: mrelease request order --help"},
 		{is[*request.ProblemsError], "E-REQUEST", exitOrder, "do what is said above of each problem, and run the same command again: nothing was signed"},
 		{is[*deal.RefusedError], "E-MATCH-REFUSED", exitOrder, "run the same command again, which looks for other orders; if it stays so, make another request"},
 		{ended, "E-REQUEST-ENDED", exitOrder, "mrelease request show tells what became of it; to order again: mrelease request order"},
-		{is[*request.OrderError], "E-REQUEST-ORDER", exitUsage, "correct what is said above: mrelease request order --help"},
 		{is[*request.AppError], "E-REQUEST-APP", exitUsage, "name the app's address (--app), and the chain that it is on (--chain)"},
 		{is[*node.NameError], "E-NAME", exitUsage, "name the address itself"},
 		{is[*request.FileError], "E-REQUEST-FILE", exitUsage, "name a file that mrelease request order wrote, or for a new request one that is not there yet (--file)"},

@@ -270,7 +270,7 @@ func (s *shell) follow(ctx context.Context, p place, d deal.Deal, made bool, fet
 	if ctx.Err() != nil || len(tasks) == 0 {
 		return err
 	}
-	if failed := s.answer(answer, d.ID.Hex()); failed != nil {
+	if failed := s.answer(answer, d.ID.Hex()); failed != nil || err == nil {
 		return failed
 	}
 	return usage.Told(err, *s.JSON)

@@ -12,14 +12,9 @@ import (
 	"math/big"
 	"net/http"
 	"strings"
+
+	"github.com/mrelease/mrelease/bounds"
 )
-
-// block bounds a block of IPFS, of which none that is sent on is larger, in bytes.
-const block = 2 << 20
-
-// maxBlocks bounds how many blocks that only hold links are asked for: each has the links
-// to 45 MB of a file, as kubo makes them.
-const maxBlocks = 1000
 
 // The codecs of blocks: a node of links and data, and the bytes of a file as they are.
 const (
@@ -107,7 +102,7 @@ func (d *download) check(ctx context.Context) (unchecked string, err error) {
 	if len(name) > 1 {
 		return "the address is that of a folder, of which the file is a part", nil
 	}
-	c := checker{download: d, left: maxBlocks}
+	c := checker{download: d, left: bounds.Blocks}
 	at, err := c.node(ctx, root, 0, -1)
 	if err == nil && at != d.at {
 		err = c.forged(fmt.Sprintf("%d bytes more than there should be", d.at-at))
@@ -169,7 +164,7 @@ func (c *checker) leaf(a address, at, length int64) (isLeaf bool, end int64, err
 	if length < 0 && a.codec == raw {
 		length = c.at
 	}
-	if length < 0 || length > block {
+	if length < 0 || length > bounds.Block {
 		return false, 0, nil
 	}
 	if at+length > c.at {

@@ -23,8 +23,6 @@ type Gateways struct {
 	URLs []string
 	Most int64             // bytes of a file; 0: bounds.Result
 	Tell func(text string) // is told of what went wrong before something went well; may be nil
-
-	wait time.Duration // before a gateway is asked again; tests wait less
 }
 
 // Got is a file that was downloaded.
@@ -116,10 +114,7 @@ func (g Gateways) from(ctx context.Context, base, path string, f *os.File) (Got,
 	if err := f.Truncate(0); err != nil {
 		return Got{}, fmt.Errorf("writing result: %w", err)
 	}
-	wait := max(g.wait, 0)
-	if wait == 0 {
-		wait = firstWait
-	}
+	wait := firstWait
 	for try := 0; ; try++ {
 		before := d.at
 		err = d.fetch(ctx)
@@ -166,7 +161,7 @@ func (g Gateways) download(base, path string, f *os.File) (*download, error) {
 		most = bounds.Result
 	}
 	isBlob := func(r *http.Request) bool { return r.URL.Query().Get("format") == "" }
-	transport := outside.Transport(outside.Service{Host: u.Host, Most: block, Blob: isBlob})
+	transport := outside.Transport(outside.Service{Host: u.Host, Most: bounds.Block, Blob: isBlob})
 	return &download{client: &http.Client{Transport: transport}, base: u, path: path, file: f, most: most}, nil
 }
 

@@ -121,7 +121,7 @@ func needBuilder(t *testing.T) {
 
 func startWorld(t *testing.T) *world.World {
 	t.Helper()
-	w, err := world.Start(t.Context(), world.Options{Contracts: "../node_modules"})
+	w, err := world.Start(t.Context(), world.Options{Contracts: "../node_modules", Pool: &world.Pool{}})
 	if err != nil {
 		t.Fatal(err)
 	}

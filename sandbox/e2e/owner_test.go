@@ -71,6 +71,13 @@ func owner(ts *testscript.TestScript, s *script, args []string) {
 	}
 }
 
+// grant gives the script's wallet RLC on both chains, outside of the hubs.
+func grant(ts *testscript.TestScript, s *script, _ []string) {
+	for _, c := range []world.Chain{s.world.V6, s.world.V5} {
+		ts.Check(c.Grant(context.Background(), crypto.PubkeyToAddress(s.key.PublicKey)))
+	}
+}
+
 // owned is a wallet on a chain and its market.
 type owned struct {
 	chain  world.Chain

@@ -46,6 +46,9 @@ func hello(whom, out string) error {
 	if out == "" {
 		return nil
 	}
+	if whom == "fail" {
+		return errors.New("the run was told to fail")
+	}
 	result := filepath.Join(out, "result.txt")
 	return errors.Join(
 		os.WriteFile(result, []byte(greeting), 0o644),
