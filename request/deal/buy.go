@@ -190,7 +190,13 @@ func (t Trade) Buy(ctx context.Context, w node.Wallet, request poco.SignedReques
 		return deal, false, err
 	}
 	for range tries {
-		deal, made, err = t.buy(ctx, w, request, b)
+		if deal, made, err = t.buy(ctx, w, request, b); err == nil {
+			return deal, made, nil
+		}
+		// What a run before sent may have come to a block since it was looked for.
+		if there, looking := t.bought(ctx, w, request); looking == nil {
+			return there, false, nil
+		}
 		var refused *RefusedError
 		if !errors.As(err, &refused) || refused.Refusal != usedUp {
 			return deal, made, err
