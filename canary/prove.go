@@ -141,7 +141,9 @@ func (c Canary) follow(ctx context.Context, r round, p Proving) (deal.Task, erro
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	_, err := deal.Follow(limited, c.Chain, *r.deal, deal.Following{Every: pause, Tell: func(e deal.Event) {
-		p.Tell(fmt.Sprintf("deal %s is %s, %s left", r.deal.ID, e.Task.Stage, e.Left.Round(time.Second)))
+		if !e.Task.Stage.IsOver() {
+			p.Tell(fmt.Sprintf("the canary's task %s is %s, %s left", e.Task.ID, e.Task.Stage, e.Left.Round(time.Second)))
+		}
 	}})
 	var ended *deal.TaskError
 	switch {
