@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
@@ -37,6 +38,18 @@ func buy(ts *testscript.TestScript, s *script, args []string) {
 	var r record.Record
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
 	ts.Check(owned{s.world.V6, s.world.Market, s.key}.buy(context.Background(), r.Order.Signed, args[1]))
+}
+
+// pass lets time pass on the chain:
+//
+//	pass DURATION
+func pass(ts *testscript.TestScript, s *script, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: pass DURATION")
+	}
+	d, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	ts.Check(s.world.V6.Advance(d))
 }
 
 // crowd publishes more orders for a record's app, each at another price.
