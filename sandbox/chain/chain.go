@@ -21,7 +21,6 @@ import (
 	"github.com/ethereum/go-ethereum/eth/filters"
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/log"
-	"github.com/ethereum/go-ethereum/miner"
 	"github.com/ethereum/go-ethereum/node"
 	"github.com/ethereum/go-ethereum/p2p"
 	"github.com/ethereum/go-ethereum/params"
@@ -58,11 +57,11 @@ func (o Options) tip() *big.Int {
 
 // Chain is a running chain.
 type Chain struct {
-	ID     uint64
-	node   *node.Node
-	miner  *miner.Miner
-	sealer *sealer
-	tip    *big.Int // the least that a transaction must offer
+	ID      uint64
+	node    *node.Node
+	backend *eth.Ethereum
+	sealer  *sealer
+	tip     *big.Int // the least that a transaction must offer
 }
 
 // Start brings a chain up. go-ethereum's log, which is one per process, is
@@ -80,7 +79,7 @@ func Start(o Options) (*Chain, error) {
 	if err := stack.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting node: %w", err), stack.Close())
 	}
-	return &Chain{o.ID, stack, backend.Miner(), sealer, o.tip()}, nil
+	return &Chain{o.ID, stack, backend, sealer, o.tip()}, nil
 }
 
 // URL returns the address of the JSON-RPC endpoint.
@@ -94,10 +93,22 @@ func (c *Chain) Close() error { return c.node.Close() }
 
 // Hold lets transactions wait, as on a busy chain: blocks are sealed, as fast as
 // the machine can, without them.
-func (c *Chain) Hold() error { return c.miner.SetGasTip(new(big.Int).Lsh(big.NewInt(1), 255)) }
+func (c *Chain) Hold() error { return c.Demand(new(big.Int).Lsh(big.NewInt(1), 255)) }
 
-// Release ends Hold.
-func (c *Chain) Release() error { return c.miner.SetGasTip(c.tip) }
+// Demand lets those transactions wait that offer less than a tip, in wei.
+func (c *Chain) Demand(tip *big.Int) error { return c.backend.Miner().SetGasTip(tip) }
+
+// Release ends Hold and Demand.
+func (c *Chain) Release() error { return c.backend.Miner().SetGasTip(c.tip) }
+
+// Seal seals a number of blocks, with nothing in them but what waits.
+func (c *Chain) Seal(blocks int) error { return c.sealer.seal(blocks) }
+
+// Reorganise takes the last blocks out of the chain and seals more than those in their
+// place. Their transactions wait again, or are lost.
+func (c *Chain) Reorganise(blocks int, lost bool) error {
+	return c.sealer.reorganise(c.backend.BlockChain(), blocks, lost)
+}
 
 // Advance seals a block that is so much later than the last one; those that follow are
 // later still. It fails while transactions wait that no block takes.

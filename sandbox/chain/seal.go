@@ -99,3 +99,40 @@ func (s *sealer) advance(by time.Duration) error {
 	}
 	return fmt.Errorf("advancing the chain's time: %w", errors.Join(err, errors.New("transactions wait")))
 }
+
+// seal seals a number of blocks.
+func (s *sealer) seal(blocks int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sealLocked(blocks)
+}
+
+func (s *sealer) sealLocked(blocks int) error {
+	for range blocks {
+		s.beacon.Commit()
+		if err := s.pool.Sync(); err != nil {
+			return fmt.Errorf("sealing a block: %w", err)
+		}
+	}
+	return nil
+}
+
+// reorganise goes back a number of blocks, and seals more than those.
+func (s *sealer) reorganise(chain *core.BlockChain, blocks int, lost bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	head := chain.CurrentBlock().Number.Uint64()
+	if head < uint64(blocks) {
+		return fmt.Errorf("reorganising: want %d blocks, the chain has %d", blocks, head)
+	}
+	if _, err := chain.SetCanonical(chain.GetBlockByNumber(head - uint64(blocks))); err != nil {
+		return fmt.Errorf("reorganising: %w", err)
+	}
+	if err := s.pool.Sync(); err != nil { // which takes the blocks' transactions back
+		return fmt.Errorf("reorganising: %w", err)
+	}
+	if lost {
+		s.pool.Clear()
+	}
+	return s.sealLocked(blocks + 1)
+}

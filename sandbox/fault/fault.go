@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// Rule says which requests fail, and how. Of Drop, Hang, Endless, Drip and Status the
-// first that is set counts.
+// Rule says which requests fail, and how. Of Twice, Delay, Result, Drop, Hang, Endless,
+// Drip and Status the first that is set counts.
 type Rule struct {
 	Service string `json:"service"`          // the name under which the handler was wrapped
 	Method  string `json:"method,omitempty"` // of HTTP; empty: any
@@ -38,6 +38,10 @@ type Rule struct {
 	Location string `json:"location,omitempty"` // send on to there, with the status
 	Again    string `json:"again,omitempty"`    // answer with this Retry-After
 
+	Result string `json:"result,omitempty"` // answer this JSON as the result of a JSON-RPC call: a lie
+	Twice  bool   `json:"twice,omitempty"`  // do what was asked twice, and answer the second time
+	Delay  string `json:"delay,omitempty"`  // do what was asked after a while, such as 300ms
+
 	After bool `json:"after,omitempty"` // do what was asked first: only the answer is lost
 	Times int  `json:"times,omitempty"` // how many requests; 0: one
 }
@@ -45,6 +49,15 @@ type Rule struct {
 func (r Rule) check() error {
 	if r.Service == "" {
 		return fmt.Errorf("reading rule: service is missing")
+	}
+	if _, err := time.ParseDuration(r.Delay); r.Delay != "" && err != nil {
+		return fmt.Errorf("reading rule: delay: %w", err)
+	}
+	if r.Result != "" && !json.Valid([]byte(r.Result)) {
+		return fmt.Errorf("reading rule: result: want JSON, got %s", r.Result)
+	}
+	if r.Twice || r.Delay != "" || r.Result != "" {
+		return nil
 	}
 	if !r.Drop && !r.Hang && !r.Endless && !r.Drip && (r.Status < 200 || r.Status > 599) {
 		return fmt.Errorf("reading rule: want drop, hang, or a status from 200 to 599, got status %d", r.Status)
@@ -99,6 +112,10 @@ func (i *Injector) Wrap(service string, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		if rule.Twice || rule.Delay != "" {
+			rule.serve(next, w, r)
+			return
+		}
 		if rule.After {
 			next.ServeHTTP(&discard{header: http.Header{}}, r)
 		}
@@ -144,8 +161,38 @@ func peek(r *http.Request) string {
 	return string(data)
 }
 
+// serve does what was asked, late or twice.
+func (r Rule) serve(next http.Handler, w http.ResponseWriter, req *http.Request) {
+	pause, _ := time.ParseDuration(r.Delay) // checked when the rule was added
+	select {
+	case <-time.After(pause):
+	case <-req.Context().Done():
+	}
+	if r.Twice {
+		body := peek(req)
+		next.ServeHTTP(&discard{header: http.Header{}}, req)
+		req.Body = io.NopCloser(strings.NewReader(body))
+	}
+	next.ServeHTTP(w, req)
+}
+
+// lie answers a JSON-RPC call.
+func (r Rule) lie(w http.ResponseWriter, req *http.Request) {
+	var call struct {
+		ID json.RawMessage `json:"id"`
+	}
+	if err := json.Unmarshal([]byte(peek(req)), &call); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%s}`, call.ID, r.Result)
+}
+
 func (r Rule) fail(w http.ResponseWriter, req *http.Request) {
 	switch {
+	case r.Result != "":
+		r.lie(w, req)
 	case r.Drop:
 		panic(http.ErrAbortHandler) // the server's way to close a connection without a word
 	case r.Hang:

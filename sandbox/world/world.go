@@ -80,14 +80,15 @@ type World struct {
 	Results  *ipfs.Gateway   // what the gateway holds
 	Sigstore *sigstore.Instance
 
-	format  atomic.Value // of encrypted results: a worker.Format
-	base    string       // reference of the stand-in base image; empty: none
+	format  atomic.Value      // of encrypted results: a worker.Format
+	direct  map[uint64]string // URLs of the nodes, by chain id
+	base    string            // reference of the stand-in base image; empty: none
 	closers []func() error
 }
 
 // Start brings a world up. Close ends it.
 func Start(ctx context.Context, o Options) (*World, error) {
-	w := &World{Faults: &fault.Injector{}}
+	w := &World{Faults: &fault.Injector{}, direct: map[uint64]string{}}
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
@@ -110,6 +111,9 @@ func Start(ctx context.Context, o Options) (*World, error) {
 	}
 	return w, nil
 }
+
+// Direct returns the URL of a chain's node, without the faults before it.
+func (w *World) Direct(id uint64) string { return w.direct[id] }
 
 // Close stops everything; the world's contents are gone then.
 func (w *World) Close() error {
@@ -138,6 +142,7 @@ func (w *World) startChains(ctx context.Context, o Options) error {
 	err := group.Wait()
 	for _, n := range nodes {
 		if n != nil {
+			w.direct[n.ID] = n.URL()
 			w.closers = append(w.closers, n.Close)
 		}
 	}
