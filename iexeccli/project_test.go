@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -133,7 +134,7 @@ func changed(c poco.Chain, rpc string) poco.Chain {
 }
 
 func equal(a, b iexeccli.Project) bool {
-	return a.Name == b.Name && a.Owner == b.Owner && a.Image == b.Image && a.Format == b.Format && a.Enclave == b.Enclave && a.Chain == b.Chain && a.Wallet == b.Wallet
+	return a.Name == b.Name && a.Owner == b.Owner && a.Image == b.Image && a.Format == b.Format && a.Enclave == b.Enclave && reflect.DeepEqual(a.Chain, b.Chain) && a.Wallet == b.Wallet
 }
 
 func terms(o iexeccli.Terms) string {

@@ -1,15 +1,14 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math/big"
 	"strings"
 	"time"
 
-	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/params"
 
 	"github.com/mrelease/mrelease/poco"
@@ -37,48 +36,30 @@ func (c Cost) Plus(d Cost) Cost {
 }
 
 // Estimate returns what a transaction would cost, without making it: the node tries it.
-// Errors: *RevertedError when the contract refuses it, *RPCError.
+// Errors: *RevertedError when the contract refuses it, *FeeError, *RPCError.
 func (c *Client) Estimate(ctx context.Context, from common.Address, contract Contract, method string, args ...any) (Cost, error) {
 	data, err := contract.ABI.Pack(method, args...)
 	if err != nil {
 		return Cost{}, fmt.Errorf("encoding %s: %w", method, err)
 	}
-	gas, err := c.backend.EstimateGas(ctx, ethereum.CallMsg{From: from, To: &contract.Address, Data: data})
+	gas, err := c.estimate(ctx, act{from: from, contract: contract, method: method, data: data})
 	if err != nil {
-		return Cost{}, cmp.Or(c.reverted(method, err), c.rpcError("estimating "+method, err))
+		return Cost{}, err
 	}
 	if c.Fees == poco.FeesLegacy {
 		return Cost{gas, new(big.Int), new(big.Int)}, nil
 	}
-	price, err := c.backend.SuggestGasPrice(ctx)
+	price, err := ask(ctx, c.nodes, func(n *ethclient.Client) (*big.Int, error) { return n.SuggestGasPrice(ctx) })
 	if err != nil {
 		return Cost{}, c.rpcError("asking for the gas price", err)
 	}
-	highest, err := c.feeCap(ctx)
-	return Cost{gas, price, highest.Mul(highest, new(big.Int).SetUint64(gas))}, err
-}
-
-// feeCap is what send offers for a unit of gas at most: twice the base fee, and
-// the tip.
-func (c *Client) feeCap(ctx context.Context) (*big.Int, error) {
-	limit := new(big.Int)
-	tip, err := c.backend.SuggestGasTipCap(ctx)
-	if err != nil {
-		return limit, c.rpcError("asking for the tip", err)
-	}
-	head, err := c.backend.HeaderByNumber(ctx, nil)
-	if err != nil {
-		return limit, c.rpcError("asking for the last block", err)
-	}
-	if head.BaseFee != nil {
-		limit.Lsh(head.BaseFee, 1)
-	}
-	return limit.Add(limit, tip), nil
+	offer, err := c.offer(ctx)
+	return Cost{gas, price, offer.reserve(gas)}, err
 }
 
 // Balance returns an account's coins, in wei.
 func (c *Client) Balance(ctx context.Context, account common.Address) (*big.Int, error) {
-	balance, err := c.backend.BalanceAt(ctx, account, nil)
+	balance, err := ask(ctx, c.nodes, func(n *ethclient.Client) (*big.Int, error) { return n.BalanceAt(ctx, account, nil) })
 	if err != nil {
 		return nil, c.rpcError("asking for the balance", err)
 	}
@@ -99,9 +80,9 @@ func (c *Client) CheckFunds(ctx context.Context, account common.Address, cost Co
 
 // LastBlock returns the time of the chain's last block.
 func (c *Client) LastBlock(ctx context.Context) (time.Time, error) {
-	head, err := c.backend.HeaderByNumber(ctx, nil)
+	head, err := c.head(ctx)
 	if err != nil {
-		return time.Time{}, c.rpcError("asking for the last block", err)
+		return time.Time{}, err
 	}
 	return time.Unix(int64(head.Time), 0).UTC(), nil
 }

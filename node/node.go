@@ -2,43 +2,35 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
-	"net/url"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/ethclient"
-	"github.com/ethereum/go-ethereum/rpc"
 
-	"github.com/mrelease/mrelease/bounds"
-	"github.com/mrelease/mrelease/internal/patient"
 	"github.com/mrelease/mrelease/internal/redact"
-	"github.com/mrelease/mrelease/outside"
 	"github.com/mrelease/mrelease/poco"
 )
 
-// Backend is a connection to an Ethereum node: go-ethereum's own interfaces, as
-// ethclient.Client implements them.
-type Backend interface {
-	bind.Backend
-	ChainID(ctx context.Context) (*big.Int, error)
-	BalanceAt(ctx context.Context, account common.Address, block *big.Int) (*big.Int, error)
-	NonceAt(ctx context.Context, account common.Address, block *big.Int) (uint64, error)
-	TransactionByHash(ctx context.Context, hash common.Hash) (tx *types.Transaction, pending bool, err error)
-}
-
 // Client is a connection to a deployment of the protocol that was found to be what its profile
-// says.
+// says. It may be used by several goroutines; one thing after the other is sent.
 type Client struct {
 	poco.Chain // with AppRegistry as the hub names it
-	backend    Backend
-	caller     common.Address // of read-only calls: some nodes refuse calls without a sender
+	// Patience is how long a transaction waits for a block before another one of its nonce
+	// offers more; 45 s when it is 0.
+	Patience time.Duration
+
+	nodes  *nodes
+	caller common.Address // of read-only calls: some nodes refuse calls without a sender
+	sent   []*sent        // what this client sent, which is in blocks
+	acting sync.Mutex     // held by whoever sends
 }
 
 // RPCError says that a node did not answer, or answered with an error.
@@ -95,39 +87,67 @@ func (e *NotPoCoError) Evidence() [][2]string {
 	return [][2]string{{"expected", "domain() answers " + poco.DomainName + " " + poco.DomainVersion}, {"actual", e.Err.Error()}, {"where", e.Hub.Hex() + " at " + e.URL}}
 }
 
-// Connect dials a chain's node and checks that the node is on the chain and the
-// hub is the profile's: the chain id, the four values of domain(), and the app
-// registry.
+// Connect dials a chain's nodes and checks that each is on the chain and the hub is the
+// profile's: the chain id, the four values of domain(), and the app registry. A node that
+// cannot be reached is left out as long as there is another; one that is on another chain
+// is an error, however many are not.
 //
 // Errors: *RPCError, *WrongChainError, *NotPoCoError.
 func Connect(ctx context.Context, profile poco.Chain) (*Client, error) {
-	at, err := url.Parse(profile.RPC)
+	all, err := dial(ctx, profile)
 	if err != nil {
-		return nil, &RPCError{redact.URL(profile.RPC), "dialing", redact.Error(err)}
+		return nil, err
 	}
-	client := patient.Client(bounds.Request, outside.Service{Host: at.Host, Most: bounds.RPCAnswer}, nil)
-	dialed, err := rpc.DialOptions(ctx, profile.RPC, rpc.WithHTTPClient(client))
-	if err != nil {
-		return nil, &RPCError{redact.URL(profile.RPC), "dialing", redact.Error(err)}
-	}
-	c := &Client{Chain: profile, backend: ethclient.NewClient(dialed)}
+	c := &Client{Chain: profile, nodes: all}
 	if err := c.check(ctx); err != nil {
-		dialed.Close()
+		all.close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// Node returns the node's URL without the secrets in it.
-func (c *Client) Node() string { return redact.URL(c.RPC) }
+// Node returns the URL of the node that is asked, without the secrets in it.
+func (c *Client) Node() string { return c.nodes.current().url }
 
+// TellTo lets a function be told of what is sent and for how much, of what is waited for,
+// and of nodes that are left out; also of those that were left out before.
+func (c *Client) TellTo(tell func(text string)) { c.nodes.tellTo(tell) }
+
+// check looks at each node: all are asked before any is believed.
 func (c *Client) check(ctx context.Context) error {
-	id, err := c.backend.ChainID(ctx)
+	var genesis common.Hash
+	for _, at := range slices.Clone(c.nodes.all) {
+		one := &Client{Chain: c.Chain, nodes: &nodes{all: []*endpoint{at}}, caller: c.caller}
+		err := one.checkNode(ctx)
+		if err != nil && unanswered(err) && ctx.Err() == nil && c.nodes.drop(at, cause(err)) {
+			continue // for good, since nobody knows which chain it is on
+		}
+		if err != nil {
+			return err
+		}
+		c.AppRegistry = one.AppRegistry
+		if len(c.nodes.all) == 1 {
+			return nil
+		}
+		first, err := one.block(ctx, 0)
+		if err != nil {
+			return err
+		}
+		if genesis != (common.Hash{}) && first.Hash != genesis {
+			return &WrongChainError{"first block", first.Hash.Hex(), genesis.Hex() + ", as at the nodes before it", at.url}
+		}
+		genesis = first.Hash
+	}
+	return nil
+}
+
+func (c *Client) checkNode(ctx context.Context) error {
+	id, err := ask(ctx, c.nodes, func(n *ethclient.Client) (*big.Int, error) { return n.ChainID(ctx) })
 	if err != nil {
 		return c.rpcError("asking for the chain id", err)
 	}
 	if !id.IsUint64() || id.Uint64() != c.ID {
-		return &WrongChainError{"chain id", id.String(), fmt.Sprint(c.ID), redact.URL(c.RPC)}
+		return &WrongChainError{"chain id", id.String(), fmt.Sprint(c.ID), c.Node()}
 	}
 	if err := c.checkDomain(ctx); err != nil {
 		return err
@@ -138,7 +158,7 @@ func (c *Client) check(ctx context.Context) error {
 	}
 	registry := *abi.ConvertType(out[0], new(common.Address)).(*common.Address)
 	if c.AppRegistry != (common.Address{}) && registry != c.AppRegistry {
-		return &WrongChainError{"app registry", registry.Hex(), c.AppRegistry.Hex(), redact.URL(c.RPC)}
+		return &WrongChainError{"app registry", registry.Hex(), c.AppRegistry.Hex(), c.Node()}
 	}
 	c.AppRegistry = registry
 	return nil
@@ -162,7 +182,7 @@ func (c *Client) checkDomain(ctx context.Context) error {
 	}
 	actual := show(got.Name, got.Version, got.ChainId, got.VerifyingContract)
 	if want := show(poco.DomainName, poco.DomainVersion, c.ID, c.Hub); actual != want {
-		return &WrongChainError{"hub domain", actual, want, redact.URL(c.RPC)}
+		return &WrongChainError{"hub domain", actual, want, c.Node()}
 	}
 	return nil
 }
@@ -175,7 +195,7 @@ func (c *Client) askHub(ctx context.Context, method string) (out []any, err erro
 		return nil, c.rpcError("calling "+method, err)
 	}
 	if err != nil {
-		return nil, &NotPoCoError{c.Hub, redact.URL(c.RPC), err}
+		return nil, &NotPoCoError{c.Hub, c.Node(), err}
 	}
 	return out, nil
 }
@@ -190,7 +210,7 @@ type Contract struct {
 func (c *Client) HubContract() Contract { return Contract{c.Hub, poco.HubABI()} }
 
 func (c *Client) bind(contract Contract) *bind.BoundContract {
-	return bind.NewBoundContract(contract.Address, contract.ABI, c.backend, c.backend, c.backend)
+	return bind.NewBoundContract(contract.Address, contract.ABI, reader{c.nodes}, nil, nil)
 }
 
 // Read makes a read-only call and returns what it answers. Error: *RPCError, also when
@@ -217,17 +237,16 @@ func Call[T any](ctx context.Context, c *Client, contract Contract, method strin
 }
 
 func (c *Client) rpcError(act string, err error) error {
-	return &RPCError{redact.URL(c.RPC), act, redact.Error(err)}
+	return &RPCError{c.Node(), act, redact.Error(err)}
 }
 
-// unreachable reports whether the node could not be asked, in contrast to an
-// answer that is an error.
-func unreachable(err error) bool {
-	var network *url.Error
-	var status rpc.HTTPError
-	var garbage *json.SyntaxError
-	var larger *bounds.Error
-	return errors.As(err, &larger) || errors.As(err, &network) || errors.As(err, &status) || errors.As(err, &garbage) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+// cause is why a node could not be asked, without where.
+func cause(err error) string {
+	var r *RPCError
+	if errors.As(err, &r) {
+		err = r.Err
+	}
+	return redact.Error(err).Error()
 }
 
 // IsRevert reports whether it is a contract that refused, or is none, and not the node that

@@ -8,61 +8,292 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
+	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
-
-	"github.com/mrelease/mrelease/poco"
+	"github.com/ethereum/go-ethereum/ethclient"
+	"github.com/ethereum/go-ethereum/rpc"
+	"golang.org/x/sync/errgroup"
 )
 
-// Send makes a transaction and waits until it is in a block. A transaction that
-// reverts is an error.
+// Transaction is a call of a contract's method that changes the chain.
+type Transaction struct {
+	Contract Contract
+	Method   string
+	Args     []any
+}
+
+// act is what a transaction does.
+type act struct {
+	from     common.Address
+	contract Contract
+	method   string
+	data     []byte
+	wei      *big.Int // coins for the contract; nil: none
+}
+
+func (a act) call() ethereum.CallMsg {
+	return ethereum.CallMsg{From: a.from, To: &a.contract.Address, Data: a.data, Value: a.wei}
+}
+
+// maxSends bounds how often an act is tried whose nonce parallel runs take.
+const maxSends = 10
+
+// Send makes a transaction and waits until it is in a block, and as deep as the chain's
+// profile asks for. It waits for the wallet's earlier transactions first, looks whether
+// those that this client sent are still in the chain, and tries it without sending: what
+// would be reverted is not sent. Of several runs with one wallet each finds its nonce.
+//
+// Errors: *RevertedError, also with a receipt; *FundsError, *FeeError, *RPCError.
 func (c *Client) Send(ctx context.Context, w Wallet, contract Contract, method string, args ...any) (*types.Receipt, error) {
 	return c.Pay(ctx, w, nil, contract, method, args...)
 }
 
 // Pay is Send with coins for the contract, in wei.
 func (c *Client) Pay(ctx context.Context, w Wallet, wei *big.Int, contract Contract, method string, args ...any) (*types.Receipt, error) {
-	opts := bind.NewKeyedTransactor(w.key, new(big.Int).SetUint64(c.ID))
-	opts.Context = ctx
-	if c.Fees == poco.FeesLegacy {
-		opts.GasPrice = new(big.Int)
-	}
-	opts.NoSend, opts.Value = true, wei
-	tx, err := c.bind(contract).Transact(opts, method, args...)
-	if err == nil {
-		err = c.submit(ctx, tx)
-	}
+	data, err := contract.ABI.Pack(method, args...)
 	if err != nil {
-		return nil, c.sendError(ctx, w, method, err)
+		return nil, fmt.Errorf("encoding %s: %w", method, err)
 	}
-	receipt, err := c.wait(ctx, tx.Hash())
-	if err != nil {
-		return nil, err
+	c.acting.Lock()
+	defer c.acting.Unlock()
+	for try := 1; ; try++ {
+		receipts, err := c.act(ctx, w, []act{{w.Address, contract, method, data, wei}})
+		var nonce *NonceError
+		if errors.As(err, &nonce) && nonce.Taken && try < maxSends {
+			c.nodes.say("%s: another transaction of the wallet has the nonce %d: trying the next", method, nonce.Nonce)
+			continue
+		}
+		if len(receipts) == 0 {
+			return nil, err
+		}
+		return receipts[0], err
 	}
-	if receipt.Status != types.ReceiptStatusSuccessful {
-		return receipt, c.rpcError(method, fmt.Errorf("transaction %s reverted in block %s", tx.Hash(), receipt.BlockNumber))
-	}
-	return receipt, nil
 }
 
-// submit hands a transaction to the node. The answer may be lost, and a parallel
-// run may have sent the very same transaction: what counts is that the node has
-// it.
-func (c *Client) submit(ctx context.Context, tx *types.Transaction) error {
-	err := c.backend.SendTransaction(ctx, tx)
-	if err == nil {
-		return nil
+// SendAll makes transactions that do not depend on each other, one after the other with
+// consecutive nonces, and then waits until all are in blocks: so they take as long as
+// one. Each is tried before any is sent. A transaction that reverts all the same is an
+// error. In all else it is [Client.Send], but that it ends when a nonce is taken: see
+// [NonceTaken].
+func (c *Client) SendAll(ctx context.Context, w Wallet, all []Transaction) error {
+	acts := make([]act, len(all))
+	for i, t := range all {
+		data, err := t.Contract.ABI.Pack(t.Method, t.Args...)
+		if err != nil {
+			return fmt.Errorf("encoding %s: %w", t.Method, err)
+		}
+		acts[i] = act{from: w.Address, contract: t.Contract, method: t.Method, data: data}
 	}
-	if _, _, unknown := c.backend.TransactionByHash(ctx, tx.Hash()); unknown == nil {
-		return nil
-	}
+	c.acting.Lock()
+	defer c.acting.Unlock()
+	_, err := c.act(ctx, w, acts)
 	return err
 }
 
-// NonceTaken reports whether a node refused a transaction because of another
-// one of the same wallet. The words are those of every node's transaction pool.
+// act does acts once, with consecutive nonces.
+func (c *Client) act(ctx context.Context, w Wallet, acts []act) ([]*types.Receipt, error) {
+	if err := c.recheck(ctx); err != nil {
+		return nil, err
+	}
+	nonce, _, err := c.settled(ctx, w.Address)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*sent, len(acts))
+	for i, a := range acts {
+		all[i] = &sent{act: a, wallet: w, nonce: nonce + uint64(i)}
+	}
+	balance, err := c.prepare(ctx, w.Address, all)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range all {
+		if err := c.sign(s, s.first); err != nil {
+			return nil, err
+		}
+		c.nodes.say("%s: transaction %s, nonce %d, up to %s coins (%d gas); the wallet has %s", s.method, s.newest().Hash(), s.nonce, Coins(s.first.reserve(s.gas)), s.gas, Coins(balance))
+		if err := c.submit(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	return c.followAll(ctx, all)
+}
+
+// followAll follows acts that were sent, and judges how they ended.
+func (c *Client) followAll(ctx context.Context, all []*sent) ([]*types.Receipt, error) {
+	receipts := make([]*types.Receipt, len(all))
+	group, following := errgroup.WithContext(ctx)
+	for i, s := range all {
+		group.Go(func() (err error) {
+			receipts[i], err = c.follow(following, s)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	c.sent = append(c.sent, all...)
+	for i, s := range all {
+		if err := c.judge(ctx, s, receipts[i]); err != nil {
+			return receipts, err
+		}
+	}
+	return receipts, nil
+}
+
+// prepare tries what is to be sent, and finds what it takes.
+func (c *Client) prepare(ctx context.Context, from common.Address, all []*sent) (balance *big.Int, err error) {
+	var first offer
+	group, asked := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { first, err = c.offer(asked); return err })
+	group.Go(func() (err error) { balance, err = c.Balance(asked, from); return err })
+	for _, s := range all {
+		group.Go(func() error { return c.simulate(asked, s.act) })
+		group.Go(func() (err error) { s.gas, err = c.estimate(asked, s.act); return err })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	needs := new(big.Int)
+	for _, s := range all {
+		s.first = first
+		needs.Add(needs, first.reserve(s.gas))
+		if s.wei != nil {
+			needs.Add(needs, s.wei)
+		}
+	}
+	if balance.Cmp(needs) < 0 {
+		return nil, &FundsError{from, balance, c.Name, fmt.Errorf("up to %s wei are needed", needs)}
+	}
+	return balance, nil
+}
+
+// simulate makes a call without a transaction, as the wallet. Errors: *RevertedError,
+// *RPCError.
+func (c *Client) simulate(ctx context.Context, a act) error {
+	_, err := reader{c.nodes}.CallContract(ctx, a.call(), nil)
+	return c.tried(a, "trying ", err)
+}
+
+func (c *Client) estimate(ctx context.Context, a act) (uint64, error) {
+	gas, err := ask(ctx, c.nodes, func(n *ethclient.Client) (uint64, error) { return n.EstimateGas(ctx, a.call()) })
+	return gas, c.tried(a, "estimating ", err)
+}
+
+func (c *Client) tried(a act, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	failed := c.rpcError(what+a.method, err)
+	if data, reverted := revertOf(err); reverted {
+		return &RevertedError{Method: a.method, Contract: a.contract.Address, Reason: reason(a.contract.ABI, data), Err: failed}
+	}
+	return failed
+}
+
+// judge is the error of a transaction that is in a block and was reverted there. Its
+// reason is not in the block: the call is made again, on the chain as it was after it.
+func (c *Client) judge(ctx context.Context, s *sent, receipt *types.Receipt) error {
+	if receipt.Status == types.ReceiptStatusSuccessful {
+		return nil
+	}
+	e := &RevertedError{Method: s.method, Contract: s.contract.Address, Tx: receipt.TxHash, Block: receipt.BlockNumber.Uint64()}
+	_, err := reader{c.nodes}.CallContract(ctx, s.call(), receipt.BlockNumber)
+	data, reverted := []byte(nil), false
+	if err != nil {
+		data, reverted = revertOf(err)
+	}
+	switch {
+	case reverted:
+		e.Reason = reason(s.contract.ABI, data)
+	case receipt.GasUsed >= s.gas:
+		e.Reason = fmt.Sprintf("it used up its %d gas", s.gas)
+	default:
+		e.Reason = "which cannot be found out any more"
+	}
+	return e
+}
+
+// sign makes the transaction with an offer. Those of one act differ in nothing else, so
+// of one nonce only one thing can be done.
+func (c *Client) sign(s *sent, o offer) error {
+	tx, err := types.SignNewTx(s.wallet.key, types.LatestSignerForChainID(new(big.Int).SetUint64(c.ID)), c.transaction(s, o))
+	if err != nil {
+		return fmt.Errorf("signing %s: %w", s.method, err)
+	}
+	s.txs, s.last, s.since = append(s.txs, tx), o, time.Now()
+	return nil
+}
+
+// submit hands the newest transaction to the node. The answer may be lost, and a
+// parallel run may have sent the very same transaction: what counts is that a node has
+// it. Whether one has it is asked by its hash, which was known before.
+func (c *Client) submit(ctx context.Context, s *sent) error {
+	tx := s.newest()
+	var err error
+	for range 2 {
+		_, err = ask(ctx, c.nodes, func(n *ethclient.Client) (struct{}, error) {
+			return struct{}{}, n.SendTransaction(ctx, tx)
+		})
+		if err == nil {
+			return nil
+		}
+		if _, known := c.known(ctx, tx.Hash()); known == nil {
+			return nil
+		}
+		var refused rpc.Error
+		if ctx.Err() != nil || errors.As(err, &refused) {
+			break
+		}
+	}
+	if takes(err) {
+		return c.rpcError("sending "+s.method, &NonceError{Tx: tx.Hash(), Nonce: s.nonce, Taken: true, Err: err})
+	}
+	return c.sendError(ctx, s, err)
+}
+
+// known asks for a transaction by its hash. Its error is [ethereum.NotFound] when the
+// node does not have it.
+func (c *Client) known(ctx context.Context, tx common.Hash) (pending bool, err error) {
+	return ask(ctx, c.nodes, func(n *ethclient.Client) (bool, error) {
+		_, pending, err := n.TransactionByHash(ctx, tx)
+		return pending, err
+	})
+}
+
+// NonceError says that a transaction cannot get into a block with its nonce.
+type NonceError struct {
+	Tx    common.Hash
+	Nonce uint64
+	Taken bool   // by another transaction, so that this one never will; else it waits for earlier ones
+	Next  uint64 // unless Taken: the nonce that is waited for
+	Err   error  // the node's words, if it refused
+}
+
+func (e *NonceError) Error() string {
+	switch {
+	case e.Err != nil:
+		return e.Err.Error()
+	case e.Taken:
+		return fmt.Sprintf("another transaction of the wallet had the nonce %d before transaction %s", e.Nonce, e.Tx)
+	}
+	return fmt.Sprintf("transaction %s has the nonce %d, and the nodes know none of nonce %d: the node told a wrong number", e.Tx, e.Nonce, e.Next)
+}
+
+// Unwrap returns the node's words.
+func (e *NonceError) Unwrap() error { return e.Err }
+
+// NonceTaken reports whether an act failed because of the nonce of its transaction: it
+// may be tried again once it was looked for.
 func NonceTaken(err error) bool {
+	var nonce *NonceError
+	return errors.As(err, &nonce)
+}
+
+// takes reports whether a node refused a transaction because of another one of the same
+// wallet. The words are those of every node's transaction pool.
+func takes(err error) bool {
 	for _, words := range []string{"nonce too low", "replacement transaction underpriced", "already known"} {
 		if strings.Contains(err.Error(), words) {
 			return true
@@ -73,66 +304,14 @@ func NonceTaken(err error) bool {
 
 // sendError tells a wallet without funds from the rest. JSON-RPC has no code
 // for it: the words are those of every node's transaction pool.
-func (c *Client) sendError(ctx context.Context, w Wallet, method string, err error) error {
+func (c *Client) sendError(ctx context.Context, s *sent, err error) error {
+	act := fmt.Sprintf("sending %s (transaction %s)", s.method, s.newest().Hash())
 	if !strings.Contains(err.Error(), "insufficient funds") && !strings.Contains(err.Error(), "gas required exceeds allowance (0)") {
-		return c.rpcError("sending "+method, err)
+		return c.rpcError(act, err)
 	}
-	balance, balanceErr := c.backend.BalanceAt(ctx, w.Address, nil)
+	balance, balanceErr := c.Balance(ctx, s.from)
 	if balanceErr != nil {
-		return c.rpcError("sending "+method, errors.Join(err, balanceErr))
+		return c.rpcError(act, errors.Join(err, balanceErr))
 	}
-	return &FundsError{w.Address, balance, c.Name, err}
-}
-
-// waitLimit bounds the wait for a block; Bellecour seals one in 5 s, Arbitrum
-// several in a second.
-const waitLimit = 5 * time.Minute
-
-// wait polls for a receipt. A node that fails to answer is asked again.
-func (c *Client) wait(ctx context.Context, tx common.Hash) (receipt *types.Receipt, err error) {
-	err = c.poll(ctx, "waiting for transaction "+tx.Hex(), func(ctx context.Context) (done bool, err error) {
-		receipt, err = c.backend.TransactionReceipt(ctx, tx)
-		return err == nil, err
-	})
-	return receipt, err
-}
-
-// Settle waits until all transactions of an account that the node has are in
-// blocks, and reports whether any was not.
-func (c *Client) Settle(ctx context.Context, account common.Address) (waited bool, err error) {
-	act := "waiting for the pending transactions of " + account.Hex()
-	err = c.poll(ctx, act, func(ctx context.Context) (done bool, err error) {
-		sent, err := c.backend.PendingNonceAt(ctx, account)
-		if err != nil {
-			return true, c.rpcError(act, err)
-		}
-		mined, err := c.backend.NonceAt(ctx, account, nil)
-		if err != nil {
-			return true, c.rpcError(act, err)
-		}
-		if mined < sent {
-			waited = true
-			return false, fmt.Errorf("%d of %d are in blocks", mined, sent)
-		}
-		return true, nil
-	})
-	return waited, err
-}
-
-// poll tries until it is done: soon again at first, for chains that seal at
-// once, and every two seconds later on.
-func (c *Client) poll(ctx context.Context, act string, try func(context.Context) (done bool, err error)) error {
-	limited, cancel := context.WithTimeout(ctx, waitLimit)
-	defer cancel()
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		done, err := try(limited)
-		if done {
-			return err
-		}
-		select {
-		case <-limited.Done():
-			return c.rpcError(act, errors.Join(limited.Err(), err))
-		case <-time.After(pause):
-		}
-	}
+	return &FundsError{s.from, balance, c.Name, err}
 }

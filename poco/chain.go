@@ -38,12 +38,19 @@ type Chain struct {
 	Hub         common.Address
 	AppRegistry common.Address // zero: what the hub's appregistry() says
 	RPC         string         // URL of a JSON-RPC endpoint
+	Spare       []string       // URLs of further ones, which must agree with the first
 	Market      string         // URL of the market's API
 	SMS         string         // URL of the secret service
 	Gateway     string         // URL of the IPFS gateway that results are downloaded from
 	ENS         common.Address // registry of names; zero: the chain has none
 	Fees        Fees
-	Development bool // asked for by the profile; see IsDevelopment
+	// MaxFeePerGas is what a transaction offers for a unit of gas at most, in wei; 0: ten
+	// times what it offers at first.
+	MaxFeePerGas uint64
+	// Confirmations is how many blocks, its own among them, make a transaction count; 0
+	// is 1.
+	Confirmations uint64
+	Development   bool // asked for by the profile; see IsDevelopment
 }
 
 // Domain returns the EIP-712 domain of the chain's hub.

@@ -10,6 +10,7 @@ import (
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/orders"
 )
 
@@ -23,6 +24,9 @@ func (r *run) offer(ctx context.Context) (evidence string, err error) {
 	}
 	for _, f := range r.obstacles(r.registration.App.MREnclave) {
 		r.Teller.Note(f.Name + " " + f.Evidence)
+	}
+	if r.registration, err = apps.Confirm(ctx, r.Chain, r.keys.wallet, r.registration, r.enclave.Enclave); err != nil {
+		return "", err
 	}
 	r.offering, err = orders.Offer(ctx, r.Chain, r.Market, r.keys.wallet, r.order())
 	return r.note("offer", r.offering.Published, "order "+r.offering.Hash.Hex()), err

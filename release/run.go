@@ -99,6 +99,7 @@ func (r Release) begin(ctx context.Context) (*run, error) {
 	}
 	r.Registry.Layout = r.Settings.Sign.Layout
 	r.Market.Tell = r.Teller.Note
+	r.Chain.TellTo(r.Teller.Note)
 	told := &memory{Teller: r.Teller}
 	r.Teller = told
 	in := &run{Release: r, told: told, accepted: accepted, tag: r.Settings.Image.Tag(r.Source.Version)}

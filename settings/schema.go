@@ -136,7 +136,9 @@ func valueSchema(v any) *schema {
 	case Pin:
 		return &schema{Type: kinds{"string"}, Pattern: "^sha256:[0-9a-f]{64}$"}
 	case URL:
-		return &schema{Type: kinds{"string"}, Pattern: "^https?://."}
+		return urlSchema()
+	case URLs: // which the decoder takes in one text, too, joined by commas
+		return &schema{AnyOf: []schema{*urlSchema(), {Type: kinds{"array"}, Items: urlSchema()}}}
 	case Duration:
 		return &schema{Type: kinds{"string"}, Pattern: `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`, Default: shortDuration(v)}
 	case Size:
@@ -148,6 +150,8 @@ func valueSchema(v any) *schema {
 	}
 	return nil
 }
+
+func urlSchema() *schema { return &schema{Type: kinds{"string"}, Pattern: "^https?://."} }
 
 // entryNames describes the names of a map's entries.
 func entryNames() *schema { return &schema{Pattern: entryName} }

@@ -106,12 +106,14 @@ const PublicServices = "public"
 // Chain describes a chain, or changes of a built-in one.
 type Chain struct {
 	ID          uint64         `yaml:"id" doc:"chain id"`
-	RPC         URL            `yaml:"rpc" doc:"URL of a node"`
+	RPC         URLs           `yaml:"rpc" doc:"URL of a node, or a list of several, which must agree"`
 	Hub         common.Address `yaml:"hub" doc:"address of the PoCo hub"`
 	Market      URL            `yaml:"market" doc:"URL of the market"`
 	SMS         URL            `yaml:"sms" doc:"URL of the secret service, for requesters"`
 	Gateway     URL            `yaml:"gateway" doc:"URL of the IPFS gateway that results are downloaded from, for requesters"`
 	Fees        poco.Fees      `yaml:"fees" doc:"how transactions are paid: legacy (type 0 at price 0) or eip1559"`
+	MaxFee      uint64         `yaml:"max-fee-per-gas" doc:"what a transaction offers for a unit of gas at most, in wei; ten times its first offer when not set"`
+	Confirm     uint64         `yaml:"confirmations" doc:"blocks, its own among them, after which a transaction counts; 1 when not set"`
 	Development bool           `yaml:"development" doc:"take measurements of stand-in toolchains"`
 }
 
@@ -216,11 +218,14 @@ func (s Settings) Profile(chain string) (poco.Chain, bool) {
 	if !isBuiltin {
 		p = poco.Chain{Name: chain, ID: own.ID, Hub: own.Hub}
 	}
-	p.RPC = cmp.Or(string(own.RPC), p.RPC)
+	if len(own.RPC) > 0 {
+		p.RPC, p.Spare = own.RPC[0], own.RPC[1:]
+	}
 	p.Market = cmp.Or(string(own.Market), p.Market)
 	p.SMS = cmp.Or(string(own.SMS), p.SMS)
 	p.Gateway = cmp.Or(string(own.Gateway), p.Gateway)
 	p.Fees = cmp.Or(own.Fees, p.Fees)
+	p.MaxFeePerGas, p.Confirmations = own.MaxFee, own.Confirm
 	p.Development = own.Development
 	return p, true
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	_ "embed" // the template
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -126,11 +127,11 @@ func chainLines(p iexeccli.Project) string {
 	if line := undecidedLine(p, "", "chain"); line != "" {
 		return strings.TrimSuffix(line, "\n")
 	}
-	if c == (poco.Chain{}) {
+	if reflect.ValueOf(c).IsZero() {
 		return "chain: bellecour # yours"
 	}
 	lines := "chain: " + yamlText(c.Name)
-	if slices.Contains(poco.Chains(), c) {
+	if slices.ContainsFunc(poco.Chains(), func(p poco.Chain) bool { return reflect.DeepEqual(p, c) }) {
 		return lines
 	}
 	hub := ""

@@ -164,8 +164,14 @@ func (c *Checker) checkEnclave() {
 	}
 }
 
+// maxConfirmations is what the longest reorganisations that chains had stay below.
+const maxConfirmations = 1000
+
 func (c *Checker) checkChain(name string) {
 	profile, key := c.Settings.Chains[name], "chains."+name
+	if profile.Confirm > maxConfirmations {
+		c.Complain(key+".confirmations", "must be at most %d, got %d", maxConfirmations, profile.Confirm)
+	}
 	if builtin, ok := builtinChain(name); ok {
 		if profile.ID != 0 && profile.ID != builtin.ID {
 			c.Complain(key+".id", "%s is built in with the id %d: another chain is another name", name, builtin.ID)
@@ -182,7 +188,7 @@ func (c *Checker) checkChain(name string) {
 		name    string
 		missing bool
 	}{
-		{"id", profile.ID == 0}, {"rpc", profile.RPC == ""}, {"hub", profile.Hub == common.Address{}},
+		{"id", profile.ID == 0}, {"rpc", len(profile.RPC) == 0}, {"hub", profile.Hub == common.Address{}},
 		{"market", profile.Market == ""}, {"fees", profile.Fees == ""},
 	} {
 		if k.missing {

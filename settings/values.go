@@ -90,6 +90,36 @@ func (u *URL) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// URLs are the addresses of several services that do the same.
+type URLs []string
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. As with a [URL], the error does
+// not show the text.
+func (u *URLs) UnmarshalText(text []byte) error {
+	var words List
+	if err := words.UnmarshalText(text); err != nil {
+		return err
+	}
+	*u = nil
+	for _, word := range words {
+		var one URL
+		if err := one.UnmarshalText([]byte(word)); err != nil {
+			return err
+		}
+		if slices.Contains(*u, word) {
+			return errors.New("names the same URL twice")
+		}
+		*u = append(*u, word)
+	}
+	if len(*u) == 0 || len(*u) > MaxURLs {
+		return fmt.Errorf("want 1 to %d http:// or https:// URLs, got %d", MaxURLs, len(*u))
+	}
+	return nil
+}
+
+// MaxURLs is how many nodes of a chain may be named: all are asked before each transaction.
+const MaxURLs = 8
+
 // Duration is a time span such as 90s or 2m.
 type Duration time.Duration
 

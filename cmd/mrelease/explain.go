@@ -237,6 +237,7 @@ func rules() []rule {
 		{is[*node.WalletError], "E-WALLET", exitUsage, say("correct what is said above of wallet.keystore, wallet.address or " + keys.WalletKey)},
 		{is[*apps.SyntheticError], "E-SYNTHETIC", exitPolicy, say("build on the real base image, or choose a chain with development: true")},
 		{is[*node.FundsError], "E-FUNDS", exitFunds, say("send the wallet some of the chain's native coin and run again")},
+		{is[*node.FeeError], "E-FEE", exitFunds, say("wait until the chain is less busy, or raise chains.<name>.max-fee-per-gas, then run again: what is done is found")},
 		{is[*node.NotPoCoError], "E-CHAIN-HUB", exitChain, say("correct chains.<name>.hub")},
 		{is[*node.WrongChainError], "E-CHAIN-WRONG", exitChain, say("correct the id, rpc or hub of the chain")},
 		{is[*apps.ConflictError], "E-APP-CONFLICT", exitChain, say("compare the fields above; an app given to another owner cannot be offered by this wallet: release a new version")},

@@ -102,7 +102,8 @@ func (e *ConflictError) Evidence() [][2]string {
 // else createApp makes it. In both cases every field is read back.
 //
 // Errors: *SyntheticError, *ConflictError (also for an app that was given to
-// another owner since), *node.FundsError, *node.RPCError.
+// another owner since), *node.FundsError, *node.FeeError, *node.RevertedError,
+// *node.RPCError.
 func Register(ctx context.Context, c *node.Client, w node.Wallet, app poco.App, enclave measure.Enclave) (Registration, error) {
 	if err := CheckEnclave(c.Chain, enclave); err != nil {
 		return Registration{}, err
@@ -129,8 +130,22 @@ func Register(ctx context.Context, c *node.Client, w node.Wallet, app poco.App, 
 	return reg, err
 }
 
-// maxSends bounds how often a transaction is sent whose nonce parallel runs
-// take.
+// Confirm makes sure that a registered app is on the chain still, before something is done
+// about it that cannot be undone: blocks may have left the chain. What left with them is
+// made again, and Tx and Block are those of now. Errors: those of [Register].
+func Confirm(ctx context.Context, c *node.Client, w node.Wallet, reg Registration, enclave measure.Enclave) (Registration, error) {
+	receipt, err := c.Stands(ctx, reg.Tx)
+	if err != nil {
+		return Registration{}, err
+	}
+	again, err := Register(ctx, c, w, reg.App, enclave)
+	if err == nil && !again.Created && receipt != nil {
+		again.Created, again.Tx, again.Block = true, receipt.TxHash, receipt.BlockNumber.Uint64()
+	}
+	return again, err
+}
+
+// maxSends bounds how often a transaction is sent whose nonce was none.
 const maxSends = 5
 
 // lookupSettled is Lookup once the owner's transactions are in blocks: a run

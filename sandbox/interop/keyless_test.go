@@ -26,7 +26,7 @@ const (
 // log, and mrelease takes and verifies what cosign signed as the same job.
 func TestCosignKeyless(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	s := newStage(t, nil)
 	must(t, s.Write(filepath.Join(s.dir, authorities))) // with root and signing configurations
 	identity, issuer := sigstore.Identity(sigstore.GitHub, jobRepository, jobRef), s.Sigstore.Issuer(sigstore.GitHub)
 	for file, signed := range map[string]string{"signing-config.json": "rekor-one", "signing-config-v2.json": "rekor-two"} {

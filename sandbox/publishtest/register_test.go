@@ -142,13 +142,18 @@ func countApps(t *testing.T, c world.Chain, owner common.Address) int {
 // waits for that transaction and sends none of its own.
 func TestRegisterWaitsForAnEarlierRun(t *testing.T) {
 	owner := wallet(t, 1)
-	node, c, p := startChain(t, owner.Address)
+	node, c, p := startChain(t, owner.Address, poco.FeesEIP1559)
 	if err := node.Hold(); err != nil {
 		t.Fatal(err)
 	}
 	app := newApp(owner, "killed")
 	killed, kill := context.WithCancel(t.Context())
-	time.AfterFunc(300*time.Millisecond, kill)
+	go func() {
+		defer kill()
+		for sent := uint64(0); sent == 0 && killed.Err() == nil; time.Sleep(10 * time.Millisecond) {
+			sent, _ = c.Client.PendingNonceAt(killed, owner.Address) // an error is tried again
+		}
+	}()
 	if _, err := apps.Register(killed, connect(t, p), owner, app, enclave); !errors.Is(err, context.Canceled) {
 		t.Fatalf("the first run: %v, want it canceled", err)
 	}
@@ -166,12 +171,13 @@ func TestRegisterWaitsForAnEarlierRun(t *testing.T) {
 	}
 }
 
-// startChain starts a chain with fees whose transactions can be held.
-func startChain(t *testing.T, rich common.Address) (*sandboxchain.Chain, world.Chain, poco.Chain) {
+// startChain starts a chain whose transactions can be held, and whose blocks can be lost.
+func startChain(t *testing.T, rich common.Address, fees poco.Fees) (*sandboxchain.Chain, world.Chain, poco.Chain) {
 	t.Helper()
 	coins := types.Account{Balance: new(big.Int).Lsh(big.NewInt(1), 80)}
 	deployer := world.Key(0)
-	node, err := sandboxchain.Start(sandboxchain.Options{ID: 65535, Alloc: types.GenesisAlloc{rich: coins, crypto.PubkeyToAddress(deployer.PublicKey): coins}})
+	free := fees == poco.FeesLegacy
+	node, err := sandboxchain.Start(sandboxchain.Options{ID: 65535, Free: free, Alloc: types.GenesisAlloc{rich: coins, crypto.PubkeyToAddress(deployer.PublicKey): coins}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,11 +186,15 @@ func startChain(t *testing.T, rich common.Address) (*sandboxchain.Chain, world.C
 			t.Error(err)
 		}
 	})
-	contracts, err := protocol.DeployV6(t.Context(), node.Client(), deployer, "../node_modules")
+	deploy := protocol.DeployV6
+	if free {
+		deploy = protocol.DeployV5
+	}
+	contracts, err := deploy(t.Context(), node.Client(), deployer, "../node_modules")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := world.Chain{Name: "held", ID: 65535, RPC: node.URL(), Fees: poco.FeesEIP1559, Deployment: contracts, Client: node.Client()}
+	c := world.Chain{Name: "held", ID: 65535, RPC: node.URL(), Fees: fees, Deployment: contracts, Client: node.Client()}
 	return node, c, profile(&world.World{}, c)
 }
 
