@@ -108,7 +108,7 @@ func (m *markdown) steps(steps []Step) {
 	var b strings.Builder
 	b.WriteString("\n| Step | Result | Time | Evidence |\n|---|---|---:|---|\n")
 	for _, s := range steps {
-		fmt.Fprintf(&b, "| %s | %s | %.2f\u00a0s | %s |\n", Code(s.Name), s.mark(), s.Took.Seconds(), cell(s.evidence()))
+		fmt.Fprintf(&b, "| %s | %s | %.2f&nbsp;s | %s |\n", Code(s.Name), s.mark(), s.Took.Seconds(), cell(s.evidence()))
 	}
 	m.add(b.String())
 }

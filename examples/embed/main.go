@@ -9,7 +9,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log"
 	"os"
 
 	"github.com/mrelease/mrelease/buildkit"
@@ -20,12 +19,14 @@ import (
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
+	"github.com/mrelease/mrelease/silence"
 	"github.com/mrelease/mrelease/source"
 )
 
 func main() {
+	silence.Libraries() // or they log to standard error what is for whoever debugs them
 	if len(os.Args) < 4 {
-		log.Fatal("usage: embed VERSION STATE mrelease.yaml…")
+		fail("usage: embed VERSION STATE mrelease.yaml…")
 	}
 	ctx, version, state, files := context.Background(), os.Args[1], os.Args[2], os.Args[3:]
 	cfg, err := settings.Load(settings.Sources{Files: files, Getenv: os.Getenv}, settings.Purpose{Build: true, Publish: true})
@@ -48,6 +49,11 @@ func main() {
 
 func check(err error) {
 	if err != nil {
-		log.Fatal(printable.Text(err.Error())) // it may hold what a registry or a node says
+		fail(printable.Text(err.Error())) // it may hold what a registry or a node says
 	}
+}
+
+func fail(text string) {
+	fmt.Fprintln(os.Stderr, text)
+	os.Exit(1)
 }

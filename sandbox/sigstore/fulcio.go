@@ -160,7 +160,7 @@ func (f *fulcio) serveV1(w http.ResponseWriter, r *http.Request) {
 func (f *fulcio) chain(token string, key crypto.PublicKey, proof []byte) ([]string, error) {
 	claims, err := f.issuer.check(token, "sigstore")
 	if err != nil {
-		return nil, errors.New("There was an error processing the identity token") // and no more, as Fulcio
+		return nil, errors.New("there was an error processing the identity token") // and no more, as Fulcio
 	}
 	subject, _ := claims["sub"].(string)
 	verifier, err := signature.LoadDefaultVerifier(key)
@@ -168,7 +168,7 @@ func (f *fulcio) chain(token string, key crypto.PublicKey, proof []byte) ([]stri
 		return nil, err
 	}
 	if err := verifier.VerifySignature(bytes.NewReader(proof), strings.NewReader(subject)); err != nil {
-		return nil, errors.New("The signature supplied in the request could not be verified")
+		return nil, errors.New("the signature supplied in the request could not be verified")
 	}
 	template, err := describe(claims)
 	if err != nil {
