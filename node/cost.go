@@ -54,7 +54,10 @@ func (c *Client) Estimate(ctx context.Context, from common.Address, contract Con
 		return Cost{}, c.rpcError("asking for the gas price", err)
 	}
 	offer, err := c.offer(ctx)
-	return Cost{gas, price, offer.reserve(gas)}, err
+	if err != nil {
+		return Cost{}, err
+	}
+	return Cost{gas, price, offer.reserve(gas)}, nil
 }
 
 // Balance returns an account's coins, in wei.

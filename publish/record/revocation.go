@@ -79,11 +79,7 @@ func CheckRevocation(ctx context.Context, c registry.Client, by signing.Party, c
 	if err != nil {
 		return err
 	}
-	return checkRevocation(said, image, chainID, app.Address)
-}
-
-func checkRevocation(said registry.Statements, image name.Digest, chainID uint64, app common.Address) error {
-	if r := Revoked(said, chainID, app); r != nil {
+	if r := Revoked(said, chainID, app.Address); r != nil {
 		return &RevokedError{*r, image}
 	}
 	return said.Complete()
@@ -109,8 +105,11 @@ func (a auditor) revocation(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := checkRevocation(said.Statements, image, a.App.ChainID, common.Address(a.App.Address)); err != nil {
-		return "", err
+	if r := Revoked(said.Statements, a.App.ChainID, common.Address(a.App.Address)); r != nil {
+		return "", &RevokedError{*r, image}
+	}
+	if outage := said.Complete(); outage != nil {
+		return fmt.Sprintf("none was found, by %s; not all places where one could be can be read: %v", said.word, outage), nil
 	}
 	return "none is among the statements of who signed the image, by " + said.word, nil
 }
