@@ -1,7 +1,8 @@
 #!/bin/bash
 # The demo: run by `make demo` inside the sandbox, whose folder is in
 # MRELEASE_SANDBOX. It releases an app, releases it again from an empty build
-# state, and verifies the record; then an app that mrelease seals itself; and it
+# state, and verifies the record; then an app that mrelease seals itself, which has to
+# prove itself by a run before it is sold, and of which a requester buys a run; and it
 # builds both twice to show that they can be reproduced.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -36,13 +37,27 @@ echo "both runs wrote the same record" >&2
 title "3. Verify the record" "verify dist/record.json"
 run hello-python second verify dist/record.json
 
-title "4. Release an app that mrelease seals" "release --allow-dirty --version 1.0.0"
-MRELEASE_RECORD=dist/hello-binaryfs.json run hello-binaryfs first release --allow-dirty --version 1.0.0 --image "$SANDBOX_REGISTRY/hello-binaryfs"
+title "4. Release an app that mrelease seals, after a run of it was good" "release --allow-dirty --version 1.0.0 --canary --deposit"
+export MRELEASE_CANARY_PARAMS=canary MRELEASE_CANARY_MAX_PRICE=100 MRELEASE_CANARY_FILE=result.txt
+MRELEASE_CANARY_DIGEST="sha256:$(printf 'Hello, canary!\n' | sha256sum | cut -d ' ' -f 1)" MRELEASE_RECORD=dist/hello-binaryfs.json \
+	run hello-binaryfs first release --allow-dirty --version 1.0.0 --image "$SANDBOX_REGISTRY/hello-binaryfs" --canary --deposit
 
-title "5. Reproduce the first: its seal is random, what it measures is not" "reproduce"
+# request COMMAND... runs mrelease request for the wallet of the sandbox.
+request() { mrelease request "$@" --config "$MRELEASE_SANDBOX/mrelease.yaml"; }
+keys="$work/keys"
+
+title "5. Buy a run of it: a key for results, an order, the run" "request key new; request key push; request order; request run"
+request key new --folder "$keys" >/dev/null
+request key push --folder "$keys"
+request order --app dist/hello-binaryfs.json --tag tee,scone --params '{"iexec_args":"requester","iexec_result_encryption":true}' \
+	--workerpool-max-price 100 --deposit --file "$work/request.json" >/dev/null
+request run "$work/request.json" --folder "$keys" --to "$work/result" >/dev/null
+cat "$work/result/result.txt"
+
+title "6. Reproduce the first: its seal is random, what it measures is not" "reproduce"
 run hello-python third reproduce --version 1.0.0 --progress quiet
 
-title "6. Reproduce the second: all of it" "reproduce"
+title "7. Reproduce the second: all of it" "reproduce"
 run hello-binaryfs third reproduce --version 1.0.0 --progress quiet
 
 printf '\ndone in %d s; the record is dist/record.json\n' "$((SECONDS - started))" >&2
