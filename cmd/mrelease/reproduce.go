@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -116,11 +115,10 @@ func (a *app) printReproduced(v compare.Verdict, against string, limit int) erro
 	}
 	out := a.lines()
 	for _, p := range answer.Parts {
-		value := p.A
+		out.note("%-10s %-17s %s", p.Part, p.Verdict, p.A)
 		if p.A != p.B {
-			value += "\n" + strings.Repeat(" ", 29) + p.B
+			out.note("%-28s %s", "", p.B)
 		}
-		out.note("%-10s %-17s %s", p.Part, p.Verdict, value)
 	}
 	if answer.Diff != nil {
 		if err := answer.Diff.WriteDetails(a.stdout, limit); err != nil {
