@@ -173,7 +173,7 @@ func (c Canary) close(ctx context.Context, r round, p Proving, err error) error 
 	if !errors.As(err, &failed) {
 		return err
 	}
-	if _, closing := orders.Close(ctx, c.Chain, p.Wallet, r.order); closing != nil {
+	if _, closing := node.Close(ctx, c.Chain, p.Wallet, r.order); closing != nil {
 		return errors.Join(err, closing)
 	}
 	failed.Closed = fmt.Sprintf("%s is closed: no runs of it are left on chain", r.order.Hash(c.Chain.Domain()))

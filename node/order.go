@@ -78,14 +78,20 @@ func CheckOpen(ctx context.Context, c *Client, order poco.AppOrder) error {
 	return nil
 }
 
+// Order is an order of any kind.
+type Order interface {
+	Hash(d poco.Domain) common.Hash
+	Runs() *big.Int // that it is for
+}
+
 // Remaining asks the hub how many runs of an order are left. A closed order has none.
 // Error: *RPCError.
-func Remaining(ctx context.Context, c *Client, order poco.AppOrder) (*big.Int, error) {
+func Remaining(ctx context.Context, c *Client, order Order) (*big.Int, error) {
 	consumed, err := Consumed(ctx, c, order.Hash(c.Domain()))
 	if err != nil {
 		return nil, err
 	}
-	return new(big.Int).Sub(order.Volume, consumed), nil
+	return new(big.Int).Sub(order.Runs(), consumed), nil
 }
 
 // Consumed asks the hub how many runs of an order, of whatever kind, were matched: all of
@@ -112,55 +118,4 @@ func IsAllowed(ctx context.Context, c *Client, restriction, who common.Address) 
 	}
 	is, _ := out[0].(bool)
 	return is, nil
-}
-
-// Closable is an order that who signed it can close: its argument of the hub's method for
-// that, which is given by name.
-type Closable interface {
-	Hash(d poco.Domain) common.Hash
-	Closing() any
-}
-
-// Close closes an order on chain, for good: nobody can match what is left of it, wherever
-// it is kept. One without runs, closed or sold, is left as it is. What the hub says of it
-// is read back.
-//
-// Errors: *OrderError when runs are left all the same, *FundsError, *RPCError, also when
-// the wallet may not close it.
-func Close(ctx context.Context, c *Client, w Wallet, method string, order Closable, volume *big.Int) (closed bool, err error) {
-	hash := order.Hash(c.Domain())
-	left, err := settled(ctx, c, w.Address, hash, volume)
-	if err != nil || left.Sign() <= 0 {
-		return false, err
-	}
-	_, sending := c.Send(ctx, w, c.HubContract(), method, order.Closing())
-	// A parallel run may have closed it first: what counts is what the hub says.
-	if left, err = settled(ctx, c, w.Address, hash, volume); err != nil {
-		return false, err
-	}
-	switch {
-	case left.Sign() <= 0:
-		return sending == nil, nil
-	case sending != nil:
-		return false, fmt.Errorf("closing order: %w", sending)
-	}
-	return false, &OrderError{Hash: hash, Problem: "was closed, and has runs left on chain", Got: left.String() + " remaining", Want: "none", Where: c.Name}
-}
-
-// settled asks for the runs that are left, once the wallet's transactions are in blocks
-// when there seem to be some: an earlier run may have sent the one that closes the order.
-func settled(ctx context.Context, c *Client, wallet common.Address, hash common.Hash, volume *big.Int) (*big.Int, error) {
-	for {
-		consumed, err := Consumed(ctx, c, hash)
-		if err != nil {
-			return nil, err
-		}
-		left := new(big.Int).Sub(volume, consumed)
-		if left.Sign() <= 0 {
-			return left, nil
-		}
-		if waited, err := c.Settle(ctx, wallet); err != nil || !waited {
-			return left, err
-		}
-	}
 }

@@ -91,17 +91,22 @@ type operation[T any] struct {
 	Sign      []byte `abi:"sign"` // of somebody else's transaction
 }
 
+// Runs returns the order's volume.
+func (o AppOrder) Runs() *big.Int { return o.Volume }
+
+// Runs returns the order's volume.
+func (o RequestOrder) Runs() *big.Int { return o.Volume }
+
 // closing is OrderOperationEnum.CLOSE.
 const closing = 1
 
-// Closing returns the argument of manageAppOrder with which the app's owner closes the
+// Closing returns the hub's method and its argument with which the app's owner closes the
 // order. It needs no signature: the owner sends the transaction.
-func (o AppOrder) Closing() any {
-	return operation[appOrderArgument]{Order: SignedAppOrder{AppOrder: o}.argument(), Operation: closing}
+func (o AppOrder) Closing() (method string, argument any) {
+	return "manageAppOrder", operation[appOrderArgument]{Order: SignedAppOrder{AppOrder: o}.argument(), Operation: closing}
 }
 
-// Closing returns the argument of manageRequestOrder with which the requester closes the
-// order, likewise.
-func (o RequestOrder) Closing() any {
-	return operation[requestOrderArgument]{Order: SignedRequestOrder{RequestOrder: o}.argument(), Operation: closing}
+// Closing returns those with which the requester closes the order, likewise.
+func (o RequestOrder) Closing() (method string, argument any) {
+	return "manageRequestOrder", operation[requestOrderArgument]{Order: SignedRequestOrder{RequestOrder: o}.argument(), Operation: closing}
 }

@@ -51,5 +51,5 @@ func find(ctx context.Context, m market.Client, d poco.Domain, o poco.SignedRequ
 
 // Cancel closes a request on chain, as its requester; see [node.Close].
 func Cancel(ctx context.Context, c *node.Client, w node.Wallet, o poco.RequestOrder) (cancelled bool, err error) {
-	return node.Close(ctx, c, w, "manageRequestOrder", o, o.Volume)
+	return node.Close(ctx, c, w, o)
 }

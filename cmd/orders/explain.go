@@ -49,7 +49,7 @@ func rules() []rule {
 		{is[*record.RevokedError], "E-REVOKED", exitSignature, "do not use this version: take another one, which its owner sells or releases"},
 		{is[*rotation.ReleaseError], "E-RELEASE-UNKNOWN", exitUsage, "name one of the releases above, or check name, wallet and chain"},
 		{is[*node.RevertedError], "E-REVERTED", exitChain, "correct what the contract says above; invalid-sender-or-signature: the app is another wallet's by now"},
-		{is[*orders.UnclosedError], "E-ORDER-UNCLOSED", exitRPC, "run the same command again; if it stays so, name another node (chains.<name>.rpc): this one shows an old state"},
+		{is[*node.UnclosedError], "E-ORDER-UNCLOSED", exitRPC, "run the same command again; if it stays so, name another node (chains.<name>.rpc): this one shows an old state"},
 		{is[*market.StillListedError], "E-ORDER-LISTED", exitNetwork, "run the same command again; if it stays so, ask who runs the market: what was closed on chain cannot be matched, whatever the market shows"},
 		{is[*orders.GenerationsError], "E-ORDER-GENERATIONS", exitOrder, "sell it under other terms (another volume is enough), or release a new version"},
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/mrelease/mrelease/node"
-	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/orders"
 )
@@ -15,7 +14,7 @@ import (
 // read back; what is ended already stays so. changed tells how many orders this call ended
 // in one place or the other.
 //
-// Errors: *node.RevertedError, *orders.UnclosedError, *node.FundsError, *node.RPCError,
+// Errors: *node.RevertedError, *node.UnclosedError, *node.FundsError, *node.RPCError,
 // *market.StillListedError, *market.Error.
 func (w World) Retire(ctx context.Context, wallet node.Wallet, how orders.Retire, sales []Sale) (changed int, err error) {
 	closed := 0
@@ -44,11 +43,11 @@ func (w World) Retire(ctx context.Context, wallet node.Wallet, how orders.Retire
 // closed by this wallet, and need not be: the signature is its owner's no more.
 func (w World) close(ctx context.Context, wallet node.Wallet, sales []Sale) (closed int, err error) {
 	for {
-		var open []poco.AppOrder
+		var open []node.Closable
 		for _, s := range sales {
 			open = append(open, s.Order.AppOrder)
 		}
-		n, err := orders.CloseAll(ctx, w.Chain, wallet, open)
+		n, err := node.CloseAll(ctx, w.Chain, wallet, open)
 		closed += n
 		var refused *node.RevertedError
 		if !errors.As(err, &refused) {
@@ -86,7 +85,7 @@ func (w World) Cost(ctx context.Context, how orders.Retire, sales []Sale) (cost 
 		if how != orders.RetireClose || s.Left.Sign() <= 0 {
 			continue
 		}
-		one, err := orders.EstimateClose(ctx, w.Chain, s.App.Owner, s.Order.AppOrder)
+		one, err := node.EstimateClose(ctx, w.Chain, s.App.Owner, s.Order.AppOrder)
 		if err != nil {
 			return node.Cost{}, 0, err
 		}

@@ -26,12 +26,12 @@ func TestClose(t *testing.T) {
 		}
 		var closed [3]bool
 		var errs [3]error
-		together(len(closed), func(i int) { closed[i], errs[i] = orders.Close(t.Context(), s.client, s.wallet, order) })
+		together(len(closed), func(i int) { closed[i], errs[i] = node.Close(t.Context(), s.client, s.wallet, order) })
 		if err := errors.Join(errs[:]...); err != nil {
 			t.Errorf("%s: closing: %v", c.Name, err)
 		}
 		before := nonce(t, c, s.wallet.Address)
-		if again, err := orders.Close(t.Context(), s.client, s.wallet, order); again || err != nil || nonce(t, c, s.wallet.Address) != before {
+		if again, err := node.Close(t.Context(), s.client, s.wallet, order); again || err != nil || nonce(t, c, s.wallet.Address) != before {
 			t.Errorf("%s: closing again: %t, %v", c.Name, again, err)
 		}
 		for round, want := range []int64{0, 1} {
@@ -52,7 +52,7 @@ func TestCloseByAStranger(t *testing.T) {
 	s := sell(t, w, w.V6)
 	order := s.order(1)
 	var refused *node.RPCError
-	if closed, err := orders.Close(t.Context(), s.client, wallet(t, 2), order); closed || !errors.As(err, &refused) {
+	if closed, err := node.Close(t.Context(), s.client, wallet(t, 2), order); closed || !errors.As(err, &refused) {
 		t.Errorf("a stranger closed it: %t, %v", closed, err)
 	}
 	if left, err := node.Remaining(t.Context(), s.client, order); err != nil || left.Cmp(order.Volume) != 0 {

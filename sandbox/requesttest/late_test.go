@@ -135,7 +135,7 @@ func TestOvertaken(t *testing.T) {
 		if err != nil || m.App.Hash(chain.Domain()) != cheap.Hash(chain.Domain()) {
 			t.Fatalf("chose %+v, %v", m.App, err)
 		}
-		if _, err := orders.Close(ctx, chain, s.owner, cheap); err != nil {
+		if _, err := node.Close(ctx, chain, s.owner, cheap); err != nil {
 			t.Fatal(err)
 		}
 		var refused *deal.RefusedError

@@ -1,4 +1,4 @@
-package orders
+package node
 
 import (
 	"context"
@@ -7,21 +7,25 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/mrelease/mrelease/node"
-	"github.com/mrelease/mrelease/poco"
 )
 
 // parallel is how many requests of one look a node gets at the same time.
 const parallel = 16
 
-func closing(c *node.Client, order poco.AppOrder) node.Transaction {
-	return node.Transaction{Contract: c.HubContract(), Method: "manageAppOrder", Args: []any{order.Closing()}}
+// Closable is an order that who signed it can close.
+type Closable interface {
+	Order
+	Closing() (method string, argument any) // the hub's method for that
+}
+
+func closing(c *Client, order Closable) Transaction {
+	method, argument := order.Closing()
+	return Transaction{Contract: c.HubContract(), Method: method, Args: []any{argument}}
 }
 
 // EstimateClose returns what closing an order would cost, without doing it. Errors:
-// *node.RevertedError, *node.RPCError.
-func EstimateClose(ctx context.Context, c *node.Client, owner common.Address, order poco.AppOrder) (node.Cost, error) {
+// *RevertedError, *RPCError.
+func EstimateClose(ctx context.Context, c *Client, owner common.Address, order Closable) (Cost, error) {
 	t := closing(c, order)
 	return c.Estimate(ctx, owner, t.Contract, t.Method, t.Args...)
 }
@@ -42,21 +46,21 @@ func (e *UnclosedError) Evidence() [][2]string {
 	return [][2]string{{"expected", "all of the volume of " + e.Hash.Hex() + " consumed"}, {"actual", "runs are left"}, {"where", e.Chain}}
 }
 
-// Close closes an order on chain, for good, as the app's owner: nobody can buy runs of it
-// any more, wherever it is kept. It is [CloseAll] of one order.
-func Close(ctx context.Context, c *node.Client, w node.Wallet, order poco.AppOrder) (closed bool, err error) {
-	n, err := CloseAll(ctx, c, w, []poco.AppOrder{order})
+// Close closes an order on chain, for good, as who signed it: nobody can match what is
+// left of it, wherever it is kept. It is [CloseAll] of one order.
+func Close(ctx context.Context, c *Client, w Wallet, order Closable) (closed bool, err error) {
+	n, err := CloseAll(ctx, c, w, []Closable{order})
 	return n > 0, err
 }
 
-// CloseAll closes orders of a wallet's apps on chain, for good, in the time of one block,
-// and reads back that no runs of them are left. What is closed already, or sold out, stays
+// CloseAll closes orders of a wallet on chain, for good, in the time of one block, and
+// reads back that no runs of them are left. What is closed already, or sold out, stays
 // so: closed tells how many this call closed. Other jobs of the
 // wallet may do the same at the same time.
 //
-// Errors: *node.RevertedError when an app is not the wallet's, *UnclosedError,
-// *node.FundsError, *node.RPCError.
-func CloseAll(ctx context.Context, c *node.Client, w node.Wallet, all []poco.AppOrder) (closed int, err error) {
+// Errors: *RevertedError when an order is not the wallet's to close, *UnclosedError,
+// *FundsError, *RPCError.
+func CloseAll(ctx context.Context, c *Client, w Wallet, all []Closable) (closed int, err error) {
 	left, err := open(ctx, c, all)
 	if err == nil && len(left) > 0 { // an earlier run may have sent what closes them
 		left, err = settled(ctx, c, w, left)
@@ -65,7 +69,7 @@ func CloseAll(ctx context.Context, c *node.Client, w node.Wallet, all []poco.App
 		if err != nil || len(left) == 0 {
 			return closed, err
 		}
-		var transactions []node.Transaction
+		var transactions []Transaction
 		for _, order := range left {
 			transactions = append(transactions, closing(c, order))
 		}
@@ -78,7 +82,7 @@ func CloseAll(ctx context.Context, c *node.Client, w node.Wallet, all []poco.App
 			return closed + len(left) - len(still), err
 		}
 		// A parallel run may have closed them first, or taken the nonce.
-		if left, err = settled(ctx, c, w, left); err == nil && len(left) > 0 && !node.NonceTaken(sending) {
+		if left, err = settled(ctx, c, w, left); err == nil && len(left) > 0 && !NonceTaken(sending) {
 			return closed, fmt.Errorf("closing orders: %w", sending)
 		}
 	}
@@ -90,7 +94,7 @@ const maxCloses = 5
 
 // settled returns the orders that have runs left once the wallet's transactions are in
 // blocks.
-func settled(ctx context.Context, c *node.Client, w node.Wallet, all []poco.AppOrder) ([]poco.AppOrder, error) {
+func settled(ctx context.Context, c *Client, w Wallet, all []Closable) ([]Closable, error) {
 	if _, err := c.Settle(ctx, w.Address); err != nil {
 		return nil, err
 	}
@@ -98,13 +102,13 @@ func settled(ctx context.Context, c *node.Client, w node.Wallet, all []poco.AppO
 }
 
 // open returns those of the orders that have runs left.
-func open(ctx context.Context, c *node.Client, all []poco.AppOrder) (open []poco.AppOrder, err error) {
+func open(ctx context.Context, c *Client, all []Closable) (open []Closable, err error) {
 	has := make([]bool, len(all))
 	group, asking := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for i, order := range all {
 		group.Go(func() error {
-			left, err := node.Remaining(asking, c, order)
+			left, err := Remaining(asking, c, order)
 			has[i] = err == nil && left.Sign() > 0
 			return err
 		})
@@ -122,7 +126,7 @@ func open(ctx context.Context, c *node.Client, all []poco.AppOrder) (open []poco
 
 // stillOpen is open for orders that were closed: a node behind a provider's address may
 // lag behind the one that had the block.
-func stillOpen(ctx context.Context, c *node.Client, all []poco.AppOrder) (left []poco.AppOrder, err error) {
+func stillOpen(ctx context.Context, c *Client, all []Closable) (left []Closable, err error) {
 	left, err = open(ctx, c, all)
 	for pause := 250 * time.Millisecond; err == nil && len(left) > 0 && pause <= 2*time.Second; pause *= 2 {
 		select {
