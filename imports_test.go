@@ -100,9 +100,38 @@ func TestImportsAreThoseOfTheDesign(t *testing.T) {
 		}
 	}
 	found := imports(t)
-	for pkg := range table {
+	for pkg, may := range table {
 		if len(found[pkg]) == 0 {
 			t.Errorf("the table of DESIGN.md has %s, which is no package", pkg)
+		}
+		for _, name := range may {
+			if len(found[pkg]) > 0 && !slices.Contains(found[pkg], module+name) {
+				t.Errorf("the table of DESIGN.md allows %s to import %s, which it does not", pkg, name)
+			}
+		}
+	}
+}
+
+// The design's layout names each place once, and what is there.
+func TestLayoutIsThatOfTheDesign(t *testing.T) {
+	design, err := os.ReadFile("DESIGN.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(design), "\n## Layout\n\n```\n")
+	section, _, ok := strings.Cut(section, "```")
+	if !ok {
+		t.Fatal("DESIGN.md has no section Layout")
+	}
+	seen := map[string]bool{}
+	for line := range strings.Lines(section) {
+		name := strings.Fields(line)[0]
+		if seen[name] {
+			t.Errorf("the layout of DESIGN.md has %s twice", name)
+		}
+		seen[name] = true
+		if _, err := os.Stat(filepath.FromSlash(name)); err != nil {
+			t.Errorf("the layout of DESIGN.md has %s, which is not there", name)
 		}
 	}
 }
