@@ -30,6 +30,7 @@ import (
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/silence"
+	"github.com/mrelease/mrelease/source"
 )
 
 func main() {
@@ -139,7 +140,9 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 	shared := usage.Program{Getenv: a.getenv, Out: a.stdout, JSON: &a.json, PrintJSON: printJSON, Note: a.story.note, Mask: a.story.ci.Mask, ConfigFlag: a.configFlag, Files: a.configFiles, CheckRun: a.page.Run.Check}
 	for _, c := range append(orders.Commands(shared, a.registry), a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), requests.Command(shared), a.ciCommand(), a.versionCommand()) {
 		c.Args = usage.Args(c.Args)
-		usage.Complete(c, func() settings.Settings { return settings.Read(a.sources()).Settings })
+		usage.Complete(c, func() settings.Settings { return settings.Read(a.sources()).Settings }, func(ctx context.Context, cfg settings.Settings) []string {
+			return a.sourceOptions(source.Options{Settings: cfg}).Versions(ctx)
+		})
 		root.AddCommand(c)
 	}
 	root.RunE = func(c *cobra.Command, args []string) error {

@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"context"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -12,8 +13,9 @@ import (
 func progress() []string { return []string{"auto", "plain", "tty", "quiet"} }
 
 // Complete lets a shell complete what a command takes: chains, built in and of the
-// configuration, which is read then; builders and the like; records and locks.
-func Complete(c *cobra.Command, read func() settings.Settings) {
+// configuration, which is read then; versions of that configuration's source; builders
+// and the like; records and locks.
+func Complete(c *cobra.Command, read func() settings.Settings, versions func(context.Context, settings.Settings) []string) {
 	fixed := map[string][]cobra.Completion{"builder": {"embedded", "docker"}, "progress": progress(), "trust": {"computed", "known", "stated"}}
 	for flag, values := range fixed {
 		_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // fails where the command has no such flag
@@ -21,6 +23,13 @@ func Complete(c *cobra.Command, read func() settings.Settings) {
 	_ = c.RegisterFlagCompletionFunc("chain", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return read().ChainNames(), cobra.ShellCompDirectiveNoFileComp
 	})
+	tagged := func(c *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return versions(c.Context(), read()), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	}
+	_ = c.RegisterFlagCompletionFunc("version", tagged)
+	if slices.Contains([]string{"revoke", "rollback"}, c.Name()) {
+		c.ValidArgsFunction = tagged
+	}
 	if slices.Contains([]string{"accept", "explain", "verify"}, c.Name()) {
 		c.ValidArgsFunction = func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return []cobra.Completion{"json", "lock"}, cobra.ShellCompDirectiveFilterFileExt
