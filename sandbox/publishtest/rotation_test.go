@@ -201,7 +201,7 @@ func TestRotationWithFailingServices(t *testing.T) {
 	}{
 		{fault.Rule{Service: "rpc", Match: "eth_sendRawTransaction", Drop: true, After: true}, ""},
 		{fault.Rule{Service: "rpc", Match: "eth_getTransactionReceipt", Status: 500, Times: 3}, ""},
-		{fault.Rule{Service: "rpc", Match: "eth_sendRawTransaction", Status: 400, Body: `{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"no"}}`}, "no"},
+		{fault.Rule{Service: "rpc", Match: "eth_sendRawTransaction", Status: 400, Body: `{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"no"}}`, Times: 1000}, "no"},
 		{fault.Rule{Service: "watcher", Drop: true, Times: 1000}, ""},                                                  // the market lags behind the chain
 		{fault.Rule{Service: "watcher", Drop: true, Times: 1000}, ""},                                                  // and its answers are
 		{fault.Rule{Service: "market", Method: "PUT", Status: 500, After: true}, ""},                                   // lost
