@@ -72,6 +72,7 @@ func TestVersions(t *testing.T) {
 	for version, next := range map[string]string{
 		"1.0.0+build5": "--version 1.0.0-build5", "feature/x": "--version feature-x", "/": "--version 1.0.0",
 		"latest": "--version 1.0.0", "Main": "--version 1.0.0", "nightly": "--version 1.0.0",
+		"refs/tags/v1.0.0": "--version 1.0.0", "sha256-" + strings.Repeat("a", 64): "--version 1.0.0", "sha256-" + strings.Repeat("a", 64) + ".sig": "--version 1.0.0",
 	} {
 		var wrong *VersionError
 		if _, err := (Options{Version: version, Getenv: environment(nil)}).FindVersion(Commit{}); !errors.As(err, &wrong) || !strings.Contains(wrong.Remedy(), next) {

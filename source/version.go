@@ -55,6 +55,9 @@ func checkVersion(version string) error {
 	if _, err := name.NewTag("localhost/x:"+version, name.StrictValidation); err != nil {
 		return &VersionError{fmt.Sprintf("the version %q cannot be an image's tag: use letters, digits, dots, dashes and underscores, at most 128", version), "an image's tag", version, withVersion(proposal(version))}
 	}
+	if fallback.MatchString(version) {
+		return &VersionError{fmt.Sprintf("%q is a tag under which registries list what belongs to an image of that digest", version), "a version's own name", version, withVersion("1.0.0") + " (or whichever version it is)"}
+	}
 	if moves(version) {
 		return &VersionError{fmt.Sprintf("%q is a name that moves from release to release, and a version is written once", version), "a version's own name", version, withVersion("1.0.0") + " (or whichever version it is)"}
 	}
@@ -63,6 +66,10 @@ func checkVersion(version string) error {
 	}
 	return nil
 }
+
+// fallback matches the tags that OCI's distribution specification and cosign derive from
+// the digest of an image, for its referrers, signatures and attestations.
+var fallback = regexp.MustCompile(`^sha(256|512)-[0-9a-fA-F]{64}`)
 
 // broken matches what is left of a version when a part of it was empty, as in
 // 1.0.0-$SUFFIX, and a v that was written twice.
@@ -108,7 +115,8 @@ func moves(version string) bool {
 
 // proposal is a version that can be used, as near as possible to one that cannot.
 func proposal(version string) string {
-	other := regexp.MustCompile(`[^A-Za-z0-9_.-]+`).ReplaceAllString(version, "-")
+	other := strings.TrimPrefix(version, "refs/tags/") // as CI systems call a tag
+	other = regexp.MustCompile(`[^A-Za-z0-9_.-]+`).ReplaceAllString(other, "-")
 	other = strings.Trim(strings.TrimLeft(regexp.MustCompile(`\.\.+`).ReplaceAllString(other, "."), "vV"), "._-")
 	if other = other[:min(len(other), 128)]; other == "" {
 		return "1.0.0"
