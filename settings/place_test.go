@@ -60,9 +60,13 @@ func TestMisspelt(t *testing.T) {
 	got := settings.Misspelt([]string{
 		"MRELEASE_WALET_PASSWORD=secret", "MRELEASE_BUILD_CONTXT=x", "MRELEASE_STAT=", "MRELEASE_SOMETHING_ELSE=x", "PATH=/bin",
 		"MRELEASE_WALLET_PASSWORD=secret", "MRELEASE_BUILD_CONTEXT=.", "MRELEASE_ENCLAVE_ALLOW_DEBUG=true", "MRELEASE_ORDER_TAG=tee", "MRELEASE_JUNIT=x", "MRELEASE_SANDBOX=x",
+		"MRELEASE_BUILD_ARGS=A=secret", "MRELEASE_CHAINS_SANDBOX_RPC=secret", "MRELEASE_BUILD_CONTEXTS=x",
 	})
 	want := []string{
+		"environment MRELEASE_BUILD_ARGS is not read: build.args is set in a file (--config)",
+		"environment MRELEASE_BUILD_CONTEXTS is not read: build.contexts is set in a file (--config)",
 		"environment MRELEASE_BUILD_CONTXT is not read: did you mean MRELEASE_BUILD_CONTEXT?",
+		"environment MRELEASE_CHAINS_SANDBOX_RPC is not read: chains is set in a file (--config)",
 		"environment MRELEASE_WALET_PASSWORD is not read: did you mean MRELEASE_WALLET_PASSWORD?",
 	}
 	if !slices.Equal(got, want) {

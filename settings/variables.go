@@ -41,8 +41,19 @@ func keyVariables(t reflect.Type, above string) (names []string) {
 	return names
 }
 
+// filesOnly returns the key with entries of its own that a variable would set, or one of
+// them; empty when there is none. Names of entries cannot be told from variables.
+func filesOnly(variable string) string {
+	for _, key := range []string{"build.args", "build.bases", "build.contexts", "build.secrets", "chains"} {
+		if of := variableOf(key); variable == of || strings.HasPrefix(variable, of+"_") {
+			return key
+		}
+	}
+	return ""
+}
+
 // Misspelt tells of variables of an environment (NAME=value) that are called as this
-// program's are, that it does not know, and that are near to one that it does. No value
+// program's are, that it does not know, and that are near to one that it does, or to what only a file sets. No value
 // is shown.
 func Misspelt(environment []string) (told []string) {
 	known := variables()
@@ -51,7 +62,9 @@ func Misspelt(environment []string) (told []string) {
 		if value == "" || !strings.HasPrefix(name, prefix) || slices.Contains(known, name) {
 			continue
 		}
-		if near := Nearest(name, known); near != "" {
+		if key := filesOnly(name); key != "" {
+			told = append(told, fmt.Sprintf("environment %s is not read: %s is set in a file (--config)", name, key))
+		} else if near := Nearest(name, known); near != "" {
 			told = append(told, fmt.Sprintf("environment %s is not read: did you mean %s?", name, near))
 		}
 	}
