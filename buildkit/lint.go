@@ -127,6 +127,9 @@ func (s Source) checkTarget(stages []instructions.Stage) error {
 			names = append(names, stage.Name)
 		}
 	}
+	if len(names) == 0 {
+		return s.parseError(fmt.Errorf("no stage is called %q, and no other has a name: FROM IMAGE AS %s gives one", s.Target, s.Target))
+	}
 	return s.parseError(fmt.Errorf("no stage is called %q, only: %s", s.Target, strings.Join(names, ", ")))
 }
 

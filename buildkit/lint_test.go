@@ -72,6 +72,7 @@ func TestLintRefuses(t *testing.T) {
 		"no FROM":                {"ARG A\n", "", 0, "no FROM"},
 		"empty":                  {"", "", 0, ""},
 		"an unknown stage":       {"FROM scratch AS a\nFROM scratch AS b\n", "c", 0, `no stage is called "c", only: a, b`},
+		"no named stage":         {"FROM scratch\n", "c", 0, `no other has a name: FROM IMAGE AS c`},
 		"a bad check line":       {"# check=foo=bar\nFROM scratch\n", "", 0, "foo"},
 	} {
 		dir := folder(t, map[string]string{"Dockerfile": tt.dockerfile})
