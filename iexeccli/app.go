@@ -60,7 +60,7 @@ func (r *reader) image(v value) {
 	// Two more names of Docker Hub, which iExec's workers strip.
 	text = strings.TrimPrefix(strings.TrimPrefix(text, "registry.hub.docker.com/"), "hub.docker.com/")
 	ref, err := name.ParseReference(text)
-	if err != nil {
+	if err != nil || strings.HasPrefix(text, "0x") && !strings.Contains(text, "/") { // the bytes, as the chain has them
 		r.leave(v, "%q is no image reference", v.text())
 		return
 	}

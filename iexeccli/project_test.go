@@ -324,3 +324,11 @@ func TestReadPrivateChain(t *testing.T) {
 		}
 	}
 }
+
+// The chain has an image's name as bytes, and so do SDKs that print them.
+func TestBytesAreNoImage(t *testing.T) {
+	p := read(t, map[string]string{"iexec.json": `{"app":{"name":"hello","multiaddr":"0x6768"}}`})
+	if p.Image != "" || len(p.Left) == 0 || p.Left[0].From != "iexec.json app.multiaddr" {
+		t.Errorf("image %q, left %+v", p.Image, p.Left)
+	}
+}
