@@ -43,7 +43,10 @@ func ParseParams(text string) (Params, error) {
 	}
 	var keys map[string]json.RawMessage
 	var p Params
-	err := errors.Join(json.Unmarshal([]byte(text), &keys), json.Unmarshal([]byte(text), &p))
+	err := json.Unmarshal([]byte(text), &keys)
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &p)
+	}
 	if err != nil {
 		return Params{}, fmt.Errorf("reading params: %w", err)
 	}

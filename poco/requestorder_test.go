@@ -155,7 +155,7 @@ func TestParams(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"{", `{"iexec_arg":"a"}`, `{"IEXEC_ARGS":"a"}`, `{"iexec_args":1}`, `{} {}`, `{"iexec_args":"a"}b`} {
-		if p, err := poco.ParseParams(text); err == nil {
+		if p, err := poco.ParseParams(text); err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s was read as %+v", text, p)
 		}
 	}
