@@ -1,7 +1,9 @@
 package keys
 
 import (
+	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -120,7 +122,23 @@ func (r Ring) ReadSigningKey() (pem []byte, err error) {
 		return nil, err
 	}
 	if !signing.IsKey(pem) {
-		return nil, &Error{where, errors.New("it is no key as cosign writes it")}
+		return nil, &Error{where, errors.New(notOfCosign(pem))}
 	}
 	return pem, nil
+}
+
+// notOfCosign says why a text is no key of cosign, and what it is instead where that is
+// known. None of it is shown.
+func notOfCosign(text []byte) string {
+	const no = "it is no key as cosign writes it"
+	block, _ := pem.Decode(text)
+	switch {
+	case len(bytes.TrimSpace(text)) == 0:
+		return no + ": it is empty"
+	case block != nil && block.Type == "PUBLIC KEY":
+		return no + ": it is the public half of one, whose private half is to be named"
+	case block != nil && strings.HasSuffix(block.Type, "PRIVATE KEY"):
+		return no + ": it is another private key, of which cosign import-key-pair --key FILE makes one"
+	}
+	return no
 }
