@@ -187,8 +187,8 @@ func (s Settings) ChainNames() []string {
 	return slices.Compact(names)
 }
 
-// nearestChain says which chain was meant by a misspelt name, or by an id in its place.
-func (s Settings) nearestChain() string {
+// NearestChain says which chain was meant by a misspelt name, or by an id in its place.
+func (s Settings) NearestChain() string {
 	known := s.ChainNames()
 	for _, name := range known {
 		if p, _ := s.Profile(name); strconv.FormatUint(p.ID, 10) == s.Chain {

@@ -205,7 +205,7 @@ func (c *Checker) checkPublish() {
 	if _, ok := c.Settings.Profile(c.Settings.Chain); c.Settings.Chain == "" {
 		c.missing("chain", chains)
 	} else if !ok {
-		c.Complain("chain", "unknown chain %q, %s", c.Settings.Chain, cmp.Or(c.Settings.nearestChain(), "want "+chains))
+		c.Complain("chain", "unknown chain %q, %s", c.Settings.Chain, cmp.Or(c.Settings.NearestChain(), "want "+chains))
 	}
 	c.checkSign()
 	if c.Settings.Wallet.Keystore == "" && !c.Settings.Wallet.AllowRawKey {

@@ -2,6 +2,7 @@
 package requests
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -75,7 +76,7 @@ func (s *shell) profile(command string, cfg settings.Settings) (poco.Chain, erro
 	case cfg.Chain == "":
 		return profile, usage.Errorf(command, "no chain is named: --chain, or chain in mrelease.yaml, is one of %s", known)
 	case !ok:
-		return profile, usage.Errorf(command, "unknown chain %q, want one of %s", cfg.Chain, known)
+		return profile, usage.Errorf(command, "unknown chain %q, %s", cfg.Chain, cmp.Or(cfg.NearestChain(), "want one of "+known))
 	}
 	return profile, nil
 }

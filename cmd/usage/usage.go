@@ -97,19 +97,25 @@ func Group(c *cobra.Command, args []string) error {
 	return e
 }
 
+const notNegative = "a whole number that is not negative"
+
 // FlagError says what is wrong with a flag, in this program's words.
 func FlagError(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	var invalid *pflag.InvalidValueError
 	switch {
-	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+	case errors.As(err, &unknown):
 		var known []string
 		c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-		if near := settings.Nearest(unknown.GetSpecifiedName(), known); near != "" {
+		written := unknown.GetSpecifiedName()
+		if letters := unknown.GetSpecifiedShortnames(); len(letters) > 1 { // -version
+			written, _, _ = strings.Cut(letters, "=")
+		}
+		if near := settings.Nearest(written, known); near != "" && len(written) > 1 {
 			return Errorf(c.CommandPath(), "%w, did you mean --%s?", err, near)
 		}
 	case errors.As(err, &invalid):
-		kinds := map[string]string{"bool": "true or false", "int": "a whole number", "int64": "a whole number", "uint64": "a whole number that is not negative"}
+		kinds := map[string]string{"bool": "true or false", "int": "a whole number", "int64": "a whole number", "uint": notNegative, "uint64": notNegative}
 		f := invalid.GetFlag()
 		if f.Value.Type() == "" { // it knows its words itself
 			return Errorf(c.CommandPath(), "--%s: %w", f.Name, errors.Unwrap(invalid))
