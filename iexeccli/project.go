@@ -1,6 +1,7 @@
 package iexeccli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,9 +80,25 @@ func (r *reader) object(name string) (map[string]any, error) {
 	}
 	var o map[string]any
 	if err := json.Unmarshal(data, &o); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, fmt.Errorf("reading %s: %w", name, inWords(data, err))
 	}
 	return o, nil
+}
+
+// inWords says why a text is no JSON object, and in which line.
+func inWords(data []byte, err error) error {
+	var other *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case len(bytes.TrimSpace(data)) == 0:
+		return errors.New("it is empty")
+	case errors.As(err, &other):
+		return fmt.Errorf("it is no JSON object: it holds one %s", other.Value)
+	case errors.As(err, &syntax):
+		at := min(max(syntax.Offset, 0), int64(len(data)))
+		return fmt.Errorf("it is no JSON: line %d: %w", 1+bytes.Count(data[:at], []byte("\n")), err)
+	}
+	return err
 }
 
 // optional is object for a file that need not be there. One that is there and cannot be

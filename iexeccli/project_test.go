@@ -243,10 +243,10 @@ func TestReadUndecided(t *testing.T) {
 	}
 	for file, tt := range map[string]struct{ text, key string }{
 		`chain.json {"default":"viviani","chains":{"viviani":{}}}`: {"viviani", "chain"},
-		`chain.json {`: {"reading chain.json: unexpected end of JSON input", "chain"},
+		`chain.json {`: {"reading chain.json: it is no JSON: line 1: unexpected end of JSON input", "chain"},
 		`chain.json {"default":"local","chains":{"local":{"id":"one","hub":"` + owner + `"}}}`: {"one", "chain"},
 		`chain.json {"default":"local","chains":{"local":{"id":"134","hub":"0x12"}}}`:          {"0x12", "chain"},
-		`orders.json []`: {"reading orders.json: json: cannot unmarshal array into Go value of type map[string]interface {}", "order.price"},
+		`orders.json []`: {"reading orders.json: it is no JSON object: it holds one array", "order.price"},
 		`orders.json {"1337":{"apporder":{"appprice":"3"}},"7":{"apporder":{"appprice":"4"}}}`: {"orders of 2 chains", "order.price"},
 	} {
 		name, text, _ := strings.Cut(file, " ")
@@ -330,5 +330,20 @@ func TestBytesAreNoImage(t *testing.T) {
 	p := read(t, map[string]string{"iexec.json": `{"app":{"name":"hello","multiaddr":"0x6768"}}`})
 	if p.Image != "" || len(p.Left) == 0 || p.Left[0].From != "iexec.json app.multiaddr" {
 		t.Errorf("image %q, left %+v", p.Image, p.Left)
+	}
+}
+
+func TestNoProject(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "it is empty", " \n": "it is empty", "[]": "it is no JSON object: it holds one array", "5": "it is no JSON object: it holds one number",
+		"// c\n{}": "line 1: invalid character '/'", "{\n\"app\": {},\n}\n": "line 3: invalid character '}'", "{": "line 1: unexpected end",
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, iexeccli.File), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := iexeccli.Read(dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -56,7 +57,10 @@ func Begin(dir string) (b Begun, err error) {
 	b.Kept = kept
 	b.Project, err = iexeccli.Read(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Begun{}, &settings.Error{Problems: []settings.Problem{{Where: filepath.Join(dir, iexeccli.File), Text: err.Error()}}}
+		return Begun{}, &settings.Error{Problems: []settings.Problem{{
+			Where: filepath.Join(dir, iexeccli.File), Text: settings.Reason(cmp.Or(errors.Unwrap(err), err)),
+			Cure: "correct the file, which iExec's command line would not read either; or move it away, and init begins without it",
+		}}}
 	}
 	if _, ok := files[dockerfileFile]; ok && b.Project.Enclave.Framework != "" && !b.Project.Enclave.RunsProgram() {
 		delete(files, dockerfileFile)
