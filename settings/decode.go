@@ -208,6 +208,8 @@ func (d *decoder) field(n node, key string, value ast.Node, v reflect.Value) {
 	text := "unknown key, want one of " + strings.Join(known, ", ")
 	if near := Nearest(key, known); near != "" {
 		text = fmt.Sprintf("unknown key, did you mean %s?", near)
+	} else if above, below, dotted := strings.Cut(key, "."); dotted && slices.Contains(known, above) {
+		text = fmt.Sprintf("unknown key: keys are not joined by dots, write %s below %s", below, above)
 	}
 	d.fail(n.child(key, value), "%s", text)
 }
