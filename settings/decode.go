@@ -88,12 +88,15 @@ func (d *decoder) file(path string, target any) error {
 		d.syntax(path, err)
 		return nil
 	}
-	for _, doc := range f.Docs {
-		if doc.Body != nil {
-			n := node{doc.Body, path, "", map[string]ast.Node{}}
-			d.value(n, reflect.ValueOf(target).Elem())
-			d.unread = d.unread || slices.ContainsFunc(d.Problems, func(p Problem) bool { return p.Key == "" })
-		}
+	bodies := slices.DeleteFunc(f.Docs, func(doc *ast.DocumentNode) bool { return doc.Body == nil })
+	if len(bodies) > 1 {
+		d.syntax(path, fmt.Errorf("holds %d YAML documents, divided by ---, where it is to hold one: the others can be files of their own, each with --config", len(bodies)))
+		return nil
+	}
+	for _, doc := range bodies {
+		n := node{doc.Body, path, "", map[string]ast.Node{}}
+		d.value(n, reflect.ValueOf(target).Elem())
+		d.unread = d.unread || slices.ContainsFunc(d.Problems, func(p Problem) bool { return p.Key == "" })
 	}
 	return nil
 }
