@@ -41,6 +41,8 @@ func TestReadKeystore(t *testing.T) {
 		{"of another version", `{"address":"` + address + `","crypto":{},"version":1}`, "the file is no keystore"},
 		{"in the clear", `{"privateKey":"0x5de4","address":"` + address + `"}`, "the key in it is not encrypted"},
 		{"no JSON", `hello`, "the file is no keystore"},
+		{"empty", "\n", "the file is no keystore of version 3: it is empty"},
+		{"a raw key", "0x" + strings.Repeat("ab", 32) + "\n", "the key in it is not encrypted"},
 	} {
 		file := filepath.Join(t.TempDir(), "wallet")
 		if err := os.WriteFile(file, []byte(tt.text), 0o600); err != nil {

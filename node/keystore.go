@@ -1,12 +1,14 @@
 package node
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
+	"regexp"
 
 	"github.com/ethereum/go-ethereum/accounts/keystore"
 	"github.com/ethereum/go-ethereum/common"
@@ -57,6 +59,11 @@ func ReadKeystore(path string) (Keystore, error) {
 		Crypto     *keystore.CryptoJSON `json:"crypto"`
 		PrivateKey json.RawMessage      `json:"privateKey"`
 	}
+	if text := bytes.TrimSpace(data); len(text) == 0 {
+		return Keystore{}, &WalletError{Where: path, Problem: "the file is no keystore of version 3: it is empty"}
+	} else if rawKey.Match(text) {
+		return Keystore{}, &WalletError{Where: path, Problem: "the key in it is not encrypted: iexec wallet import makes a keystore file of it"}
+	}
 	err = json.Unmarshal(data, &file)
 	if err == nil && file.Crypto == nil && file.PrivateKey != nil {
 		return Keystore{}, &WalletError{Where: path, Problem: "the key in it is not encrypted: iexec wallet import makes a keystore file of it"}
@@ -71,6 +78,9 @@ func ReadKeystore(path string) (Keystore, error) {
 	}
 	return Keystore{common.HexToAddress(file.Address), memory, path, *file.Crypto}, nil
 }
+
+// rawKey matches a private key in hex digits.
+var rawKey = regexp.MustCompile(`^(0x)?[0-9a-fA-F]{64}$`)
 
 // ParameterError says why what a keystore file asks for to open it is not done.
 type ParameterError struct{ Err error }
