@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/cmd/usage"
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/rotation"
 	"github.com/mrelease/mrelease/settings"
 )
@@ -80,7 +81,7 @@ func (d *desk) row(s rotation.Sale) error {
 	if s.Left.Sign() <= 0 {
 		told += ", it came to its end on chain"
 	}
-	_, err := fmt.Fprintf(d.Out, "%s  %s %s  %s nRLC  %s  %s left  since %s  %s, %s\n", s.Hash, s.App.Name, cmp.Or(s.Version(), "-"),
+	_, err := fmt.Fprintf(d.Out, "%s  %s %s  %s nRLC  %s  %s left  since %s  %s, %s\n", s.Hash, printable.Text(s.App.Name), printable.Text(cmp.Or(s.Version(), "-")),
 		s.Order.AppPrice, cmp.Or(strings.Join(s.Order.Tag.Names(), ","), "no tag"), s.Runs(), s.Since.UTC().Format(time.RFC3339), by, told)
 	return err
 }
@@ -104,6 +105,9 @@ stay. A release that was revoked is refused.`,
 			}
 			app, err := d.pick(ctx, args, 0)
 			if err != nil {
+				return err
+			}
+			if _, err := d.of(app.Address); err != nil { // before anything is opened that it could not take in
 				return err
 			}
 			change, err := d.Publish(ctx, d.line, app, d.settings.Order.Terms())

@@ -154,22 +154,28 @@ func (d *desk) all() (all []record.Record) {
 	return all
 }
 
-// of returns the record of an app; nil when there is none.
-func (d *desk) of(app common.Address) *recorded {
+// of returns the record of an app; nil when there is none. One that names another owner is
+// somebody else's, who signed it: its terms would be what the wallet sells for.
+func (d *desk) of(app common.Address) (*recorded, error) {
 	for i, r := range d.records {
-		if common.Address(r.App.Address) == app && r.Domain() == d.Chain.Domain() {
-			return &d.records[i]
+		if common.Address(r.App.Address) != app || r.Domain() != d.Chain.Domain() {
+			continue
 		}
+		if owner := common.Address(r.App.Owner); owner != d.line.Owner {
+			return nil, &record.Error{Problem: "in " + r.path + " is not the wallet's", Got: "signed by " + owner.Hex(), Want: "signed by " + d.line.Owner.Hex()}
+		}
+		return &d.records[i], nil
 	}
-	return nil
+	return nil, nil
 }
 
 // terms are those by which an app is sold: of its record, else as they are configured.
-func (d *desk) terms(app common.Address) orders.Terms {
-	if r := d.of(app); r != nil {
-		return orders.TermsOf(r.Order.Signed.AppOrder)
+func (d *desk) terms(app common.Address) (orders.Terms, error) {
+	r, err := d.of(app)
+	if r == nil {
+		return d.settings.Order.Terms(), err
 	}
-	return d.settings.Order.Terms()
+	return orders.TermsOf(r.Order.Signed.AppOrder), nil
 }
 
 // do tells of a change and what it costs, and does it unless this is a dry run.
@@ -209,7 +215,10 @@ func (d *desk) renew(wallet node.Wallet, c rotation.Change) error {
 	if c.Open == nil {
 		return nil
 	}
-	r := d.of(c.Open.App.Address)
+	r, err := d.of(c.Open.App.Address)
+	if err != nil {
+		return err
+	}
 	if r == nil {
 		d.Note("no record has order %s: give the release's with --record, and it will", c.Open.Hash)
 		return nil

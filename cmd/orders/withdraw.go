@@ -56,7 +56,11 @@ then written anew with that order, else those in mrelease.yaml.`,
 			if err != nil {
 				return err
 			}
-			change, err := d.Rollback(ctx, d.line, app, d.terms(app.Address), s.foreign)
+			terms, err := d.terms(app.Address)
+			if err != nil {
+				return err
+			}
+			change, err := d.Rollback(ctx, d.line, app, terms, s.foreign)
 			if err != nil {
 				return err
 			}
@@ -128,8 +132,12 @@ func (s *shell) withdraw(ctx context.Context, command, version string) error {
 	if err != nil {
 		return err
 	}
+	terms, err := d.terms(app.Address)
+	if err != nil {
+		return err
+	}
 	known := rotation.Known(d.Chain.Domain(), d.line.Owner, d.all())
-	change, err := d.Revoke(ctx, d.line, app, d.terms(app.Address), known)
+	change, err := d.Revoke(ctx, d.line, app, terms, known)
 	if err != nil {
 		return err
 	}
