@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -62,6 +63,16 @@ func IsSigned(ctx context.Context, c *Client, order poco.SignedAppOrder, by comm
 		return false, nil
 	}
 	return valid, err
+}
+
+// IsOf asks the hub whether an order, of whatever kind, is somebody's: signed by them, or
+// known to it as theirs without a signature. Error: *RPCError.
+func IsOf(ctx context.Context, c *Client, order common.Hash, signature []byte, whose common.Address) (bool, error) {
+	is, err := Call[bool](ctx, c, c.HubContract(), "verifyPresignatureOrSignature", whose, order, signature)
+	if failed := new(RPCError); errors.As(err, &failed) && failed.IsRevert() { // as for a malformed signature
+		return false, nil
+	}
+	return is, err
 }
 
 // CheckOpen asks the hub whether runs of an order are left, whoever signed it.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 )
@@ -33,7 +34,7 @@ func (t Trade) Choose(ctx context.Context, request poco.SignedRequestOrder) (poc
 		return poco.Match{}, err
 	}
 	s := t.search(ctx, request, runs)
-	for {
+	for range maxLooks {
 		m, err := s.best(offers)
 		if err != nil {
 			return poco.Match{}, err
@@ -46,7 +47,11 @@ func (t Trade) Choose(ctx context.Context, request poco.SignedRequestOrder) (poc
 			return m, nil
 		}
 	}
+	return poco.Match{}, &bounds.Error{Where: s.where, What: "the number of orders that are listed as open and cannot be used", Most: fmt.Sprint(maxLooks)}
 }
+
+// maxLooks bounds how many matches the chain is asked about that turn out to be none.
+const maxLooks = 100
 
 // runsLeft asks how many runs of a request are not sold yet.
 func (t Trade) runsLeft(ctx context.Context, r poco.SignedRequestOrder) (*big.Int, error) {
@@ -69,51 +74,85 @@ func (t Trade) runsLeft(ctx context.Context, r poco.SignedRequestOrder) (*big.In
 // used whatever they are matched with.
 func (s *search) exclude(m poco.Match) error {
 	d := s.chain.Domain()
-	type order struct {
-		hash   common.Hash
-		volume *big.Int
-	}
-	orders := []order{{m.App.Hash(d), m.App.Volume}, {m.Workerpool.Hash(d), m.Workerpool.Volume}}
+	w := listed{m.Workerpool.Hash(d), m.Workerpool.Volume, m.Workerpool.Workerpool, m.Workerpool.Sign, false}
+	orders := []listed{{m.App.Hash(d), m.App.Volume, m.App.App, m.App.Sign, s.private}, w}
 	if m.Dataset.Dataset != (common.Address{}) {
-		orders = append(orders, order{m.Dataset.Hash(d), m.Dataset.Volume})
+		orders = append(orders, listed{m.Dataset.Hash(d), m.Dataset.Volume, m.Dataset.Dataset, m.Dataset.Sign, false})
 	}
 	for _, o := range orders {
-		if _, known := s.left[o.hash]; known {
+		if s.good[o.hash] {
 			continue
 		}
-		consumed, err := node.Consumed(s.ctx, s.chain, o.hash)
+		why, err := s.flaw(o)
+		if err == nil && why == "" && o.hash == w.hash {
+			why, err = s.poverty(m.Workerpool)
+		}
 		if err != nil {
 			return err
 		}
-		left := new(big.Int).Sub(o.volume, consumed)
-		if s.left[o.hash] = left; left.Cmp(s.runs) < 0 {
-			s.excluded[o.hash] = fmt.Sprintf("has fewer than %s runs left on chain", s.runs)
+		if s.good[o.hash] = why == ""; why != "" {
+			s.excluded[o.hash] = why
 		}
 	}
-	return s.excludePool(m.Workerpool)
+	return nil
 }
 
-// excludePool excludes the order of a workerpool whose owner has too little in the hub.
-func (s *search) excludePool(w poco.SignedWorkerpoolOrder) error {
-	pool := node.Contract{Address: w.Workerpool, ABI: poco.AppABI()} // which has owner, too
-	owner, err := node.Call[common.Address](s.ctx, s.chain, pool, "owner")
+// listed is an order of whatever kind that a market lists.
+type listed struct {
+	hash   common.Hash
+	volume *big.Int
+	sells  common.Address // the app's, dataset's or workerpool's contract
+	sign   []byte
+	own    bool // the caller's, who signs it
+}
+
+// flaw says what the chain has against an order; "" for nothing. A market that lists what
+// nobody signed must not get anybody to pay for it, and be it into the own stake.
+func (s *search) flaw(o listed) (why string, err error) {
+	consumed, err := node.Consumed(s.ctx, s.chain, o.hash)
+	if err != nil {
+		return "", err
+	}
+	if left := new(big.Int).Sub(o.volume, consumed); left.Cmp(s.runs) < 0 {
+		return fmt.Sprintf("has fewer than %s runs left on chain", s.runs), nil
+	}
+	if o.own {
+		return "", nil
+	}
+	owner, err := s.ownerOf(o.sells)
 	if failed := new(node.RPCError); errors.As(err, &failed) && failed.IsRevert() {
-		s.excluded[w.Hash(s.chain.Domain())] = "there is no such workerpool on chain"
-		return nil
+		return "what it sells is not on chain", nil
 	}
 	if err != nil {
-		return err
+		return "", err
+	}
+	is, err := node.IsOf(s.ctx, s.chain, o.hash, o.sign, owner)
+	if err == nil && !is {
+		why = "is not signed by the owner of what it sells"
+	}
+	return why, err
+}
+
+func (s *search) ownerOf(contract common.Address) (common.Address, error) {
+	return node.Call[common.Address](s.ctx, s.chain, node.Contract{Address: contract, ABI: poco.AppABI()}, "owner") // which all have
+}
+
+// poverty says that a workerpool's owner has too little in the hub.
+func (s *search) poverty(w poco.SignedWorkerpoolOrder) (why string, err error) {
+	owner, err := s.ownerOf(w.Workerpool)
+	if err != nil {
+		return "", err
 	}
 	stake, err := node.StakeOf(s.ctx, s.chain, owner)
 	if err != nil {
-		return err
+		return "", err
 	}
 	want := new(big.Int).Mul(w.WorkerpoolPrice, big.NewInt(stakeRatio))
 	want.Div(want, big.NewInt(100)).Mul(want, s.runs)
 	if stake.Free.Cmp(want) < 0 {
-		s.excluded[w.Hash(s.chain.Domain())] = "the workerpool's owner cannot pay the stake for it"
+		why = "the workerpool's owner cannot pay the stake for it"
 	}
-	return nil
+	return why, nil
 }
 
 // Price returns what the runs of a request that are left cost with a match, in nRLC.
@@ -234,6 +273,18 @@ func isNoDeal(err error) bool {
 	return errors.As(err, &none)
 }
 
+// checkSigned makes sure that a request is its requester's, before anything is deposited for
+// it: its file may be somebody else's work.
+func (t Trade) checkSigned(ctx context.Context, r poco.SignedRequestOrder) error {
+	hash := r.Hash(t.Chain.Domain())
+	is, err := node.IsOf(ctx, t.Chain, hash, r.Sign, r.Requester)
+	if err != nil || is {
+		return err
+	}
+	m := poco.Match{Request: r}
+	return &RefusedError{"50", fmt.Sprintf("the signature 0x%x of request %s is none of %s", r.Sign, hash, r.Requester), m, t.Chain.Name, nil}
+}
+
 func (t Trade) buy(ctx context.Context, w node.Wallet, request poco.SignedRequestOrder, b Buying) (Deal, bool, error) {
 	m, err := t.Choose(ctx, request)
 	if err != nil {
@@ -241,6 +292,9 @@ func (t Trade) buy(ctx context.Context, w node.Wallet, request poco.SignedReques
 	}
 	price, err := t.Price(ctx, m)
 	if err != nil {
+		return Deal{}, false, err
+	}
+	if err := t.checkSigned(ctx, request); err != nil {
 		return Deal{}, false, err
 	}
 	deposited := new(big.Int)

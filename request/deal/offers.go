@@ -11,6 +11,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
@@ -103,16 +104,17 @@ type search struct {
 	request  poco.SignedRequestOrder
 	runs     *big.Int // that are to be bought, all by one deal
 	where    string
-	left     map[common.Hash]*big.Int // runs left of an order, as the chain says
-	excluded map[common.Hash]string   // orders that cannot be used, and why
+	private  bool                   // the app's order is the caller's own, who may not have signed it yet
+	good     map[common.Hash]bool   // orders of which the chain was asked
+	excluded map[common.Hash]string // orders that cannot be used, and why
 	groups   map[[2]common.Address]bool
-	err      error // of the node
+	err      error // of the node, or of a market that lists too much
 }
 
 func (t Trade) search(ctx context.Context, request poco.SignedRequestOrder, runs *big.Int) *search {
 	return &search{
-		ctx: ctx, chain: t.Chain, request: request, runs: runs, where: t.Market.Node(),
-		left: map[common.Hash]*big.Int{}, excluded: map[common.Hash]string{}, groups: map[[2]common.Address]bool{},
+		ctx: ctx, chain: t.Chain, request: request, runs: runs, where: t.Market.Node(), private: t.Pick.Private != nil,
+		good: map[common.Hash]bool{}, excluded: map[common.Hash]string{}, groups: map[[2]common.Address]bool{},
 	}
 }
 
@@ -181,23 +183,27 @@ type usable[T any] struct {
 }
 
 // sift keeps of a kind's offers those that fit, of those that are alike the cheapest one.
-func sift[T market.Signed](s *search, kind string, offers []T, terms func(T) terms, in func(poco.Match, T) poco.Match, of []poco.Refusal) usable[T] {
-	d := s.chain.Domain()
-	slices.SortFunc(offers, func(a, b T) int {
-		x, y := a.Hash(d), b.Hash(d)
-		return cmp.Or(terms(a).price.Cmp(terms(b).price), x.Cmp(y))
-	})
+func sift[T market.Signed](s *search, kind string, offers []T, read func(T) terms, in func(poco.Match, T) poco.Match, of []poco.Refusal) usable[T] {
+	type offer struct {
+		order T
+		hash  common.Hash
+		terms
+	}
+	all := make([]offer, len(offers))
+	for i, o := range offers {
+		all[i] = offer{o, o.Hash(s.chain.Domain()), read(o)}
+	}
+	slices.SortFunc(all, func(a, b offer) int { return cmp.Or(a.price.Cmp(b.price), a.hash.Cmp(b.hash)) })
 	var u usable[T]
 	seen, reasons := map[string]bool{}, map[string]int{}
-	for _, o := range offers {
-		t := terms(o)
-		why := s.fits(in(s.neutral(), o), o.Hash(d), t.volume, of)
+	for _, o := range all {
+		why := s.fits(in(s.neutral(), o.order), o.hash, o.volume, of)
 		switch {
 		case why != "":
 			reasons[why]++
-		case !seen[t.alike]:
-			seen[t.alike] = true
-			u.orders = append(u.orders, o)
+		case !seen[o.alike]:
+			seen[o.alike] = true
+			u.orders = append(u.orders, o.order)
 		}
 	}
 	if len(u.orders) == 0 {
@@ -241,21 +247,7 @@ func (s *search) best(o Offers) (poco.Match, error) {
 		return terms{w.WorkerpoolPrice, w.Volume, fmt.Sprint(w.Workerpool, w.Tag)}
 	}, func(m poco.Match, w poco.SignedWorkerpoolOrder) poco.Match { m.Workerpool = w; return m }, ofWorkerpool)
 
-	var best *poco.Match
-	reasons, pairs := map[string]int{}, 0
-	for _, a := range apps.orders {
-		for _, d := range datasets.orders {
-			for _, w := range pools.orders {
-				m := poco.Match{App: a, Dataset: d, Workerpool: w, Request: s.request}
-				if refused := m.Refusals(s.isAllowed); len(refused) > 0 {
-					reasons[refused[0].Words()]++
-					pairs++
-				} else if best == nil || m.RunPrice().Cmp(best.RunPrice()) < 0 {
-					best = &m
-				}
-			}
-		}
-	}
+	best, reasons := s.cheapest(apps.orders, datasets.orders, pools.orders)
 	if s.err != nil {
 		return poco.Match{}, s.err
 	}
@@ -269,7 +261,42 @@ func (s *search) best(o Offers) (poco.Match, error) {
 		}
 	}
 	if len(none.Problems) == 0 {
+		pairs := 0
+		for _, n := range reasons {
+			pairs += n
+		}
 		none.Problems = []string{describe("app, dataset and workerpool together", pairs, reasons)}
 	}
 	return poco.Match{}, none
+}
+
+// maxMatches bounds how many combinations of orders are looked at: anybody can put orders
+// into a market that match no others.
+const maxMatches = 200_000
+
+// cheapest looks at combinations of orders, the cheapest of each kind first, and counts why
+// some do not match. What cannot be cheaper than the best is not looked at.
+func (s *search) cheapest(apps []poco.SignedAppOrder, datasets []poco.SignedDatasetOrder, pools []poco.SignedWorkerpoolOrder) (best *poco.Match, reasons map[string]int) {
+	reasons = map[string]int{}
+	tried := 0
+	for _, a := range apps {
+		for _, d := range datasets {
+			for _, w := range pools {
+				m := poco.Match{App: a, Dataset: d, Workerpool: w, Request: s.request}
+				if best != nil && m.RunPrice().Cmp(best.RunPrice()) >= 0 {
+					break
+				}
+				if tried++; tried > maxMatches {
+					s.err = &bounds.Error{Where: s.where, What: "the number of combinations of orders for the request", Most: fmt.Sprint(maxMatches)}
+					return nil, nil
+				}
+				if refused := m.Refusals(s.isAllowed); len(refused) > 0 {
+					reasons[refused[0].Words()]++
+				} else {
+					best = &m
+				}
+			}
+		}
+	}
+	return best, reasons
 }

@@ -1,0 +1,47 @@
+package deal
+
+import (
+	"context"
+	"errors"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
+)
+
+// A market may list as much as is read of it, none of which matches: the search for a match
+// ends soon all the same, and what is the cheapest is not guessed.
+func TestAttackFloodOfOrders(t *testing.T) {
+	const each = bounds.Orders
+	app, dataset := common.Address{1}, common.Address{2}
+	request := poco.SignedRequestOrder{RequestOrder: poco.RequestOrder{
+		App: app, Dataset: dataset, AppMaxPrice: big.NewInt(9), DatasetMaxPrice: big.NewInt(9), WorkerpoolMaxPrice: big.NewInt(9),
+		Volume: big.NewInt(1), Category: new(big.Int), Trust: new(big.Int), Tag: poco.TEE(),
+	}}
+	number := func(i int) common.Address { return common.BigToAddress(big.NewInt(int64(i + 1000))) }
+	var o Offers
+	for i := range each {
+		price := big.NewInt(int64(i % 7))
+		tag := poco.TEE()
+		tag[0], tag[1] = byte(i), byte(i>>8)
+		o.Apps = append(o.Apps, poco.SignedAppOrder{AppOrder: poco.AppOrder{App: app, AppPrice: price, Volume: big.NewInt(1), Tag: poco.TEE(), WorkerpoolRestrict: number(i)}})
+		o.Datasets = append(o.Datasets, poco.SignedDatasetOrder{DatasetOrder: poco.DatasetOrder{Dataset: dataset, DatasetPrice: price, Volume: big.NewInt(1), Tag: poco.TEE(), WorkerpoolRestrict: number(i + each)}})
+		o.Workerpools = append(o.Workerpools, poco.SignedWorkerpoolOrder{WorkerpoolOrder: poco.WorkerpoolOrder{Workerpool: number(i), WorkerpoolPrice: price, Volume: big.NewInt(1), Category: new(big.Int), Trust: new(big.Int), Tag: poco.TEE()}})
+	}
+	trade := Trade{Chain: &node.Client{Chain: poco.Chain{ID: 5}}}
+	s := trade.search(context.Background(), request, big.NewInt(1))
+	for i := range maxGroups { // nobody is in any group, and no node is asked
+		s.groups[[2]common.Address{{byte(i), 9}}] = false
+	}
+	began := time.Now()
+	_, err := s.best(o)
+	var larger *bounds.Error
+	if took := time.Since(began); !errors.As(err, &larger) || took > 20*time.Second {
+		t.Errorf("after %s: %v", took, err)
+	}
+}
