@@ -103,7 +103,9 @@ func (d *download) check(ctx context.Context) (unchecked string, err error) {
 		return "the address is that of a folder, of which the file is a part", nil
 	}
 	c := checker{download: d, left: bounds.Blocks}
-	at, err := c.node(ctx, root, 0, -1)
+	limited, cancel := context.WithTimeout(ctx, bounds.Act) // each block may take a while
+	defer cancel()
+	at, err := c.node(limited, root, 0, -1)
 	if err == nil && at != d.at {
 		err = c.forged(fmt.Sprintf("%d bytes more than there should be", d.at-at))
 	}

@@ -114,14 +114,13 @@ func (g Gateways) from(ctx context.Context, base, path string, f *os.File) (Got,
 	if err := f.Truncate(0); err != nil {
 		return Got{}, fmt.Errorf("writing result: %w", err)
 	}
-	wait := firstWait
+	wait, moved := firstWait, progress{since: time.Now()}
 	for try := 0; ; try++ {
-		before := d.at
 		err = d.fetch(ctx)
 		if err == nil {
 			break
 		}
-		if d.at > before { // what moves is not given up
+		if moved.on(d.at, time.Now()) { // what moves is not given up
 			try = 0
 		}
 		var failed *Error
@@ -139,6 +138,22 @@ func (g Gateways) from(ctx context.Context, base, path string, f *os.File) (Got,
 	got.Unchecked, err = d.check(ctx)
 	got.Checked = err == nil && got.Unchecked == ""
 	return got, err
+}
+
+// progress is how far a download was when it last came on as fast as one answer must.
+type progress struct {
+	at    int64 // bytes
+	since time.Time
+}
+
+// on reports whether a download is further than ever, at the pace that is asked of a blob:
+// else a gateway that breaks off after each byte is never given up.
+func (p *progress) on(at int64, now time.Time) bool {
+	if at <= p.at || float64(at-p.at) < bounds.RateFloor*now.Sub(p.since).Seconds() {
+		return false
+	}
+	*p = progress{at, now}
+	return true
 }
 
 // download is a file on its way.
