@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/mrelease/mrelease/bounds"
@@ -56,7 +57,7 @@ func (e Expected) judge(ctx context.Context, folder string, getenv func(string) 
 func (e Expected) compare(folder string) (verdict, error) {
 	digest, err := digestOf(folder, e.File)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR):
 		return verdict{problem: "its result has no file " + e.File, expected: e.Digest, actual: "no such file"}, nil
 	case err != nil:
 		return verdict{}, fmt.Errorf("reading result: %w", err)
@@ -96,7 +97,7 @@ func (e Expected) ask(ctx context.Context, folder string, getenv func(string) st
 	said := &tail{most: bounds.Printed}
 	c := exec.CommandContext(limited, program)
 	c.Dir, c.Stdout, c.Stderr, c.WaitDelay = folder, said, said, time.Second
-	asGroup(c)
+	defer asGroup(c)()
 	c.Env = []string{} // and not the process's
 	for _, name := range judgeVariables() {
 		if value := getenv(name); value != "" {

@@ -44,6 +44,8 @@ func TestDigest(t *testing.T) {
 		{"out/answer.txt", right, ""},
 		{"out/answer.txt", "sha256:" + strings.Repeat("0", 64), "its result has another out/answer.txt"},
 		{"answer.txt", right, "its result has no file answer.txt"},
+		{"out", right, "its result has no file out"},
+		{"out/answer.txt/more", right, "its result has no file out/answer.txt/more"},
 	} {
 		e, folder := judged(t, "exit 1")
 		e.Judge = ""
@@ -115,5 +117,24 @@ func TestJudgeWithoutAVerdict(t *testing.T) {
 	var none *JudgeError
 	if _, err := e.judge(t.Context(), folder, os.Getenv); !errors.As(err, &none) {
 		t.Errorf("no program: %v", err)
+	}
+}
+
+// What a judge's program leaves behind ends with it.
+func TestAttackJudgeThatLeavesAProgram(t *testing.T) {
+	e, folder := judged(t, "(sleep 0.3; touch ../late) >/dev/null 2>&1 &")
+	if v, err := e.judge(t.Context(), folder, os.Getenv); v.problem != "" || err != nil {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	time.Sleep(600 * time.Millisecond)
+	if _, err := os.Stat(filepath.Join(folder, "..", "late")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it went on: %v", err)
+	}
+}
+
+// A result that is a bomb is none, so that another run can be bought.
+func TestAttackResultBeyondTheBounds(t *testing.T) {
+	if err := fmt.Errorf("unpacking: %w", &bounds.Error{What: "the number of its files and folders", Most: "20000"}); !isNoResult(err) {
+		t.Errorf("%v is a result", err)
 	}
 }

@@ -122,9 +122,10 @@ func (c Canary) fetch(ctx context.Context, r round, t deal.Task, folder string, 
 	return nil
 }
 
-// isNoResult reports whether a result that was fetched is none, whoever fetches it.
+// isNoResult reports whether a result that was fetched is none, whoever fetches it; or more
+// than anybody unpacks.
 func isNoResult(err error) bool {
-	return is[*deal.LocationError](err) || is[*result.DamagedError](err) || is[*result.RefusedError](err) || is[*result.DigestError](err)
+	return is[*bounds.Error](err) || is[*deal.LocationError](err) || is[*result.DamagedError](err) || is[*result.RefusedError](err) || is[*result.DigestError](err)
 }
 
 func is[T error](err error) bool {
