@@ -21,6 +21,7 @@ type Transaction struct {
 	Contract Contract
 	Method   string
 	Args     []any
+	Wei      *big.Int // coins for the contract; nil: none
 }
 
 // act is what a transaction does.
@@ -42,15 +43,11 @@ const maxSends = 10
 // Send makes a transaction and waits until it is in a block, and as deep as the chain's
 // profile asks for. It waits for the wallet's earlier transactions first, looks whether
 // those that this client sent are still in the chain, and tries it without sending: what
-// would be reverted is not sent. Of several runs with one wallet each finds its nonce.
+// would be reverted is not sent. Of several runs with one wallet each finds its nonce: it
+// is for what the contract refuses to do twice. For the rest there is [Client.SendAll].
 //
 // Errors: *RevertedError, also with a receipt; *FundsError, *FeeError, *RPCError.
 func (c *Client) Send(ctx context.Context, w Wallet, contract Contract, method string, args ...any) (*types.Receipt, error) {
-	return c.Pay(ctx, w, nil, contract, method, args...)
-}
-
-// Pay is Send with coins for the contract, in wei.
-func (c *Client) Pay(ctx context.Context, w Wallet, wei *big.Int, contract Contract, method string, args ...any) (*types.Receipt, error) {
 	data, err := contract.ABI.Pack(method, args...)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", method, err)
@@ -58,7 +55,7 @@ func (c *Client) Pay(ctx context.Context, w Wallet, wei *big.Int, contract Contr
 	c.acting.Lock()
 	defer c.acting.Unlock()
 	for try := 1; ; try++ {
-		receipts, err := c.act(ctx, w, []act{{w.Address, contract, method, data, wei}})
+		receipts, err := c.act(ctx, w, []act{{from: w.Address, contract: contract, method: method, data: data}})
 		var nonce *NonceError
 		if errors.As(err, &nonce) && nonce.Taken && try < maxSends {
 			c.nodes.say("%s: another transaction of the wallet has the nonce %d: trying the next", method, nonce.Nonce)
@@ -83,7 +80,7 @@ func (c *Client) SendAll(ctx context.Context, w Wallet, all []Transaction) error
 		if err != nil {
 			return fmt.Errorf("encoding %s: %w", t.Method, err)
 		}
-		acts[i] = act{from: w.Address, contract: t.Contract, method: t.Method, data: data}
+		acts[i] = act{from: w.Address, contract: t.Contract, method: t.Method, data: data, wei: t.Wei}
 	}
 	c.acting.Lock()
 	defer c.acting.Unlock()
@@ -231,7 +228,7 @@ func (c *Client) sign(s *sent, o offer) error {
 // it. Whether one has it is asked by its hash, which was known before.
 func (c *Client) submit(ctx context.Context, s *sent) error {
 	tx := s.newest()
-	var err error
+	var err, looking error
 	for range 2 {
 		_, err = ask(ctx, c.nodes, func(n *ethclient.Client) (struct{}, error) {
 			return struct{}{}, n.SendTransaction(ctx, tx)
@@ -239,7 +236,7 @@ func (c *Client) submit(ctx context.Context, s *sent) error {
 		if err == nil {
 			return nil
 		}
-		if _, known := c.known(ctx, tx.Hash()); known == nil {
+		if _, looking = c.known(ctx, tx.Hash()); looking == nil || strings.Contains(err.Error(), "already known") {
 			return nil
 		}
 		var refused rpc.Error
@@ -247,7 +244,8 @@ func (c *Client) submit(ctx context.Context, s *sent) error {
 			break
 		}
 	}
-	if takes(err) {
+	// Whose the nonce is now can be said only where this transaction was looked for.
+	if takes(err) && errors.Is(looking, ethereum.NotFound) {
 		return c.rpcError("sending "+s.method, &NonceError{Tx: tx.Hash(), Nonce: s.nonce, Taken: true, Err: err})
 	}
 	return c.sendError(ctx, s, err)
@@ -294,7 +292,7 @@ func NonceTaken(err error) bool {
 // takes reports whether a node refused a transaction because of another one of the same
 // wallet. The words are those of every node's transaction pool.
 func takes(err error) bool {
-	for _, words := range []string{"nonce too low", "replacement transaction underpriced", "already known"} {
+	for _, words := range []string{"nonce too low", "replacement transaction underpriced"} {
 		if strings.Contains(err.Error(), words) {
 			return true
 		}

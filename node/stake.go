@@ -89,30 +89,41 @@ func PurseOf(ctx context.Context, c *Client, account common.Address) (*big.Int, 
 }
 
 // EnsureStake deposits what a wallet's stake lacks of so many nRLC, and returns how much
-// that was. Deposits that an earlier run sent are waited for first, so none is made twice.
+// that was. Deposits that an earlier run sent are waited for first, and when another
+// transaction seems to have taken a deposit's nonce, the stake is read anew: it may have
+// been this deposit, or a parallel run's. So none is made twice.
 //
 // Errors: *StakeError when the wallet has too little outside of the hub as well,
 // *FundsError, *RPCError.
 func EnsureStake(ctx context.Context, c *Client, w Wallet, want *big.Int) (deposited *big.Int, err error) {
-	if _, err := c.Settle(ctx, w.Address); err != nil {
-		return nil, err
+	deposited = new(big.Int)
+	for try := 1; ; try++ {
+		if _, err := c.Settle(ctx, w.Address); err != nil {
+			return nil, err
+		}
+		stake, err := StakeOf(ctx, c, w.Address)
+		if err != nil {
+			return nil, err
+		}
+		if stake.Free.Cmp(want) >= 0 {
+			return deposited, nil
+		}
+		deposited.Sub(want, stake.Free)
+		purse, err := PurseOf(ctx, c, w.Address)
+		if err != nil {
+			return nil, err
+		}
+		if purse.Cmp(deposited) < 0 {
+			return nil, &StakeError{w.Address, stake.Free, want, purse, c.Name}
+		}
+		err = c.deposit(ctx, w, deposited)
+		if err == nil {
+			return deposited, CheckStake(ctx, c, w.Address, want)
+		}
+		if !NonceTaken(err) || try == maxSends {
+			return nil, fmt.Errorf("depositing %s nRLC: %w", deposited, err)
+		}
 	}
-	stake, err := StakeOf(ctx, c, w.Address)
-	if err != nil || stake.Free.Cmp(want) >= 0 {
-		return new(big.Int), err
-	}
-	missing := new(big.Int).Sub(want, stake.Free)
-	purse, err := PurseOf(ctx, c, w.Address)
-	if err != nil {
-		return nil, err
-	}
-	if purse.Cmp(missing) < 0 {
-		return nil, &StakeError{w.Address, stake.Free, want, purse, c.Name}
-	}
-	if err := c.deposit(ctx, w, missing); err != nil {
-		return nil, fmt.Errorf("depositing %s nRLC: %w", missing, err)
-	}
-	return missing, CheckStake(ctx, c, w.Address, want)
 }
 
 func (c *Client) deposit(ctx context.Context, w Wallet, amount *big.Int) error {
@@ -120,10 +131,9 @@ func (c *Client) deposit(ctx context.Context, w Wallet, amount *big.Int) error {
 	if err != nil {
 		return err
 	}
+	t := Transaction{Contract: token, Method: "approveAndCall", Args: []any{c.Hub, amount, []byte{}}}
 	if token.Address == (common.Address{}) {
-		_, err = c.Pay(ctx, w, new(big.Int).Mul(amount, big.NewInt(nanoRLC)), c.HubContract(), "deposit")
-		return err
+		t = Transaction{Contract: c.HubContract(), Method: "deposit", Wei: new(big.Int).Mul(amount, big.NewInt(nanoRLC))}
 	}
-	_, err = c.Send(ctx, w, token, "approveAndCall", c.Hub, amount, []byte{})
-	return err
+	return c.SendAll(ctx, w, []Transaction{t})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/ethclient"
+	"github.com/ethereum/go-ethereum/rpc"
 )
 
 // sent is an act of a wallet with one nonce. Its transactions differ in what they offer.
@@ -227,8 +228,12 @@ func (c *Client) replace(ctx context.Context, s *sent) (done bool, err error) {
 	c.nodes.say("%s: no block has taken transaction %s: replacing it by %s, which offers up to %s coins", s.method, old, s.newest().Hash(), Coins(up.reserve(s.gas)))
 	if err := c.submit(ctx, s); err != nil {
 		// The one before may be in a block by now, or the node asks for more still: it is
-		// looked for either way.
-		s.txs, s.since = s.txs[:len(s.txs)-1], time.Now()
+		// looked for either way. So is this one, unless a node refused it: only the answer
+		// may have been lost.
+		s.since = time.Now()
+		if refused := rpc.Error(nil); errors.As(err, &refused) {
+			s.txs = s.txs[:len(s.txs)-1]
+		}
 		return false, err
 	}
 	return false, errors.New("it was replaced just now")

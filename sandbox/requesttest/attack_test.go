@@ -11,9 +11,11 @@ import (
 	"testing"
 
 	"github.com/mrelease/mrelease/market"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/request/deal"
+	"github.com/mrelease/mrelease/sandbox/fault"
 )
 
 // A market that lists a cheaper order which the app's owner did not sign gets nobody to
@@ -64,4 +66,22 @@ func TestAttackOrdersThatNobodySigned(t *testing.T) {
 	if _, _, err := s.watch(bought); err != nil {
 		t.Error(err)
 	}
+}
+
+// A node that does not show a deposit that is in a block, though it counts it, as one of
+// several behind an address does, gets nobody to deposit twice.
+func TestAttackDepositThatIsHidden(t *testing.T) {
+	both(t, func(t *testing.T, s *side) {
+		for _, match := range []string{"eth_getTransactionReceipt", "eth_getTransactionByHash"} {
+			s.fault(fault.Rule{Service: s.rpc(), Match: match, Result: "null", Times: 3})
+		}
+		deposited, err := node.EnsureStake(t.Context(), s.trade.Chain, s.requester, big.NewInt(103))
+		if left := s.world.Faults.Rules(); err != nil || deposited.Int64() != 103 || len(left) > 0 {
+			t.Errorf("deposited %s, %v; left of what was to happen: %+v", deposited, err, left)
+		}
+		if free, locked := s.stake(); free != 103 || locked != 0 {
+			t.Errorf("the stake is %d and %d", free, locked)
+		}
+		s.world.Faults.Clear()
+	})
 }
