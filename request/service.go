@@ -19,6 +19,7 @@ import (
 	"github.com/mrelease/mrelease/internal/patient"
 	"github.com/mrelease/mrelease/internal/redact"
 	"github.com/mrelease/mrelease/outside"
+	"github.com/mrelease/mrelease/printable"
 )
 
 // Service is the secret service (SMS) of a chain.
@@ -152,7 +153,7 @@ func (s Service) do(ctx context.Context, method string, k secret, value, signatu
 	if resp.StatusCode/100 == 2 {
 		return resp.StatusCode, nil
 	}
-	failed.Status, failed.Message = resp.StatusCode, message(body)
+	failed.Status, failed.Message = resp.StatusCode, printable.Hider(value).Replace(message(body)) // which may repeat what was sent
 	return resp.StatusCode, failed
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/internal/patient"
 	"github.com/mrelease/mrelease/outside"
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
@@ -174,7 +175,7 @@ func (s *Signer) certify(ctx context.Context) error {
 	authority := sign.NewFulcio(&sign.FulcioOptions{BaseURL: s.services.authority, Timeout: -1, Transport: client.Transport})
 	der, err := authority.GetCertificate(ctx, pair, &sign.CertificateProviderOptions{IDToken: token})
 	if err != nil {
-		return &ServiceError{"the certificate authority", s.services.authority, err}
+		return &ServiceError{"the certificate authority", s.services.authority, hidden{err, token}}
 	}
 	c, err := x509.ParseCertificate(der)
 	if err != nil {
@@ -186,6 +187,18 @@ func (s *Signer) certify(ctx context.Context) error {
 	s.pair, s.certificate = pair, c
 	return nil
 }
+
+// hidden is an error whose text may repeat a token, which others could sign with.
+type hidden struct {
+	error
+	token string
+}
+
+// Error implements error.
+func (h hidden) Error() string { return printable.Hider(h.token).Replace(h.error.Error()) }
+
+// Unwrap returns the error.
+func (h hidden) Unwrap() error { return h.error }
 
 // named makes sure that a certificate is of who is to sign.
 func (s *Signer) named(c *x509.Certificate) error {
