@@ -94,7 +94,8 @@ func (s *shell) publish() *cobra.Command {
 version that is named, else the newest. An order of the same terms that was closed or sold
 out stays so; another one is opened, which every machine derives in the same way. With the
 release's record (--record) the record is written anew, with that order. Other orders
-stay. A release that was revoked is refused.`,
+stay. A release that was revoked is refused, and an app whose image the key did not sign:
+anybody can register one in the name of the wallet.`,
 		Example: "  mrelease order publish 1.2.0\n  mrelease order publish --dry-run --json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -14,17 +14,9 @@ import (
 )
 
 // pick returns the release that is named, else the one so many before the last, unless it
-// was revoked.
+// was revoked, or the key did not sign it.
 func (d *desk) pick(ctx context.Context, args []string, before int) (app apps.Registration, err error) {
 	releases, err := d.Releases(ctx, d.line)
-	if err != nil {
-		return app, err
-	}
-	if len(args) > 0 {
-		app, err = releases.Of(args[0])
-	} else {
-		app, err = releases.Newest(before)
-	}
 	if err != nil {
 		return app, err
 	}
@@ -32,7 +24,16 @@ func (d *desk) pick(ctx context.Context, args []string, before int) (app apps.Re
 	if err != nil {
 		return app, err
 	}
-	return app, record.CheckRevocation(ctx, d.registry(), key, d.Chain.ID, app)
+	check := func(app apps.Registration) error {
+		return record.CheckRevocation(ctx, d.registry(), key, d.Chain.ID, app)
+	}
+	if len(args) == 0 {
+		return releases.Newest(before, check)
+	}
+	if app, err = releases.Of(args[0]); err == nil {
+		err = check(app)
+	}
+	return app, err
 }
 
 func (s *shell) rollback() *cobra.Command {

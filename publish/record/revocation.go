@@ -68,8 +68,9 @@ func (e *RevokedError) Evidence() [][2]string {
 	return [][2]string{{"version", e.Version}, {"app", common.Address(e.App).Hex()}, {"reason", e.Reason}, {"where", e.Image.String()}}
 }
 
-// CheckRevocation asks whether a signer revoked the release that an app is. Errors:
-// *RevokedError, *registry.Error.
+// CheckRevocation asks whether an app is a release that a signer made, and did not revoke:
+// anybody can register an app whose owner is somebody else, with a name and a version that
+// a release could have. Errors: *RevokedError, *registry.UnsignedError, *registry.Error.
 func CheckRevocation(ctx context.Context, c registry.Client, by signing.Party, chainID uint64, app apps.Registration) error {
 	image, err := ImageOf(app.App)
 	if err != nil {
@@ -82,7 +83,10 @@ func CheckRevocation(ctx context.Context, c registry.Client, by signing.Party, c
 	if r := Revoked(said, chainID, app.Address); r != nil {
 		return &RevokedError{*r, image}
 	}
-	return said.Complete()
+	if err := said.Complete(); err != nil {
+		return err
+	}
+	return said.CheckSignature()
 }
 
 // ImageOf returns the image that an app runs, by its digest.

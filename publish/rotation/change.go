@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
 )
 
 // Change is what is to become of the orders on sale. It is found by looking, and done by
@@ -107,16 +109,38 @@ func (w World) Releases(ctx context.Context, line Line) (Releases, error) {
 	return r, nil
 }
 
-// Newest returns the last release, or the one so many before it. Error: *ReleaseError.
-func (r Releases) Newest(before int) (apps.Registration, error) {
-	if len(r.Apps) <= before {
-		problem := "there is no release of the app"
-		if before > 0 {
-			problem = "there is no release before the last one"
+// Newest returns the last release, or the one so many before it, with what check says of
+// it. An app that is none of the owner's releases, as check says of it by a
+// *registry.UnsignedError or a *record.Error, does not count: anybody can register one of
+// the owner's, and of any version. Error: *ReleaseError.
+func (r Releases) Newest(before int, check func(apps.Registration) error) (found apps.Registration, err error) {
+	strangers := 0
+	for _, app := range r.Apps {
+		err := check(app)
+		switch {
+		case is[*registry.UnsignedError](err), is[*record.Error](err):
+			if strangers++; strangers > maxStrangers {
+				return found, r.problem("", fmt.Sprintf("more than %d apps of this name are none that the key signed: name a version", maxStrangers))
+			}
+			continue
+		case before == 0, err != nil && !is[*record.RevokedError](err):
+			return app, err
 		}
-		return apps.Registration{}, r.problem("", problem)
+		before--
 	}
-	return r.Apps[before], nil
+	problem := "there is no release of the app that the key signed"
+	if len(r.Apps) > strangers {
+		problem = "there is no release before the last one"
+	}
+	return found, r.problem("", problem)
+}
+
+// maxStrangers bounds how many apps are looked at that are no releases.
+const maxStrangers = 20
+
+func is[T error](err error) bool {
+	var target T
+	return errors.As(err, &target)
 }
 
 // Of returns the release of a version. Error: *ReleaseError.

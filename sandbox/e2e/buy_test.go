@@ -23,8 +23,10 @@ import (
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/sandbox/world"
 )
 
 // buy buys runs of a record's order: it matches the order with others of the
@@ -237,5 +239,29 @@ func foreign(ts *testscript.TestScript, s *script, args []string) {
 	order := r.Order.Signed.AppOrder
 	order.Salt = common.Hash{1}
 	_, err = orders.Offer(ctx, client, market.Client{URL: s.world.Market, ChainID: c.ID}, wallet, order)
+	ts.Check(err)
+}
+
+// impostor registers an app that has the name and the owner of a record's, as anybody can,
+// with an image of its own.
+//
+//	impostor RECORD VERSION
+func impostor(ts *testscript.TestScript, s *script, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: impostor RECORD VERSION")
+	}
+	ctx := context.Background()
+	var r record.Record
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
+	c := s.world.V6
+	client, err := node.Connect(ctx, poco.Chain{Name: c.Name, ID: c.ID, RPC: c.RPC, Hub: c.Hub, Fees: c.Fees})
+	ts.Check(err)
+	wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(world.Key(0))))
+	ts.Check(err)
+	app, err := apps.Read(ctx, client, common.Address(r.App.Address))
+	ts.Check(err)
+	repository, _, _ := strings.Cut(string(app.Multiaddr), ":"+r.Version)
+	at := node.Contract{Address: client.AppRegistry, ABI: poco.RegistryABI()}
+	_, err = client.Send(ctx, wallet, at, "createApp", app.Owner, app.Name, app.Type, []byte(repository+":"+args[1]), [32]byte{7}, app.MREnclave)
 	ts.Check(err)
 }
