@@ -168,24 +168,52 @@ func (l *transcript) text(names []string) string {
 		text = regexp.MustCompile("(?i)0x"+hex).ReplaceAllString(text, names[i+1])
 		text = regexp.MustCompile("(?i)"+hex).ReplaceAllString(text, names[i+1])
 	}
+	text = blocks.ReplaceAllString(text, `$1 ["<block>"`)
 	return sortReads(receipts.ReplaceAllString(text, `$1 ["<transaction>"]`))
 }
 
-// sortReads puts the requests for an app's fields, which are made at the same
-// time, in order.
+// sortReads puts in order what is asked at the same time, an app's fields, and what is
+// found out of a transaction before it is sent; and takes together what is asked again and
+// again until it is in a block.
 func sortReads(text string) string {
 	lines := strings.SplitAfter(text, "\n")
-	of := func(line string) bool { return strings.Contains(line, `"to":"<app>"`) }
-	for from := 0; from < len(lines); from++ {
-		to := from
-		for to < len(lines) && of(lines[to]) {
-			to++
-		}
-		slices.Sort(lines[from:to])
-		from = max(from, to-1)
+	for _, together := range []*regexp.Regexp{
+		regexp.MustCompile(`"to":"<app>"`),
+		regexp.MustCompile(`eth_(estimateGas|getBalance|maxPriorityFeePerGas|gasPrice|call \[\{"from":"<owner>")|eth_getBlockByNumber \["latest"`),
+		regexp.MustCompile(`eth_getTransactionReceipt|eth_getTransactionByHash|eth_getTransactionCount \["<owner>","pending"|eth_getBlockByNumber \["<block>`),
+	} {
+		lines = sortRuns(lines, together.MatchString)
 	}
 	return strings.Join(lines, "")
 }
 
-// receipts matches the hash that a receipt is asked for by.
-var receipts = regexp.MustCompile(`(eth_getTransactionReceipt) \["0x[0-9a-f]{64}"\]`)
+// sortRuns sorts lines that are of one kind and stand together, each of them once.
+func sortRuns(lines []string, of func(string) bool) (sorted []string) {
+	for from := 0; from < len(lines); {
+		to := from
+		for to < len(lines) && of(lines[to]) {
+			to++
+		}
+		if to == from {
+			sorted, from = append(sorted, lines[from]), from+1
+			continue
+		}
+		run := slices.Clone(lines[from:to])
+		if slices.ContainsFunc(run, isReceipt) { // how often is asked in between depends on the clock
+			run = slices.DeleteFunc(run, func(line string) bool {
+				return strings.Contains(line, "eth_getTransactionByHash") || strings.Contains(line, "eth_getTransactionCount")
+			})
+		}
+		slices.Sort(run)
+		sorted, from = append(sorted, slices.Compact(run)...), to
+	}
+	return sorted
+}
+
+func isReceipt(line string) bool { return strings.Contains(line, "eth_getTransactionReceipt") }
+
+// blocks matches the block that a transaction is in.
+var blocks = regexp.MustCompile(`(eth_getBlockByNumber) \["0x[0-9a-f]+"`)
+
+// receipts matches the hash that a transaction is asked for by.
+var receipts = regexp.MustCompile(`(eth_getTransaction(?:Receipt|ByHash)) \["0x[0-9a-f]{64}"\]`)
