@@ -111,7 +111,7 @@ func (c *Client) canonical(ctx context.Context, receipt *types.Receipt) (bool, e
 func (c *Client) buried(ctx context.Context, receipt *types.Receipt) (stands bool, err error) {
 	want := max(c.Confirmations, 1) // its own block is the first
 	if want == 1 {
-		return true, nil // as it was found
+		return c.shown(ctx, receipt)
 	}
 	act := fmt.Sprintf("waiting until block %d is %d deep", receipt.BlockNumber, want)
 	c.nodes.say("transaction %s is in block %d: waiting until that is %d deep", receipt.TxHash, receipt.BlockNumber, want)
@@ -130,6 +130,24 @@ func (c *Client) buried(ctx context.Context, receipt *types.Receipt) (stands boo
 			return false, err
 		}
 	}
+}
+
+// shown waits until what is read shows a block: a node tells of a receipt a moment before
+// its state is the block's. It reports whether the block is in the chain then.
+func (c *Client) shown(ctx context.Context, receipt *types.Receipt) (stands bool, err error) {
+	act := fmt.Sprintf("waiting for the state of block %d", receipt.BlockNumber)
+	err = c.poll(ctx, act, func(ctx context.Context) (done bool, err error) {
+		head, err := c.head(ctx)
+		if err != nil {
+			return false, err
+		}
+		if stands = uint64(head.Number) >= receipt.BlockNumber.Uint64(); stands {
+			return true, nil
+		}
+		stands, err = c.canonical(ctx, receipt)
+		return err == nil && !stands, err
+	})
+	return stands, err
 }
 
 // nextBlock waits until the chain's last block is another one.
