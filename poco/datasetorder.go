@@ -2,13 +2,9 @@ package poco
 
 import (
 	"bytes"
-	"encoding/json"
-	"fmt"
 	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/ethereum/go-ethereum/common/math"
 )
 
 // DatasetOrder is the offer of a dataset's owner to let runs use it: the struct
@@ -51,54 +47,16 @@ func NoDataset() SignedDatasetOrder {
 	return SignedDatasetOrder{DatasetOrder: DatasetOrder{DatasetPrice: new(big.Int), Volume: new(big.Int)}}
 }
 
-// datasetOrderJSON is an order as iExec's SDK and market write it; see appOrderJSON.
-type datasetOrderJSON struct {
-	Dataset            common.Address        `json:"dataset"`
-	DatasetPrice       *math.HexOrDecimal256 `json:"datasetprice"`
-	Volume             *math.HexOrDecimal256 `json:"volume"`
-	Tag                *Tag                  `json:"tag"`
-	AppRestrict        common.Address        `json:"apprestrict"`
-	WorkerpoolRestrict common.Address        `json:"workerpoolrestrict"`
-	RequesterRestrict  common.Address        `json:"requesterrestrict"`
-	Salt               *common.Hash          `json:"salt"`
-	Sign               hexutil.Bytes         `json:"sign"`
-}
-
 // MarshalJSON writes the order as iExec's SDK does: addresses with their checksum,
 // amounts as decimal strings.
-func (o SignedDatasetOrder) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Dataset            string        `json:"dataset"`
-		DatasetPrice       string        `json:"datasetprice"`
-		Volume             string        `json:"volume"`
-		Tag                Tag           `json:"tag"`
-		AppRestrict        string        `json:"apprestrict"`
-		WorkerpoolRestrict string        `json:"workerpoolrestrict"`
-		RequesterRestrict  string        `json:"requesterrestrict"`
-		Salt               common.Hash   `json:"salt"`
-		Sign               hexutil.Bytes `json:"sign"`
-	}{
-		o.Dataset.Hex(), o.DatasetPrice.String(), o.Volume.String(), o.Tag,
-		o.AppRestrict.Hex(), o.WorkerpoolRestrict.Hex(), o.RequesterRestrict.Hex(), o.Salt, o.Sign,
-	})
-}
+func (o SignedDatasetOrder) MarshalJSON() ([]byte, error) { return encode(o.members()) }
 
-// UnmarshalJSON reads an order as iExec's SDK or market wrote it. A missing price,
-// volume, tag or salt is an error.
+// UnmarshalJSON reads an order as iExec's SDK or market wrote it. Only addresses and the
+// signature may be missing.
 func (o *SignedDatasetOrder) UnmarshalJSON(data []byte) error {
-	var w datasetOrderJSON
-	if err := json.Unmarshal(data, &w); err != nil {
-		return fmt.Errorf("decoding datasetorder: %w", err)
+	w, err := decode[datasetOrderMembers]("datasetorder", data)
+	if err == nil {
+		*o = w.order()
 	}
-	if w.DatasetPrice == nil || w.Volume == nil || w.Tag == nil || w.Salt == nil {
-		return fmt.Errorf("decoding datasetorder: datasetprice, volume, tag and salt are required")
-	}
-	*o = SignedDatasetOrder{
-		DatasetOrder: DatasetOrder{
-			Dataset: w.Dataset, DatasetPrice: (*big.Int)(w.DatasetPrice), Volume: (*big.Int)(w.Volume), Tag: *w.Tag,
-			AppRestrict: w.AppRestrict, WorkerpoolRestrict: w.WorkerpoolRestrict, RequesterRestrict: w.RequesterRestrict, Salt: *w.Salt,
-		},
-		Sign: w.Sign,
-	}
-	return nil
+	return err
 }

@@ -17,7 +17,7 @@ type Match struct {
 
 // Arguments returns the arguments of the hub's matchOrders.
 func (m Match) Arguments() []any {
-	return []any{m.App.argument(), m.Dataset.argument(), m.Workerpool.argument(), m.Request.argument()}
+	return []any{m.App.members(), m.Dataset.members(), m.Workerpool.members(), m.Request.members()}
 }
 
 // RunPrice returns what a run costs, in nRLC.

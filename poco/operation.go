@@ -6,9 +6,10 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 )
 
-// What follows are the structs of IexecLibOrders_v5 as the hub's functions take them.
+// What follows are the structs of IexecLibOrders_v5: the arguments of the hub's functions,
+// and, under the same names, what iExec's SDK and market write.
 
-type appOrderArgument struct {
+type appOrderMembers struct {
 	App                common.Address `abi:"app"`
 	AppPrice           *big.Int       `abi:"appprice"`
 	Volume             *big.Int       `abi:"volume"`
@@ -20,11 +21,15 @@ type appOrderArgument struct {
 	Sign               []byte         `abi:"sign"`
 }
 
-func (o SignedAppOrder) argument() appOrderArgument {
-	return appOrderArgument{o.App, o.AppPrice, o.Volume, o.Tag, o.DatasetRestrict, o.WorkerpoolRestrict, o.RequesterRestrict, o.Salt, o.Sign}
+func (o SignedAppOrder) members() appOrderMembers {
+	return appOrderMembers{o.App, o.AppPrice, o.Volume, o.Tag, o.DatasetRestrict, o.WorkerpoolRestrict, o.RequesterRestrict, o.Salt, o.Sign}
 }
 
-type datasetOrderArgument struct {
+func (m appOrderMembers) order() SignedAppOrder {
+	return SignedAppOrder{AppOrder{m.App, m.AppPrice, m.Volume, m.Tag, m.DatasetRestrict, m.WorkerpoolRestrict, m.RequesterRestrict, m.Salt}, m.Sign}
+}
+
+type datasetOrderMembers struct {
 	Dataset            common.Address `abi:"dataset"`
 	DatasetPrice       *big.Int       `abi:"datasetprice"`
 	Volume             *big.Int       `abi:"volume"`
@@ -36,11 +41,15 @@ type datasetOrderArgument struct {
 	Sign               []byte         `abi:"sign"`
 }
 
-func (o SignedDatasetOrder) argument() datasetOrderArgument {
-	return datasetOrderArgument{o.Dataset, o.DatasetPrice, o.Volume, o.Tag, o.AppRestrict, o.WorkerpoolRestrict, o.RequesterRestrict, o.Salt, o.Sign}
+func (o SignedDatasetOrder) members() datasetOrderMembers {
+	return datasetOrderMembers{o.Dataset, o.DatasetPrice, o.Volume, o.Tag, o.AppRestrict, o.WorkerpoolRestrict, o.RequesterRestrict, o.Salt, o.Sign}
 }
 
-type workerpoolOrderArgument struct {
+func (m datasetOrderMembers) order() SignedDatasetOrder {
+	return SignedDatasetOrder{DatasetOrder{m.Dataset, m.DatasetPrice, m.Volume, m.Tag, m.AppRestrict, m.WorkerpoolRestrict, m.RequesterRestrict, m.Salt}, m.Sign}
+}
+
+type workerpoolOrderMembers struct {
 	Workerpool        common.Address `abi:"workerpool"`
 	WorkerpoolPrice   *big.Int       `abi:"workerpoolprice"`
 	Volume            *big.Int       `abi:"volume"`
@@ -54,11 +63,15 @@ type workerpoolOrderArgument struct {
 	Sign              []byte         `abi:"sign"`
 }
 
-func (o SignedWorkerpoolOrder) argument() workerpoolOrderArgument {
-	return workerpoolOrderArgument{o.Workerpool, o.WorkerpoolPrice, o.Volume, o.Tag, o.Category, o.Trust, o.AppRestrict, o.DatasetRestrict, o.RequesterRestrict, o.Salt, o.Sign}
+func (o SignedWorkerpoolOrder) members() workerpoolOrderMembers {
+	return workerpoolOrderMembers{o.Workerpool, o.WorkerpoolPrice, o.Volume, o.Tag, o.Category, o.Trust, o.AppRestrict, o.DatasetRestrict, o.RequesterRestrict, o.Salt, o.Sign}
 }
 
-type requestOrderArgument struct {
+func (m workerpoolOrderMembers) order() SignedWorkerpoolOrder {
+	return SignedWorkerpoolOrder{WorkerpoolOrder{m.Workerpool, m.WorkerpoolPrice, m.Volume, m.Tag, m.Category, m.Trust, m.AppRestrict, m.DatasetRestrict, m.RequesterRestrict, m.Salt}, m.Sign}
+}
+
+type requestOrderMembers struct {
 	App                common.Address `abi:"app"`
 	AppMaxPrice        *big.Int       `abi:"appmaxprice"`
 	Dataset            common.Address `abi:"dataset"`
@@ -77,11 +90,18 @@ type requestOrderArgument struct {
 	Sign               []byte         `abi:"sign"`
 }
 
-func (o SignedRequestOrder) argument() requestOrderArgument {
-	return requestOrderArgument{
+func (o SignedRequestOrder) members() requestOrderMembers {
+	return requestOrderMembers{
 		o.App, o.AppMaxPrice, o.Dataset, o.DatasetMaxPrice, o.Workerpool, o.WorkerpoolMaxPrice, o.Requester, o.Volume, o.Tag,
 		o.Category, o.Trust, o.Beneficiary, o.Callback, o.Params, o.Salt, o.Sign,
 	}
+}
+
+func (m requestOrderMembers) order() SignedRequestOrder {
+	return SignedRequestOrder{RequestOrder{
+		m.App, m.AppMaxPrice, m.Dataset, m.DatasetMaxPrice, m.Workerpool, m.WorkerpoolMaxPrice, m.Requester, m.Volume, m.Tag,
+		m.Category, m.Trust, m.Beneficiary, m.Callback, m.Params, m.Salt,
+	}, m.Sign}
 }
 
 // operation is the struct AppOrderOperation, RequestOrderOperation and so on.
@@ -103,10 +123,10 @@ const closing = 1
 // Closing returns the hub's method and its argument with which the app's owner closes the
 // order. It needs no signature: the owner sends the transaction.
 func (o AppOrder) Closing() (method string, argument any) {
-	return "manageAppOrder", operation[appOrderArgument]{Order: SignedAppOrder{AppOrder: o}.argument(), Operation: closing}
+	return "manageAppOrder", operation[appOrderMembers]{Order: SignedAppOrder{AppOrder: o}.members(), Operation: closing}
 }
 
 // Closing returns those with which the requester closes the order, likewise.
 func (o RequestOrder) Closing() (method string, argument any) {
-	return "manageRequestOrder", operation[requestOrderArgument]{Order: SignedRequestOrder{RequestOrder: o}.argument(), Operation: closing}
+	return "manageRequestOrder", operation[requestOrderMembers]{Order: SignedRequestOrder{RequestOrder: o}.members(), Operation: closing}
 }

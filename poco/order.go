@@ -2,13 +2,9 @@ package poco
 
 import (
 	"bytes"
-	"encoding/json"
-	"fmt"
 	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/ethereum/go-ethereum/common/math"
 )
 
 // MaxAmount is the highest price (in nRLC) and the highest volume that the
@@ -54,56 +50,16 @@ func (o SignedAppOrder) Equal(p SignedAppOrder) bool {
 	return o.AppOrder.Equal(p.AppOrder) && bytes.Equal(o.Sign, p.Sign)
 }
 
-// appOrderJSON is an order as iExec's SDK and market write it. Amounts are
-// decimal strings in the SDK's orders and numbers in the market's answers.
-type appOrderJSON struct {
-	App                common.Address        `json:"app"`
-	AppPrice           *math.HexOrDecimal256 `json:"appprice"`
-	Volume             *math.HexOrDecimal256 `json:"volume"`
-	Tag                *Tag                  `json:"tag"`
-	DatasetRestrict    common.Address        `json:"datasetrestrict"`
-	WorkerpoolRestrict common.Address        `json:"workerpoolrestrict"`
-	RequesterRestrict  common.Address        `json:"requesterrestrict"`
-	Salt               *common.Hash          `json:"salt"`
-	Sign               hexutil.Bytes         `json:"sign"`
-}
+// MarshalJSON writes the order as iExec's SDK does: addresses with their checksum,
+// amounts as decimal strings.
+func (o SignedAppOrder) MarshalJSON() ([]byte, error) { return encode(o.members()) }
 
-// MarshalJSON writes the order as iExec's SDK does: addresses with their
-// checksum, amounts as decimal strings.
-func (o SignedAppOrder) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		App                string        `json:"app"`
-		AppPrice           string        `json:"appprice"`
-		Volume             string        `json:"volume"`
-		Tag                Tag           `json:"tag"`
-		DatasetRestrict    string        `json:"datasetrestrict"`
-		WorkerpoolRestrict string        `json:"workerpoolrestrict"`
-		RequesterRestrict  string        `json:"requesterrestrict"`
-		Salt               common.Hash   `json:"salt"`
-		Sign               hexutil.Bytes `json:"sign"`
-	}{
-		o.App.Hex(), o.AppPrice.String(), o.Volume.String(), o.Tag,
-		o.DatasetRestrict.Hex(), o.WorkerpoolRestrict.Hex(), o.RequesterRestrict.Hex(), o.Salt, o.Sign,
-	})
-}
-
-// UnmarshalJSON reads an order as iExec's SDK or market wrote it. A missing
-// price, volume, tag or salt is an error.
+// UnmarshalJSON reads an order as iExec's SDK or market wrote it. Only addresses and the
+// signature may be missing.
 func (o *SignedAppOrder) UnmarshalJSON(data []byte) error {
-	var w appOrderJSON
-	if err := json.Unmarshal(data, &w); err != nil {
-		return fmt.Errorf("decoding apporder: %w", err)
+	w, err := decode[appOrderMembers]("apporder", data)
+	if err == nil {
+		*o = w.order()
 	}
-	if w.AppPrice == nil || w.Volume == nil || w.Tag == nil || w.Salt == nil {
-		return fmt.Errorf("decoding apporder: appprice, volume, tag and salt are required")
-	}
-	*o = SignedAppOrder{
-		AppOrder: AppOrder{
-			App: w.App, AppPrice: (*big.Int)(w.AppPrice), Volume: (*big.Int)(w.Volume), Tag: *w.Tag,
-			DatasetRestrict: w.DatasetRestrict, WorkerpoolRestrict: w.WorkerpoolRestrict, RequesterRestrict: w.RequesterRestrict,
-			Salt: *w.Salt,
-		},
-		Sign: w.Sign,
-	}
-	return nil
+	return err
 }

@@ -11,9 +11,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/ethereum/go-ethereum/common/math"
 	"github.com/ethereum/go-ethereum/crypto"
-	"github.com/ethereum/go-ethereum/signer/core/apitypes"
 
 	"github.com/mrelease/mrelease/poco"
 )
@@ -150,66 +148,6 @@ func assertSameJSON(t *testing.T, order poco.SignedAppOrder, want json.RawMessag
 	}
 	if string(got) != string(compact) {
 		t.Errorf("order in JSON\n got %s\nwant %s", got, compact)
-	}
-}
-
-// go-ethereum's own EIP-712 code is the judge of ours for fields of every size.
-func TestHashAgreesWithTypedDataLibrary(t *testing.T) {
-	o := knownOrder()
-	o.AppPrice, _ = new(big.Int).SetString("115792089237316195423570985008687907853269984665640564039457584007913129639935", 10)
-	o.Tag = poco.Tag{0: 0x80, 30: 1, 31: 5}
-	o.DatasetRestrict = common.HexToAddress("0x2222222222222222222222222222222222222222")
-	o.WorkerpoolRestrict = common.HexToAddress("0x3333333333333333333333333333333333333333")
-	o.RequesterRestrict = common.HexToAddress("0x4444444444444444444444444444444444444444")
-	d := poco.Domain{ChainID: 1 << 40, Hub: common.HexToAddress("0x5555555555555555555555555555555555555555")}
-
-	want, _, err := apitypes.TypedDataAndHash(typedData(o, d))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := o.Hash(d); got != common.BytesToHash(want) {
-		t.Errorf("hash = %s, want %x", got, want)
-	}
-}
-
-func typedData(o poco.AppOrder, d poco.Domain) apitypes.TypedData {
-	fields := func(pairs ...string) (types []apitypes.Type) {
-		for i := 0; i < len(pairs); i += 2 {
-			types = append(types, apitypes.Type{Type: pairs[i], Name: pairs[i+1]})
-		}
-		return types
-	}
-	return apitypes.TypedData{
-		Types: apitypes.Types{
-			"EIP712Domain": fields("string", "name", "string", "version", "uint256", "chainId", "address", "verifyingContract"),
-			"AppOrder": fields("address", "app", "uint256", "appprice", "uint256", "volume", "bytes32", "tag",
-				"address", "datasetrestrict", "address", "workerpoolrestrict", "address", "requesterrestrict", "bytes32", "salt"),
-		},
-		PrimaryType: "AppOrder",
-		Domain: apitypes.TypedDataDomain{
-			Name: poco.DomainName, Version: poco.DomainVersion,
-			ChainId: math.NewHexOrDecimal256(int64(d.ChainID)), VerifyingContract: d.Hub.Hex(),
-		},
-		Message: apitypes.TypedDataMessage{
-			"app": o.App.Hex(), "appprice": o.AppPrice.String(), "volume": o.Volume.String(), "tag": o.Tag.String(),
-			"datasetrestrict": o.DatasetRestrict.Hex(), "workerpoolrestrict": o.WorkerpoolRestrict.Hex(),
-			"requesterrestrict": o.RequesterRestrict.Hex(), "salt": o.Salt.Hex(),
-		},
-	}
-}
-
-func TestOrderJSONRefusesMissingFields(t *testing.T) {
-	for _, field := range []string{"appprice", "volume", "tag", "salt"} {
-		full := map[string]any{"app": knownOrder().App, "appprice": "0", "volume": 1, "tag": poco.TEE(), "salt": common.Hash{}}
-		delete(full, field)
-		data, err := json.Marshal(full)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var o poco.SignedAppOrder
-		if err := json.Unmarshal(data, &o); err == nil {
-			t.Errorf("an order without %s was accepted", field)
-		}
 	}
 }
 

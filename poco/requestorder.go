@@ -2,13 +2,9 @@ package poco
 
 import (
 	"bytes"
-	"encoding/json"
-	"fmt"
 	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/ethereum/go-ethereum/common/math"
 )
 
 // RequestOrder is a requester's offer to buy runs of an app: IexecLibOrders_v5.RequestOrder
@@ -59,76 +55,16 @@ func (o SignedRequestOrder) Equal(p SignedRequestOrder) bool {
 	return o.Hash(Domain{}) == p.Hash(Domain{}) && bytes.Equal(o.Sign, p.Sign)
 }
 
-// requestOrderJSON is an order as iExec's SDK and market write it; see appOrderJSON.
-type requestOrderJSON struct {
-	App                common.Address        `json:"app"`
-	AppMaxPrice        *math.HexOrDecimal256 `json:"appmaxprice"`
-	Dataset            common.Address        `json:"dataset"`
-	DatasetMaxPrice    *math.HexOrDecimal256 `json:"datasetmaxprice"`
-	Workerpool         common.Address        `json:"workerpool"`
-	WorkerpoolMaxPrice *math.HexOrDecimal256 `json:"workerpoolmaxprice"`
-	Requester          common.Address        `json:"requester"`
-	Volume             *math.HexOrDecimal256 `json:"volume"`
-	Tag                *Tag                  `json:"tag"`
-	Category           *math.HexOrDecimal256 `json:"category"`
-	Trust              *math.HexOrDecimal256 `json:"trust"`
-	Beneficiary        common.Address        `json:"beneficiary"`
-	Callback           common.Address        `json:"callback"`
-	Params             *string               `json:"params"`
-	Salt               *common.Hash          `json:"salt"`
-	Sign               hexutil.Bytes         `json:"sign"`
-}
+// MarshalJSON writes the order as iExec's SDK does: addresses with their checksum,
+// amounts as decimal strings.
+func (o SignedRequestOrder) MarshalJSON() ([]byte, error) { return encode(o.members()) }
 
-// MarshalJSON writes the order with the values that iExec's SDK writes: addresses with
-// their checksum, amounts as decimal strings.
-func (o SignedRequestOrder) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		App                string        `json:"app"`
-		AppMaxPrice        string        `json:"appmaxprice"`
-		Dataset            string        `json:"dataset"`
-		DatasetMaxPrice    string        `json:"datasetmaxprice"`
-		Workerpool         string        `json:"workerpool"`
-		WorkerpoolMaxPrice string        `json:"workerpoolmaxprice"`
-		Requester          string        `json:"requester"`
-		Volume             string        `json:"volume"`
-		Tag                Tag           `json:"tag"`
-		Category           string        `json:"category"`
-		Trust              string        `json:"trust"`
-		Beneficiary        string        `json:"beneficiary"`
-		Callback           string        `json:"callback"`
-		Params             string        `json:"params"`
-		Salt               common.Hash   `json:"salt"`
-		Sign               hexutil.Bytes `json:"sign"`
-	}{
-		o.App.Hex(), o.AppMaxPrice.String(), o.Dataset.Hex(), o.DatasetMaxPrice.String(), o.Workerpool.Hex(), o.WorkerpoolMaxPrice.String(),
-		o.Requester.Hex(), o.Volume.String(), o.Tag, o.Category.String(), o.Trust.String(), o.Beneficiary.Hex(), o.Callback.Hex(),
-		o.Params, o.Salt, o.Sign,
-	})
-}
-
-// UnmarshalJSON reads an order as iExec's SDK or market wrote it. A missing amount,
-// tag, params or salt is an error.
+// UnmarshalJSON reads an order as iExec's SDK or market wrote it. Only addresses and the
+// signature may be missing.
 func (o *SignedRequestOrder) UnmarshalJSON(data []byte) error {
-	var w requestOrderJSON
-	if err := json.Unmarshal(data, &w); err != nil {
-		return fmt.Errorf("decoding requestorder: %w", err)
+	w, err := decode[requestOrderMembers]("requestorder", data)
+	if err == nil {
+		*o = w.order()
 	}
-	for _, amount := range []*math.HexOrDecimal256{w.AppMaxPrice, w.DatasetMaxPrice, w.WorkerpoolMaxPrice, w.Volume, w.Category, w.Trust} {
-		if amount == nil {
-			return fmt.Errorf("decoding requestorder: the three maximum prices, volume, category and trust are required")
-		}
-	}
-	if w.Tag == nil || w.Params == nil || w.Salt == nil {
-		return fmt.Errorf("decoding requestorder: tag, params and salt are required")
-	}
-	*o = SignedRequestOrder{
-		RequestOrder: RequestOrder{
-			App: w.App, AppMaxPrice: (*big.Int)(w.AppMaxPrice), Dataset: w.Dataset, DatasetMaxPrice: (*big.Int)(w.DatasetMaxPrice),
-			Workerpool: w.Workerpool, WorkerpoolMaxPrice: (*big.Int)(w.WorkerpoolMaxPrice), Requester: w.Requester, Volume: (*big.Int)(w.Volume),
-			Tag: *w.Tag, Category: (*big.Int)(w.Category), Trust: (*big.Int)(w.Trust), Beneficiary: w.Beneficiary, Callback: w.Callback,
-			Params: *w.Params, Salt: *w.Salt,
-		},
-		Sign: w.Sign,
-	}
-	return nil
+	return err
 }

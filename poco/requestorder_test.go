@@ -10,8 +10,6 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/ethereum/go-ethereum/common/math"
-	"github.com/ethereum/go-ethereum/signer/core/apitypes"
 
 	"github.com/mrelease/mrelease/poco"
 )
@@ -73,67 +71,11 @@ func largeRequest() poco.RequestOrder {
 	}
 }
 
-// go-ethereum's own EIP-712 code is the judge of ours.
-func TestRequestHashAgreesWithTypedDataLibrary(t *testing.T) {
-	o, d := largeRequest(), poco.Domain{ChainID: 1 << 40, Hub: common.HexToAddress("0x55")}
-	var fields []apitypes.Type
-	for field := range strings.SplitSeq("address app,uint256 appmaxprice,address dataset,uint256 datasetmaxprice,address workerpool,uint256 workerpoolmaxprice,address requester,uint256 volume,bytes32 tag,uint256 category,uint256 trust,address beneficiary,address callback,string params,bytes32 salt", ",") {
-		typ, name, _ := strings.Cut(field, " ")
-		fields = append(fields, apitypes.Type{Type: typ, Name: name})
-	}
-	text, err := json.Marshal(poco.SignedRequestOrder{RequestOrder: o})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var message apitypes.TypedDataMessage
-	if err := json.Unmarshal(text, &message); err != nil {
-		t.Fatal(err)
-	}
-	delete(message, "sign")
-	want, _, err := apitypes.TypedDataAndHash(apitypes.TypedData{
-		Types: apitypes.Types{
-			"EIP712Domain": {{Type: "string", Name: "name"}, {Type: "string", Name: "version"}, {Type: "uint256", Name: "chainId"}, {Type: "address", Name: "verifyingContract"}},
-			"RequestOrder": fields,
-		},
-		PrimaryType: "RequestOrder",
-		Domain:      apitypes.TypedDataDomain{Name: poco.DomainName, Version: poco.DomainVersion, ChainId: math.NewHexOrDecimal256(int64(d.ChainID)), VerifyingContract: d.Hub.Hex()},
-		Message:     message,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := o.Hash(d); got != common.BytesToHash(want) {
-		t.Errorf("hash %s, want %x", got, want)
-	}
-}
-
 func TestMostPaid(t *testing.T) {
 	o := largeRequest()
 	o.AppMaxPrice = big.NewInt(1)
 	if got := o.MostPaid(); got.Int64() != (1+2+3)*4 || o.AppMaxPrice.Int64() != 1 {
 		t.Errorf("got %s", got)
-	}
-}
-
-func TestRequestOrderJSONRefusesMissingFields(t *testing.T) {
-	text, err := json.Marshal(poco.SignedRequestOrder{RequestOrder: largeRequest()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, field := range []string{"appmaxprice", "datasetmaxprice", "workerpoolmaxprice", "volume", "tag", "category", "trust", "params", "salt"} {
-		var o map[string]any
-		if err := json.Unmarshal(text, &o); err != nil {
-			t.Fatal(err)
-		}
-		delete(o, field)
-		lacking, err := json.Marshal(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var read poco.SignedRequestOrder
-		if err := json.Unmarshal(lacking, &read); err == nil {
-			t.Errorf("an order without %s was accepted", field)
-		}
 	}
 }
 
