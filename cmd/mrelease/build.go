@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
@@ -98,7 +99,7 @@ func (a *app) openBuilder(ctx context.Context) (*buildkit.Builder, error) {
 
 // openBuilderIfAny returns nil, and why, when there is no builder.
 func (a *app) openBuilderIfAny(ctx context.Context) (b *buildkit.Builder, missing, err error) {
-	if b, err = a.openBuilder(ctx); is[*buildkit.NoBuilderError](err) {
+	if b, err = a.openBuilder(ctx); usage.Is[*buildkit.NoBuilderError](err) {
 		return nil, err, nil
 	}
 	return b, nil, err

@@ -13,6 +13,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/mrelease/mrelease/cmd/canaries"
+	"github.com/mrelease/mrelease/cmd/orders"
+	"github.com/mrelease/mrelease/cmd/requests"
+	"github.com/mrelease/mrelease/cmd/usage"
 )
 
 var writeErrors = flag.Bool("write-errors", false, "write docs/errors.md anew")
@@ -24,15 +29,22 @@ type told struct{ code, exit, means, remedy string }
 // is documented to say. "go test ./cmd/mrelease -run TestErrorsPage -write-errors" writes
 // it.
 func TestErrorsPage(t *testing.T) {
-	rows := documented(t, "explain.go")
-	for i, r := range rules() {
-		rows[i].exit, rows[i].remedy = strconv.Itoa(r.exit), r.remedy(nil)
+	var rows []told
+	for path, rules := range map[string][]usage.Rule{
+		"explain.go": rules(), "../requests/explain.go": requests.Rules(), "../orders/explain.go": orders.Rules(), "../canaries/explain.go": canaries.Rules(),
+	} {
+		meanings := meanings(t, path)
+		if len(meanings) != len(rules) {
+			t.Fatalf("%s has %d rules, and %d are read", path, len(rules), len(meanings))
+		}
+		for i, r := range rules {
+			rows = append(rows, told{r.Code, strconv.Itoa(r.Exit), meanings[i], r.Remedy(nil)})
+		}
 	}
-	rows = append(rows, documented(t, "../requests/explain.go")...)
-	rows = append(rows, documented(t, "../orders/explain.go")...)
-	rows = append(rows, documented(t, "../canaries/explain.go")...)
 	rows = append(rows, told{"E-UNEXPECTED", "1", "an error that no package has a name for", "run again; if it persists, report it with the output"})
-	slices.SortStableFunc(rows, func(a, b told) int { return strings.Compare(a.code, b.code) })
+	slices.SortFunc(rows, func(a, b told) int {
+		return cmp.Or(strings.Compare(a.code, b.code), strings.Compare(a.means, b.means), strings.Compare(a.exit+a.remedy, b.exit+b.remedy))
+	})
 	var page strings.Builder
 	page.WriteString("# Errors\n\nAn error has a code, what happened, the evidence (expected, actual, where) and a remedy. `--json` has the same in a document (`mrelease.error/v1`). This page is made from the program's own tables; a test compares them.\n\n| code | exit | what it means | what to do |\n|---|---|---|---|\n")
 	for _, r := range rows {
@@ -59,46 +71,22 @@ func cell(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, "|", `\|`), "<", "&lt;")
 }
 
-// documented reads a table of errors, as it is written: code, exit, what the matching type
-// or function is documented to say, and a remedy that is one literal.
-func documented(t *testing.T, path string) (rows []told) {
+// meanings reads of a table of errors, as it is written, what the matching types and
+// functions are documented to say.
+func meanings(t *testing.T, path string) (all []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
 	docs := docsOf(t, file, filepath.Dir(path))
-	numbers := map[string]string{}
 	ast.Inspect(file, func(n ast.Node) bool {
-		if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 {
-			if lit, ok := spec.Values[0].(*ast.BasicLit); ok {
-				numbers[spec.Names[0].Name] = lit.Value
-			}
+		if call, ok := n.(*ast.CallExpr); ok && wordsOf(call.Fun) == "on" {
+			all = append(all, docs.of(call.Args[0]))
 		}
-		lit, ok := n.(*ast.CompositeLit)
-		if !ok || lit.Type != nil || len(lit.Elts) != 4 {
-			return true
-		}
-		row := told{code: unquoted(lit.Elts[1]), means: docs.of(lit.Elts[0]), remedy: unquoted(lit.Elts[3])}
-		if name, ok := lit.Elts[2].(*ast.Ident); ok {
-			row.exit = numbers[name.Name]
-		}
-		rows = append(rows, row)
 		return true
 	})
-	return rows
-}
-
-func unquoted(e ast.Expr) string {
-	lit, ok := e.(*ast.BasicLit)
-	if !ok {
-		return ""
-	}
-	text, err := strconv.Unquote(lit.Value)
-	if err != nil {
-		return ""
-	}
-	return text
+	return all
 }
 
 // docs are the first sentences of what types and functions are documented to be, by
@@ -167,7 +155,7 @@ func sentence(name, doc string) string {
 // of returns the documentation of what matches an error.
 func (d docs) of(matches ast.Expr) string {
 	switch m := matches.(type) {
-	case *ast.IndexExpr: // is[*registry.LoginError]
+	case *ast.IndexExpr: // usage.Is[*registry.LoginError]
 		return d.of(m.Index)
 	case *ast.IndexListExpr: // either[*keyless.RootError, *record.RootlessError]
 		return d.of(m.Indices[0]) + "; or " + d.of(m.Indices[1])
@@ -192,7 +180,7 @@ func (d docs) of(matches ast.Expr) string {
 	return ""
 }
 
-// wordsOf returns the words of a constant's name.
+// wordsOf returns the words of a constant's or function's name in another package.
 func wordsOf(e ast.Expr) string {
 	selector, ok := e.(*ast.SelectorExpr)
 	if !ok {

@@ -7,10 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/mrelease/mrelease/cmd/canaries"
+	"github.com/mrelease/mrelease/cmd/orders"
+	"github.com/mrelease/mrelease/cmd/requests"
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/node"
 )
 
@@ -34,9 +39,21 @@ func TestAttackErrorOfManyWords(t *testing.T) {
 // why none can meet it.
 func TestEveryCodeIsMet(t *testing.T) {
 	unmet := map[string]string{
-		"E-NETWORK":        "the network would have to go down between two requests of one act; the first request's failure has its service's code",
-		"E-ORDER-UNLISTED": "a market would have to have an order that its list has not, and answer both requests otherwise than the sandbox's can be told to; publishtest.TestOfferIsListed makes one",
-		"E-OVERTAKEN":      "two runs of one release would have to push within the same milliseconds; publishtest.TestPushOvertaken makes them",
+		"E-CLAIM-EARLY":       "requesttest.TestClaim makes one, in the library",
+		"E-MATCH-REFUSED":     "orders would have to be overtaken within milliseconds; requesttest.TestOvertaken makes them",
+		"E-NETWORK":           "the network would have to go down between two requests of one act; the first request's failure has its service's code",
+		"E-ORDER-GENERATIONS": "an order would have to be closed 64 times",
+		"E-ORDER-LISTED":      "the market would have to say yes and do nothing; publishtest.TestRotationWithFailingServices makes that",
+		"E-ORDER-UNCLOSED":    "the hub would have to take a closing and not heed it",
+		"E-RESULT-DIGEST":     "the sandbox's worker contributes what it hands out; canarytest orders otherwise",
+		"E-RESULT-LARGE":      "it would have to be larger than a gigabyte, the least of --limit; result.TestAttackLargeResult has a lower bound",
+		"E-RESULT-PLACE":      "the sandbox's worker has IPFS alone",
+		"E-RESULT-REFUSED":    "the sandbox's worker packs what no attacker would; result.TestAttackNames does otherwise",
+		"E-REVERTED":          "the chain would have to change between the look and the closing; publishtest.TestReverts makes that",
+		"E-TASK-FAILED":       "requesttest.TestClaim makes one, in the library",
+		"E-TASK-LATE":         "requesttest.TestClaim makes one, in the library",
+		"E-ORDER-UNLISTED":    "a market would have to have an order that its list has not, and answer both requests otherwise than the sandbox's can be told to; publishtest.TestOfferIsListed makes one",
+		"E-OVERTAKEN":         "two runs of one release would have to push within the same milliseconds; publishtest.TestPushOvertaken makes them",
 	}
 	met := map[string]bool{}
 	codes := regexp.MustCompile(`E-[A-Z]+(?:-[A-Z]+)*`)
@@ -58,9 +75,9 @@ func TestEveryCodeIsMet(t *testing.T) {
 			}
 		}
 	}
-	for _, rule := range rules() {
-		if reason := unmet[rule.code]; met[rule.code] == (reason != "") {
-			t.Errorf("%s is met: %t; the reason why it cannot be: %q", rule.code, met[rule.code], reason)
+	for _, rule := range slices.Concat(canaries.Rules(), orders.Rules(), requests.Rules(), rules()) {
+		if reason := unmet[rule.Code]; met[rule.Code] == (reason != "") {
+			t.Errorf("%s is met: %t; the reason why it cannot be: %q", rule.Code, met[rule.Code], reason)
 		}
 	}
 }
@@ -68,7 +85,7 @@ func TestEveryCodeIsMet(t *testing.T) {
 // A network that goes down while something is read.
 func TestExplainNetwork(t *testing.T) {
 	down := fmt.Errorf("reading layer: %w", &url.Error{Op: "Get", URL: "http://127.0.0.1:1/v2/", Err: syscall.ECONNREFUSED})
-	if f := explain(down); f.Code != "E-NETWORK" || f.Exit != exitNetwork {
+	if f := explain(down); f.Code != "E-NETWORK" || f.Exit != usage.ExitNetwork {
 		t.Errorf("got %s, %d", f.Code, f.Exit)
 	}
 }

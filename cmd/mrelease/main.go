@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err == nil {
 		return 0
 	}
-	a.json = a.json || is[*usage.Error](err) && slices.Contains(args, "--json") // which was not read yet
+	a.json = a.json || usage.Is[*usage.Error](err) && slices.Contains(args, "--json") // which was not read yet
 	if drift, ok := errors.AsType[*lock.DriftError](err); ok {
 		drift.All = a.build.all
 	}
@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if untold := a.fail(command.CommandPath(), err, f); untold != nil {
 		a.story.note("telling the CI system: %v", untold)
 	}
-	if a.json && !is[usage.ToldError](err) {
+	if a.json && !usage.Is[usage.ToldError](err) {
 		_ = printJSON(a.stdout, f) // the exit code tells of it, too
 	}
 	return f.Exit

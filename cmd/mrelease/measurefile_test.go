@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/printable"
 )
@@ -151,10 +152,10 @@ func TestAttackSmallFileThatMakesUsHash(t *testing.T) {
 	binary.LittleEndian.PutUint64(file[64+40:], 1<<30)                     // the segment's size in memory
 	binary.LittleEndian.PutUint64(file[enclaveNote+noteHeader+40:], 1<<40) // the enclave's
 	got := runProgram(t, "measure", written(t, "enclave.signed.so", file), "--hash-limit", "1")
-	if got.code != exitMeasurement || !strings.Contains(got.stderr, "E-ENCLAVE-LIMIT") || !strings.Contains(got.stderr, "--hash-limit") || got.stdout != "" {
+	if got.code != usage.ExitMeasurement || !strings.Contains(got.stderr, "E-ENCLAVE-LIMIT") || !strings.Contains(got.stderr, "--hash-limit") || got.stdout != "" {
 		t.Errorf("%+v", got)
 	}
-	if got := runProgram(t, "measure", "--hash-limit", "0"); got.code != exitUsage {
+	if got := runProgram(t, "measure", "--hash-limit", "0"); got.code != usage.ExitUsage {
 		t.Errorf("%+v", got)
 	}
 }

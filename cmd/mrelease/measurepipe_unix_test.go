@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/mrelease/mrelease/cmd/usage"
 )
 
 // What is no file and no image is told at once, as one document, and before a
@@ -22,7 +24,7 @@ func TestAttackMeasureWhatIsNoFile(t *testing.T) {
 	for _, where := range []string{"missing.signed.so", "dangling.so", "pipe.so", "/dev/null", "build/missing.so"} {
 		t.Run(strings.ReplaceAll(where, "/", "_"), func(t *testing.T) {
 			got := runProgram(t, "measure", where, "--json")
-			if got.code != exitUsage || !strings.Contains(got.stderr, "E-USAGE") || !strings.Contains(got.stderr, where) {
+			if got.code != usage.ExitUsage || !strings.Contains(got.stderr, "E-USAGE") || !strings.Contains(got.stderr, where) {
 				t.Errorf("%+v", got)
 			}
 			got.onlyDocument(t)

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mrelease/mrelease/cmd/usage"
 )
 
 // kinds are what may stand where a file is read.
@@ -97,7 +99,7 @@ func TestAttackFilesThatAreNone(t *testing.T) {
 					t.Fatal(err)
 				}
 				got := runWithin(t, 20*time.Second, tt.args)
-				if slices.Contains(tt.harmless, kind) && got.code != exitUnexpected {
+				if slices.Contains(tt.harmless, kind) && got.code != usage.ExitUnexpected {
 					return
 				}
 				if !slices.Contains([]int{2, 11, 12}, got.code) || !strings.Contains(got.stderr+got.stdout, filepath.Base(tt.file)) || strings.Contains(got.stderr, "goroutine") {

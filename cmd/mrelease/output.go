@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/live"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/page"
@@ -174,7 +175,7 @@ func (s story) check(c record.Check) {
 	if c.Err != nil {
 		mark, color, evidence = "✗", red, shortened(c.Err.Error())
 	}
-	unmeasured := is[*measure.UnmeasuredError](c.Err)
+	unmeasured := usage.Is[*measure.UnmeasuredError](c.Err)
 	if unmeasured {
 		mark, color = "?", yellow
 	}

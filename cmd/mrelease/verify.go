@@ -155,7 +155,7 @@ func (a *app) verify(ctx context.Context, world record.World, rec record.Record)
 	var unmeasured error
 	err := record.Verify(ctx, world, rec, func(c record.Check) {
 		check := verifyCheck{Name: c.Name, OK: c.Err == nil, Evidence: c.Evidence}
-		if is[*measure.UnmeasuredError](c.Err) {
+		if usage.Is[*measure.UnmeasuredError](c.Err) {
 			unmeasured = fmt.Errorf("all else holds, but the measurement was %w", c.Err)
 		} else if c.Err != nil {
 			failed = append(failed, c.Err)
