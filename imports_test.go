@@ -80,7 +80,11 @@ func allowed(t *testing.T) map[string][]string {
 				names = append(names, strings.TrimSpace(name))
 			}
 		}
-		table[strings.TrimSpace(cells[1])] = names
+		name := strings.TrimSpace(cells[1])
+		if _, twice := table[name]; twice {
+			t.Errorf("the table of DESIGN.md has %s twice", name)
+		}
+		table[name] = names
 	}
 	return table
 }
@@ -109,6 +113,33 @@ func TestImportsAreThoseOfTheDesign(t *testing.T) {
 				t.Errorf("the table of DESIGN.md allows %s to import %s, which it does not", pkg, name)
 			}
 		}
+	}
+}
+
+// A decision is a paragraph of its own, and told once.
+func TestDecisionsOfTheDesign(t *testing.T) {
+	design, err := os.ReadFile("DESIGN.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(design), "\n## Decisions\n\n")
+	section, _, ok := strings.Cut(section, "\n## ")
+	if !ok {
+		t.Fatal("DESIGN.md has no section Decisions")
+	}
+	seen := map[string]bool{}
+	for paragraph := range strings.SplitSeq(strings.TrimSpace(section), "\n\n") {
+		if strings.Contains(paragraph, "\n**") {
+			t.Errorf("two decisions of DESIGN.md in one paragraph: %.80s", paragraph)
+		}
+		decision, _, bold := strings.Cut(strings.TrimPrefix(paragraph, "**"), "**")
+		if bold && strings.HasPrefix(paragraph, "**") && seen[decision] {
+			t.Errorf("DESIGN.md has the decision twice: %s", decision)
+		}
+		seen[decision] = true
+	}
+	if n := strings.Count(string(design), "\nBesides: "); n != 1 {
+		t.Errorf("DESIGN.md says %d times what there is besides its table", n)
 	}
 }
 

@@ -110,7 +110,7 @@ type Chain struct {
 	Hub         common.Address `yaml:"hub" doc:"address of the PoCo hub"`
 	Market      URL            `yaml:"market" doc:"URL of the market"`
 	SMS         URL            `yaml:"sms" doc:"URL of the secret service, for requesters"`
-	Gateway     URL            `yaml:"gateway" doc:"URL of the IPFS gateway that results are downloaded from, for requesters"`
+	Gateway     URL            `yaml:"gateway" doc:"URL of the IPFS gateway that results are downloaded from, for requesters and canaries"`
 	Fees        poco.Fees      `yaml:"fees" doc:"how transactions are paid: legacy (type 0 at price 0) or eip1559"`
 	MaxFee      uint64         `yaml:"max-fee-per-gas" doc:"what a transaction offers for a unit of gas at most, in wei; ten times its first offer when not set"`
 	Confirm     uint64         `yaml:"confirmations" doc:"blocks, its own among them, after which a transaction counts; 1 when not set"`

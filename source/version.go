@@ -73,7 +73,7 @@ var fallback = regexp.MustCompile(`^sha(256|512)-[0-9a-fA-F]{64}`)
 
 // broken matches what is left of a version when a part of it was empty, as in
 // 1.0.0-$SUFFIX, and a v that was written twice.
-var broken = regexp.MustCompile(`^[._-]|[._-]$|\.\.|^[vV]+[0-9]`)
+var broken = regexp.MustCompile(`^[._-]|[._-]$|\.\.|^[vV]+([0-9]|$)`)
 
 // withVersion says how another version is given, to whichever command.
 func withVersion(version string) string { return "the same command with --version " + version }
@@ -107,7 +107,7 @@ func withoutV(version string) string {
 // newest, or deployed, or on a branch.
 func moves(version string) bool {
 	return slices.Contains([]string{
-		"v", "alpha", "beta", "gamma", "rc", "pre", "preview", "ga", "version", "unstable", "experimental", "new",
+		"alpha", "beta", "gamma", "rc", "pre", "preview", "ga", "version", "unstable", "experimental", "new",
 		"latest", "newest", "current", "head", "tip", "stable", "lts", "edge", "nightly", "canary", "rolling", "next", "snapshot",
 		"main", "master", "trunk", "develop", "devel", "dev", "testing", "test", "staging", "stage", "production", "prod", "release",
 	}, strings.ToLower(version))

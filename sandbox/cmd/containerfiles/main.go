@@ -1,6 +1,6 @@
 // Command containerfiles makes the context that mrelease's own image is built from:
 //
-//	containerfiles -arch amd64 -pins container/packages.amd64 -out build/container/files.tar
+//	containerfiles -arch amd64 -pins container/packages.amd64 -out build/container/amd64/files.tar
 //
 // It takes a few files of some Debian packages, which apt downloads from the mirrors of
 // this machine and checks, and adds the few that a container has to have. Which

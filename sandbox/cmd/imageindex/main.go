@@ -1,6 +1,6 @@
 // Command imageindex adds another architecture to an image that mrelease built:
 //
-//	imageindex -built build/image -context build/container/amd64 -more arm64=build/container/arm64 -out build/images
+//	imageindex -built build/image -context build/container/amd64 -more arm64=build/container/arm64 -most 45000000 -out build/images
 //
 // mrelease builds for linux/amd64, as enclaves are. The other image is that one with
 // other layers: the same configuration, of an image that only copies, and the files of
@@ -28,7 +28,7 @@ func main() {
 	flag.StringVar(&j.context, "context", "", "what it was built from")
 	flag.StringVar(&more, "more", "", "ARCHITECTURE=CONTEXT to add")
 	flag.StringVar(&j.out, "out", "", "layout to write")
-	flag.Int64Var(&j.most, "most", 0, "bytes that an image may have")
+	flag.Int64Var(&j.most, "most", 0, "bytes that an image may have; it has to be given")
 	flag.Parse()
 	j.arch, j.other, _ = strings.Cut(more, "=")
 	if err := j.run(); err != nil {
