@@ -88,7 +88,8 @@ func (c Canary) outcome(ctx context.Context, r round, p Proving) (record.Canary,
 	if err := os.RemoveAll(folder); err != nil { // of an earlier run of the release, which may have been killed
 		return record.Canary{}, fmt.Errorf("removing result: %w", err)
 	}
-	if err := c.fetch(ctx, r, t, folder, p.Tell); err != nil {
+	got, err := c.fetch(ctx, r, t, folder, p.Tell)
+	if err != nil {
 		return record.Canary{}, c.close(ctx, r, p, err)
 	}
 	v, err := c.Terms.Expected.judge(ctx, folder, p.Getenv)
@@ -100,12 +101,18 @@ func (c Canary) outcome(ctx context.Context, r round, p Proving) (record.Canary,
 		failed := &FailedError{Place: c.place(r, t), Problem: v.problem, Expected: v.expected, Actual: v.actual, Folder: folder, Printed: said, Judged: v.printed}
 		return record.Canary{}, c.close(ctx, r, p, errors.Join(failed, err))
 	}
-	return c.proof(r, t)
+	if !got.Checked {
+		p.Tell("the canary's result was not compared with its address: " + got.Unchecked)
+	}
+	proof, err := c.proof(r, t)
+	proof.Unaddressed = !got.Checked
+	return proof, err
 }
 
-// fetch brings what a completed run made into a new folder. What is no result, or another
-// one than the workers agreed on, is a *FailedError; a gateway that has nothing is not.
-func (c Canary) fetch(ctx context.Context, r round, t deal.Task, folder string, tell func(string)) error {
+// fetch brings what a completed run made into a new folder, and tells whether it is what
+// its address names. What is no result, or cannot be shown to be the one that the workers
+// agreed on, is a *FailedError; a gateway that has nothing is not.
+func (c Canary) fetch(ctx context.Context, r round, t deal.Task, folder string, tell func(string)) (gateway.Got, error) {
 	from := request.Fetching{
 		Gateways:  gateway.Gateways{URLs: []string{c.Chain.Gateway}, Tell: tell},
 		Unpacking: result.Unpacking{Folder: folder, Most: bounds.ResultContent},
@@ -113,13 +120,18 @@ func (c Canary) fetch(ctx context.Context, r round, t deal.Task, folder string, 
 	got, err := from.Fetch(ctx, t)
 	switch {
 	case err != nil && !isNoResult(err):
-		return fmt.Errorf("fetching the canary's result: %w", err)
+		return got.Got, fmt.Errorf("fetching the canary's result: %w", err)
 	case err != nil:
-		return &FailedError{Place: c.place(r, t), Problem: "its result is none", Expected: "an archive with the digest " + t.Digest.Hex(), Actual: err.Error()}
+		return got.Got, &FailedError{Place: c.place(r, t), Problem: "its result is none", Expected: "an archive with the digest " + t.Digest.Hex(), Actual: err.Error()}
 	case got.Archive != "": // of which nobody asked for the encryption
-		return &FailedError{Place: c.place(r, t), Problem: "its result is encrypted", Expected: "a result in clear, as the request asks for", Actual: got.Archive}
+		return got.Got, &FailedError{Place: c.place(r, t), Problem: "its result is encrypted", Expected: "a result in clear, as the request asks for", Actual: got.Archive}
+	case got.Result.Unchecked != "":
+		return got.Got, &FailedError{
+			Place: c.place(r, t), Problem: "its result cannot be compared with what the workers agreed on",
+			Expected: "a result with the digest " + t.Digest.Hex(), Actual: got.Result.Unchecked, Folder: folder,
+		}
 	}
-	return nil
+	return got.Got, nil
 }
 
 // isNoResult reports whether a result that was fetched is none, whoever fetches it; or more

@@ -38,7 +38,11 @@ func (r *run) prove(ctx context.Context) (string, error) {
 		return "", err
 	}
 	r.proof = &proof
-	return r.note("canary", made, fmt.Sprintf("deal %s, task %s completed", proof.Deal, proof.Task)), nil
+	text := fmt.Sprintf("deal %s, task %s completed", proof.Deal, proof.Task)
+	if proof.Unaddressed {
+		text += ", its result not compared with its address"
+	}
+	return r.note("canary", made, text), nil
 }
 
 // lookForCanary says whether there was a run, else what one costs. Who cannot pay for it

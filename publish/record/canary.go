@@ -19,6 +19,9 @@ type Canary struct {
 	File   string      `json:"file,omitempty"`   // path in the result of the file whose digest was compared
 	Digest string      `json:"digest,omitempty"` // that digest, sha256:…
 	Judge  string      `json:"judge,omitempty"`  // digest of the program that judged the result
+	// Unaddressed says that the result was not compared with its address on IPFS: then of
+	// its files those alone are known to be the workers' that the digest is made of.
+	Unaddressed bool `json:"unaddressed,omitempty"`
 }
 
 // Stated says what the owner states of the run.
@@ -29,6 +32,9 @@ func (c Canary) Stated() string {
 	}
 	if c.Judge != "" {
 		stated += fmt.Sprintf(", that the program %s took its result", c.Judge)
+	}
+	if c.Unaddressed {
+		stated += ", that of its result no more was compared than its digest: what is not deterministic in it may be a gateway's"
 	}
 	return stated
 }

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -24,6 +26,7 @@ import (
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/orders"
+	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/request/deal"
 	"github.com/mrelease/mrelease/request/gateway"
 	"github.com/mrelease/mrelease/sandbox/fault"
@@ -34,6 +37,15 @@ import (
 
 const answer = "42\n"
 
+// uncomputed has, by what a run is told, each computed.json from which no digest follows.
+var uncomputed = map[string]string{
+	"it has none":                 "",
+	"it is no JSON":               "answer",
+	"it names nothing":            "{}",
+	"it names what is not there":  `{"deterministic-output-path":"/iexec_out/nothing"}`,
+	"it names a folder of others": `{"deterministic-output-path":"/iexec_out/both"}`,
+}
+
 // work is a run that prints something and gives the answer, or ends without a result.
 func work(results *ipfs.Gateway, t workerpool.Task) (workerpool.Result, error) {
 	if strings.Contains(t.Deal.Params, "crash") {
@@ -41,7 +53,16 @@ func work(results *ipfs.Gateway, t workerpool.Task) (workerpool.Result, error) {
 	}
 	var archive bytes.Buffer
 	z := zip.NewWriter(&archive)
-	for name, text := range map[string]string{"answer": answer, "stdout.txt": "computing\n", "computed.json": `{"deterministic-output-path":"/iexec_out/answer"}`} {
+	files := map[string]string{"answer": answer, "stdout.txt": "computing\n", "computed.json": `{"deterministic-output-path":"/iexec_out/answer"}`, "both/in/answer": answer}
+	for params, text := range uncomputed {
+		if strings.Contains(t.Deal.Params, params) {
+			files["computed.json"] = text
+		}
+	}
+	for name, text := range files {
+		if text == "" {
+			continue
+		}
 		f, err := z.Create(name)
 		if err == nil {
 			_, err = io.WriteString(f, text)
@@ -126,10 +147,15 @@ func both(t *testing.T, test func(*stage)) {
 
 // prove is a release's step.
 func (s *stage) prove() (made bool, err error) {
-	_, made, err = s.canary.Prove(s.t.Context(), canary.Proving{
+	_, made, err = s.proof()
+	return made, err
+}
+
+// proof returns what the step puts into the record, too.
+func (s *stage) proof() (proof record.Canary, made bool, err error) {
+	return s.canary.Prove(s.t.Context(), canary.Proving{
 		Wallet: s.wallet, Folder: s.folder, Getenv: os.Getenv, Tell: func(text string) { s.told = append(s.told, text) },
 	})
-	return made, err
 }
 
 // expect says what digest the answer must have.
@@ -286,6 +312,58 @@ func TestResultThatIsNone(t *testing.T) {
 			s.t.Errorf("another result: %v", err)
 		}
 	})
+}
+
+// A result that cannot be compared with what the workers agreed on is not good, whatever is
+// in it: any gateway could have made it.
+func TestResultThatCannotBeCompared(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t)
+	s := newStage(t, w, w.V6)
+	s.must(s.chain.Grant(t.Context(), s.wallet.Address))
+	s.expect(answer)
+	s.canary.Again = true
+	for params := range uncomputed {
+		s.canary.Terms.Params = params
+		_, err := s.prove()
+		var failed *canary.FailedError
+		want := "its result cannot be compared with what the workers agreed on"
+		if uncomputed[params] == "" { // by which a result is known
+			want = "its result is none"
+		}
+		if !errors.As(err, &failed) || failed.Problem != want || !strings.Contains(failed.Closed, "no runs of it are left") {
+			t.Errorf("%s: %v", params, err)
+		}
+	}
+}
+
+// A result is judged though a gateway does not hand out what its address is compared with;
+// and that it was not is told.
+func TestResultWithoutItsAddress(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t)
+	s := newStage(t, w, w.V6)
+	s.must(s.chain.Grant(t.Context(), s.wallet.Address))
+	s.expect(answer)
+	if proof, _, err := s.proof(); err != nil || proof.Unaddressed || strings.Contains(proof.Stated(), "gateway") {
+		t.Errorf("got %+v, %v", proof, err)
+	}
+	blockless := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("format") != "" {
+			http.Error(rw, "no blocks here", http.StatusNotImplemented)
+			return
+		}
+		w.Results.ServeHTTP(rw, r)
+	}))
+	defer blockless.Close()
+	s.canary.Chain.Gateway, s.told = blockless.URL, nil
+	proof, _, err := s.proof()
+	if err != nil || !proof.Unaddressed || !strings.Contains(proof.Stated(), "no more was compared than its digest") {
+		t.Errorf("without blocks: %+v, %v", proof, err)
+	}
+	if told := strings.Join(s.told, "\n"); !strings.Contains(told, "was not compared with its address: ") {
+		t.Errorf("told %q", told)
+	}
 }
 
 // Whatever happens to the transaction that buys the run, and wherever a release is
