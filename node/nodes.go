@@ -8,15 +8,13 @@ import (
 	"math/big"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/rpc"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/internal/patient"
@@ -35,10 +33,11 @@ type endpoint struct {
 // Before anything is sent all of them are: see survey.
 type nodes struct {
 	mu    sync.Mutex
-	all   []*endpoint        // the first that is not left out is asked
-	out   map[*endpoint]lack // those that are left out, and why
-	least uint64             // the block that a node must have: what was sent is in it
-	tell  func(string)       // nil: what is to be told is kept
+	all   []*endpoint          // the first that is not left out is asked
+	out   map[*endpoint]lack   // those that are left out, and why
+	least uint64               // the block that a node must have: what was sent is in it
+	has   map[*endpoint]uint64 // the last block of each, as it was last seen
+	tell  func(string)         // nil: what is to be told is kept
 	told  []string
 }
 
@@ -52,7 +51,7 @@ const (
 
 // dial makes the connections, which reaches no node yet. Error: *RPCError.
 func dial(ctx context.Context, profile poco.Chain) (*nodes, error) {
-	n := &nodes{out: map[*endpoint]lack{}}
+	n := &nodes{out: map[*endpoint]lack{}, has: map[*endpoint]uint64{}}
 	urls := append([]string{profile.RPC}, profile.Spare...)
 	limit := bounds.Request
 	if len(urls) > 1 {
@@ -168,31 +167,70 @@ func (n *nodes) reached(block uint64) {
 	n.least = max(n.least, block)
 }
 
-// ask asks a node, and another one when that one cannot be asked.
-func ask[T any](ctx context.Context, n *nodes, question func(*ethclient.Client) (T, error)) (T, error) {
+// gone keeps that a block left the chain, which may be shorter now.
+func (n *nodes) gone(block uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.least = min(n.least, block-1)
+	clear(n.has)
+}
+
+// lateError says that a node lacks a block that was seen.
+type lateError struct{ has, least uint64 }
+
+func (e *lateError) Error() string {
+	return fmt.Sprintf("has %d blocks, not yet %d, which was seen", e.has, e.least)
+}
+
+// What a block takes from one node to another.
+const (
+	// moment is how long another node is waited for where there are more.
+	moment = time.Second
+	// agreeLimit bounds the wait for nodes to be of one mind, and for one that has the
+	// block that was seen last when no other answers.
+	agreeLimit = 20 * time.Second
+)
+
+// ask asks a node, and another one when that one cannot be asked. Each must have the block
+// that was seen last: what was sent is to be read afterwards, whoever is asked.
+func ask[T any](ctx context.Context, n *nodes, question func(*ethclient.Client) (T, error)) (answer T, err error) {
 	tried := map[*endpoint]bool{}
-	for {
-		at := n.next(tried)
+	for at := n.next(tried); at != nil && (err == nil || ctx.Err() == nil); at = n.next(tried) {
 		tried[at] = true
-		answer, err := question(at.Client)
+		patience := moment
+		if n.next(tried) == nil {
+			patience = agreeLimit
+		}
+		if err = n.catchUp(ctx, at, patience); err == nil {
+			answer, err = question(at.Client)
+		}
 		if err == nil || !unreachable(err) {
 			n.takeIn(at)
 			return answer, err
 		}
-		n.leaveOut(at, silent, "does not answer: "+cause(err))
-		n.passLate(ctx)
-		if ctx.Err() != nil || n.next(tried) == nil {
-			return answer, err
+		if ctx.Err() == nil { // else it is not the node that failed
+			n.leaveOutFor(at, err)
 		}
 	}
+	return answer, err
+}
+
+// leaveOutFor leaves a node out that could not be asked.
+func (n *nodes) leaveOutFor(at *endpoint, err error) {
+	var behind *lateError
+	if errors.As(err, &behind) {
+		n.leaveOut(at, late, behind.Error())
+		return
+	}
+	n.leaveOut(at, silent, "does not answer: "+cause(err))
 }
 
 // next is the node to ask: the first that is used, and when all of those were tried the
-// first that was silent before. It is nil when all were tried.
+// first that was silent or late before. It is nil when all were tried.
 func (n *nodes) next(tried map[*endpoint]bool) *endpoint {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, why := range []lack{0, silent} {
+	for _, why := range []lack{0, silent, late} {
 		for _, at := range n.all {
 			if n.out[at] == why && !tried[at] {
 				return at
@@ -202,19 +240,46 @@ func (n *nodes) next(tried map[*endpoint]bool) *endpoint {
 	return nil
 }
 
-// passLate leaves those out that lack the block that was seen last.
-func (n *nodes) passLate(ctx context.Context) {
-	n.mu.Lock()
-	least := n.least
-	n.mu.Unlock()
-	for _, at := range n.used() {
-		if least == 0 {
-			return // nothing was sent
+// catchUp makes sure that a node has the block that was seen last, and waits for it. The
+// only node is where it was seen. Its error is a *lateError, or of the node.
+func (n *nodes) catchUp(ctx context.Context, at *endpoint, patience time.Duration) error {
+	ends := time.Now().Add(patience)
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		least, there := n.lacks(at)
+		if there {
+			return nil
 		}
-		if has, err := at.BlockNumber(ctx); err == nil && has < least {
-			n.leaveOut(at, late, fmt.Sprintf("has %d blocks, not yet %d", has, least))
+		has, err := at.BlockNumber(ctx)
+		if err != nil {
+			return err
+		}
+		n.saw(at, has)
+		if has >= least {
+			return nil
+		}
+		if time.Now().Add(pause).After(ends) {
+			return &lateError{has, least}
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(&lateError{has, least}, ctx.Err())
+		case <-time.After(pause):
 		}
 	}
+}
+
+// lacks returns the block that a node must have, and whether it is known to have it.
+func (n *nodes) lacks(at *endpoint) (least uint64, there bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.least, len(n.all) == 1 || n.has[at] >= n.least
+}
+
+// saw keeps the last block of a node.
+func (n *nodes) saw(at *endpoint, block uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.has[at] = block
 }
 
 // unreachable reports whether the node could not be asked, in contrast to an
@@ -224,9 +289,10 @@ func unreachable(err error) bool {
 	var status rpc.HTTPError
 	var garbage *json.SyntaxError
 	var larger *bounds.Error
+	var behind *lateError
 	var refused rpc.Error
 	limited := errors.As(err, &refused) && refused.ErrorCode() == -32005 // EIP-1474: limit exceeded
-	return limited || errors.As(err, &larger) || errors.As(err, &network) || errors.As(err, &status) || errors.As(err, &garbage) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	return limited || errors.As(err, &behind) || errors.As(err, &larger) || errors.As(err, &network) || errors.As(err, &status) || errors.As(err, &garbage) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // unanswered is unreachable for an error whose cause shows no address any more.
@@ -247,167 +313,4 @@ func (r reader) CodeAt(ctx context.Context, contract common.Address, block *big.
 // CallContract implements bind.ContractCaller.
 func (r reader) CallContract(ctx context.Context, call ethereum.CallMsg, block *big.Int) ([]byte, error) {
 	return ask(ctx, r.nodes, func(n *ethclient.Client) ([]byte, error) { return n.CallContract(ctx, call, block) })
-}
-
-// block is what is read of a block. Its hash is the node's word: chains compute it of
-// more than Ethereum does.
-type block struct {
-	Number  hexutil.Uint64
-	Hash    common.Hash
-	Time    hexutil.Uint64 `json:"timestamp"`
-	BaseFee *hexutil.Big   `json:"baseFeePerGas"`
-}
-
-// readBlock asks one node for a block: its number in hex digits, or latest.
-func readBlock(ctx context.Context, n *ethclient.Client, which string) (*block, error) {
-	var b *block
-	err := n.Client().CallContext(ctx, &b, "eth_getBlockByNumber", which, false)
-	if err == nil && b == nil {
-		err = ethereum.NotFound
-	}
-	return b, err
-}
-
-// block returns a block of the chain. Error: *RPCError, also when there is none.
-func (c *Client) block(ctx context.Context, number uint64) (*block, error) {
-	b, err := ask(ctx, c.nodes, func(n *ethclient.Client) (*block, error) {
-		return readBlock(ctx, n, hexutil.EncodeUint64(number))
-	})
-	if err != nil {
-		return nil, c.rpcError(fmt.Sprintf("asking for block %d", number), err)
-	}
-	return b, nil
-}
-
-// head returns the last block. Error: *RPCError.
-func (c *Client) head(ctx context.Context) (*block, error) {
-	b, err := ask(ctx, c.nodes, func(n *ethclient.Client) (*block, error) { return readBlock(ctx, n, "latest") })
-	if err != nil {
-		return nil, c.rpcError("asking for the last block", err)
-	}
-	return b, nil
-}
-
-// What a node may be behind the one that is furthest, in blocks and in the chain's
-// seconds. Only both together are too much: there are chains that seal four blocks a
-// second, and chains that seal one when there is something in it.
-const (
-	behindBlocks  = 2
-	behindSeconds = 60
-)
-
-// view is what one node says of the chain and of an account.
-type view struct {
-	at             *endpoint
-	head           *block
-	mined, pending uint64 // transactions of the account: in blocks, and with those that wait
-	err            error
-}
-
-func look(ctx context.Context, at *endpoint, account common.Address, several bool) (v view) {
-	v.at = at
-	if several {
-		if v.head, v.err = readBlock(ctx, at.Client, "latest"); v.err != nil {
-			return v
-		}
-	}
-	// First those that wait: of one that gets into a block in between, the second answer knows.
-	if v.pending, v.err = at.PendingNonceAt(ctx, account); v.err == nil {
-		v.mined, v.err = at.NonceAt(ctx, account, nil)
-	}
-	return v
-}
-
-// survey asks all nodes how many transactions of an account are in blocks, and how many
-// with those that wait. Nodes that are behind, or do not answer, are left out; the rest
-// must be of one mind. Errors: *RPCError; *WrongChainError when they are not, which may
-// pass.
-func (c *Client) survey(ctx context.Context, account common.Address) (mined, pending uint64, err error) {
-	views := make([]view, len(c.nodes.all))
-	var group errgroup.Group
-	for i, at := range c.nodes.all {
-		group.Go(func() error {
-			views[i] = look(ctx, at, account, len(views) > 1)
-			return nil
-		})
-	}
-	_ = group.Wait() // each view has its own error
-	views, err = c.siftOut(views)
-	if err != nil {
-		return 0, 0, err
-	}
-	if err := c.agree(ctx, views); err != nil {
-		return 0, 0, err
-	}
-	for _, v := range views {
-		pending = max(pending, v.pending)
-	}
-	return views[0].mined, pending, nil
-}
-
-// siftOut leaves out nodes that do not answer or are behind, and takes in those that no
-// longer are.
-func (c *Client) siftOut(views []view) (rest []view, err error) {
-	var furthest view
-	for _, v := range views {
-		if v.err == nil && (furthest.at == nil || v.head != nil && v.head.Number > furthest.head.Number) {
-			furthest = v
-		}
-	}
-	if furthest.at == nil {
-		return nil, &RPCError{views[0].at.url, "asking for the wallet's transactions", redact.Error(views[0].err)}
-	}
-	c.nodes.takeIn(furthest.at)
-	for _, v := range views {
-		switch {
-		case v.err != nil:
-			c.nodes.leaveOut(v.at, silent, "does not answer: "+cause(v.err))
-		case v.behind(furthest):
-			c.nodes.leaveOut(v.at, late, fmt.Sprintf("is at block %d, and %s at %d", v.head.Number, furthest.at.url, furthest.head.Number))
-		default:
-			c.nodes.takeIn(v.at)
-			rest = append(rest, v)
-		}
-	}
-	return rest, nil
-}
-
-func (v view) behind(furthest view) bool {
-	return v.head != nil && v.head.Number+behindBlocks < furthest.head.Number && v.head.Time+behindSeconds < furthest.head.Time
-}
-
-// agree compares what the nodes say: the block that all of them have, and the account's
-// transactions in blocks.
-func (c *Client) agree(ctx context.Context, views []view) error {
-	if len(views) < 2 {
-		return nil
-	}
-	low := views[0].head.Number
-	for _, v := range views {
-		low = min(low, v.head.Number)
-	}
-	hashes, nonces := make([]string, len(views)), make([]string, len(views))
-	for i, v := range views {
-		b, err := readBlock(ctx, v.at.Client, low.String())
-		if err != nil {
-			return &RPCError{v.at.url, fmt.Sprintf("asking for block %d", low), redact.Error(err)}
-		}
-		hashes[i], nonces[i] = b.Hash.Hex(), fmt.Sprint(v.mined)
-	}
-	if err := same(fmt.Sprintf("block %d", low), views, hashes); err != nil {
-		return err
-	}
-	return same("number of the wallet's transactions in blocks", views, nonces)
-}
-
-// same compares what several nodes say of one thing.
-func same(what string, views []view, said []string) error {
-	if len(slices.Compact(slices.Sorted(slices.Values(said)))) == 1 {
-		return nil
-	}
-	var words, urls []string
-	for i, v := range views {
-		words, urls = append(words, said[i]+" at "+v.at.url), append(urls, v.at.url)
-	}
-	return &WrongChainError{what, strings.Join(words, ", "), "the same from each node", strings.Join(urls, ", ")}
 }

@@ -36,9 +36,6 @@ const (
 	waitLimit = 5 * time.Minute
 	// replaceAfter is the patience with a transaction, unless the client's is another.
 	replaceAfter = 45 * time.Second
-	// agreeLimit bounds the wait for nodes to be of one mind: the time that a block
-	// takes from one to another.
-	agreeLimit = 20 * time.Second
 	// missedLimit is how often no node may have a transaction before it is sent again,
 	// or given up when its nonce is another's; gapLimit how often it may wait for one
 	// that nobody has.
@@ -59,12 +56,17 @@ func (c *Client) follow(ctx context.Context, s *sent) (receipt *types.Receipt, e
 		if deep {
 			break
 		}
-		c.nodes.say("%s: the block of transaction %s left the chain: waiting for another", s.method, receipt.TxHash)
-		s.since = time.Now()
+		c.left(s, receipt)
 	}
-	c.nodes.reached(receipt.BlockNumber.Uint64())
 	s.receipt = receipt
 	return receipt, nil
+}
+
+// left is what is done when the block of an act left the chain.
+func (c *Client) left(s *sent, receipt *types.Receipt) {
+	c.nodes.gone(receipt.BlockNumber.Uint64())
+	c.nodes.say("%s: the block of transaction %s left the chain: waiting for another", s.method, receipt.TxHash)
+	s.since = time.Now()
 }
 
 // included waits until a transaction of an act is in a block.
@@ -90,8 +92,13 @@ func (c *Client) find(ctx context.Context, s *sent) (*types.Receipt, error) {
 		if err != nil {
 			return nil, err
 		}
-		if canonical, err := c.canonical(ctx, receipt); err != nil || canonical {
-			return receipt, err
+		canonical, err := c.canonical(ctx, receipt)
+		if err != nil {
+			return nil, err
+		}
+		if canonical {
+			c.nodes.reached(receipt.BlockNumber.Uint64())
+			return receipt, nil
 		}
 	}
 	return nil, nil
@@ -268,8 +275,7 @@ func (c *Client) recheck(ctx context.Context) error {
 		if stands {
 			continue
 		}
-		c.nodes.say("%s: the block of transaction %s left the chain: waiting for another", s.method, s.receipt.TxHash)
-		s.since = time.Now()
+		c.left(s, s.receipt)
 		receipt, err := c.follow(ctx, s)
 		if err == nil {
 			err = c.judge(ctx, s, receipt)
@@ -314,7 +320,8 @@ func (c *Client) settled(ctx context.Context, account common.Address) (nonce uin
 	err = c.poll(ctx, act, func(ctx context.Context) (done bool, err error) {
 		mined, pending, err := c.survey(ctx, account)
 		var split *WrongChainError
-		if errors.As(err, &split) && time.Since(differ) < agreeLimit {
+		var behind *lateError
+		if (errors.As(err, &split) || errors.As(err, &behind)) && time.Since(differ) < agreeLimit {
 			return false, err
 		}
 		if err != nil {
