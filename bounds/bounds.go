@@ -51,10 +51,12 @@ const (
 	Pages        = 100     // of a registry's list, which each answer goes on with a link
 )
 
-// What an owner has on a chain and its market.
+// What an owner or a requester has on a chain and its market.
 const (
 	Apps   = 1_000 // apps of an owner that are looked at, the newest first
 	Orders = 1_000 // open orders of a wallet that are looked at; iExec's market takes 50
+	Runs   = 1_000 // runs of a deal
+	Deals  = 100   // deals that were made of a request
 )
 
 // Results of runs, which whoever ran them has written. iExec's command line takes as

@@ -27,6 +27,7 @@ func Rules() []usage.Rule {
 		usage.On(usage.Is[*deal.NoDealError], "E-DEAL-MISSING", usage.ExitChain, usage.Say("check the id, and the chain (--chain)")),
 		usage.On(late, "E-TASK-LATE", usage.ExitTask, usage.Say("mrelease request claim, with the request or the deal: what was paid comes back")),
 		usage.On(usage.Is[*deal.TaskError], "E-TASK-FAILED", usage.ExitTask, usage.Say("what was paid is in the stake again if it failed: order another run; if it goes on: mrelease request run")),
+		usage.On(usage.Is[*deal.TooManyError], "E-TOO-LARGE", usage.ExitUsage, usage.Say("make requests of fewer runs (--volume); nothing was paid now, and what a larger deal became iExec's command line tells, and claims, task by task")),
 		usage.On(usage.Is[*deal.EarlyError], "E-CLAIM-EARLY", usage.ExitTask, usage.Say("wait until the deadline, or follow the tasks: mrelease request run --deal")),
 		usage.On(usage.Is[*deal.LocationError], "E-RESULT-PLACE", usage.ExitResult, usage.Say("get the result from where it is, as said above, and decrypt it: mrelease request result decrypt")),
 		usage.On(usage.Is[*gateway.ForgedError], "E-RESULT-FORGED", usage.ExitResult, usage.Say("do not use what it sent: name another gateway (--gateway)")),

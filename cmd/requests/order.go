@@ -9,6 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/node"
@@ -67,7 +68,7 @@ make. Prices are in nRLC (1 RLC = 10^9 nRLC).`,
 	w.appMax = amountFlag(c, "app-max-price", 0, "the most that the app may cost, in nRLC per run")
 	w.datasetMax = amountFlag(c, "dataset-max-price", 0, "the most that the dataset may cost, in nRLC per run")
 	w.workerpoolMax = amountFlag(c, "workerpool-max-price", 0, "the most that the workerpool may cost, in nRLC per run")
-	w.volume = amountFlag(c, "volume", 1, "number of runs")
+	w.volume = amountFlag(c, "volume", 1, "number of runs, at most 1000")
 	w.category = amountFlag(c, "category", 0, "how long a run may take: 0 (5 min), 1 (20 min), 2 (1 h), 3 (3 h), 4 (10 h)")
 	w.trust = amountFlag(c, "trust", 0, "how many workers have to agree, as the contracts count it")
 	f.StringVar(&w.tag, "tag", "tee", "what a run needs: 0x and hex digits, or names of bits")
@@ -84,8 +85,8 @@ func (w wanted) request(ctx context.Context, command string, p place, requester 
 	if w.app == "" {
 		return poco.RequestOrder{}, usage.Errorf(command, "want --app, an address, a name or a record")
 	}
-	if w.volume.Sign() == 0 {
-		return poco.RequestOrder{}, usage.Errorf(command, "--volume must be at least 1")
+	if w.volume.Sign() == 0 || w.volume.Cmp(big.NewInt(bounds.Runs)) > 0 {
+		return poco.RequestOrder{}, usage.Errorf(command, "--volume must be from 1 to %d", bounds.Runs)
 	}
 	tag, err := poco.ParseTag(w.tag)
 	if err != nil {

@@ -23,7 +23,7 @@ const stakeRatio = 30
 // have ended, and those of workerpools that cannot pay their own stake, are passed over.
 //
 // Errors: *NoMatchError, *node.OrderError when the request itself has no runs left,
-// *market.Error, *node.RPCError.
+// *TooManyError when it has more than a deal may, *market.Error, *node.RPCError.
 func (t Trade) Choose(ctx context.Context, request poco.SignedRequestOrder) (poco.Match, error) {
 	runs, err := t.runsLeft(ctx, request)
 	if err != nil {
@@ -53,7 +53,8 @@ func (t Trade) Choose(ctx context.Context, request poco.SignedRequestOrder) (poc
 // maxLooks bounds how many matches the chain is asked about that turn out to be none.
 const maxLooks = 100
 
-// runsLeft asks how many runs of a request are not sold yet.
+// runsLeft asks how many runs of a request are not sold yet. What nobody here could follow
+// is not bought.
 func (t Trade) runsLeft(ctx context.Context, r poco.SignedRequestOrder) (*big.Int, error) {
 	hash := r.Hash(t.Chain.Domain())
 	consumed, err := node.Consumed(ctx, t.Chain, hash)
@@ -66,6 +67,9 @@ func (t Trade) runsLeft(ctx context.Context, r poco.SignedRequestOrder) (*big.In
 			Hash: hash, State: node.Spent, Problem: "has no runs left on chain: it was matched or cancelled",
 			Got: "consumed " + consumed.String(), Want: "less than " + r.Volume.String(), Where: t.Chain.Name,
 		}
+	}
+	if left.Cmp(big.NewInt(bounds.Runs)) > 0 {
+		return nil, tooMany("runs of request "+hash.Hex()+", which are bought by one deal", bounds.Runs, left)
 	}
 	return left, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 )
@@ -98,7 +99,8 @@ func longestRun(ctx context.Context, c *node.Client, category *big.Int) (time.Du
 func at(seconds *big.Int) time.Time { return time.Unix(seconds.Int64(), 0).UTC() }
 
 // OfRequest returns the deals that were made of a request's order, the first one first.
-// An order that was closed before it was matched has none. Error: *node.RPCError.
+// An order that was closed before it was matched has none. Errors: *TooManyError,
+// *node.RPCError.
 func OfRequest(ctx context.Context, c *node.Client, order poco.RequestOrder) ([]Deal, error) {
 	hash := order.Hash(c.Domain())
 	consumed, err := node.Consumed(ctx, c, hash)
@@ -106,7 +108,7 @@ func OfRequest(ctx context.Context, c *node.Client, order poco.RequestOrder) ([]
 		return nil, err
 	}
 	var deals []Deal
-	for sold := uint64(0); consumed.Cmp(new(big.Int).SetUint64(sold)) > 0 && len(deals) < maxDeals; {
+	for sold := uint64(0); consumed.Cmp(new(big.Int).SetUint64(sold)) > 0; {
 		d, err := Read(ctx, c, idOf(hash, sold))
 		if none := new(NoDealError); errors.As(err, &none) { // the rest was closed
 			return deals, nil
@@ -114,14 +116,34 @@ func OfRequest(ctx context.Context, c *node.Client, order poco.RequestOrder) ([]
 		if err != nil {
 			return nil, err
 		}
+		if len(deals) == bounds.Deals {
+			return nil, tooMany("deals of request "+hash.Hex(), bounds.Deals, nil)
+		}
 		deals = append(deals, d)
 		sold += max(d.Size, 1)
 	}
 	return deals, nil
 }
 
-// maxDeals bounds how many deals of an order are read.
-const maxDeals = 100
+// TooManyError is the [bounds.Error] of deals and runs that are more than is looked at.
+type TooManyError struct{ bound *bounds.Error }
+
+// Error implements error.
+func (e *TooManyError) Error() string { return e.bound.Error() }
+
+// Unwrap returns the bound.
+func (e *TooManyError) Unwrap() error { return e.bound }
+
+// Evidence returns bound and number.
+func (e *TooManyError) Evidence() [][2]string { return e.bound.Evidence() }
+
+func tooMany(of string, most int, got *big.Int) error {
+	e := &TooManyError{&bounds.Error{What: "the number of " + of, Most: fmt.Sprint(most)}}
+	if got != nil {
+		e.bound.Got = got.String()
+	}
+	return e
+}
 
 // idOf is how the hub names a deal of an order, of which so many runs were sold before,
 // and likewise a task of a deal by its index.
@@ -161,14 +183,17 @@ type Task struct {
 	Callback     []byte      // what the callback contract was called with
 }
 
-// Tasks reads the tasks of a deal. Error: *node.RPCError.
+// Tasks reads the tasks of a deal. Errors: *TooManyError, *node.RPCError.
 func Tasks(ctx context.Context, c *node.Client, d Deal) ([]Task, error) {
+	if d.Size > bounds.Runs {
+		return nil, tooMany("runs of deal "+d.ID.Hex(), bounds.Runs, new(big.Int).SetUint64(d.Size))
+	}
 	now, err := now(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	var tasks []Task
-	for i := d.First; i < d.First+min(d.Size, maxTasks); i++ {
+	for i := d.First; i < d.First+d.Size; i++ {
 		t, err := readTask(ctx, c, d, i, now)
 		if err != nil {
 			return nil, err
@@ -177,9 +202,6 @@ func Tasks(ctx context.Context, c *node.Client, d Deal) ([]Task, error) {
 	}
 	return tasks, nil
 }
-
-// maxTasks bounds how many runs of a deal are looked at.
-const maxTasks = 1000
 
 // now is the chain's time, or this machine's if that is later: a chain without
 // transactions may have no new block, and the next one has the time that it is then.
