@@ -73,18 +73,21 @@ type costAnswer struct {
 	Wei          string `json:"wei"`
 }
 
-func (a *changeAnswer) fill(c rotation.Change, cost node.Cost, transactions int) {
+func (a *changeAnswer) fill(w work, cost node.Cost, transactions int) {
 	a.Closed = []saleAnswer{}
-	for _, s := range c.End {
+	for _, s := range w.End {
 		a.Closed = append(a.Closed, newSale(s))
 	}
-	for _, s := range c.Stay {
+	for _, s := range w.Stay {
 		stays := newSale(s.Sale)
 		stays.Why = s.Why
 		a.Stay = append(a.Stay, stays)
 	}
-	if o := c.Open; o != nil {
+	if o := w.Open; o != nil {
 		a.Order = &openedAnswer{o.Hash, record.Address(o.App.Address), o.Version(), o.Generation}
+	}
+	if w.statement != nil {
+		a.Revocation = &w.statement.Revocation
 	}
 	if transactions > 0 {
 		a.Cost = &costAnswer{transactions, cost.Gas, cost.Wei().String()}

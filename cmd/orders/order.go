@@ -2,6 +2,7 @@ package orders
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -98,29 +99,17 @@ stay. A release that was revoked is refused, and an app whose image the key did 
 anybody can register one in the name of the wallet.`,
 		Example: "  mrelease order publish 1.2.0\n  mrelease order publish --dry-run --json",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			ctx := c.Context()
-			d, err := s.open(ctx, c.CommandPath(), settings.Purpose{Publish: true})
-			if err != nil {
-				return err
-			}
+		RunE: s.acting("order-publish", settings.Purpose{Publish: true}, func(ctx context.Context, d *desk, args []string) (w work, err error) {
 			app, err := d.pick(ctx, args, 0)
 			if err != nil {
-				return err
+				return w, err
 			}
 			if _, err := d.of(app.Address); err != nil { // before anything is opened that it could not take in
-				return err
+				return w, err
 			}
-			change, err := d.Publish(ctx, d.line, app, d.settings.Order.Terms())
-			if err != nil {
-				return err
-			}
-			answer := d.change("order-publish")
-			if _, err := d.do(ctx, change, &answer); err != nil {
-				return err
-			}
-			return d.answer(answer)
-		},
+			w.Change, err = d.Publish(ctx, d.line, app, d.settings.Order.Terms())
+			return w, err
+		}),
 	}
 	s.writeFlags(c)
 	return c
@@ -136,24 +125,14 @@ that are named. An order that came to its end already is left.`,
 		Example: "  mrelease order close 0x…\n  mrelease order close 0x… --record old.json --dry-run",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			ctx := c.Context()
 			hashes, err := parseHashes(c.CommandPath(), args)
 			if err != nil {
 				return err
 			}
-			d, err := s.open(ctx, c.CommandPath(), settings.Purpose{})
-			if err != nil {
-				return err
-			}
-			change, err := d.Close(ctx, d.line.Owner, hashes, rotation.Known(d.Chain.Domain(), d.line.Owner, d.all()))
-			if err != nil {
-				return err
-			}
-			answer := d.change("order-close")
-			if _, err := d.do(ctx, change, &answer); err != nil {
-				return err
-			}
-			return d.answer(answer)
+			return s.acting("order-close", settings.Purpose{}, func(ctx context.Context, d *desk, _ []string) (w work, err error) {
+				w.Change, err = d.Close(ctx, d.line.Owner, hashes, rotation.Known(d.Chain.Domain(), d.line.Owner, d.all()))
+				return w, err
+			})(c, args)
 		},
 	}
 	s.writeFlags(c)
@@ -169,8 +148,4 @@ func parseHashes(command string, args []string) (hashes []common.Hash, err error
 		hashes = append(hashes, common.BytesToHash(bytes))
 	}
 	return hashes, nil
-}
-
-func (d *desk) change(command string) changeAnswer {
-	return changeAnswer{Schema: "mrelease." + command + "/v1", Chain: d.Chain.Name, DryRun: d.dryRun}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 	"github.com/mrelease/mrelease/publish/rotation"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
@@ -89,7 +90,7 @@ func (s *shell) open(ctx context.Context, command string, need settings.Purpose)
 	if _, ok := cfg.Profile(cfg.Chain); !ok {
 		return nil, usage.Errorf(command, "no chain is named that is known: --chain, or chain in mrelease.yaml")
 	}
-	d := &desk{shell: s, settings: cfg, ring: keys.Ring{Sign: cfg.Sign, Wallet: cfg.Wallet, Getenv: s.Getenv, Mask: s.Mask}}
+	d := &desk{shell: s, settings: cfg, ring: keys.Ring{Sign: cfg.Sign, Wallet: cfg.Wallet, Getenv: s.Getenv, Mask: s.Mask, Token: s.Token}}
 	if !s.dryRun && command != listCommand {
 		if err := s.CheckRun(cfg.Chain, cfg.IsDevelopment()); err != nil {
 			return nil, err
@@ -178,36 +179,92 @@ func (d *desk) terms(app common.Address) (orders.Terms, error) {
 	return orders.TermsOf(r.Order.Signed.AppOrder), nil
 }
 
-// do tells of a change and what it costs, and does it unless this is a dry run.
-func (d *desk) do(ctx context.Context, c rotation.Change, answer *changeAnswer) (wallet node.Wallet, err error) {
-	d.tell(c)
-	cost, transactions, err := d.Cost(ctx, orders.RetireClose, c.End)
-	if err != nil {
-		return wallet, err
+// work is what a command found to do.
+type work struct {
+	rotation.Change
+	statement *rotation.Statement // that a release is withdrawn; nil for none
+}
+
+// acting returns what a command runs that changes what is on sale: it finds what is to be
+// done, tells of it, does it unless this is a dry run, and answers.
+func (s *shell) acting(answer string, need settings.Purpose, find func(context.Context, *desk, []string) (work, error)) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		d, err := s.open(c.Context(), c.CommandPath(), need)
+		if err != nil {
+			return err
+		}
+		found, err := find(c.Context(), d, args)
+		if err != nil {
+			return err
+		}
+		a := changeAnswer{Schema: "mrelease." + answer + "/v1", Chain: d.Chain.Name, DryRun: d.dryRun}
+		if err := d.do(c.Context(), found, &a); err != nil {
+			return err
+		}
+		return d.answer(a)
 	}
-	answer.fill(c, cost, transactions)
+}
+
+// do tells of a change and what it costs, and does it unless this is a dry run.
+func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
+	d.tell(w.Change)
+	cost, transactions, err := d.Cost(ctx, orders.RetireClose, w.End)
+	if err != nil {
+		return err
+	}
+	answer.fill(w, cost, transactions)
 	if transactions > 0 {
 		d.Note("cost    %d transactions, %d gas, %s coins", transactions, cost.Gas, node.Coins(cost.Wei()))
 		if _, err := d.Chain.CheckFunds(ctx, d.line.Owner, cost); err != nil {
-			return wallet, err
+			return err
 		}
 	}
 	if d.dryRun {
 		d.Note("dry run: nothing was changed")
-		return wallet, nil
+		return nil
 	}
-	if wallet, err = d.ring.OpenWallet(ctx); err != nil {
-		return wallet, err
-	}
-	done, err := d.Do(ctx, wallet, c)
+	by, err := d.hands(ctx, w)
 	if err != nil {
-		return wallet, err
+		return err
 	}
-	answer.Opened, answer.Changed = done.Opened, done.Opened || done.Ended > 0
+	done, err := d.Do(ctx, by.wallet, w.Change)
+	if err != nil {
+		return err
+	}
+	stated, err := d.state(ctx, w.statement, by.signer)
+	if err != nil {
+		return err
+	}
+	answer.Opened, answer.Changed = done.Opened, done.Opened || done.Ended > 0 || stated
 	if !answer.Changed {
 		d.Note("nothing was changed: all of it was so already")
 	}
-	return wallet, d.renew(wallet, c)
+	return d.renew(by.wallet, w.Change)
+}
+
+// hands are what a change is done with.
+type hands struct {
+	wallet node.Wallet
+	signer signing.Signer // of a statement that is not there yet, else nil
+}
+
+// hands opens all that a change needs, and tries what is written after it, before the
+// first thing is done that cannot be taken back.
+func (d *desk) hands(ctx context.Context, w work) (by hands, err error) {
+	if by.signer, err = d.signer(ctx, w.statement); err != nil {
+		return by, err
+	}
+	if w.Open != nil {
+		r, err := d.of(w.Open.App.Address)
+		if err == nil && r != nil {
+			err = release.TryOutput(r.path)
+		}
+		if err != nil {
+			return by, err
+		}
+	}
+	by.wallet, err = d.ring.OpenWallet(ctx)
+	return by, err
 }
 
 // renew writes the order that is on sale now into the record of its release.
@@ -225,9 +282,6 @@ func (d *desk) renew(wallet node.Wallet, c rotation.Change) error {
 	}
 	changed, err := d.Renew(&r.Record, wallet, *c.Open)
 	if err != nil || !changed {
-		return err
-	}
-	if err := release.CheckOutput(r.path); err != nil {
 		return err
 	}
 	d.Note("record  %s has the order", r.path)

@@ -9,6 +9,7 @@ import (
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 	"github.com/mrelease/mrelease/publish/rotation"
 	"github.com/mrelease/mrelease/settings"
 )
@@ -47,30 +48,18 @@ derives in the same way. Its terms are those of the release's record (--record),
 then written anew with that order, else those in mrelease.yaml.`,
 		Example: "  mrelease rollback\n  mrelease rollback 1.1.0 --record record-1.1.0.json\n  mrelease rollback --dry-run --json",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			ctx := c.Context()
-			d, err := s.open(ctx, c.CommandPath(), settings.Purpose{Publish: true})
-			if err != nil {
-				return err
-			}
+		RunE: s.acting("rollback", settings.Purpose{Publish: true}, func(ctx context.Context, d *desk, args []string) (w work, err error) {
 			app, err := d.pick(ctx, args, 1)
 			if err != nil {
-				return err
+				return w, err
 			}
 			terms, err := d.terms(app.Address)
 			if err != nil {
-				return err
+				return w, err
 			}
-			change, err := d.Rollback(ctx, d.line, app, terms, s.foreign)
-			if err != nil {
-				return err
-			}
-			answer := d.change("rollback")
-			if _, err := d.do(ctx, change, &answer); err != nil {
-				return err
-			}
-			return d.answer(answer)
-		},
+			w.Change, err = d.Rollback(ctx, d.line, app, terms, s.foreign)
+			return w, err
+		}),
 	}
 	s.writeFlags(c)
 	s.foreignFlag(c)
@@ -91,7 +80,7 @@ is no way back but a new version.`,
 			if err := checkReason(c.CommandPath(), s.why); err != nil {
 				return err
 			}
-			return s.withdraw(c.Context(), c.CommandPath(), args[0])
+			return s.acting("revoke", settings.Purpose{Publish: true}, findRevocation)(c, args)
 		},
 	}
 	s.writeFlags(c)
@@ -112,65 +101,63 @@ func checkReason(command, why string) error {
 	return nil
 }
 
-func (s *shell) withdraw(ctx context.Context, command, version string) error {
-	d, err := s.open(ctx, command, settings.Purpose{Publish: true})
-	if err != nil {
-		return err
-	}
+// findRevocation finds what it takes to withdraw a release.
+func findRevocation(ctx context.Context, d *desk, args []string) (w work, err error) {
 	releases, err := d.Releases(ctx, d.line)
 	if err != nil {
-		return err
+		return w, err
 	}
-	app, err := releases.Of(version)
+	app, err := releases.Of(args[0])
 	if err != nil {
-		return err
+		return w, err
 	}
 	key, err := d.ring.Checker(ctx)
 	if err != nil {
-		return err
+		return w, err
 	}
-	statement, err := d.NewStatement(ctx, d.registry(), key, app, s.why)
+	statement, err := d.NewStatement(ctx, d.registry(), key, app, d.why)
 	if err != nil {
-		return err
+		return w, err
 	}
 	terms, err := d.terms(app.Address)
 	if err != nil {
-		return err
+		return w, err
 	}
 	known := rotation.Known(d.Chain.Domain(), d.line.Owner, d.all())
-	change, err := d.Revoke(ctx, d.line, app, terms, known)
+	w.statement = &statement
+	w.Change, err = d.Revoke(ctx, d.line, app, terms, known)
+	return w, err
+}
+
+// signer opens who signs a statement that is not there yet, once the registry is seen to
+// let its user push.
+func (d *desk) signer(ctx context.Context, statement *rotation.Statement) (signing.Signer, error) {
+	if statement == nil || statement.There {
+		return nil, nil
+	}
+	image, err := statement.Image()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	answer := d.change("revoke")
-	answer.Revocation = &statement.Revocation
-	if _, err := d.do(ctx, change, &answer); err != nil {
-		return err
+	if _, err := d.registry().CheckAccess(ctx, image.Repository); err != nil {
+		return nil, err
 	}
-	if !d.dryRun {
-		made, err := d.state(ctx, statement)
-		if err != nil {
-			return err
-		}
-		answer.Changed = answer.Changed || made
-	}
-	return d.answer(answer)
+	return d.ring.OpenSigner(ctx)
 }
 
 // state lets who signs make the statement.
-func (d *desk) state(ctx context.Context, statement rotation.Statement) (made bool, err error) {
-	if statement.There {
+func (d *desk) state(ctx context.Context, statement *rotation.Statement, signer signing.Signer) (made bool, err error) {
+	switch {
+	case statement == nil:
+		return false, nil
+	case signer == nil:
 		d.Note("revoked %s was revoked before: %s", statement.Version, statement.Reason)
 		return false, nil
 	}
 	client := d.registry()
 	client.Layout = d.settings.Sign.Layout
-	key, err := d.ring.OpenSigner(ctx)
-	if err != nil {
-		return false, err
-	}
-	if made, err = statement.Write(ctx, client, key); err == nil {
-		d.Note("revoked %s, with %s: %s", statement.Version, key, statement.Reason)
+	if made, err = statement.Write(ctx, client, signer); err == nil {
+		d.Note("revoked %s, with %s: %s", statement.Version, signer, statement.Reason)
 	}
 	return made, err
 }

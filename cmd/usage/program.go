@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"context"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -8,12 +9,14 @@ import (
 
 // Program is what commands have of the program that they belong to.
 type Program struct {
-	Getenv     func(variable string) string
-	Out        io.Writer // of the answer
-	JSON       *bool     // the answer is to be a document
-	PrintJSON  func(w io.Writer, document any) error
-	Note       func(format string, args ...any)
-	Mask       func(secret string)
+	Getenv    func(variable string) string
+	Out       io.Writer // of the answer
+	JSON      *bool     // the answer is to be a document
+	PrintJSON func(w io.Writer, document any) error
+	Note      func(format string, args ...any)
+	Mask      func(secret string)
+	// Token finds an identity token of the job: see keys.Ring.
+	Token      func(ctx context.Context, from, audience string, proposed bool) (string, error)
 	ConfigFlag func(c *cobra.Command)
 	Files      func() []string // that the configuration is read from
 	// CheckRun refuses what a job must not write to a chain.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
@@ -64,13 +65,16 @@ func (w World) NewStatement(ctx context.Context, c registry.Client, key signing.
 	return s, said.CheckSignature()
 }
 
+// Image is what the statement is about. Error: *record.Error.
+func (s Statement) Image() (name.Digest, error) { return record.ImageOf(s.app) }
+
 // Write signs the revocation and reads it back, until it is listed. Errors: those of
 // [registry.Client.State] and [registry.Client.Confirm].
 func (s Statement) Write(ctx context.Context, c registry.Client, key signing.Signer) (made bool, err error) {
 	if s.There {
 		return false, nil
 	}
-	image, err := record.ImageOf(s.app)
+	image, err := s.Image()
 	if err != nil {
 		return false, err
 	}
