@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/publish/registry/keyless"
 	"github.com/mrelease/mrelease/publish/registry/signing"
 	"github.com/mrelease/mrelease/settings"
@@ -33,7 +34,7 @@ func (r Ring) services() ([]byte, error) {
 
 // expected is who is expected to sign, for who only looks.
 func (r Ring) expected() (signing.Signer, error) {
-	root, err := r.read(string(r.Sign.TrustedRoot))
+	root, err := r.readUpTo(bounds.TrustedRoot, string(r.Sign.TrustedRoot))
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func (r Ring) expected() (signing.Signer, error) {
 // openIdentity asks for a token of the job, and compares it with who is expected to sign.
 // Its errors are an [*Error], those of [keyless.Open], and those of Token.
 func (r Ring) openIdentity(ctx context.Context) (signing.Signer, error) {
-	root, err := r.read(string(r.Sign.TrustedRoot))
+	root, err := r.readUpTo(bounds.TrustedRoot, string(r.Sign.TrustedRoot))
 	if err != nil {
 		return nil, err
 	}

@@ -75,15 +75,17 @@ type unread struct{ error }
 func (e unread) Error() string { return settings.Reason(e.error) }
 func (e unread) Unwrap() error { return e.error }
 
-// read returns a file's content, or a variable's for env://VARIABLE.
-func (r Ring) read(where string) ([]byte, error) {
+// read returns the content of a key's file, or a variable's for env://VARIABLE.
+func (r Ring) read(where string) ([]byte, error) { return r.readUpTo(bounds.Key, where) }
+
+func (r Ring) readUpTo(most int64, where string) ([]byte, error) {
 	if variable, ok := strings.CutPrefix(where, "env://"); ok {
 		if value := r.secret(variable); value != "" {
 			return []byte(value), nil
 		}
 		return nil, &Error{where, &UnsetError{variable}}
 	}
-	content, err := bounds.ReadFile(where, bounds.Key)
+	content, err := bounds.ReadFile(where, most)
 	if err != nil {
 		return nil, &Error{where, unread{err}}
 	}
