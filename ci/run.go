@@ -155,17 +155,27 @@ func (m *Mode) UnmarshalText(text []byte) error {
 // MarshalText implements [encoding.TextMarshaler].
 func (m Mode) MarshalText() ([]byte, error) { return []byte(m), nil }
 
+// isProposal reports whether a run is for what its repository has not accepted yet, by the
+// names that GitHub and GitLab (CI_PIPELINE_SOURCE) have for such events.
+func (r Run) isProposal() bool {
+	switch r.Event {
+	case "pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment", "merge_group", "merge_request_event", "external_pull_request_event":
+		return true
+	}
+	return false
+}
+
 // Calls returns what a run calls for, and why: what somebody proposes is planned, a tag
 // is released, and by the clock what was released is verified. All else is planned,
 // which changes nothing, and so is a tag where a system is emulated, unless its chain is
 // for development.
 func (r Run) Calls(development bool) (m Mode, why string) {
-	switch r.Event {
-	case "":
+	switch {
+	case r.Event == "":
 		return Plan, "no CI system says why it runs"
-	case "pull_request", "pull_request_target", "merge_group", "merge_request_event", "external_pull_request_event":
+	case r.isProposal():
 		return Plan, "the event is " + r.Event
-	case "schedule":
+	case r.Event == "schedule":
 		return Verify, "the event is schedule"
 	}
 	tag, ok := strings.CutPrefix(r.Ref, "refs/tags/")

@@ -80,11 +80,8 @@ func (e *PullRequestError) Evidence() [][2]string {
 // Errors: *TokenError, *PullRequestError.
 func Tokens(getenv func(string) string) func(ctx context.Context, from, audience string, proposed bool) (string, error) {
 	return func(ctx context.Context, from, audience string, proposed bool) (string, error) {
-		switch event := ReadRun(getenv).Event; event {
-		case "pull_request", "pull_request_target", "pull_request_review", "merge_request_event", "external_pull_request_event":
-			if !proposed {
-				return "", &PullRequestError{event}
-			}
+		if run := ReadRun(getenv); run.isProposal() && !proposed {
+			return "", &PullRequestError{run.Event}
 		}
 		if from == FromGitHub {
 			return gitHubToken(ctx, getenv(gitHubTokenURL), getenv(gitHubTokenKey), audience)
