@@ -5,6 +5,7 @@
 # make lint     formatting, vet, staticcheck, tidy modules, workflows
 # make build    bin/mrelease
 # make image    the container image for amd64 and arm64, twice to the same digest: build/images
+# make image-pins  pin today's versions of the Debian packages in that image
 # make conformance  release by command, workflow, pipeline and container: it must be the same
 # make notices  THIRD-PARTY: the licences of all that is linked into bin/mrelease
 # make interop  cosign's, iexec's and a registry's own programs judge what mrelease does
