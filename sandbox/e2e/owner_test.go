@@ -22,6 +22,7 @@ import (
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/sandbox/protocol"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
@@ -167,7 +168,7 @@ func (o owned) send(ctx context.Context, contract common.Address, data []byte) e
 	if err != nil {
 		return err
 	}
-	receipt, err := bind.WaitMined(ctx, client, tx.Hash())
+	receipt, err := protocol.Mined(ctx, client, tx.Hash())
 	if err == nil && receipt.Status != 1 {
 		err = errors.New("the transaction was reverted")
 	}

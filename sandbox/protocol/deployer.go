@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"time"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
@@ -107,7 +106,7 @@ func (d *deployer) send(act string, to *common.Address, data []byte) {
 // settle waits for all transactions; one that reverted is an error.
 func (d *deployer) settle() error {
 	for i, tx := range d.sent {
-		receipt, err := d.receipt(tx.Hash())
+		receipt, err := Mined(d.ctx, d.client, tx.Hash())
 		if d.err != nil || err != nil {
 			return errors.Join(d.err, err)
 		}
@@ -117,18 +116,4 @@ func (d *deployer) settle() error {
 	}
 	d.sent = nil
 	return d.err
-}
-
-func (d *deployer) receipt(tx common.Hash) (*types.Receipt, error) {
-	for {
-		receipt, err := d.client.TransactionReceipt(d.ctx, tx)
-		if err == nil {
-			return receipt, nil
-		}
-		select {
-		case <-d.ctx.Done():
-			return nil, fmt.Errorf("waiting for transaction %s: %w", tx, errors.Join(d.ctx.Err(), err))
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }

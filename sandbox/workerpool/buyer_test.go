@@ -21,6 +21,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/sandbox/protocol"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
@@ -113,16 +114,14 @@ func (b *buyer) send(at common.Address, value *big.Int, method string, args ...a
 	if err != nil {
 		b.t.Fatalf("%s: %v", method, err)
 	}
-	for {
-		receipt, err := b.chain.Client.TransactionReceipt(b.t.Context(), tx.Hash())
-		if err == nil && receipt.Status == types.ReceiptStatusSuccessful {
-			return receipt
-		}
-		if err == nil {
-			b.t.Fatalf("%s was reverted", method)
-		}
-		time.Sleep(2 * time.Millisecond)
+	receipt, err := protocol.Mined(b.t.Context(), b.chain.Client, tx.Hash())
+	if err != nil {
+		b.t.Fatalf("%s: %v", method, err)
 	}
+	if receipt.Status != types.ReceiptStatusSuccessful {
+		b.t.Fatalf("%s was reverted", method)
+	}
+	return receipt
 }
 
 func view[T any](b *buyer, at common.Address, method string, args ...any) T {

@@ -8,9 +8,7 @@ import (
 	"math/big"
 	"strings"
 	"sync"
-	"time"
 
-	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/accounts"
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
@@ -19,6 +17,8 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/params"
+
+	"github.com/mrelease/mrelease/sandbox/protocol"
 )
 
 // Chain is where a pool works.
@@ -188,24 +188,13 @@ func (a *account) send(ctx context.Context, c call) (common.Hash, error) {
 	return tx.Hash(), nil
 }
 
-// wait waits for a transaction, which a block here takes in within milliseconds.
+// wait waits for a transaction, which must have succeeded.
 func (n *node) wait(ctx context.Context, tx common.Hash) error {
-	for {
-		receipt, err := n.Client.TransactionReceipt(ctx, tx)
-		switch {
-		case err == nil && receipt.Status != types.ReceiptStatusSuccessful:
-			return errors.New("the transaction was reverted")
-		case err == nil:
-			return nil
-		case !errors.Is(err, ethereum.NotFound) && ctx.Err() == nil && !strings.Contains(err.Error(), "indexing"):
-			return fmt.Errorf("waiting for transaction %s: %w", tx, err)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(3 * time.Millisecond):
-		}
+	receipt, err := protocol.Mined(ctx, n.Client, tx)
+	if err == nil && receipt.Status != types.ReceiptStatusSuccessful {
+		err = errors.New("the transaction was reverted")
 	}
+	return err
 }
 
 // sign signs packed words as the contracts check it: an EIP-191 message over their hash.
