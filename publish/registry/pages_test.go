@@ -97,6 +97,10 @@ func TestAttackListsWithoutEnd(t *testing.T) {
 		if err != nil || !said.Endless || !strings.Contains(said.Aside(), "beyond the 100 pages") {
 			t.Errorf("got %+v, %v", said, err)
 		}
+		var larger *bounds.Error
+		if err := said.Complete(); !errors.As(err, &larger) {
+			t.Errorf("complete: %v, want that not all were read", err)
+		}
 		if err := said.CheckSignature(); (err == nil) != filters {
 			t.Errorf("filters: %t: %v", filters, err)
 		}

@@ -125,6 +125,10 @@ func TestAttackReferrersWithoutNumber(t *testing.T) {
 	if err != nil || said.Beyond != more+2 || said.Others != bounds.Referrers || !strings.Contains(said.Aside(), "22 are beyond the 1000 that are read") {
 		t.Errorf("got %+v, %v", said, err)
 	}
+	var larger *bounds.Error
+	if err := said.Complete(); !errors.As(err, &larger) || larger.Got != "1022" {
+		t.Errorf("complete: %v, want that not all were read", err)
+	}
 	if n := counting.asked["GET /v2/acme/hello/manifests/"+signed.DigestStr()]; n != bounds.Referrers {
 		t.Errorf("manifests were asked for %d times, want once for each of %d", n, bounds.Referrers)
 	}

@@ -112,9 +112,21 @@ func (s Statements) check(a Attestation) error {
 	return s.CheckAttestation(a)
 }
 
-// Complete reports whether all of the layouts in which statements can be were read, so
-// that one which is not found is not there. Its error is an [*Error].
-func (s Statements) Complete() error { return s.outage }
+// Complete reports whether all places in which statements can be were read, so that one
+// which is not found is in none of them. Its error is an [*Error] where a place cannot be
+// read now, and a [*bounds.Error] where there are more referrers than are read: whoever may
+// push can put as many before the one that matters.
+func (s Statements) Complete() error {
+	switch {
+	case s.outage != nil:
+		return s.outage
+	case s.Endless:
+		return &bounds.Error{Where: s.image.String(), What: "the list of its referrers", Most: fmt.Sprintf("%d pages", bounds.Pages)}
+	case s.Beyond > 0:
+		return &bounds.Error{Where: s.image.String(), What: "the number of its referrers", Most: fmt.Sprint(bounds.Referrers), Got: fmt.Sprint(bounds.Referrers + s.Beyond)}
+	}
+	return nil
+}
 
 // Vouched tells who certified the signer of the image's signature, and who says when it
 // was made; it is empty for a key.
