@@ -70,10 +70,12 @@ func (s *shell) revoke() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "revoke VERSION --why TEXT",
 		Short: "Withdraw a release for good, and say why",
-		Long: `revoke closes every order of a release, whoever made it, and lets the key that signed the
-image state that the release is withdrawn, and why: an attestation among the image's
-referrers (docs/predicates/revocation.md). From then on verify fails with E-REVOKED. There
-is no way back but a new version.`,
+		Long: `revoke closes the orders of a release, whoever made them: those that the market lists or a
+record has, and the one that mrelease makes first of the release's terms. One that was
+opened anew, is in no record and was taken out of the market is not found. What signed the
+image, a key or a job, states that the release is withdrawn, and why: an attestation among
+the image's referrers (docs/predicates/revocation.md). From then on verify fails with
+E-REVOKED. There is no way back but a new version.`,
 		Example: "  mrelease revoke 1.1.0 --why 'leaks what it greets'\n  mrelease revoke 1.1.0 --why '…' --dry-run",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -15,7 +15,7 @@ import (
 	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
-// Revoke finds every order by which a release is sold: what the market lists, whoever made
+// Revoke finds the orders by which a release is sold: what the market lists, whoever made
 // it, what records have, and the order of these terms, which may have been signed though
 // the market does not have it. Errors: those of [World.OnSale].
 func (w World) Revoke(ctx context.Context, line Line, app apps.Registration, terms orders.Terms, known []poco.SignedAppOrder) (c Change, err error) {
