@@ -120,7 +120,7 @@ func (e *UnlistedError) Error() string {
 
 // Evidence returns how many orders are listed.
 func (e *UnlistedError) Evidence() [][2]string {
-	return [][2]string{{"expected", "order " + e.Hash.Hex() + " in the list"}, {"actual", fmt.Sprintf("%d others", e.Listed)}, {"where", e.Market}}
+	return [][2]string{{"expected", "order " + e.Hash.Hex() + " in the list"}, {"actual", fmt.Sprintf("a list of %d, without it", e.Listed)}, {"where", e.Market}}
 }
 
 // lags is how long the market's list may lag behind its orders.

@@ -54,13 +54,20 @@ type Basis struct {
 	Why     string        `json:"-"`                  // of TrustStated: why it is no more
 }
 
+func firstLayers(n int) string {
+	if n == 1 {
+		return "first layer"
+	}
+	return fmt.Sprintf("first %d layers", n)
+}
+
 // String says it in words.
 func (b Basis) String() string {
 	switch b.Trust {
 	case TrustComputed:
 		return fmt.Sprintf("computed here from the SIGSTRUCT in %s, signed by %s", b.Program, b.Signer)
 	case TrustKnown:
-		return fmt.Sprintf("printed by a known program: %s is byte for byte that of %s, in the image's first %d layers, and prints it there alone too", b.Program, b.Base.Name, b.Base.count())
+		return fmt.Sprintf("printed by a known program: %s is byte for byte that of %s, in the image's %s, and prints it there alone too", b.Program, b.Base.Name, firstLayers(b.Base.count()))
 	case TrustStated:
 		return "stated by the image: " + b.Why
 	}

@@ -52,7 +52,7 @@ mrelease made it, and which record has it. It needs no password.`,
 					return err
 				}
 			}
-			d.Note("%d orders of %s are on sale on %s", len(sales), d.line.Owner, d.Chain.Name)
+			d.Note("on sale on %s: %s of %s", d.Chain.Name, printable.Count(len(sales), "order"), d.line.Owner)
 			if *d.JSON {
 				return d.PrintJSON(d.Out, answer)
 			}

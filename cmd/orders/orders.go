@@ -14,6 +14,7 @@ import (
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
@@ -214,7 +215,7 @@ func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 	}
 	answer.fill(w, cost, transactions)
 	if transactions > 0 {
-		d.Note("cost    %d transactions, %d gas, %s coins", transactions, cost.Gas, node.Coins(cost.Wei()))
+		d.Note("cost    %s, %d gas, %s coins", printable.Count(transactions, "transaction"), cost.Gas, node.Coins(cost.Wei()))
 		if _, err := d.Chain.CheckFunds(ctx, d.line.Owner, cost); err != nil {
 			return err
 		}
@@ -295,7 +296,7 @@ func (d *desk) tell(c rotation.Change) {
 		if o.There {
 			state = "on sale already"
 		} else if o.Generation > 0 {
-			state = fmt.Sprintf("to be opened, the %d before it of the same terms came to their end", o.Generation)
+			state = fmt.Sprintf("to be opened, after %s of the same terms that came to an end", printable.Count(o.Generation, "order"))
 		}
 		d.Note("open    %s of %s: %s", o.Hash, o.Version(), state)
 	}

@@ -3,6 +3,7 @@ package requests
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -68,7 +69,7 @@ make. Prices are in nRLC (1 RLC = 10^9 nRLC).`,
 	w.appMax = amountFlag(c, "app-max-price", 0, "the most that the app may cost, in nRLC per run")
 	w.datasetMax = amountFlag(c, "dataset-max-price", 0, "the most that the dataset may cost, in nRLC per run")
 	w.workerpoolMax = amountFlag(c, "workerpool-max-price", 0, "the most that the workerpool may cost, in nRLC per run")
-	w.volume = amountFlag(c, "volume", 1, "number of runs, at most 1000")
+	w.volume = amountFlag(c, "volume", 1, fmt.Sprintf("number of runs, at most %d", bounds.Runs))
 	w.category = amountFlag(c, "category", 0, "how long a run may take: 0 (5 min), 1 (20 min), 2 (1 h), 3 (3 h), 4 (10 h)")
 	w.trust = amountFlag(c, "trust", 0, "how many workers have to agree, as the contracts count it")
 	f.StringVar(&w.tag, "tag", "tee", "what a run needs: 0x and hex digits, or names of bits")

@@ -235,7 +235,7 @@ func (e *DriftError) Evidence() [][2]string {
 		return append(facts, e.folded(len(e.Changes)-len(shown))...)
 	}
 	if more := len(e.Changes) - len(shown); more > 0 {
-		facts = append(facts, [2]string{"more", fmt.Sprintf("%d changes", more)})
+		facts = append(facts, [2]string{"more", counted(more, "change", "changes")})
 	}
 	for _, line := range e.Files {
 		facts = append(facts, [2]string{"in the image", line})

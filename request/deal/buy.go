@@ -118,7 +118,7 @@ func (s *search) flaw(o listed) (why string, err error) {
 		return "", err
 	}
 	if left := new(big.Int).Sub(o.volume, consumed); left.Cmp(s.runs) < 0 {
-		return fmt.Sprintf("has fewer than %s runs left on chain", s.runs), nil
+		return fmt.Sprintf("has fewer runs left on chain than are wanted (%s)", s.runs), nil
 	}
 	if o.own {
 		return "", nil

@@ -148,7 +148,7 @@ func (s *search) fits(m poco.Match, hash common.Hash, volume *big.Int, of []poco
 		return why
 	}
 	if volume.Cmp(s.runs) < 0 {
-		return fmt.Sprintf("is for less than %s runs", s.runs)
+		return fmt.Sprintf("is for fewer runs than are wanted (%s)", s.runs)
 	}
 	for _, r := range m.Refusals(s.isAllowed) {
 		if slices.Contains(of, r) {

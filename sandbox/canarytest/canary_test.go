@@ -108,7 +108,7 @@ func newStage(t *testing.T, w *world.World, c world.Chain) *stage {
 		Checksum: common.HexToHash("0x01"), MREnclave: []byte("fingerprint"),
 	}
 	made, err := apps.Register(t.Context(), client, s.wallet, app, measure.Enclave{})
-	s.must(err)
+	s.must(errors.Join(err, c.Grant(t.Context(), s.wallet.Address)))
 	s.canary = canary.Canary{
 		Chain: client, Market: market.Client{URL: w.Market, ChainID: c.ID, Patience: 3 * time.Second}, App: made.Address, Owner: s.wallet.Address, Tag: poco.TEE(),
 		Terms: canary.Terms{MaxPrice: 100, Deposit: true, Timeout: time.Minute, Params: `{"iexec_result_storage_provider":"ipfs"}`},
@@ -139,7 +139,6 @@ func both(t *testing.T, test func(*stage)) {
 	for _, c := range []world.Chain{w.V6, w.V5} {
 		t.Run(c.Name, func(t *testing.T) {
 			s := newStage(t, w, c)
-			s.must(c.Grant(t.Context(), s.wallet.Address))
 			test(s)
 		})
 	}
@@ -240,7 +239,6 @@ func TestLate(t *testing.T) {
 	t.Parallel()
 	w := startWorld(t)
 	s := newStage(t, w, w.V6)
-	s.must(s.chain.Grant(t.Context(), s.wallet.Address))
 	s.canary.Terms.Params, s.canary.Terms.Category, s.canary.Terms.Timeout = "crash", s.chain.Workerpool.Short, time.Second
 	found, err := s.canary.Look(t.Context())
 	s.must(err)
@@ -320,7 +318,6 @@ func TestResultThatCannotBeCompared(t *testing.T) {
 	t.Parallel()
 	w := startWorld(t)
 	s := newStage(t, w, w.V6)
-	s.must(s.chain.Grant(t.Context(), s.wallet.Address))
 	s.expect(answer)
 	s.canary.Again = true
 	for params := range uncomputed {
@@ -343,7 +340,6 @@ func TestResultWithoutItsAddress(t *testing.T) {
 	t.Parallel()
 	w := startWorld(t)
 	s := newStage(t, w, w.V6)
-	s.must(s.chain.Grant(t.Context(), s.wallet.Address))
 	s.expect(answer)
 	if proof, _, err := s.proof(); err != nil || proof.Unaddressed || strings.Contains(proof.Stated(), "gateway") {
 		t.Errorf("got %+v, %v", proof, err)

@@ -88,6 +88,9 @@ func checkDocument(ts *testscript.TestScript, args []string, stdout string) {
 // logged matches the lines of loggers: Go's own, logrus, klog and slog.
 var logged = regexp.MustCompile(`(?m)^(?:\d{4}/\d\d/\d\d \d\d:|time=|level=|[IWEF]\d{4} \d\d:|(?:INFO|WARN|ERROR)(?:\[| ?:)).*$`)
 
+// miscounted is one thing that is told as several.
+var miscounted = regexp.MustCompile(`(?m)(?:^|[ (])1 (?:apps|changes|deals|files|layers|orders|others|problems|releases|requests|runs|sources|tasks|transactions)\b.*$`)
+
 // masked is how GitHub is told what a secret is.
 var masked = regexp.MustCompile(`(?m)^::add-mask::.*$`)
 
@@ -105,6 +108,9 @@ func checkPrinted(ts *testscript.TestScript, s *script, stdout, stderr string) {
 	}
 	if line := logged.FindString(stdout + stderr); line != "" {
 		ts.Fatalf("a library's log was printed: %s", line)
+	}
+	if line := miscounted.FindString(stdout + stderr); line != "" {
+		ts.Fatalf("one thing was told as several: %s", line)
 	}
 	if strings.Contains(stderr, "goroutine ") || strings.Contains(stderr, "panic:") {
 		ts.Fatalf("a stack trace was printed")

@@ -102,7 +102,7 @@ func TestNoMatch(t *testing.T) {
 			change func(*poco.RequestOrder)
 			want   string
 		}{
-			"more runs than one order has":  {func(o *poco.RequestOrder) { o.Volume = big.NewInt(2) }, "1: is for less than 2 runs"},
+			"more runs than one order has":  {func(o *poco.RequestOrder) { o.Volume = big.NewInt(2) }, "1: is for fewer runs than are wanted (2)"},
 			"the app costs more":            {func(o *poco.RequestOrder) { o.AppMaxPrice = big.NewInt(3) }, "1: the app costs more"},
 			"the workerpool costs more":     {func(o *poco.RequestOrder) { o.WorkerpoolMaxPrice = big.NewInt(99) }, "the workerpool costs more"},
 			"another workerpool":            {func(o *poco.RequestOrder) { o.Workerpool = common.Address{1} }, "the request wants another workerpool"},
