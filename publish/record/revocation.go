@@ -70,7 +70,8 @@ func (e *RevokedError) Evidence() [][2]string {
 
 // CheckRevocation asks whether an app is a release that a signer made, and did not revoke:
 // anybody can register an app whose owner is somebody else, with a name and a version that
-// a release could have. Errors: *RevokedError, *registry.UnsignedError, *registry.Error.
+// a release could have. Errors: *RevokedError, *registry.UnsignedError, *registry.Error,
+// *bounds.Error where a revocation may be beyond what is read.
 func CheckRevocation(ctx context.Context, c registry.Client, by signing.Party, chainID uint64, app apps.Registration) error {
 	image, err := ImageOf(app.App)
 	if err != nil {
@@ -83,10 +84,10 @@ func CheckRevocation(ctx context.Context, c registry.Client, by signing.Party, c
 	if r := Revoked(said, chainID, app.Address); r != nil {
 		return &RevokedError{*r, image}
 	}
-	if err := said.Complete(); err != nil {
+	if err := said.CheckSignature(); err != nil { // first: a stranger's registry lists what it likes
 		return err
 	}
-	return said.CheckSignature()
+	return said.Complete()
 }
 
 // ImageOf returns the image that an app runs, by its digest.
