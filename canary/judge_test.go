@@ -103,7 +103,7 @@ func TestJudgeWithoutAVerdict(t *testing.T) {
 		if !errors.As(err, &none) || !strings.Contains(none.Problem, problem) || v.problem != "" {
 			t.Errorf("%s: %+v, %v", script, v, err)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("%s: it took %s", script, took)
 		}
 	}

@@ -32,7 +32,7 @@ func TestAttackKeyThatTakesLongIsInterrupted(t *testing.T) {
 			defer cancel()
 			start := time.Now()
 			_, err := ring.OpenWallet(ctx)
-			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > time.Second {
+			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > 5*time.Second {
 				t.Errorf("got %v after %s", err, took)
 			}
 		})

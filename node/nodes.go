@@ -244,12 +244,16 @@ func (n *nodes) next(tried map[*endpoint]bool) *endpoint {
 // only node is where it was seen. Its error is a *lateError, or of the node.
 func (n *nodes) catchUp(ctx context.Context, at *endpoint, patience time.Duration) error {
 	ends := time.Now().Add(patience)
+	var waited error // for what, once the node was seen to be late
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		least, there := n.lacks(at)
 		if there {
 			return nil
 		}
 		has, err := at.BlockNumber(ctx)
+		if err != nil && ctx.Err() != nil && waited != nil {
+			return errors.Join(waited, ctx.Err())
+		}
 		if err != nil {
 			return err
 		}
@@ -257,12 +261,13 @@ func (n *nodes) catchUp(ctx context.Context, at *endpoint, patience time.Duratio
 		if has >= least {
 			return nil
 		}
+		waited = &lateError{has, least}
 		if time.Now().Add(pause).After(ends) {
-			return &lateError{has, least}
+			return waited
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(&lateError{has, least}, ctx.Err())
+			return errors.Join(waited, ctx.Err())
 		case <-time.After(pause):
 		}
 	}

@@ -27,7 +27,7 @@ import (
 
 // slowly serves a market whose chain answers who signed an order only when so many asked,
 // or nobody else did for a second.
-func (b *bench) slowly(publishers int32) string {
+func (b *bench) slowly(publishers int32) (at string, entered <-chan struct{}) {
 	b.Helper()
 	node, err := url.Parse(b.chain.RPC)
 	if err != nil {
@@ -36,19 +36,22 @@ func (b *bench) slowly(publishers int32) string {
 	proxy := httputil.NewSingleHostReverseProxy(node)
 	selector := hexutil.Encode(crypto.Keccak256([]byte("verifySignature(address,bytes32,bytes)"))[:4])
 	var asked atomic.Int32
-	all := make(chan struct{})
+	first, all := make(chan struct{}), make(chan struct{})
 	rpc := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			b.Error(err)
 		}
 		if bytes.Contains(body, []byte(selector)) {
-			if asked.Add(1) == publishers {
+			switch asked.Add(1) {
+			case 1:
+				close(first)
+			case publishers:
 				close(all)
 			}
 			select {
 			case <-all:
-			case <-time.After(time.Second):
+			case <-time.After(20 * time.Second): // then the test finds that they did not overlap
 			}
 		}
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -62,7 +65,7 @@ func (b *bench) slowly(publishers int32) string {
 	b.Cleanup(client.Close)
 	server := httptest.NewServer(sandbox.New(sandbox.Limit{}, sandbox.Chain{ID: b.chain.ID, Hub: b.chain.Hub, Client: client}))
 	b.Cleanup(server.Close)
-	return server.URL
+	return server.URL, first
 }
 
 // together calls f at the same time as often as said, and returns what it answered.
@@ -81,14 +84,10 @@ func together[T any](n int, f func(i int) T) []T {
 // other ends with an error that says nothing.
 func TestPublicationsRace(t *testing.T) {
 	b := start(t)
-	b.w.Market = b.slowly(2)
+	var entered <-chan struct{}
+	b.w.Market, entered = b.slowly(2)
 	o := b.signed(b.order(nil), b.owner)
 	// A challenge is handed out until it is used; the second author waits for its own.
-	entered := make(chan struct{})
-	go func() {
-		time.Sleep(50 * time.Millisecond)
-		close(entered)
-	}()
 	first := b.authorization(b.owner)
 	answers := together(2, func(i int) string {
 		authorization := first
@@ -111,7 +110,8 @@ func TestPublicationsRace(t *testing.T) {
 // mrelease's client finds what another one published in the same moment.
 func TestClientsRace(t *testing.T) {
 	b := start(t)
-	hub, client := b.connect(), market.Client{URL: b.slowly(2), ChainID: b.chain.ID}
+	at, _ := b.slowly(2)
+	hub, client := b.connect(), market.Client{URL: at, ChainID: b.chain.ID}
 	order := orders.New(hub.Domain(), b.app, orders.Terms{Volume: 10, Tag: poco.TEE()})
 	answers := together(2, func(int) string {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
@@ -27,8 +26,12 @@ import (
 // one: it has no later blocks and receipts, and what it says of now is from then.
 type behind struct {
 	url  string
-	last atomic.Uint64 // 0: it is not behind
+	last atomic.Uint64          // 0: it is not behind
+	late atomic.Pointer[func()] // called when it has said what its last block is while it was behind
 }
+
+// whenLate has f called each time that somebody was told of a last block that is too early.
+func (b *behind) whenLate(f func()) { b.late.Store(&f) }
 
 func newBehind(t *testing.T, direct string) *behind {
 	t.Helper()
@@ -52,10 +55,13 @@ func newBehind(t *testing.T, direct string) *behind {
 			body = bytes.ReplaceAll(bytes.ReplaceAll(body, []byte(`"latest"`), []byte(then)), []byte(`"pending"`), []byte(then))
 		}
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-		answer := httptest.NewRecorder()
+		answer, number := httptest.NewRecorder(), bytes.Contains(body, []byte("eth_blockNumber"))
 		proxy.ServeHTTP(answer, r)
 		w.Header().Set("Content-Type", "application/json")
-		w.Write(cut(answer.Body.Bytes(), last, bytes.Contains(body, []byte("eth_blockNumber"))))
+		w.Write(cut(answer.Body.Bytes(), last, number))
+		if told := b.late.Load(); told != nil && last > 0 && number {
+			(*told)()
+		}
 	}))
 	t.Cleanup(s.Close)
 	b.url = s.URL
@@ -161,19 +167,25 @@ func TestFailoverToANodeBehind(t *testing.T) {
 	t.Run("it comes to have it", func(t *testing.T) {
 		defer w.Faults.Clear()
 		client, late, app := release(t, "comes")
-		time.AfterFunc(300*time.Millisecond, func() { late.last.Store(0) })
+		late.whenLate(func() { late.last.Store(0) })
 		if _, err := apps.Lookup(t.Context(), client, app); err != nil || client.Node() != late.url {
 			t.Errorf("got %v from %s", err, client.Node())
 		}
 	})
 	t.Run("none has it", func(t *testing.T) {
 		defer w.Faults.Clear()
-		client, _, app := release(t, "none")
+		client, late, app := release(t, "none")
 		all := reads(app, owner)
 		for name, read := range all {
 			t.Run(name, func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
+				var asked atomic.Int32
+				late.whenLate(func() {
+					if asked.Add(1) == 2 { // so what it said before was read
+						cancel()
+					}
+				})
 				if err := read(ctx, client); err == nil || !strings.Contains(err.Error(), "not yet") {
 					t.Errorf("got %v, want that the node lacks a block", err)
 				}

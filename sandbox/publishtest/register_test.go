@@ -150,9 +150,7 @@ func TestRegisterWaitsForAnEarlierRun(t *testing.T) {
 	killed, kill := context.WithCancel(t.Context())
 	go func() {
 		defer kill()
-		for sent := uint64(0); sent == 0 && killed.Err() == nil; time.Sleep(10 * time.Millisecond) {
-			sent, _ = c.Client.PendingNonceAt(killed, owner.Address) // an error is tried again
-		}
+		pending(killed, c, owner.Address, 0)
 	}()
 	if _, err := apps.Register(killed, connect(t, p), owner, app, enclave); !errors.Is(err, context.Canceled) {
 		t.Fatalf("the first run: %v, want it canceled", err)
@@ -168,6 +166,13 @@ func TestRegisterWaitsForAnEarlierRun(t *testing.T) {
 	}
 	if n := nonce(t, c, owner.Address); n != 1 {
 		t.Errorf("%d transactions, want 1", n)
+	}
+}
+
+// pending waits until an account has more transactions than so many, in blocks or on their way.
+func pending(ctx context.Context, c world.Chain, account common.Address, more uint64) {
+	for sent := uint64(0); sent <= more && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+		sent, _ = c.Client.PendingNonceAt(ctx, account) // an error is tried again
 	}
 }
 

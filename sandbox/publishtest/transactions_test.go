@@ -226,9 +226,14 @@ func TestCeiling(t *testing.T) {
 	client = connect(t, p)
 	client.Patience = 20 * time.Millisecond
 	told := listen(client)
-	brief, cancel := context.WithTimeout(t.Context(), time.Second)
+	brief, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if _, err := apps.Register(brief, client, owner, newApp(owner, "held"), enclave); !errors.Is(err, context.DeadlineExceeded) || told.has("replacing") {
+	go func() {
+		pending(brief, c, owner.Address, 0)
+		time.Sleep(20 * client.Patience)
+		cancel()
+	}()
+	if _, err := apps.Register(brief, client, owner, newApp(owner, "held"), enclave); !errors.Is(err, context.Canceled) || told.has("replacing") {
 		t.Errorf("got %v; told %q", err, told.lines)
 	}
 	if err := chain.Release(); err != nil { // a chain that seals while it is closed ends the process
@@ -255,11 +260,14 @@ func TestReverts(t *testing.T) {
 		if err := chain.Hold(); err != nil {
 			t.Fatal(err)
 		}
-		time.AfterFunc(300*time.Millisecond, func() {
+		sent := [2]uint64{nonce(t, c, owner.Address), nonce(t, c, payer.Address)}
+		go func() {
+			pending(t.Context(), c, owner.Address, sent[0])
+			pending(t.Context(), c, payer.Address, sent[1])
 			if err := chain.Release(); err != nil {
 				t.Error(err)
 			}
-		})
+		}()
 		var errs [2]error
 		together(2, func(i int) { errs[i] = create([]node.Wallet{owner, payer}[i]) })
 		var mined, tried *node.RevertedError
