@@ -74,7 +74,8 @@ func (s *shell) revoke() *cobra.Command {
 record has, and the one that mrelease makes first of the release's terms. One that was
 opened anew, is in no record and was taken out of the market is not found. What signed the
 image, a key or a job, states that the release is withdrawn, and why: an attestation among
-the image's referrers (docs/predicates/revocation.md). From then on verify fails with
+the image's referrers (docs/predicates/revocation.md). A job must run at the reference at
+which it signed the image, such as the release's tag. From then on verify fails with
 E-REVOKED. There is no way back but a new version.`,
 		Example: "  mrelease revoke 1.1.0 --why 'leaks what it greets'\n  mrelease revoke 1.1.0 --why '…' --dry-run",
 		Args:    cobra.ExactArgs(1),
@@ -144,7 +145,11 @@ func (d *desk) signer(ctx context.Context, statement *rotation.Statement) (signi
 	if _, err := d.registry().CheckAccess(ctx, image.Repository); err != nil {
 		return nil, err
 	}
-	return d.ring.OpenSigner(ctx)
+	signer, err := d.ring.OpenSigner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return signer, statement.CheckHeeded(ctx, d.registry(), signer)
 }
 
 // state lets who signs make the statement.

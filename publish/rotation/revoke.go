@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"context"
+	"errors"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -67,6 +68,45 @@ func (w World) NewStatement(ctx context.Context, c registry.Client, key signing.
 
 // Image is what the statement is about. Error: *record.Error.
 func (s Statement) Image() (name.Digest, error) { return record.ImageOf(s.app) }
+
+// ElsewhereError says that a job's identity signed the image at another reference than the
+// one at which it would revoke the release. A record names the identity with its reference,
+// so who verifies by the record would not heed the revocation.
+type ElsewhereError struct {
+	Image name.Digest
+	Job   string
+}
+
+func (e *ElsewhereError) Error() string {
+	return "the image was signed by a job at another reference, and who verifies by the record heeds that one only"
+}
+
+// Evidence returns the image and who would revoke.
+func (e *ElsewhereError) Evidence() [][2]string {
+	return [][2]string{{"expected", "the identity that signed the image, with its reference"}, {"actual", e.Job}, {"image", e.Image.String()}}
+}
+
+// exact is a signer that signs for a party which is narrower than the one it was opened as.
+type exact interface{ Exactly() signing.Party }
+
+// CheckHeeded asks whether those who verify by a record heed what a signer states. Errors:
+// *ElsewhereError, *registry.Error.
+func (s Statement) CheckHeeded(ctx context.Context, c registry.Client, key signing.Signer) error {
+	job, ok := key.(exact)
+	if !ok {
+		return nil // a key is the same wherever it signs
+	}
+	image, err := s.Image()
+	if err != nil {
+		return err
+	}
+	err = c.CheckSignature(ctx, image, job.Exactly())
+	var unsigned *registry.UnsignedError
+	if errors.As(err, &unsigned) {
+		return &ElsewhereError{image, job.Exactly().String()}
+	}
+	return err
+}
 
 // Write signs the revocation and reads it back, until it is listed. Errors: those of
 // [registry.Client.State] and [registry.Client.Confirm].

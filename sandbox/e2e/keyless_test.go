@@ -10,19 +10,24 @@ import (
 	"github.com/mrelease/mrelease/sandbox/sigstore"
 )
 
-// keyless makes the script a job of GitHub or GitLab, of the tag v1.0.0 of acme/enclave,
-// whose identity signs:
+// keyless makes the script a job of GitHub or GitLab, of the tag v1.0.0 of acme/enclave
+// or another reference, whose identity signs:
 //
 //	keyless github
 //	keyless gitlab
+//	keyless github refs/heads/main
 //
 // It sets IDENTITY, WORKFLOW (the same without its reference), ISSUER, and ROOT, the file
 // of the trusted root.
 func keyless(ts *testscript.TestScript, s *script, args []string) {
-	if len(args) != 1 {
-		ts.Fatalf("usage: keyless github|gitlab")
+	if len(args) != 1 && len(args) != 2 {
+		ts.Fatalf("usage: keyless github|gitlab [REF]")
 	}
-	const repository, ref = "acme/enclave", "refs/tags/v1.0.0"
+	const repository = "acme/enclave"
+	ref := "refs/tags/v1.0.0"
+	if len(args) == 2 {
+		ref = args[1]
+	}
 	env, err := s.world.Sigstore.Environment(repository, ref)
 	ts.Check(err)
 	root, err := s.world.Sigstore.TrustedRoot()
@@ -37,7 +42,10 @@ func keyless(ts *testscript.TestScript, s *script, args []string) {
 	}
 	config := filepath.Join(s.dir, "mrelease.yaml")
 	sign := fmt.Sprintf("sign:\n  keyless: {token: %s, issuer: %q, identity: %q, signing-config: signing-config.json}\n  trusted-root: trusted-root.json\n", args[0], issuer, workflow)
-	text := strings.Replace(ts.ReadFile(config), "sign: {key: cosign.key}\n", sign, 1)
+	text := ts.ReadFile(config)
+	if !strings.Contains(text, sign) {
+		text = strings.Replace(text, "sign: {key: cosign.key}\n", sign, 1)
+	}
 	if !strings.Contains(text, sign) {
 		ts.Fatalf("mrelease.yaml has another sign than usual")
 	}

@@ -106,6 +106,10 @@ func (s *Signer) token(ctx context.Context) (token string, of signing.Identity, 
 	return token, of, err
 }
 
+// Exactly is the party of the identity that the token names, with its reference: of one of
+// another reference it is not.
+func (s *Signer) Exactly() signing.Party { return &Party{s.identity, s.root} }
+
 // SignData implements [signing.Signer]: a signature alone would be worth nothing.
 func (*Signer) SignData(context.Context, []byte) (signature, digest []byte, err error) {
 	return nil, nil, errors.New("signing: an identity signs bundles only: set sign.layout: referrers")
