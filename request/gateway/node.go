@@ -1,8 +1,9 @@
 package gateway
 
 import (
-	"encoding/binary"
 	"errors"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // The types of UnixFS data that are a file, or a part of one.
@@ -15,7 +16,7 @@ var errNode = errors.New("the block is no part of a file")
 
 // field is a field of a message of protocol buffers: a number, or bytes.
 type field struct {
-	number uint64
+	number protowire.Number
 	value  uint64
 	bytes  []byte
 }
@@ -23,28 +24,24 @@ type field struct {
 // fields reads a message, of which a file's blocks have numbers and bytes only.
 func fields(b []byte) (list []field, err error) {
 	for len(b) > 0 {
-		key, n := binary.Uvarint(b)
-		if n <= 0 {
+		number, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
 			return nil, errNode
 		}
 		b = b[n:]
-		value, n := binary.Uvarint(b)
-		if n <= 0 {
-			return nil, errNode
-		}
-		b = b[n:]
-		f := field{number: key >> 3, value: value}
-		switch key & 7 {
-		case 0:
-		case 2:
-			if value > uint64(len(b)) {
-				return nil, errNode
-			}
-			f.bytes, b = b[:value:value], b[value:]
+		f := field{number: number}
+		switch kind {
+		case protowire.VarintType:
+			f.value, n = protowire.ConsumeVarint(b)
+		case protowire.BytesType:
+			f.bytes, n = protowire.ConsumeBytes(b)
 		default:
 			return nil, errNode
 		}
-		list = append(list, f)
+		if n < 0 {
+			return nil, errNode
+		}
+		list, b = append(list, f), b[n:]
 	}
 	return list, nil
 }
@@ -89,11 +86,10 @@ func parseNode(content []byte) (links [][]byte, data []byte, sizes []int64, err 
 
 // leafBlock makes the block that holds a piece of a file and nothing else.
 func leafBlock(kind uint64, piece []byte) []byte {
-	data := binary.AppendUvarint([]byte{1 << 3}, kind)
+	data := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), kind)
 	if len(piece) > 0 {
-		data = binary.AppendUvarint(append(data, 2<<3|2), uint64(len(piece)))
-		data = append(data, piece...)
+		data = protowire.AppendBytes(protowire.AppendTag(data, 2, protowire.BytesType), piece)
 	}
-	data = binary.AppendUvarint(append(data, 3<<3), uint64(len(piece)))
-	return append(binary.AppendUvarint([]byte{1<<3 | 2}, uint64(len(data))), data...)
+	data = protowire.AppendVarint(protowire.AppendTag(data, 3, protowire.VarintType), uint64(len(piece)))
+	return protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), data)
 }
