@@ -207,6 +207,30 @@ func TestCredentialHelpers(t *testing.T) {
 	}
 }
 
+// A file that somebody names must be there; the usual places may be empty.
+func TestNamedFile(t *testing.T) {
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret.json")
+	write(t, secret, config(entry("ghcr.io", "file")))
+	for file, want := range map[string]string{
+		secret:                          "",
+		filepath.Join(dir, "nope.json"): "REGISTRY_AUTH_FILE names it",
+		dir:                             "it is a folder",
+	} {
+		var problems []string
+		for _, place := range logins.Places(func(name string) string {
+			return map[string]string{"REGISTRY_AUTH_FILE": file, "HOME": dir}[name]
+		}) {
+			if err := place.Check(); err != nil {
+				problems = append(problems, place.Name+": "+err.Error())
+			}
+		}
+		if want == "" && problems != nil || want != "" && (len(problems) != 1 || !strings.Contains(problems[0], file+": ") || !strings.Contains(problems[0], want)) {
+			t.Errorf("%s: got %q, want %q", file, problems, want)
+		}
+	}
+}
+
 func repository(text string) (name.Repository, error) { return name.NewRepository(text) }
 
 // What is no config.json is told without a word of it: it may be a password.

@@ -20,14 +20,15 @@ const authVariable = "DOCKER_AUTH_CONFIG"
 
 // Place is a place where logins are kept in the form of Docker's config.json.
 type Place struct {
-	Name string // of the file, or the variable
-	text string // of the variable
+	Name  string // of the file, or the variable
+	text  string // of the variable
+	named bool   // by REGISTRY_AUTH_FILE: it must be there
 }
 
 // Places are all, in the order in which they are looked at, whether they are there or not.
 func Places(getenv func(string) string) (all []Place) {
 	if text := getenv(authVariable); text != "" {
-		all = append(all, Place{authVariable, text})
+		all = append(all, Place{Name: authVariable, text: text})
 	}
 	home := cmp.Or(getenv("HOME"), getenv("USERPROFILE"))
 	below := func(folder, file string) string {
@@ -36,9 +37,11 @@ func Places(getenv func(string) string) (all []Place) {
 		}
 		return filepath.Join(folder, file)
 	}
+	if file := getenv("REGISTRY_AUTH_FILE"); file != "" {
+		all = append(all, Place{Name: file, named: true})
+	}
 	const podman = "containers/auth.json"
 	for _, file := range []string{
-		getenv("REGISTRY_AUTH_FILE"),
 		cmp.Or(below(getenv("DOCKER_CONFIG"), "config.json"), below(home, ".docker/config.json")),
 		cmp.Or(below(getenv("XDG_RUNTIME_DIR"), podman), "/run/containers/"+strconv.Itoa(os.Getuid())+"/auth.json"),
 		cmp.Or(below(getenv("XDG_CONFIG_HOME"), podman), below(home, filepath.Join(".config", podman))),
@@ -51,9 +54,20 @@ func Places(getenv func(string) string) (all []Place) {
 }
 
 // Check makes sure that a place, if it is there, can be read and is within the bounds.
-// A file that may not be read is none of its affairs: the registry may do without.
+// A file that may not be read is none of its affairs: the registry may do without. One that
+// REGISTRY_AUTH_FILE names must be there, as podman has it.
 func (p Place) Check() error {
-	if _, err := p.read(); !errors.Is(err, fs.ErrPermission) {
+	if p.named {
+		switch info, err := os.Stat(p.Name); {
+		case errors.Is(err, fs.ErrNotExist):
+			return errors.New("REGISTRY_AUTH_FILE names it, and it is not there")
+		case err != nil:
+			return err
+		case info.IsDir():
+			return errors.New("REGISTRY_AUTH_FILE names it, and it is a folder")
+		}
+	}
+	if _, err := p.read(); p.named || !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
 	return nil

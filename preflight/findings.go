@@ -34,6 +34,10 @@ func (i *inspection) look(ctx context.Context) string {
 	for _, err := range split(src.Validate()) {
 		i.Complain("build", "%v", err)
 	}
+	var asked *settings.Error
+	if _, _, err := i.source.AskedTime(); errors.As(err, &asked) {
+		i.Problems = append(i.Problems, asked.Problems...)
+	}
 	i.lint(ctx, src)
 	if scripts := printable.Scripts(i.Settings.AppName()); scripts != nil {
 		i.findings = append(i.findings, Finding{i.Place("name"), "MixedScripts", "the app's name mixes letters of " + strings.Join(scripts, ", ") + ": it may be read as another name", "write it in one script"})

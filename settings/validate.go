@@ -17,6 +17,7 @@ import (
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/orders"
 )
 
 // Checker finds what is wrong with settings, and keeps it. Settings are as far as
@@ -222,6 +223,9 @@ func (c *Checker) checkPublish() {
 	}
 	if o.Overlap < 0 {
 		c.Complain("order.overlap", "must not be negative, got %s", time.Duration(o.Overlap))
+	}
+	if o.Overlap > 0 && o.Retire == orders.RetireKeep {
+		c.Complain("order.overlap", "ends the sale of earlier releases, which order.retire: %s leaves on sale: leave one of both out", o.Retire)
 	}
 	if o.Price > poco.MaxAmount {
 		c.Complain("order.price", "must be at most %d nRLC, the market's limit, got %d", uint64(poco.MaxAmount), o.Price)

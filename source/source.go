@@ -101,7 +101,7 @@ type Times struct {
 // has the commit's time, and files one that is the same for each commit: a layer
 // that did not change is then the same in every release.
 func (o Options) FindTimes(c Commit) (Times, error) {
-	asked, ok, err := o.askedTime()
+	asked, ok, err := o.AskedTime()
 	switch {
 	case err != nil:
 		return Times{}, err
@@ -113,7 +113,9 @@ func (o Options) FindTimes(c Commit) (Times, error) {
 	return Times{buildkit.FixedEpoch(), c.Time}, nil
 }
 
-func (o Options) askedTime() (asked time.Time, ok bool, err error) {
+// AskedTime returns the time that was asked for by flag or environment, and whether one
+// was. Its error is a [*settings.Error].
+func (o Options) AskedTime() (asked time.Time, given bool, err error) {
 	where, text := "flag --source-date-epoch", o.Epoch
 	if text == "" {
 		where, text = "environment SOURCE_DATE_EPOCH", o.Getenv("SOURCE_DATE_EPOCH")
