@@ -25,7 +25,8 @@ const (
 type Ring struct {
 	Sign    settings.Sign
 	Wallet  settings.Wallet
-	Enclave settings.Path // of the production key; empty for none
+	Enclave settings.Path   // of the production key; empty for none
+	Secret  settings.Secret // the app's; the zero Secret for none
 
 	Getenv func(variable string) string
 	// Mask, unless it is nil, is called with each secret before it is used.
@@ -90,6 +91,31 @@ func (r Ring) readUpTo(most int64, where string) ([]byte, error) {
 		return nil, &Error{where, unread{err}}
 	}
 	return content, nil
+}
+
+// AppSecret reads the app's secret, as it is. It is nil when the settings name none. Its
+// error is a [*settings.Error].
+func (r Ring) AppSecret() ([]byte, error) {
+	problem := settings.Problem{Where: "app-secret"}
+	switch {
+	case r.Secret.Env != "":
+		if value := r.secret(r.Secret.Env); value != "" {
+			return []byte(value), nil
+		}
+		problem.Text, problem.Unset = r.Secret.Env+" is not set, or empty", r.Secret.Env
+	case r.Secret.File != "":
+		value, err := bounds.ReadFile(string(r.Secret.File), bounds.Secret)
+		if err == nil {
+			if r.Mask != nil && len(value) > 0 {
+				r.Mask(string(value))
+			}
+			return value, nil
+		}
+		problem.Text = fmt.Sprintf("%s: %s", r.Secret.File, settings.Reason(err))
+	default:
+		return nil, nil
+	}
+	return nil, &settings.Error{Problems: []settings.Problem{problem}}
 }
 
 // EnclaveKey reads the key that signs the enclave, in PEM, and makes sure that the

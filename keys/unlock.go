@@ -73,6 +73,9 @@ func (o *Opening) Owner(ctx context.Context) (owner common.Address, stated strin
 // EnclaveKey is that of [Ring].
 func (o *Opening) EnclaveKey() ([]byte, error) { return o.ring.EnclaveKey() }
 
+// AppSecret is that of [Ring].
+func (o *Opening) AppSecret() ([]byte, error) { return o.ring.AppSecret() }
+
 // OpenWallet waits until the wallet is open.
 func (o *Opening) OpenWallet(ctx context.Context) (node.Wallet, error) {
 	return await(ctx, o.wallet)

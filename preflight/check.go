@@ -11,6 +11,7 @@ import (
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/publish/registry/signing"
+	"github.com/mrelease/mrelease/request"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
 )
@@ -52,6 +53,7 @@ func Check(ctx context.Context, c *settings.Checker, src source.Options, ring ke
 	i.part("secrets", i.secrets)
 	i.part("signing key", func() string { return i.signingKey(ctx) })
 	i.part("enclave key", i.enclaveKey)
+	i.part("app secret", i.appSecret)
 	i.part("wallet", func() string { return i.wallet(ctx) })
 	if len(c.Problems) == 0 { // each of which is told as one of the configuration
 		i.passed = slices.Insert(i.passed, 0, Part{"configuration", files(c)})
@@ -129,6 +131,25 @@ func (i *inspection) enclaveKey() string {
 		i.Complain("enclave.key", "%s", named(where, err))
 	}
 	return where
+}
+
+// appSecret looks at the app's secret, where there is one.
+func (i *inspection) appSecret() string {
+	if i.Settings.Secret == (settings.Secret{}) || i.Refused("app-secret") {
+		return ""
+	}
+	value, err := i.ring.AppSecret()
+	var problem *settings.Error
+	var refused *request.SecretError
+	switch {
+	case errors.As(err, &problem) && len(problem.Unset()) > 0: // as passwords may be
+		return "not looked at: " + problem.Problems[0].Text
+	case errors.As(err, &problem):
+		i.Problems = append(i.Problems, problem.Problems...)
+	case errors.As(request.CheckSecretValue("", value), &refused):
+		i.Complain("app-secret", "%s", refused.Problem)
+	}
+	return request.SecretSize(value)
 }
 
 // named says what is wrong with a key, and which it is.

@@ -72,8 +72,8 @@ func (w *World) Connect(ctx context.Context, cfg settings.Settings) (poco.Chain,
 	return profile, nil
 }
 
-// steps are a release, in order: by how hard they are to take back. The canary is one of
-// whoever asks for it.
+// steps are a release, in order: by how hard they are to take back. The app's secret and the
+// canary are steps of whoever asks for them.
 func (r Release) steps() []step {
 	all := []step{
 		{name: "inputs", look: (*run).lookForImage, do: (*run).findImage},
@@ -86,12 +86,15 @@ func (r Release) steps() []step {
 		{name: "sign", look: (*run).lookForSignature, do: (*run).sign, writes: true},
 		{name: "attest", look: (*run).lookForProvenance, do: (*run).attest, writes: true},
 		{name: "register", look: (*run).lookForApp, do: (*run).register, writes: true, cost: (*run).cost},
+		{name: "secret", look: (*run).lookForSecret, do: (*run).pushSecret, writes: true},
 		{name: "canary", look: (*run).lookForCanary, do: (*run).prove, writes: true},
 		{name: "offer", look: (*run).lookForOrder, do: (*run).offer, writes: true},
 		{name: "retire", look: (*run).lookForOldOrders, do: (*run).retire, writes: true, cost: (*run).retireCost},
 		{name: "record", do: (*run).writeRecord, writes: true},
 	}
-	return slices.DeleteFunc(all, func(s step) bool { return s.name == "canary" && !r.Settings.Canary.Run })
+	return slices.DeleteFunc(all, func(s step) bool {
+		return s.name == "canary" && !r.Settings.Canary.Run || s.name == "secret" && r.Settings.Secret == settings.Secret{}
+	})
 }
 
 // Result is a finished release.

@@ -33,6 +33,8 @@ type Keys interface {
 	OpenSigner(ctx context.Context) (signing.Signer, error)
 	// EnclaveKey returns the key that signs the enclave, in PEM; nil for none.
 	EnclaveKey() ([]byte, error)
+	// AppSecret returns the app's secret; nil for none.
+	AppSecret() ([]byte, error)
 }
 
 // run is a release on its way: what it was begun with, then what each step found

@@ -1,8 +1,8 @@
 package request
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/internal/redact"
+	"github.com/mrelease/mrelease/printable"
 )
 
 // SecretError says why a secret cannot be one. It holds nothing of its value.
@@ -65,13 +66,8 @@ func (s Service) HasSecret(ctx context.Context, requester common.Address, name s
 // PushSecret gives the service a secret of the requester, which it keeps as it is. Its
 // error is a [*SecretError], a [*SecretThereError] or a [*ServiceError].
 func (s Service) PushSecret(ctx context.Context, w Signer, name string, value []byte) error {
-	switch {
-	case len(value) == 0:
-		return &SecretError{name, "its value is empty"}
-	case len(value) > bounds.RequesterSecret:
-		return &SecretError{name, fmt.Sprintf("its value has %d bytes, and the service takes %d", len(value), bounds.RequesterSecret)}
-	case !utf8.Valid(value):
-		return &SecretError{name, "its value is no text in UTF-8: encode it, for instance in base64"}
+	if err := CheckSecretValue(name, value); err != nil {
+		return err
 	}
 	there, err := s.HasSecret(ctx, w.Address, name)
 	if err != nil {
@@ -81,16 +77,68 @@ func (s Service) PushSecret(ctx context.Context, w Signer, name string, value []
 	if there {
 		return taken
 	}
-	at := requesters(w.Address, name)
-	status, err := s.set(ctx, w, http.MethodPost, at, string(value))
-	if status == http.StatusConflict {
+	made, err := s.add(ctx, w, requesters(w.Address, name), value)
+	if err == nil && !made {
 		return taken
 	}
-	if err != nil {
-		return err
-	}
-	if there, err = s.has(ctx, at); err == nil && !there {
-		err = errors.Join(err, &ServiceError{URL: redact.URL(s.URL), Request: "HEAD " + at.path, Status: http.StatusNotFound, Message: "it took the secret and does not have it"})
-	}
 	return err
+}
+
+// HasAppSecret asks whether an app has a secret. Its error is a [*ServiceError].
+func (s Service) HasAppSecret(ctx context.Context, app common.Address) (bool, error) {
+	return s.has(ctx, apps(app))
+}
+
+// PushAppSecret gives the service the secret of an app, which its enclave finds in
+// IEXEC_APP_DEVELOPER_SECRET. The wallet must be the app's owner. A secret that is there
+// already stays as it is: nobody can tell whether it is the same. Its error is a
+// [*SecretError] or a [*ServiceError].
+func (s Service) PushAppSecret(ctx context.Context, owner Signer, app common.Address, value []byte) (made bool, err error) {
+	if err := CheckSecretValue("of the app", value); err != nil {
+		return false, err
+	}
+	if there, err := s.HasAppSecret(ctx, app); there || err != nil {
+		return false, err
+	}
+	return s.add(ctx, owner, apps(app), value)
+}
+
+// SecretSize says of a secret what may be said.
+func SecretSize(value []byte) string {
+	size := printable.Count(len(value), "byte")
+	if bytes.HasSuffix(value, []byte("\n")) {
+		size += ", the last of which is a line end, which the run is given too"
+	}
+	return size
+}
+
+// CheckSecretValue says why a secret cannot have a value, without a word of it. Its error
+// is a [*SecretError].
+func CheckSecretValue(name string, value []byte) error {
+	switch {
+	case len(value) == 0:
+		return &SecretError{name, "its value is empty"}
+	case len(value) > bounds.RequesterSecret:
+		return &SecretError{name, fmt.Sprintf("its value has %d bytes, and the service takes %d", len(value), bounds.RequesterSecret)}
+	case !utf8.Valid(value):
+		return &SecretError{name, "its value is no text in UTF-8: encode it, for instance in base64"}
+	}
+	return nil
+}
+
+// add sends a secret that is not there, and asks for it afterwards. It is not made when
+// there is one after all.
+func (s Service) add(ctx context.Context, w Signer, at secret, value []byte) (made bool, err error) {
+	status, err := s.set(ctx, w, http.MethodPost, at, string(value))
+	if status == http.StatusConflict {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	there, err := s.has(ctx, at)
+	if err == nil && !there {
+		err = &ServiceError{URL: redact.URL(s.URL), Request: "HEAD " + at.path, Status: http.StatusNotFound, Message: "it took the secret and does not have it"}
+	}
+	return true, err
 }

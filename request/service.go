@@ -94,6 +94,11 @@ func requesters(owner common.Address, name string) secret {
 	return secret{path: "/requesters/" + owner.Hex() + "/secrets/" + name, owner: owner, name: name}
 }
 
+// apps names the one secret of an app, whose owner sets it. What is signed calls it 1.
+func apps(app common.Address) secret {
+	return secret{path: "/apps/" + app.Hex() + "/secrets", owner: app, name: "1"}
+}
+
 // has asks whether there is a secret.
 func (s Service) has(ctx context.Context, k secret) (bool, error) {
 	status, err := s.do(ctx, http.MethodHead, k, "", "")

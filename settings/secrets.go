@@ -49,13 +49,16 @@ func unlinked(scheme string) string {
 }
 
 // KeyVariables returns the environment variables that no build may have: those of
-// passwords, and of keys.
+// passwords, of keys, and of the app's secret.
 func (s Settings) KeyVariables() []string {
 	names := []string{WalletPassword, WalletKey, CosignPassword}
 	for _, where := range []Path{s.Sign.Key, s.Enclave.Key} {
 		if name, ok := strings.CutPrefix(string(where), "env://"); ok {
 			names = append(names, name)
 		}
+	}
+	if s.Secret.Env != "" {
+		names = append(names, s.Secret.Env)
 	}
 	if s.Sign.IsKeyless() {
 		names = append(names, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "SIGSTORE_ID_TOKEN")
@@ -81,7 +84,7 @@ func (s Settings) SecretVariables() []string {
 // KeyFiles returns the files that no build may have.
 func (s Settings) KeyFiles() []string {
 	var files []string
-	for _, where := range []Path{s.Sign.Key, s.Enclave.Key, s.Wallet.Keystore} {
+	for _, where := range []Path{s.Sign.Key, s.Enclave.Key, s.Wallet.Keystore, s.Secret.File} {
 		if where != "" && !keyPlace.MatchString(string(where)) {
 			files = append(files, string(where))
 		}
@@ -98,9 +101,23 @@ func (c *Checker) checkSecret(id string, s Secret) {
 	case (s.Env == "") == (s.File == ""):
 		c.Complain(key, "want exactly one of env and file")
 	case slices.Contains(c.Settings.KeyVariables(), s.Env):
-		c.Complain(key+".env", "%s is what opens a key of the release: no build may have it", s.Env)
+		c.Complain(key+".env", "%s is what opens a key of the release, or the app's secret: no build may have it", s.Env)
 	case s.File != "" && c.isKeyFile(string(s.File)):
-		c.Complain(key+".file", "%s is a key of the release: no build may have it", s.File)
+		c.Complain(key+".file", "%s is a key of the release, or the app's secret: no build may have it", s.File)
+	}
+}
+
+// checkAppSecret finds out whether the app's secret can be found, and given to a service.
+func (c *Checker) checkAppSecret() {
+	s := c.Settings.Secret
+	if s == (Secret{}) {
+		return
+	}
+	if s.Env != "" && s.File != "" {
+		c.Complain("app-secret", "want exactly one of env and file")
+	}
+	if chain, ok := c.Settings.Profile(c.Settings.Chain); ok && chain.SMS == "" {
+		c.Complain("app-secret", "the chain %s has no secret service: set chains.%s.sms", c.Settings.Chain, c.Settings.Chain)
 	}
 }
 

@@ -35,6 +35,7 @@ type Settings struct {
 	Chain   string           `yaml:"chain" doc:"name of the chain to register on: built in, or one of chains (required)"`
 	Chains  map[string]Chain `yaml:"chains" doc:"chains of your own, and changes to the built-in ones"`
 	Wallet  Wallet           `yaml:"wallet" doc:"the wallet of the app's owner"`
+	Secret  Secret           `yaml:"app-secret" doc:"the app's secret, which each release gives to the chain's secret service for its own app: env or file"`
 	Order   Order            `yaml:"order" doc:"the terms of the app's order"`
 	Canary  Canary           `yaml:"canary" doc:"a run of the app that its owner buys before its order is offered"`
 	Record  Path             `yaml:"record" doc:"file that the record is written to"`
@@ -109,7 +110,7 @@ type Chain struct {
 	RPC         URLs           `yaml:"rpc" doc:"URL of a node, or a list of several, which must agree"`
 	Hub         common.Address `yaml:"hub" doc:"address of the PoCo hub"`
 	Market      URL            `yaml:"market" doc:"URL of the market"`
-	SMS         URL            `yaml:"sms" doc:"URL of the secret service, for requesters"`
+	SMS         URL            `yaml:"sms" doc:"URL of the secret service, for requesters and for the app's secret"`
 	Gateway     URL            `yaml:"gateway" doc:"URL of the IPFS gateway that results are downloaded from, for requesters and canaries"`
 	Fees        poco.Fees      `yaml:"fees" doc:"how transactions are paid: legacy (type 0 at price 0) or eip1559"`
 	MaxFee      uint64         `yaml:"max-fee-per-gas" doc:"what a transaction offers for a unit of gas at most, in wei; ten times its first offer when not set"`

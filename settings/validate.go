@@ -101,6 +101,7 @@ func (c *Checker) check(need Purpose) {
 	}
 	if need.Publish {
 		c.checkPublish()
+		c.checkAppSecret()
 	}
 }
 

@@ -47,7 +47,7 @@ neither read nor changed.`,
 			if err := service.PushSecret(c.Context(), wallet, args[0], value); err != nil {
 				return err
 			}
-			s.Note("pushed: %s, secret of %s with %d bytes", redact.URL(service.URL), wallet.Address, len(value))
+			s.Note("pushed: %s, secret of %s with %s", redact.URL(service.URL), wallet.Address, request.SecretSize(value))
 			return s.answer(s.secretAnswer("push", wallet.Address, args[0], service, true), args[0])
 		},
 	}
@@ -80,9 +80,6 @@ func (s *shell) value(command, variable, file string) ([]byte, error) {
 	}
 	if len(value) > 0 {
 		s.Mask(string(value))
-		if value[len(value)-1] == '\n' {
-			s.Note("the value ends with a line end, which the run will be given too")
-		}
 	}
 	return value, nil
 }

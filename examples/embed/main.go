@@ -33,7 +33,7 @@ func main() {
 	check(err)
 	src, err := source.Read(ctx, source.Options{Settings: cfg, Getenv: os.Getenv, Version: version, Lock: lock.Name, Keychain: logins.Keychain{Getenv: os.Getenv}})
 	check(err)
-	opened, err := keys.Ring{Sign: cfg.Sign, Wallet: cfg.Wallet, Enclave: cfg.Enclave.Key, Getenv: os.Getenv}.Open()
+	opened, err := keys.Ring{Sign: cfg.Sign, Wallet: cfg.Wallet, Enclave: cfg.Enclave.Key, Secret: cfg.Secret, Getenv: os.Getenv}.Open()
 	check(err)
 	world := release.World{Registry: registry.Client{Keychain: logins.Keychain{Getenv: os.Getenv}}, Keys: opened}
 	world.Builder = func(ctx context.Context) (*buildkit.Builder, error) {

@@ -79,6 +79,18 @@ func grant(ts *testscript.TestScript, s *script, _ []string) {
 	}
 }
 
+// stored asserts what the secret service holds of an address:
+//
+//	stored app ADDRESS VALUE
+func stored(ts *testscript.TestScript, s *script, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: stored SCOPE ADDRESS VALUE")
+	}
+	if value, _ := s.world.Stored.Value(args[0], common.HexToAddress(args[1]), "1"); value != args[2] {
+		ts.Fatalf("the secret service holds %q, want %q", value, args[2])
+	}
+}
+
 // owned is a wallet on a chain and its market.
 type owned struct {
 	chain  world.Chain

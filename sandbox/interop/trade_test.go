@@ -27,6 +27,7 @@ func (c *cli) trades(t *testing.T) {
 		t.Errorf("plan says that %s cannot use the order", c.sdk())
 	}
 	c.showsApp(t, rec)
+	c.findsSecret(t, rec)
 	c.findsOrder(t, rec)
 	c.makesOrders(t, rec)
 	deal := c.as(t, c.requester(), append([]string{"order", "fill", "--app", rec.Order.Hash.Hex(), "--force"}, c.unchecked...)...)
@@ -78,6 +79,21 @@ func (c *cli) showsApp(t *testing.T, rec record.Record) {
 	}
 	if diff := got.Diff(rec.OnChain()); len(diff) > 0 {
 		t.Errorf("iexec %d shows the app with %v:\n%s", c.version, diff, encode(t, answer))
+	}
+}
+
+// findsSecret lets the command line ask the secret service for the secret that the release
+// gave to its app, and refuse to give it another one. Version 5 knows of none.
+func (c *cli) findsSecret(t *testing.T, rec record.Record) {
+	t.Helper()
+	if c.version < 8 {
+		return
+	}
+	app := common.Address(rec.App.Address).Hex()
+	var there bool
+	part(t, c.call(t, "app", "check-secret", app, "--chain", "local"), "isAppSecretSet", &there)
+	if !there {
+		t.Errorf("iexec %d finds no secret of the app", c.version)
 	}
 }
 

@@ -98,12 +98,13 @@ enclave: {trust: stated, %s}
 order: {tag: %q}
 sign: {key: %q}
 wallet: {keystore: %q, address: %q}
+app-secret: {env: APP_SECRET}
 chain: %s
 chains:
-  %s: {id: %d, rpc: %q, hub: %q, market: %q, fees: %s, development: true}
+  %s: {id: %d, rpc: %q, hub: %q, market: %q, sms: %q, fees: %s, development: true}
 record: %s.json
 `, s.Registry, r.name, filepath.Join(s.dir, "context"), r.enclave, r.tag, filepath.Join(s.dir, "cosign.key"), r.dir, address(r.owner),
-		c.Name, c.Name, c.ID, c.RPC, c.Hub, s.Market, c.Fees, r.name)
+		c.Name, c.Name, c.ID, c.RPC, c.Hub, s.Market, s.Secrets, c.Fees, r.name)
 }
 
 // mrelease runs it with the configuration of a release.
@@ -120,7 +121,7 @@ func (s *stage) mreleaseRun(t *testing.T, r release, args ...string) program {
 		name: filepath.Join(s.bin, "mrelease"), args: append(args, "--config", file), dir: r.dir,
 		env: []string{
 			"SOURCE_DATE_EPOCH=1700000000", "MRELEASE_COMMIT=" + strings.Repeat("c0", 20), "MRELEASE_STATE=" + filepath.Join(r.dir, "state"),
-			"MRELEASE_WALLET_PASSWORD=" + walletPassword, "COSIGN_PASSWORD=" + cosignPassword, "DOCKER_CONFIG=" + r.dir,
+			"MRELEASE_WALLET_PASSWORD=" + walletPassword, "COSIGN_PASSWORD=" + cosignPassword, "APP_SECRET=of the app", "DOCKER_CONFIG=" + r.dir,
 		},
 	}
 }

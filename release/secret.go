@@ -1,0 +1,57 @@
+package release
+
+import (
+	"context"
+	"errors"
+
+	"github.com/mrelease/mrelease/internal/redact"
+	"github.com/mrelease/mrelease/request"
+	"github.com/mrelease/mrelease/settings"
+)
+
+// pushSecret gives the chain's secret service the app's secret: each release is an app of
+// its own, and has none. It stands after the app, whose owner alone may set it, and before
+// the first run.
+func (r *run) pushSecret(ctx context.Context) (string, error) {
+	value, err := r.Keys.AppSecret()
+	if err != nil {
+		return "", err
+	}
+	service, owner := r.secretService(), request.Signer{Address: r.owner(), SignHash: r.keys.wallet.SignHash}
+	made, err := service.PushAppSecret(ctx, owner, r.registration.Address, value)
+	if err != nil {
+		return "", err
+	}
+	evidence := request.SecretSize(value) + ", at " + redact.URL(service.URL)
+	if !made {
+		evidence = "there, at " + redact.URL(service.URL) + ", which tells nobody whether it is the same"
+	}
+	return r.note("secret", made, evidence), nil
+}
+
+func (r *run) secretService() request.Service {
+	return request.Service{URL: r.Chain.SMS, Tell: r.Teller.Note}
+}
+
+func (r *run) lookForSecret(ctx context.Context) ([]Finding, error) {
+	service := r.secretService()
+	at := redact.URL(service.URL)
+	there, err := service.HasAppSecret(ctx, r.registration.Address) // of an app that is not there too: is the service?
+	if err != nil {
+		return nil, err
+	}
+	if there {
+		return []Finding{{"secret", There, "the app has a secret, at " + at + ", which tells nobody whether it is the same"}}, nil
+	}
+	return []Finding{{"secret", ToMake, "the app would be given its secret, at " + at}}, nil
+}
+
+// checkSecret makes sure that the secret is there, and one that the service takes.
+func (r *run) checkSecret(context.Context) ([]Finding, error) {
+	value, err := r.Keys.AppSecret()
+	var refused *request.SecretError
+	if err == nil && errors.As(request.CheckSecretValue("", value), &refused) {
+		err = &settings.Error{Problems: []settings.Problem{{Where: "app-secret", Text: refused.Problem}}}
+	}
+	return nil, err
+}
