@@ -18,14 +18,19 @@ type Fetching struct {
 	Gateways  gateway.Gateways
 	Key       *rsa.PrivateKey // of the beneficiary; nil: a result that is encrypted stays so
 	Unpacking result.Unpacking
+	Tell      func(text string) // is told how FetchAll goes on; may be nil
 }
 
 // Fetched is a result that was fetched.
 type Fetched struct {
+	Folder   string // that it is in
 	Location deal.Location
 	Got      gateway.Got
 	Result   result.Decrypted
 	Archive  string // the file with the result as it came, when it was not decrypted
+	// Before says that it was fetched, and compared, by an earlier call; its files are as
+	// they were then.
+	Before bool
 }
 
 // archiveName is the file in the new folder that a result without a key is in.
@@ -36,11 +41,12 @@ const archiveName = "result.zip"
 // nothing. Errors: *deal.LocationError, *gateway.Error, *gateway.ForgedError,
 // *bounds.Error, and those of package result.
 func (f Fetching) Fetch(ctx context.Context, t deal.Task) (got Fetched, err error) {
+	got.Folder = f.Unpacking.Folder
 	if got.Location, err = t.Location(); err != nil {
 		return got, err
 	}
-	if _, err := os.Lstat(f.Unpacking.Folder); err == nil {
-		return got, &result.ExistsError{Path: f.Unpacking.Folder}
+	if err := f.CheckFree(); err != nil {
+		return got, err
 	}
 	parent := filepath.Dir(filepath.Clean(f.Unpacking.Folder))
 	if err := os.MkdirAll(parent, 0o755); err != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/cmd/usage"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/request"
 	"github.com/mrelease/mrelease/request/deal"
 )
@@ -42,21 +43,35 @@ Exit codes: 0 nothing is left to claim; 18 a task can still be done.`,
 			if err != nil {
 				return err
 			}
-			answer := claimAnswer{"mrelease.request-claim/v1", p.profile.Name, 0, []dealAnswer{}}
-			for _, d := range deals {
-				tasks, claimed, err := deal.Claim(c.Context(), p.trade.Chain, wallet, d)
-				if err != nil {
-					return err
-				}
-				answer.Claimed += claimed
-				answer.Deals = append(answer.Deals, s.tellDeal(d, tasks))
-			}
-			s.Note("claimed: %d", answer.Claimed)
-			return s.answer(answer, deals[len(deals)-1].ID.Hex())
+			return s.claimAll(c.Context(), p, wallet, deals)
 		},
 	}
 	s.flags(c)
 	return c
+}
+
+// claimAll claims the tasks of deals. What came back before an error is told beside it.
+func (s *shell) claimAll(ctx context.Context, p place, w node.Wallet, deals []deal.Deal) error {
+	answer := claimAnswer{"mrelease.request-claim/v1", p.profile.Name, 0, []dealAnswer{}}
+	var failed error
+	for _, d := range deals {
+		tasks, claimed, err := deal.Claim(ctx, p.trade.Chain, w, d)
+		answer.Claimed += claimed
+		if err == nil || len(tasks) > 0 {
+			answer.Deals = append(answer.Deals, s.tellDeal(d, tasks))
+		}
+		if failed = err; err != nil {
+			break
+		}
+	}
+	if failed != nil && answer.Claimed == 0 {
+		return failed
+	}
+	s.Note("claimed: %d", answer.Claimed)
+	if err := s.answer(answer, deals[len(deals)-1].ID.Hex()); err != nil || failed == nil {
+		return err
+	}
+	return usage.Told(failed, *s.JSON)
 }
 
 func (s *shell) resultGet() *cobra.Command {
@@ -111,7 +126,7 @@ func (s *shell) get(ctx context.Context, command, named string, f *fetching) err
 		}
 	}
 	answer := runAnswer{"mrelease.request-run/v1", p.profile.Name, false, answerOf(d, tasks)}
-	if err := s.fetchAll(ctx, fetch, tasks, &answer); err != nil {
+	if err := s.fetchAll(ctx, fetch, &answer, tasks); err != nil {
 		return err
 	}
 	return s.answer(answer, f.folder)

@@ -51,6 +51,7 @@ func Rules() []usage.Rule {
 		usage.On(usage.Is[*result.DamagedError], "E-RESULT-DAMAGED", usage.ExitResult, usage.Say("download the result again; if it stays so, whoever ran the app wrote it so")),
 		usage.On(usage.Is[*result.RefusedError], "E-RESULT-REFUSED", usage.ExitResult, usage.Say("do not unpack it by other means: ask the app's owner why its results have such an entry")),
 		usage.On(usage.Is[*result.ExistsError], "E-EXISTS", usage.ExitUsage, usage.Say("name a folder that is not there yet (--to), or move away what is there")),
+		usage.On(usage.Is[*request.PartialError], "E-RESULT-PARTIAL", usage.ExitUsage, usage.Say("find out who made that folder, and remove it; or name a new folder elsewhere (--to)")),
 		usage.On(tooLarge, "E-RESULT-LARGE", usage.ExitResult, usage.Say("if the app's results are that large, allow more with --limit, where that is the bound above; else do not unpack it")),
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
-	"path/filepath"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -53,6 +52,7 @@ type fetchedShown struct {
 	Archive  string        `json:"archive,omitempty"` // the result as it came, when there was no key
 	Format   result.Format `json:"format"`
 	Files    []result.File `json:"files"`
+	Before   bool          `json:"before,omitempty"` // fetched and compared by an earlier call, which was interrupted
 }
 
 func answerOf(d deal.Deal, tasks []deal.Task) dealAnswer {
@@ -91,7 +91,7 @@ func (s *shell) fetchFlags(c *cobra.Command) *fetching {
 	return f
 }
 
-// runAnswer is the answer of mrelease request run --json, and of result get and claim.
+// runAnswer is the answer of mrelease request run --json, and of result get.
 type runAnswer struct {
 	Schema string `json:"schema"`
 	Chain  string `json:"chain"`
@@ -235,10 +235,14 @@ func (s *shell) fetch(command string, p place, beneficiary common.Address, f *fe
 		return nil, usage.Errorf(command, "the chain %s has no gateway: --gateway URL, or chains.%s.gateway in mrelease.yaml", p.profile.Name, p.profile.Name)
 	}
 	key, err := s.beneficiaryKey(f.key, beneficiary)
-	return &request.Fetching{
-		Gateways: gateway.Gateways{URLs: gateways, Tell: s.tell}, Key: key,
+	if err != nil {
+		return nil, err
+	}
+	fetch := &request.Fetching{
+		Gateways: gateway.Gateways{URLs: gateways, Tell: s.tell}, Key: key, Tell: s.tell,
 		Unpacking: result.Unpacking{Folder: f.folder, Most: int64(f.limit) << 30},
-	}, err
+	}
+	return fetch, fetch.CheckFree() // before anything is bought
 }
 
 // beneficiaryKey reads the key that is named, else the beneficiary's if there is one.
@@ -265,7 +269,7 @@ func (s *shell) follow(ctx context.Context, p place, d deal.Deal, made bool, fet
 	}, Every: pollEvery(p)})
 	answer := runAnswer{"mrelease.request-run/v1", p.profile.Name, made, answerOf(d, tasks)}
 	if err == nil {
-		err = s.fetchAll(ctx, fetch, tasks, &answer)
+		err = s.fetchAll(ctx, fetch, &answer, tasks)
 	}
 	if ctx.Err() != nil || len(tasks) == 0 {
 		return err
@@ -284,32 +288,27 @@ func pollEvery(p place) time.Duration {
 	return 0
 }
 
-// fetchAll fetches the results of completed tasks: into the folder, or for several tasks
-// into a folder for each in it.
-func (s *shell) fetchAll(ctx context.Context, fetch *request.Fetching, tasks []deal.Task, answer *runAnswer) error {
+// fetchAll fetches the results of a deal's tasks.
+func (s *shell) fetchAll(ctx context.Context, fetch *request.Fetching, answer *runAnswer, tasks []deal.Task) error {
 	if fetch == nil {
 		return nil
 	}
-	for i, t := range tasks {
-		one := *fetch
-		if len(tasks) > 1 {
-			one.Unpacking.Folder = filepath.Join(fetch.Unpacking.Folder, fmt.Sprint(t.Index))
-		}
-		got, err := one.Fetch(ctx, t)
-		if err != nil {
-			return &resultError{err}
-		}
-		shown := show(got, one.Unpacking.Folder)
-		s.tellResult(shown)
+	all, err := fetch.FetchAll(ctx, answer.ID, tasks, func(got request.Fetched) { s.tellResult(show(got)) })
+	if err != nil {
+		return &resultError{err}
+	}
+	for i, got := range all {
+		shown := show(got)
 		answer.Tasks[i].Result = &shown
 	}
+	s.Note("all of it is in %s", fetch.Unpacking.Folder)
 	return nil
 }
 
 // show is a result in an answer.
-func show(got request.Fetched, folder string) fetchedShown {
+func show(got request.Fetched) fetchedShown {
 	shown := fetchedShown{
-		Folder: folder, Location: got.Location.Place, Gateway: got.Got.Gateway, Size: got.Got.Size, Address: "checked", Chain: "checked",
+		Before: got.Before, Folder: got.Folder, Location: got.Location.Place, Gateway: got.Got.Gateway, Size: got.Got.Size, Address: "checked", Chain: "checked",
 		Archive: got.Archive, Format: got.Result.Format, Files: got.Result.Files,
 	}
 	if !got.Got.Checked {
@@ -326,7 +325,11 @@ func show(got request.Fetched, folder string) fetchedShown {
 
 // tellResult tells what was fetched, and what of it was checked.
 func (s *shell) tellResult(r fetchedShown) {
-	s.Note("result: %s, %d bytes from %s", r.Folder, r.Size, r.Gateway)
+	before := ""
+	if r.Before {
+		before = ", fetched before"
+	}
+	s.Note("result: %s, %d bytes from %s%s", r.Folder, r.Size, r.Gateway, before)
 	if r.Address == "checked" {
 		s.Note("  the bytes are those that %s names", r.Location)
 	} else {
