@@ -208,6 +208,7 @@ bin/outcomes: FORCE
 KILLS ?= $(if $(SHORT),3,12)
 kill: setup bin/gotestsum bin/mrelease build/base
 	cd sandbox && $(CURDIR)/bin/gotestsum --format testname -- -vet=off -count=1 -timeout 30m -run '^TestKill$$' $(if $(SHORT),-short) ./e2e -kills $(KILLS)
+	$(if $(SHORT),,cd sandbox && $(CURDIR)/bin/gotestsum --format testname -- -vet=off -count=1 -timeout 30m -run '^TestKillRun$$' ./requesttest -every)
 
 sandbox/clients/node_modules/.package-lock.json: sandbox/clients/package-lock.json
 	@echo "installing iexec's command line, three versions, from npm"
