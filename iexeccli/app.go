@@ -40,11 +40,11 @@ func (r *reader) address(key string, v value) common.Address {
 	if v.is == nil || v.is == "" {
 		return common.Address{}
 	}
-	if !common.IsHexAddress(text) {
+	var address common.Address
+	if address.UnmarshalText([]byte(text)) != nil {
 		r.undecided(key, v, "%q is no address", fmt.Sprint(v.is))
 		return common.Address{}
 	}
-	address := common.HexToAddress(text)
 	if address != (common.Address{}) {
 		r.take(v, "%s", address)
 	}

@@ -52,11 +52,12 @@ func (r *reader) defaultChain(name, entry value) {
 			return
 		}
 	}
-	if given := entry.field("hub"); given.is != nil && !common.IsHexAddress(given.text()) {
+	var hub common.Address
+	if given := entry.field("hub"); given.is != nil && hub.UnmarshalText([]byte(given.text())) != nil {
 		r.undecided("chain", given, "%q is no address of a hub", fmt.Sprint(given.is))
 		return
 	}
-	hub, rpc, market := common.HexToAddress(entry.field("hub").text()), entry.field("host").text(), entry.field("iexecGateway").text()
+	rpc, market := entry.field("host").text(), entry.field("iexecGateway").text()
 	i := builtin(id)
 	private := hub != (common.Address{}) && (i < 0 || poco.Chains()[i].Hub != hub) // whatever its id is
 	if !private && (rpc == "" && market == "" || i < 0) {

@@ -228,6 +228,7 @@ func TestReadUndecided(t *testing.T) {
 		{"order.apporder.workerpoolrestrict", `0`, "order.workerpoolrestrict"},
 		{"order.apporder.requesterrestrict", `""`, "order.requesterrestrict"},
 		{"app.owner", `"me.iexec.eth"`, "wallet.address"},
+		{"app.owner", `"` + owner[2:] + `"`, "wallet.address"},
 		{"app.mrenclave", `{"framework":"sconify","version":"v5"}`, "enclave.framework"},
 		{"app.mrenclave", `{"version":"v5"}`, "enclave.framework"},
 		{"app.mrenclave", `{"framework":"SCONE","version":"v5","entrypoint":"x","heapSize":"1G"}`, "enclave.heap"},
@@ -244,8 +245,9 @@ func TestReadUndecided(t *testing.T) {
 	for file, tt := range map[string]struct{ text, key string }{
 		`chain.json {"default":"viviani","chains":{"viviani":{}}}`: {"viviani", "chain"},
 		`chain.json {`: {"reading chain.json: it is no JSON: line 1: unexpected end of JSON input", "chain"},
-		`chain.json {"default":"local","chains":{"local":{"id":"one","hub":"` + owner + `"}}}`: {"one", "chain"},
-		`chain.json {"default":"local","chains":{"local":{"id":"134","hub":"0x12"}}}`:          {"0x12", "chain"},
+		`chain.json {"default":"local","chains":{"local":{"id":"one","hub":"` + owner + `"}}}`:     {"one", "chain"},
+		`chain.json {"default":"local","chains":{"local":{"id":"134","hub":"0x12"}}}`:              {"0x12", "chain"},
+		`chain.json {"default":"local","chains":{"local":{"id":"134","hub":"` + owner[2:] + `"}}}`: {owner[2:], "chain"},
 		`orders.json []`: {"reading orders.json: it is no JSON object: it holds one array", "order.price"},
 		`orders.json {"1337":{"apporder":{"appprice":"3"}},"7":{"apporder":{"appprice":"4"}}}`: {"orders of 2 chains", "order.price"},
 	} {

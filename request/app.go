@@ -36,8 +36,9 @@ func (e *AppError) Evidence() [][2]string {
 // release's record. Nothing of a record but chain and address is looked at: mrelease verify
 // is for that. Errors: *AppError, *node.NameError, *node.RPCError.
 func FindApp(ctx context.Context, c *node.Client, named string) (common.Address, error) {
-	if common.IsHexAddress(named) {
-		return common.HexToAddress(named), nil
+	var at common.Address
+	if at.UnmarshalText([]byte(named)) == nil {
+		return at, nil
 	}
 	fail := func(problem string, err error) (common.Address, error) {
 		return common.Address{}, &AppError{named, problem, err}
@@ -47,7 +48,7 @@ func FindApp(ctx context.Context, c *node.Client, named string) (common.Address,
 		return node.Resolve(ctx, c, named)
 	}
 	if err != nil {
-		return fail("it is neither an address, nor a name, nor the file of a record", err)
+		return fail("it is neither an address (0x and 40 hex digits), nor a name, nor the file of a record", err)
 	}
 	var record struct {
 		App struct {

@@ -159,10 +159,9 @@ func (a address) String() string {
 
 // Set implements [pflag.Value].
 func (a address) Set(text string) error {
-	if !common.IsHexAddress(text) {
+	if a.UnmarshalText([]byte(text)) != nil {
 		return fmt.Errorf("want an address: 0x and 40 hex digits")
 	}
-	*a.Address = common.HexToAddress(text)
 	return nil
 }
 
