@@ -103,7 +103,8 @@ func readFile(root *os.Root, name string, most int64) ([]byte, error) {
 
 // digest is that of the file or folder which the program says is the same in each run. Of
 // a folder it is Keccak-256 over the SHA-256 of each file that lies in it, by name;
-// folders in it do not count. So it is in FileHashUtils of iexec-common.
+// folders in it do not count, and without files it is that of nothing. So it is in
+// FileHashUtils of iexec-common.
 func (c computed) digest(root *os.Root) (common.Hash, error) {
 	name, ok := strings.CutPrefix(path.Clean(c.Path), outside)
 	if name = strings.TrimPrefix(name, "/"); !ok || name == "" && path.Clean(c.Path) != outside {
@@ -133,9 +134,6 @@ func (c computed) digest(root *os.Root) (common.Hash, error) {
 			return common.Hash{}, err
 		}
 		all = append(all, hash[:]...)
-	}
-	if len(all) == 0 {
-		return common.Hash{}, errors.New("deterministic-output-path is an empty folder")
 	}
 	return crypto.Keccak256Hash(all), nil
 }
