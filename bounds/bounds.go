@@ -48,6 +48,7 @@ const (
 	ErrorBody    = 4 << 10 // bytes of an answer that is an error; the rest is left out
 	Bundle       = 4 << 20 // bytes of a signature or attestation
 	Referrers    = 1_000   // statements about an image that are read
+	Documents    = 100     // records beside an image that are read; a release has one for each order
 	Pages        = 100     // of a registry's list, which each answer goes on with a link
 )
 

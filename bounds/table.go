@@ -34,6 +34,7 @@ func All() []Bound {
 		{"an answer that is an error", Bytes(ErrorBody) + ", the rest is left out"},
 		{"a bundle with a signature or attestation", Bytes(Bundle)},
 		{"referrers of an image that are read", fmt.Sprint(Referrers)},
+		{"records beside an image that are read, whoever wrote them", fmt.Sprint(Documents)},
 		{"pages of a registry's list of referrers or tags", fmt.Sprint(Pages)},
 		{"apps of an owner that are looked at for a release by its version, open orders of a wallet", fmt.Sprintf("%d, %d", Apps, Orders)},
 		{"runs of a deal, deals of a request", fmt.Sprintf("%d, %d", Runs, Deals)},

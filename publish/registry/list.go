@@ -25,10 +25,23 @@ type listing struct {
 	endless   bool // the list goes on beyond bounds.Pages
 	place     Place
 	because   string // it is nowhere
+	// Those that are listed as documents of ours are not among the referrers, so that
+	// neither can hide the other.
+	documents       []v1.Descriptor
+	documentsBeyond int
 }
 
 func (l *listing) add(page []v1.Descriptor) {
-	l.referrers = append(l.referrers, page...)
+	for _, d := range page {
+		switch {
+		case !isDocument(d):
+			l.referrers = append(l.referrers, d)
+		case len(l.documents) < bounds.Documents:
+			l.documents = append(l.documents, d)
+		default:
+			l.documentsBeyond++
+		}
+	}
 	bundlesFirst(l.referrers)
 	if n := len(l.referrers); n > bounds.Referrers {
 		l.referrers, l.beyond = l.referrers[:bounds.Referrers], l.beyond+n-bounds.Referrers
@@ -37,13 +50,12 @@ func (l *listing) add(page []v1.Descriptor) {
 
 // list asks the referrers API, and where there is none looks under the tag.
 func (b *bundles) list(ctx context.Context) (listing, error) {
-	path := "referrers/" + b.image.DigestStr()
-	list, err := b.listByAPI(ctx, path)
+	list, err := b.listByAPI(ctx, b.path())
 	if err != nil || list.place != ByAPI {
 		return list, err
 	}
 	if list.endless { // whoever may push made it so; some registries can list bundles alone
-		bundles, err := b.listByAPI(ctx, path+"?"+url.Values{"artifactType": {bundleType + bundleVersion}}.Encode())
+		bundles, err := b.listByAPI(ctx, b.path()+"?"+url.Values{"artifactType": {bundleType + bundleVersion}}.Encode())
 		if err != nil || bundles.place != ByAPI {
 			return list, err
 		}
@@ -53,6 +65,8 @@ func (b *bundles) list(ctx context.Context) (listing, error) {
 	}
 	return list, nil
 }
+
+func (b *bundles) path() string { return "referrers/" + b.image.DigestStr() }
 
 // listByAPI reads all pages of a list, or looks under the tag.
 func (b *bundles) listByAPI(ctx context.Context, path string) (list listing, err error) {

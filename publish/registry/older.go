@@ -174,7 +174,7 @@ func (o older) readLayers(ctx context.Context, layers []v1.Descriptor, verify fu
 			return
 		}
 		blob := o.Digest(d.Digest.String())
-		content, err := o.blob(blob)
+		content, err := o.content(d, bounds.Bundle)
 		if err != nil {
 			s.unreadable(blob, err)
 			continue
@@ -187,19 +187,6 @@ func (o older) readLayers(ctx context.Context, layers []v1.Descriptor, verify fu
 		}
 		s.verified = append(s.verified, said)
 	}
-}
-
-func (o older) blob(at name.Digest) ([]byte, error) {
-	layer, err := remote.Layer(at, o.opts...)
-	if err != nil {
-		return nil, err
-	}
-	content, err := layer.Compressed() // as stored
-	if err != nil {
-		return nil, err
-	}
-	raw, err := bounds.ReadAll(content, bounds.Bundle)
-	return raw, errors.Join(err, content.Close())
 }
 
 // verifyClaim checks a signature of cosign's text about the image.

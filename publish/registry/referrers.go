@@ -78,8 +78,13 @@ const emptyType = "application/vnd.oci.empty.v1+json"
 const emptyConfig = "{}"
 
 // bundleManifest is cosign's manifest of a bundle.
-func bundleManifest(subject v1.Descriptor, content []byte) (m v1.Manifest, err error) {
-	layer, err := descriptorOf(content, bundleType+bundleVersion)
+func bundleManifest(subject v1.Descriptor, content []byte) (v1.Manifest, error) {
+	return referrerManifest(subject, bundleType+bundleVersion, content)
+}
+
+// referrerManifest is that of a manifest with one layer that refers to another.
+func referrerManifest(subject v1.Descriptor, kind types.MediaType, content []byte) (m v1.Manifest, err error) {
+	layer, err := descriptorOf(content, kind)
 	if err != nil {
 		return m, err
 	}
@@ -114,6 +119,9 @@ func bundlesFirst(listed []v1.Descriptor) {
 // readOne reads a referrer, and returns what it adds to the statements.
 func (b *bundles) readOne(referrer name.Digest, party signing.Party) func(*Statements) {
 	raw, err := b.bundle(referrer)
+	if errors.Is(err, errDocument) {
+		return func(*Statements) {}
+	}
 	if err != nil {
 		return func(s *Statements) { s.unreadable(referrer, err) }
 	}
@@ -133,35 +141,20 @@ func (b *bundles) readOne(referrer name.Digest, party signing.Party) func(*State
 // bundle returns nil for a referrer that is no bundle, by the media type of its
 // layer: registries do not agree on the artifact type that they list.
 func (b *bundles) bundle(referrer name.Digest) ([]byte, error) {
-	there, err := remote.Get(referrer, b.opts...)
-	if err != nil {
+	layer, err := b.only(referrer)
+	switch {
+	case err != nil || layer == nil:
 		return nil, err
-	}
-	if !there.MediaType.IsImage() || bounds.CheckJSON(there.Manifest) != nil {
+	case strings.HasPrefix(string(layer.MediaType), DocumentType):
+		return nil, errDocument
+	case !strings.HasPrefix(string(layer.MediaType), bundleType):
 		return nil, nil
 	}
-	image, err := there.Image()
-	if err != nil {
-		return nil, err
-	}
-	layers, err := image.Layers()
-	if err != nil || len(layers) != 1 {
-		return nil, nil // a manifest that is malformed is no bundle either
-	}
-	mediaType, err := layers[0].MediaType()
-	if err != nil || !strings.HasPrefix(string(mediaType), bundleType) {
-		return nil, nil
-	}
-	content, err := layers[0].Compressed() // as stored: a bundle is not compressed
-	if err != nil {
-		return nil, err
-	}
-	raw, err := bounds.ReadAll(content, bounds.Bundle)
-	if err := errors.Join(err, content.Close()); err != nil {
-		return nil, err
-	}
-	return raw, nil
+	return b.content(*layer, bounds.Bundle)
 }
+
+// errDocument says that a referrer is a document of ours, which states nothing by a key.
+var errDocument = errors.New("it is a document")
 
 func (b *bundles) sign(ctx context.Context, signer signing.Signer, said statement, data []byte) (kept, error) {
 	signed, err := signer.Bundle(ctx, &sign.DSSEData{Data: data, PayloadType: cosigntypes.IntotoPayloadType})
@@ -196,7 +189,7 @@ func (b *bundles) add(ctx context.Context, all []kept) error {
 	case Nowhere:
 		return &UnkeptError{b.Repository, list.because}
 	}
-	return b.index(ctx, len(list.referrers)+list.beyond, listed)
+	return b.index(ctx, len(list.referrers)+list.beyond+len(list.documents)+list.documentsBeyond, listed)
 }
 
 // push pushes a bundle, and returns its entry in the index.
