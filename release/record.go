@@ -8,15 +8,20 @@ import (
 	"github.com/mrelease/mrelease/publish/record"
 )
 
-// writeRecord writes what was found or made, signed by the app's owner. Every run
-// of a release writes the same.
-func (r *run) writeRecord(context.Context) (string, error) {
+// writeRecord writes what was found or made, signed by the app's owner, into a file and
+// beside the image, where whoever has the app's address finds it. Every run of a release
+// writes the same.
+func (r *run) writeRecord(ctx context.Context) (string, error) {
 	rec, err := r.record()
 	if err != nil {
 		return "", err
 	}
 	path := string(r.Settings.Record)
-	return path, rec.WriteFile(path)
+	if err := rec.WriteFile(path); err != nil {
+		return "", err
+	}
+	made, err := rec.Publish(ctx, r.Registry)
+	return r.note("record", made, path+", and beside the image"), err
 }
 
 func (r *run) record() (record.Record, error) {

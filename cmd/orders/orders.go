@@ -240,7 +240,7 @@ func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 	if !answer.Changed {
 		d.Note("nothing was changed: all of it was so already")
 	}
-	return d.renew(by.wallet, w.Change)
+	return d.renew(ctx, by.wallet, w.Change)
 }
 
 // hands are what a change is done with.
@@ -269,7 +269,7 @@ func (d *desk) hands(ctx context.Context, w work) (by hands, err error) {
 }
 
 // renew writes the order that is on sale now into the record of its release.
-func (d *desk) renew(wallet node.Wallet, c rotation.Change) error {
+func (d *desk) renew(ctx context.Context, wallet node.Wallet, c rotation.Change) error {
 	if c.Open == nil {
 		return nil
 	}
@@ -286,7 +286,13 @@ func (d *desk) renew(wallet node.Wallet, c rotation.Change) error {
 		return err
 	}
 	d.Note("record  %s has the order", r.path)
-	return r.WriteFile(r.path)
+	if err := r.WriteFile(r.path); err != nil {
+		return err
+	}
+	if _, err := r.Publish(ctx, d.registry()); err != nil { // who sells may not be who may push
+		d.Note("the record beside the image has the order before: %v; mrelease release --version %s puts this one there", err, r.Version)
+	}
+	return nil
 }
 
 // tell tells of a change before it is done.

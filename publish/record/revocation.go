@@ -106,7 +106,7 @@ func (a auditor) revocation(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	image, err := a.digest()
+	image, err := a.imageDigest()
 	if err != nil {
 		return "", err
 	}

@@ -77,16 +77,8 @@ func (a auditor) annotations(annotations map[string]string) error {
 	return nil
 }
 
-func (a auditor) digest() (name.Digest, error) {
-	tag, err := name.NewTag(a.Image.Reference)
-	if err != nil {
-		return name.Digest{}, fmt.Errorf("parsing reference: %w", err)
-	}
-	return tag.Digest(a.Image.Digest.String()), nil
-}
-
 func (a auditor) pull(ctx context.Context) (v1.Image, error) {
-	digest, err := a.digest()
+	digest, err := a.imageDigest()
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +225,7 @@ func (a auditor) readStatements(ctx context.Context) (said statements, err error
 	if err != nil {
 		return said, err
 	}
-	digest, err := a.digest()
+	digest, err := a.imageDigest()
 	if err != nil {
 		return said, err
 	}
