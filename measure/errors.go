@@ -2,6 +2,7 @@ package measure
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -98,7 +99,22 @@ func (h *head) String() string { return h.buf.String() }
 type UnmeasuredError struct{ Err error }
 
 // Error implements error.
-func (e *UnmeasuredError) Error() string { return "not checked: no builder: " + e.Err.Error() }
+func (e *UnmeasuredError) Error() string {
+	if errors.As(e.Err, new(*NotRunError)) {
+		return "not checked: " + e.Err.Error()
+	}
+	return "not checked: no builder: " + e.Err.Error()
+}
+
+// NotRunError says that an image could have been run, and was not to be.
+type NotRunError struct{ Flag string }
+
+func (e *NotRunError) Error() string { return "nothing was to be run" }
+
+// Evidence returns who said so.
+func (e *NotRunError) Evidence() [][2]string {
+	return [][2]string{{"expected", "a run of the image"}, {"actual", e.Flag}}
+}
 
 // Unwrap returns why there is nothing to run an image with.
 func (e *UnmeasuredError) Unwrap() error { return e.Err }

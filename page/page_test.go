@@ -192,7 +192,35 @@ func TestDriftSummary(t *testing.T) {
 func TestVerificationSummary(t *testing.T) {
 	c := context()
 	c.Steps = append(c.Steps, page.Step{Name: "measurement", Err: errors.New("no builder"), Open: true})
-	golden(t, "verify.md", page.Verification{Verdict: "PASSED", Record: result(t).Record, Asked: "bellecour (134)", Stated: []string{"commit", "inputs"}}.Summary(c))
+	v := page.NewVerification(page.Asked{Chain: "bellecour", ID: 134, Node: "https://node.example", Market: "https://market.example"}, record.Given(result(t).Record, "dist/record.json"), "dist/record.json")
+	if err := v.Conclude([]error{nil, nil}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "verify.md", v.Summary(c))
+}
+
+// A verdict is what its links are: one that was not looked at is none that holds.
+func TestVerdict(t *testing.T) {
+	unchecked, unrecorded, wrong := &record.UncheckedError{Why: "x"}, &record.UnrecordedError{}, errors.New("wrong")
+	unmeasured := &measure.UnmeasuredError{Err: &measure.NotRunError{}}
+	for _, c := range []struct {
+		links   []error
+		verdict string
+		ends    error
+	}{
+		{[]error{nil, nil}, "PASSED", nil},
+		{[]error{nil, unmeasured}, "INCOMPLETE: the measurement was not checked", unmeasured},
+		{[]error{nil, unrecorded, unchecked, unmeasured}, "INCOMPLETE: there is no record by the app's owner", unrecorded},
+		{[]error{unchecked, wrong, unrecorded}, "FAILED", wrong},
+		{[]error{wrong, unmeasured}, "FAILED", wrong},
+		{[]error{nil, unchecked}, "INCOMPLETE: not all links could be looked at", unchecked},
+	} {
+		var v page.Verification
+		err := v.Conclude(c.links)
+		if v.Verdict() != c.verdict || v.OK != (c.ends == nil) || !errors.Is(err, c.ends) {
+			t.Errorf("%v: %s, ok %t, %v; want %s", c.links, v.Verdict(), v.OK, err, c.verdict)
+		}
+	}
 }
 
 const hostile = "a` | evil |\n\n# PASSED\n<b>x</b> [l](https://evil) @all ``` </details>\x1b[2J\n::error::evil\n```\n"
@@ -210,7 +238,7 @@ func TestAttackSummary(t *testing.T) {
 	for name, text := range map[string]string{
 		"release": page.NewRelease(r, c).Summary(), "plan": page.NewPlan(plan, c).Summary(),
 		"failure": page.Failure{Command: hostile, Code: hostile, What: hostile, Remedy: hostile, Evidence: [][2]string{{hostile, hostile}}}.Summary(c),
-		"verify":  page.Verification{Verdict: "FAILED", Record: r.Record, Asked: hostile, Stated: []string{hostile}}.Summary(c),
+		"verify":  page.NewVerification(page.Asked{Chain: hostile, Node: hostile, Market: hostile, Config: []string{hostile}}, record.Given(r.Record, hostile), hostile).Summary(c),
 	} {
 		rest := withoutCode(text)
 		for _, evil := range []string{"evil", "PASSED", "@all", "<b>", "\x1b", "https://evil", "::error::"} {

@@ -216,29 +216,3 @@ func NewFailure(f Failure, err error) Failure {
 	f.Changes = slices.DeleteFunc(slices.Clone(f.Changes), func(c lock.Change) bool { return c.Measured && !c.IsCause() })
 	return f
 }
-
-// Verification is what a summary says of a record that was checked.
-type Verification struct {
-	Verdict string
-	Record  record.Record
-	Asked   string
-	Stated  []string // what the record's owner states and nothing outside says
-}
-
-// Outputs are those of a release, as the record that was checked has them.
-func (v Verification) Outputs(c Context, document any) ([]ci.Output, error) {
-	return outputs(identity(v.Record), left{registered: "true", published: "true", record: c.Record, summary: c.Summary}, document)
-}
-
-// Summary says what was checked, and what was not.
-func (v Verification) Summary(c Context) string {
-	var m markdown
-	m.add(fmt.Sprintf("### %s: %s\n", Code(v.Verdict), Code("mrelease verify "+c.Record)))
-	m.add("\nAsked: " + cell(v.Asked) + "\n")
-	m.steps(c.Steps)
-	m.add("\nNot checked, stated by the app's owner alone: " + cell(strings.Join(v.Stated, ", ")) + "\n")
-	if run := c.run(); run != "" {
-		m.table([][2]string{{"Run", run}})
-	}
-	return m.String()
-}

@@ -20,7 +20,7 @@ type Step struct {
 func (s Step) mark() string {
 	switch {
 	case s.Open:
-		return "? not done"
+		return "– not done"
 	case s.Err != nil:
 		return "✗ failed"
 	}

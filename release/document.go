@@ -28,6 +28,11 @@ func ReadRecord(path string) (record.Record, error) {
 	if err != nil {
 		return record.Record{}, cmp.Or(noFile(path), fmt.Errorf("reading record: %w", err))
 	}
+	return parseRecord(path, data)
+}
+
+// parseRecord says of what is no record what it is.
+func parseRecord(path string, data []byte) (record.Record, error) {
 	if bounds.CheckJSON(data) == nil {
 		if is := document.Of(data); !IsRecord(is, data) {
 			return record.Record{}, &document.Error{File: path, Want: "record (schema " + record.Schema + ")", Is: is.String()}

@@ -131,6 +131,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*ci.EmulatedError], "E-EMULATED", usage.ExitPolicy, usage.Say("release from the CI system itself; here: mrelease plan, --dry-run, or a chain of your own with development: true")),
 		usage.On(usage.Is[*source.StateError], "E-SOURCE-DIRTY", usage.ExitPolicy, adviceOf[*source.StateError]),
 
+		usage.On(usage.Is[*measure.NotRunError], "E-UNMEASURED", usage.ExitUnmeasured, usage.Say("leave out --no-run, on a machine that has a builder")),
 		usage.On(usage.Is[*measure.UnmeasuredError], "E-UNMEASURED", usage.ExitUnmeasured, adviceOf[*buildkit.NoBuilderError]),
 		usage.On(usage.Is[*buildkit.AddressError], "E-USAGE", usage.ExitUsage, adviceOf[*buildkit.AddressError]),
 		usage.On(usage.Is[*buildkit.NoBuilderError], "E-BUILDER", usage.ExitUsage, adviceOf[*buildkit.NoBuilderError]),
@@ -173,6 +174,10 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*measure.FormatError], "E-MEASURE-FORMAT", usage.ExitMeasurement, usage.Say("correct the step of the Dockerfile that writes the fingerprint: KEY (64 hex digits)|TAG (32)|MRENCLAVE (64)")),
 
 		usage.On(usage.Is[*record.Error], "E-RECORD", usage.ExitSignature, usage.Say("take the record from its release again: any change makes it invalid")),
+		usage.On(usage.Is[*record.UnrecordedError], "E-UNRECORDED", usage.ExitSignature, usage.Say("ask the app's owner for the record's file, or to run mrelease release of the same version, which puts it there; an app that was given away has the one of its former owner")),
+		usage.On(usage.Is[*record.UncheckedError], "E-UNCHECKED", usage.ExitSignature, usage.Say("give what it lacks, as the line says")),
+		usage.On(usage.Is[*release.TargetError], "E-USAGE", usage.ExitUsage, adviceOf[*release.TargetError]),
+		usage.On(usage.Is[*release.UnfetchedError], "E-FILE", usage.ExitUsage, usage.Say("check the address; or fetch the record yourself and give its file")),
 		usage.On(usage.Is[*record.MovedError], "E-IMAGE-MOVED", usage.ExitSignature, usage.Say("the registry serves another image than was released: do not run it")),
 		usage.On(usage.Is[*record.ContentError], "E-IMAGE-CONTENT", usage.ExitSignature, usage.Say("the registry serves other bytes than were released: do not run the image")),
 		usage.On(usage.Is[*registry.UnsignedError], "E-SIGNATURE", usage.ExitSignature, usage.Say("check that the key is the one the release was signed with")),

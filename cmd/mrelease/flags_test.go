@@ -27,7 +27,7 @@ func TestFlagsOfCommands(t *testing.T) {
 		"reproduce": source + " builder progress state against lines", // it never uses a cache
 		"accept":    build,
 		"explain":   "config lines",
-		"verify":    "config builder state key identity issuer trusted-root trust base",
+		"verify":    "chain config builder state key identity issuer trusted-root trust base no-run",
 		"ci":        "chain config mode",
 		"request":   "",
 		"order":     "",

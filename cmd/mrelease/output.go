@@ -11,9 +11,7 @@ import (
 	"time"
 
 	"github.com/mrelease/mrelease/ci"
-	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/live"
-	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/page"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/record"
@@ -169,16 +167,15 @@ func (f failure) write(s story) {
 	s.note("  %-*s  %s", width, "remedy", f.Remedy)
 }
 
-// check tells how a check of verify ended.
+// check tells how a check of verify ended, and by whose word.
 func (s story) check(c record.Check) {
-	mark, color, evidence := "✓", green, c.Evidence
-	if c.Err != nil {
-		mark, color, evidence = "✗", red, shortened(c.Err.Error())
+	mark, color := "✓", green
+	switch {
+	case record.Unchecked(c.Err):
+		mark, color = "–", yellow
+	case c.Err != nil:
+		mark, color = "✗", red
 	}
-	unmeasured := usage.Is[*measure.UnmeasuredError](c.Err)
-	if unmeasured {
-		mark, color = "?", yellow
-	}
-	*s.steps = append(*s.steps, page.Step{Name: c.Name, Took: c.Took, Evidence: c.Evidence, Err: c.Err, Open: unmeasured})
-	s.note("%s %-16s %6.2f s  %s", s.paint(color, mark), c.Name, c.Took.Seconds(), evidence)
+	*s.steps = append(*s.steps, page.Step{Name: c.Name, Took: c.Took, Evidence: c.String(), Err: c.Err, Open: record.Unchecked(c.Err)})
+	s.note("%s %-16s %6.2f s  %s", s.paint(color, mark), c.Name, c.Took.Seconds(), shortened(c.String()))
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/cmd/usage"
@@ -21,17 +20,22 @@ import (
 func (a *app) verifyCommand() *cobra.Command {
 	var trusted trusted
 	c := &cobra.Command{
-		Use:   "verify RECORD",
-		Short: "Check a record against the registry, the chain and the market",
-		Long: `verify checks that the app's owner signed the record, and looks up all that it
-states: the app on the chain, the image and each of its layers, the image's
-signature and provenance, the measurement (by running the image again), and the
-order. What the owner states and nothing outside says is told, too.
-The chain is the built-in one of the record's name. A configuration is read only when
-it is named, since that of the current folder may be anybody's: for the node and the
-market that are asked, and for a chain that is not built in.
-Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record, image, signature, provenance; 13 chain; 14 order; 15 all but the measurement: no builder; 20 registry or market, 22 node.`,
-		Example: "  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json\n  mrelease verify --trusted-root trusted-root.json dist/record.json\n  mrelease verify --config chains.yaml dist/record.json",
+		Use:   "verify TARGET",
+		Short: "Check a release, from its app's address, its image or its record",
+		Long: `verify goes from what you hold of a release through each of its links: the app on the
+chain, the record that the app's owner signed, the image and each of its layers, the
+image's signature and provenance, the measurement (by running the image again, unless
+--no-run), and the order. Of each link it says by whose word it holds: proved (computed
+here), signed (and by whom), or asserted (by whom: nobody proves it). What the owner
+states and nothing outside says is told, too.
+TARGET is an app's address (0x…) on the chain of --chain, a name of ENS where the chain has
+that, an image by its digest (docker.io/acme/hello@sha256:…), a record's file or its URL.
+From an address and from an image the record is found beside the image. No wallet, key or
+login is needed, but for the registry where the image is not public.
+A configuration is read only when it is named, since that of the current folder may be
+anybody's: for the node and the market that are asked, and for a chain that is not built in.
+Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record (also: none by the owner), image, signature, provenance; 13 chain; 14 order; 15 all but the measurement; 20 registry or market, 22 node.`,
+		Example: "  mrelease verify 0x… --chain bellecour\n  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json\n  mrelease verify --trusted-root trusted-root.json dist/record.json\n  mrelease verify --config chains.yaml dist/record.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.runVerify(c.Context(), args[0], trusted)
@@ -43,6 +47,8 @@ Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record, image, sig
 	c.Flags().StringVar(&trusted.signer.Identity.Subject, "identity", "", "identity that must have signed the image, with or without its @REF (default: the one in the record, which the app's owner signed)")
 	c.Flags().StringVar(&trusted.signer.Identity.Issuer, "issuer", "", "OIDC issuer that the identity's certificate must name (default: likewise)")
 	c.Flags().StringVar(&trusted.signer.Root, "trusted-root", "", "file of the authorities that may certify identities, in Sigstore's JSON")
+	c.Flags().StringVar(&a.build.chain, "chain", "", "chain of the address")
+	c.Flags().BoolVar(&trusted.noRun, "no-run", false, "run nothing: leave the measurement out, and end with 15 when all else holds")
 	c.Flags().TextVar(&trusted.least, "trust", measure.Trust(""), "the least that the measurement must rest on: computed, known or stated (default: what the record says)")
 	c.Flags().StringArrayVar(&trusted.bases, "base", nil, "digest (sha256:…) of a base image whose programs are trusted, in place of the one that the record names; may be repeated")
 	return c
@@ -53,40 +59,19 @@ type trusted struct {
 	signer record.Trusted
 	least  measure.Trust
 	bases  []string
+	noRun  bool
 }
 
-// verifyAnswer is the answer of mrelease verify --json.
-type verifyAnswer struct {
-	Schema string        `json:"schema"`
-	OK     bool          `json:"ok"`
-	Asked  asked         `json:"asked"`
-	Checks []verifyCheck `json:"checks"`
-	Stated []string      `json:"stated"` // what the record's owner states and nothing outside says
-}
-
-// asked is whom a verification asked about the chain.
-type asked struct {
-	Chain  string         `json:"chain"`
-	ID     uint64         `json:"chainId"`
-	Hub    record.Address `json:"hub"`
-	Node   string         `json:"node"`             // URL, without secrets
-	Market string         `json:"market"`           // likewise
-	Config []string       `json:"config,omitempty"` // files that say so in place of what is built in
-}
-
-type verifyCheck struct {
-	Name     string `json:"name"`
-	OK       bool   `json:"ok"`
-	Code     string `json:"code,omitempty"` // of the error, when it failed
-	Evidence string `json:"evidence"`
-}
-
-func (a *app) runVerify(ctx context.Context, path string, t trusted) error {
-	cfg, err := settings.Load(settings.Sources{Files: a.config, Getenv: a.getenv}, settings.Purpose{})
+func (a *app) runVerify(ctx context.Context, given string, t trusted) error {
+	src := settings.Sources{Files: a.config, Getenv: a.getenv, Flags: map[string]string{}}
+	if a.build.chain != "" {
+		src.Flags["chain"] = a.build.chain
+	}
+	cfg, err := settings.Load(src, settings.Purpose{})
 	if err != nil {
 		return err
 	}
-	rec, err := release.ReadRecord(path)
+	target, err := release.ReadTarget(ctx, given)
 	if err != nil {
 		return err
 	}
@@ -100,99 +85,82 @@ func (a *app) runVerify(ctx context.Context, path string, t trusted) error {
 	} else if err != nil {
 		return err
 	}
-	world, err := a.openWorld(ctx, cfg, rec)
+	world, err := a.openWorld(ctx, cfg, &target)
 	if err != nil {
 		return err
 	}
-	builder, missing, err := a.openBuilderIfAny(ctx)
+	subject, err := target.Subject(ctx, world)
 	if err != nil {
 		return err
 	}
-	defer a.closeBuilder(builder)
+	world.Signer, world.NoRunner, world.Timeout = signer, error(&measure.NotRunError{Flag: "--no-run"}), time.Duration(cfg.Enclave.Timeout)
 	world.Trust, world.Bases = t.least, bases
-	if world.Signer, world.NoRunner, world.Timeout = signer, missing, time.Duration(cfg.Enclave.Timeout); missing == nil {
-		world.Runner = builder
+	if !t.noRun {
+		builder, missing, err := a.openBuilderIfAny(ctx)
+		if err != nil {
+			return err
+		}
+		defer a.closeBuilder(builder)
+		if world.NoRunner = missing; missing == nil {
+			world.Runner = builder
+		}
 	}
 	a.page.BesideRecord(string(settings.Defaults().Record)) // not beside one that is kept somewhere
-	a.page.Record = path
-	return a.verify(ctx, world, rec)
+	a.page.Record = given
+	return a.verify(ctx, world, subject, page.NewVerification(page.NewAsked(world, a.config), subject, given))
 }
 
-// openWorld connects to the record's chain, whose profile is chosen by name.
-func (a *app) openWorld(ctx context.Context, cfg settings.Settings, rec record.Record) (record.World, error) {
-	profile, ok := cfg.Profile(rec.App.Chain)
+// openWorld connects to the target's chain, whose profile is chosen by name.
+func (a *app) openWorld(ctx context.Context, cfg settings.Settings, target *release.Target) (record.World, error) {
+	chain, err := target.Chain(ctx, a.registry(), cfg.Chain)
+	if err != nil {
+		return record.World{}, err
+	}
+	if chain == "" {
+		return record.World{}, usage.Errorf("mrelease verify", "the address is one of which chain? --chain %s", strings.Join(cfg.ChainNames(), ", --chain "))
+	}
+	profile, ok := cfg.Profile(chain)
 	if !ok {
 		return record.World{}, &settings.Error{Problems: []settings.Problem{{
-			Where: "chains", Key: rec.App.Chain,
-			Text: "the record's chain is not built in: name the file that describes it, as in mrelease verify --config mrelease.yaml RECORD",
+			Where: "chains", Key: chain,
+			Text: "the chain is not built in: name the file that describes it, as in mrelease verify --config mrelease.yaml TARGET",
 		}}}
 	}
-	world, err := record.Connect(ctx, profile, rec)
+	world, err := record.Connect(ctx, profile)
 	world.Registry, world.Progress = a.registry(), a.story.progress()
 	return world, err
 }
 
-// asked says whom the world asks, and which of the files that were named chose that.
-func (a *app) asked(w record.World) asked {
-	return asked{
-		Chain: w.Chain.Name, ID: w.Chain.ID, Hub: record.Address(w.Chain.Hub),
-		Node: w.Chain.Node(), Market: w.Market.Node(), Config: a.config,
-	}
-}
-
-func (q asked) String() string {
-	from := "as built in"
-	if len(q.Config) > 0 {
-		from = "with " + strings.Join(q.Config, ", ")
-	}
-	return fmt.Sprintf("%s (%d), hub %s, node %s, market %s, %s", q.Chain, q.ID, common.Address(q.Hub), q.Node, q.Market, from)
-}
-
-func (a *app) verify(ctx context.Context, world record.World, rec record.Record) error {
-	answer := verifyAnswer{Schema: "mrelease.verify/v1", Asked: a.asked(world), Stated: rec.Stated()}
+func (a *app) verify(ctx context.Context, world record.World, subject record.Subject, answer page.Verification) error {
 	a.story.note("asking  %s", answer.Asked)
-	var failed []error
-	var unmeasured error
-	err := record.Verify(ctx, world, rec, func(c record.Check) {
-		check := verifyCheck{Name: c.Name, OK: c.Err == nil, Evidence: c.Evidence}
-		if usage.Is[*measure.UnmeasuredError](c.Err) {
-			unmeasured = fmt.Errorf("all else holds, but the measurement was %w", c.Err)
-		} else if c.Err != nil {
-			failed = append(failed, c.Err)
-		}
+	var all []error
+	_ = record.Verify(ctx, world, subject, func(c record.Check) { // each error is told with its check
+		var code, text string
 		if c.Err != nil {
-			check.Code, check.Evidence = explain(c.Err).Code, shortened(c.Err.Error())
+			code, text = explain(c.Err).Code, shortened(c.Err.Error())
 		}
-		answer.Checks = append(answer.Checks, check)
+		all = append(all, c.Err)
+		answer.Add(c, code, text)
 		a.story.check(c)
 	})
-	a.story.note("not checked, stated by the app's owner alone: %s", strings.Join(answer.Stated, ", "))
-	answer.OK = err == nil
-	verdict := "PASSED"
-	switch {
-	case len(failed) > 0:
-		verdict, err = "FAILED", &record.UnverifiedError{Failed: len(failed), Total: len(answer.Checks), Err: failed[0]}
-	case unmeasured != nil:
-		verdict, err = "INCOMPLETE: the measurement was not checked: no builder", unmeasured
+	if len(answer.Stated) > 0 {
+		a.story.note("not checked, stated by the app's owner alone: %s", strings.Join(answer.Stated, ", "))
 	}
-	if err := a.printVerdict(answer, verdict); err != nil {
+	err := answer.Conclude(all)
+	if err := a.printVerdict(answer); err != nil {
 		return err
-	}
-	if err == nil {
-		v := page.Verification{Verdict: verdict, Record: rec, Asked: answer.Asked.String(), Stated: answer.Stated}
-		outputs, err := v.Outputs(a.page, answer)
-		return a.answerJob(v.Summary(a.context()), outputs, err)
 	}
 	if err != nil {
 		return usage.ToldError{Err: err}
 	}
-	return nil
+	outputs, err := answer.Outputs(a.page)
+	return a.answerJob(answer.Summary(a.context()), outputs, err)
 }
 
-func (a *app) printVerdict(answer verifyAnswer, verdict string) error {
+func (a *app) printVerdict(answer page.Verification) error {
 	if a.json {
 		return printJSON(a.stdout, answer)
 	}
-	_, err := fmt.Fprintln(a.stdout, verdict)
+	_, err := fmt.Fprintln(a.stdout, answer.Verdict())
 	return err
 }

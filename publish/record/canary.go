@@ -40,18 +40,18 @@ func (c Canary) Stated() string {
 }
 
 // canary looks up the run: that it was of this app, bought by the owner, and completed.
-func (a auditor) canary(ctx context.Context) (string, error) {
+func (a auditor) canary(ctx context.Context) (found, error) {
 	c := a.Canary
 	d, err := deal.Read(ctx, a.World.Chain, c.Deal)
 	if err != nil {
-		return "", err
+		return found{}, err
 	}
 	tasks, err := deal.Tasks(ctx, a.World.Chain, d)
 	if err != nil {
-		return "", err
+		return found{}, err
 	}
 	if len(tasks) == 0 {
-		return "", &Error{"has a canary whose deal has no run", "no task", c.Task.Hex()}
+		return found{}, &Error{"has a canary whose deal has no run", "no task", c.Task.Hex()}
 	}
 	t := tasks[0]
 	for _, is := range []struct{ problem, got, want string }{
@@ -62,8 +62,8 @@ func (a auditor) canary(ctx context.Context) (string, error) {
 		{"has another result of its canary than the chain", c.Result.Hex(), t.Digest.Hex()},
 	} {
 		if is.got != is.want {
-			return "", &Error{is.problem, is.got, is.want}
+			return found{}, &Error{is.problem, is.got, is.want}
 		}
 	}
-	return fmt.Sprintf("deal %s: the owner bought a run of this app, which workerpool %s completed; whether its result was good is the owner's word", c.Deal, d.Workerpool.Pointer), nil
+	return asserted(theNode, fmt.Sprintf("deal %s: the owner bought a run of this app, which workerpool %s completed; whether its result was good is the owner's word", c.Deal, d.Workerpool.Pointer)), nil
 }

@@ -101,20 +101,20 @@ func ImageOf(app poco.App) (name.Digest, error) {
 
 // revocation says, of the key's word alone, whether the release was withdrawn. Whoever may
 // push can take a statement away, so that none is there proves no more than that.
-func (a auditor) revocation(context.Context) (string, error) {
+func (a auditor) revocation(context.Context) (found, error) {
 	said, err := a.statements()
 	if err != nil {
-		return "", err
+		return found{}, err
 	}
 	image, err := a.imageDigest()
 	if err != nil {
-		return "", err
+		return found{}, err
 	}
 	if r := Revoked(said.Statements, a.App.ChainID, common.Address(a.App.Address)); r != nil {
-		return "", &RevokedError{*r, image}
+		return found{}, &RevokedError{*r, image}
 	}
 	if outage := said.Complete(); outage != nil {
-		return fmt.Sprintf("none was found, by %s; not all places where one could be can be read: %v", said.word, outage), nil
+		return asserted(theRegistry, fmt.Sprintf("none was found, by %s; not all places where one could be can be read: %v", said.word, outage)), nil
 	}
-	return "none is among the statements of who signed the image, by " + said.word, nil
+	return asserted(theRegistry, "none is among the statements of who signed the image, by "+said.word), nil
 }

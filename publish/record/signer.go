@@ -19,6 +19,8 @@ type Signer struct {
 	RootName    string           // likewise
 }
 
+func (s Signer) isNobody() bool { return s.PublicKey == "" && s.Identity == (signing.Identity{}) }
+
 // Trusted are the flags of whoever verifies.
 type Trusted struct {
 	Key, Root string // files

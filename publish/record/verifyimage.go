@@ -29,38 +29,42 @@ func (e *MovedError) Evidence() [][2]string {
 	return [][2]string{{"expected", e.Want}, {"actual", e.Got}, {"where", e.Reference}}
 }
 
-func (a auditor) image(ctx context.Context) (string, error) {
+func (a auditor) image(ctx context.Context) (found, error) {
 	tag, err := name.NewTag(a.Image.Reference)
 	if err != nil {
-		return "", fmt.Errorf("parsing reference: %w", err)
+		return found{}, fmt.Errorf("parsing reference: %w", err)
 	}
 	digest, err := a.Registry.Resolve(ctx, tag)
 	if err != nil {
-		return "", err
+		return found{}, err
 	}
 	if digest.DigestStr() != a.Image.Digest.String() {
-		return "", &MovedError{a.Image.Reference, digest.DigestStr(), a.Image.Digest.String()}
+		return found{}, &MovedError{a.Image.Reference, digest.DigestStr(), a.Image.Digest.String()}
 	}
 	image, err := a.pull(ctx)
 	if err != nil {
-		return "", err
+		return found{}, err
 	}
 	manifest, err := image.Manifest()
 	if err != nil {
-		return "", &ContentError{"manifest", a.Image.Digest, err}
+		return found{}, &ContentError{"manifest", a.Image.Digest, err}
+	}
+	evidence := a.Image.Reference + " is " + digest.DigestStr() + ", as the app's checksum says"
+	if a.Missing != nil {
+		return proved(evidence), nil
 	}
 	for _, c := range [][3]string{
 		{"config", manifest.Config.Digest.String(), a.Image.Config.String()},
 		{registry.InputsAnnotation, manifest.Annotations[registry.InputsAnnotation], a.Source.Inputs.String()},
 	} {
 		if c[1] != c[2] {
-			return "", &Error{"names another " + c[0] + " than the image's manifest", c[2], c[1]}
+			return found{}, &Error{"names another " + c[0] + " than the image's manifest", c[2], c[1]}
 		}
 	}
 	if err := a.annotations(manifest.Annotations); err != nil {
-		return "", err
+		return found{}, err
 	}
-	return a.Image.Reference + " is " + digest.DigestStr(), nil
+	return proved(evidence), nil
 }
 
 // annotations compares what the record says of the build with what the image
@@ -91,27 +95,31 @@ func (a auditor) pull(ctx context.Context) (v1.Image, error) {
 
 // layers reads every byte of the image; go-containerregistry compares each
 // blob with its digest.
-func (a auditor) layers(ctx context.Context) (string, error) {
+func (a auditor) layers(ctx context.Context) (found, error) {
 	image, err := a.pull(ctx)
 	if err != nil {
-		return "", err
+		return found{}, err
+	}
+	config, err := image.ConfigName()
+	if err != nil {
+		return found{}, contentError("manifest", a.Image.Digest, err)
 	}
 	if _, err := image.RawConfigFile(); err != nil {
-		return "", contentError("configuration", a.Image.Config, err)
+		return found{}, contentError("configuration", config, err)
 	}
 	layers, err := image.Layers()
 	if err != nil {
-		return "", fmt.Errorf("listing layers: %w", err)
+		return found{}, fmt.Errorf("listing layers: %w", err)
 	}
 	var total int64
 	for _, layer := range layers {
 		n, err := readLayer(layer, func(read int64) { a.tell(total + read) })
 		if err != nil {
-			return "", err
+			return found{}, err
 		}
 		total += n
 	}
-	return fmt.Sprintf("%s, %.1f MB, each as its digest says", printable.Count(len(layers), "layer"), float64(total)/1e6), nil
+	return proved(fmt.Sprintf("%s, %.1f MB, each as its digest says", printable.Count(len(layers), "layer"), float64(total)/1e6)), nil
 }
 
 // tell tells how much of the layers was read.
@@ -178,31 +186,34 @@ func (e *ContentError) Evidence() [][2]string {
 	return [][2]string{{"expected", e.Digest.String()}, {"actual", e.Err.Error()}}
 }
 
-func (a auditor) signature(context.Context) (string, error) {
+func (a auditor) signature(context.Context) (found, error) {
 	said, err := a.statements()
 	if err != nil {
-		return "", err
+		return found{}, err
 	}
 	if err := said.CheckSignature(); err != nil {
-		return "", err
+		return found{}, err
 	}
-	evidence := "signed with " + said.word
+	evidence := "with " + said.word
 	if vouched := said.Vouched(); vouched != "" {
-		evidence = "signed by " + said.word + ", " + vouched
+		evidence = "by " + said.word + ", " + vouched
 	}
-	return aside(evidence, said.Statements), nil
+	return signed(aside(evidence, said.Statements)), nil
 }
 
 // provenance asks whether the image's own attestation says what the record says.
-func (a auditor) provenance(context.Context) (string, error) {
+func (a auditor) provenance(context.Context) (found, error) {
+	if a.Missing != nil {
+		return found{}, &UncheckedError{"what it must say stands in the record"}
+	}
 	said, err := a.statements()
 	if err != nil {
-		return "", err
+		return found{}, err
 	}
 	if err := said.CheckAttestation(a.Source.Provenance(a.Version)); err != nil {
-		return "", err
+		return found{}, err
 	}
-	return fmt.Sprintf("attested with %s, %s", said.word, printable.Count(len(a.Source.Materials), "material")), nil
+	return signed(fmt.Sprintf("with %s, %s", said.word, printable.Count(len(a.Source.Materials), "material"))), nil
 }
 
 // statements are what the signer says about the image, and by whose word it is the
@@ -221,6 +232,9 @@ func aside(evidence string, said registry.Statements) string {
 }
 
 func (a auditor) readStatements(ctx context.Context) (said statements, err error) {
+	if a.Missing != nil && a.Signer.isNobody() {
+		return said, &UncheckedError{"who must have signed the image stands in the record; name a key or an identity"}
+	}
 	party, word, err := a.Signer.party(a.Image)
 	if err != nil {
 		return said, err

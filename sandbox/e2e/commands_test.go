@@ -21,7 +21,7 @@ import (
 func commands(more map[string]func(*testscript.TestScript, *script, []string)) map[string]func(*testscript.TestScript, bool, []string) {
 	own := map[string]func(*testscript.TestScript, *script, []string){
 		"exits": exits, "fault": addFault, "read-only": readOnly, "holds": holds, "owner": owner, "buy": buy, "crowd": crowd, "foreign": foreign, "impostor": impostor, "edit": edit, "get": get, "serve": serve,
-		"fill": fill, "refer": refer, "retag": retag, "forget": forget, "odd-image": oddImage, "layer": layer, "edit-key": editKey, "git": gitCommand, "provenance": provenance, "like-readme": likeReadme,
+		"fill": fill, "refer": refer, "retag": retag, "forget": forget, "odd-image": oddImage, "layer": layer, "edit-key": editKey, "git": gitCommand, "provenance": provenance, "beside": beside, "like-readme": likeReadme,
 		"registry": habits, "ordinary": ordinary, "keyless": keyless, "grant": grant, "pass": pass, "stored": stored,
 	}
 	maps.Copy(own, more)

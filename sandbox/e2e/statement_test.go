@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
 )
 
 // The types of the statements that a release makes about its image.
@@ -119,4 +121,56 @@ func (s *script) provenances(ts *testscript.TestScript, tag string) []statement 
 		}
 	}
 	return found
+}
+
+// beside does with the records beside an image what whoever may push can:
+//
+//	beside add TAG FILE        puts a file there as a record, whatever it is
+//	beside remove TAG          takes those that are there away
+//	beside holds TAG NUMBER    there are as many
+//	beside digest VARIABLE FILE
+func beside(ts *testscript.TestScript, s *script, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: beside add|remove|holds TAG [FILE|NUMBER], or beside digest VARIABLE FILE")
+	}
+	if args[0] == "digest" && len(args) == 3 {
+		ts.Setenv(args[1], fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(ts.ReadFile(args[2])))))
+		return
+	}
+	ctx := context.Background()
+	repo, err := name.NewRepository(s.repository)
+	ts.Check(err)
+	head, err := remote.Head(repo.Tag(args[1]))
+	ts.Check(err)
+	image := repo.Digest(head.Digest.String())
+	switch {
+	case args[0] == "add" && len(args) == 3:
+		_, err := registry.Client{}.Attach(ctx, image, record.Kind(), []byte(ts.ReadFile(args[2])))
+		ts.Check(err)
+	case args[0] == "remove" && len(args) == 2:
+		for _, at := range records(ts, image) {
+			ts.Check(remote.Delete(at))
+		}
+	case args[0] == "holds" && len(args) == 3:
+		if n := len(records(ts, image)); fmt.Sprint(n) != args[2] {
+			ts.Fatalf("there are %d records", n)
+		}
+	default:
+		ts.Fatalf("unknown: beside %q", args)
+	}
+}
+
+// records are the manifests of those that refer to an image.
+func records(ts *testscript.TestScript, image name.Digest) (all []name.Digest) {
+	index, err := remote.Referrers(image)
+	ts.Check(err)
+	list, err := index.IndexManifest()
+	ts.Check(err)
+	for _, d := range list.Manifests {
+		at := image.Digest(d.Digest.String())
+		if _, err := readStatement(context.Background(), at); errors.Is(err, errRecord) {
+			all = append(all, at)
+		}
+	}
+	return all
 }

@@ -1,0 +1,139 @@
+package page
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/publish/record"
+)
+
+// Verification is the answer of mrelease verify: mrelease.verify/v1.
+type Verification struct {
+	Schema string   `json:"schema"`
+	OK     bool     `json:"ok"` // each link was looked at, and holds
+	Asked  Asked    `json:"asked"`
+	Checks []Check  `json:"checks"`
+	Stated []string `json:"stated"` // what the record's owner states and nothing outside says
+
+	record  record.Record
+	given   string // how the release was named
+	verdict string
+}
+
+// Asked is whom a verification asked about the chain.
+type Asked struct {
+	Chain  string         `json:"chain"`
+	ID     uint64         `json:"chainId"`
+	Hub    record.Address `json:"hub"`
+	Node   string         `json:"node"`             // URL, without secrets
+	Market string         `json:"market"`           // likewise
+	Config []string       `json:"config,omitempty"` // files that say so in place of what is built in
+}
+
+// NewAsked says whom a world asks, and which files chose that.
+func NewAsked(w record.World, files []string) Asked {
+	return Asked{
+		Chain: w.Chain.Name, ID: w.Chain.ID, Hub: record.Address(w.Chain.Hub),
+		Node: w.Chain.Node(), Market: w.Market.Node(), Config: files,
+	}
+}
+
+func (q Asked) String() string {
+	from := "as built in"
+	if len(q.Config) > 0 {
+		from = "with " + strings.Join(q.Config, ", ")
+	}
+	return fmt.Sprintf("%s (%d), hub %s, node %s, market %s, %s", q.Chain, q.ID, common.Address(q.Hub), q.Node, q.Market, from)
+}
+
+// Check is a link of a release.
+type Check struct {
+	Name     string      `json:"name"`
+	OK       bool        `json:"ok"`
+	State    string      `json:"state"`          // holds, fails, unchecked
+	Word     record.Word `json:"word,omitempty"` // by whose word it holds
+	By       string      `json:"by,omitempty"`   // who signed or asserts it, where the evidence does not say it
+	Code     string      `json:"code,omitempty"` // of the error
+	Evidence string      `json:"evidence"`
+}
+
+// NewVerification begins the answer about a release that was named like this.
+func NewVerification(asked Asked, s record.Subject, given string) Verification {
+	return Verification{Schema: "mrelease.verify/v1", Asked: asked, Stated: append([]string{}, s.Stated()...), record: s.Record, given: given}
+}
+
+// Add adds a link. Code and text are those of its error, as it is shown.
+func (v *Verification) Add(c record.Check, code, text string) {
+	check := Check{Name: c.Name, OK: c.Err == nil, State: "holds", Word: c.Word, By: c.By, Evidence: c.Evidence}
+	if c.Err != nil {
+		check.State, check.Code, check.Evidence = "fails", code, text
+	}
+	if record.Unchecked(c.Err) {
+		check.State = "unchecked"
+	}
+	v.Checks = append(v.Checks, check)
+}
+
+// Conclude judges the links by their errors, in order, and returns the error that the
+// verification ends with; nil when all of them hold.
+func (v *Verification) Conclude(all []error) error {
+	var failed, open []error
+	for _, err := range all {
+		if record.Unchecked(err) {
+			open = append(open, err)
+		} else if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	switch {
+	case len(failed) > 0:
+		v.verdict = "FAILED"
+		return &record.UnverifiedError{Failed: len(failed), Total: len(all), Err: failed[0]}
+	case len(open) > 0:
+		return v.incomplete(errors.Join(open...))
+	}
+	v.OK, v.verdict = true, "PASSED"
+	return nil
+}
+
+// incomplete says what of the links that were not looked at matters most.
+func (v *Verification) incomplete(open error) error {
+	var unrecorded *record.UnrecordedError
+	var unmeasured *measure.UnmeasuredError
+	switch {
+	case errors.As(open, &unrecorded):
+		v.verdict = "INCOMPLETE: there is no record by the app's owner"
+		return fmt.Errorf("what was checked holds, but %w", unrecorded)
+	case errors.As(open, &unmeasured):
+		v.verdict = "INCOMPLETE: the measurement was not checked"
+		return fmt.Errorf("all else holds, but the measurement was %w", unmeasured)
+	}
+	v.verdict = "INCOMPLETE: not all links could be looked at"
+	return open
+}
+
+// Verdict is the answer in one line.
+func (v Verification) Verdict() string { return v.verdict }
+
+// Outputs are those of a release, as the record that was checked has them.
+func (v Verification) Outputs(c Context) ([]ci.Output, error) {
+	return outputs(identity(v.record), left{registered: "true", published: "true", record: c.Record, summary: c.Summary}, v)
+}
+
+// Summary says what was checked, and what was not.
+func (v Verification) Summary(c Context) string {
+	var m markdown
+	m.add(fmt.Sprintf("### %s: %s\n", Code(v.verdict), Code("mrelease verify "+v.given)))
+	m.add("\nAsked: " + cell(v.Asked.String()) + "\n")
+	m.steps(c.Steps)
+	m.add("\nNot checked, stated by the app's owner alone: " + cell(strings.Join(v.Stated, ", ")) + "\n")
+	if run := c.run(); run != "" {
+		m.table([][2]string{{"Run", run}})
+	}
+	return m.String()
+}

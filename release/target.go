@@ -1,0 +1,184 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/outside"
+	"github.com/mrelease/mrelease/printable"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+// Target is what somebody holds of a release: its record, or what leads to it.
+type Target struct {
+	text   string
+	record *record.Record // of a file or a URL
+	image  *name.Digest
+	app    common.Address // of an address, and of an image once that is resolved
+	ens    string         // a name of ENS
+}
+
+// TargetError says why something leads to no release.
+type TargetError struct {
+	Target, Problem string
+	cure            string
+}
+
+func (e *TargetError) Error() string { return e.Target + " " + e.Problem }
+
+// Evidence returns what was given.
+func (e *TargetError) Evidence() [][2]string { return [][2]string{{"target", e.Target}} }
+
+// Remedy is what to give in its place.
+func (e *TargetError) Remedy() string { return e.cure }
+
+// ReadTarget takes 0x… for an app's address, http:// and https:// for where a record is, a
+// name that ends with .eth for one of ENS, and repository@sha256:… for an image; all else,
+// and what is there as a file, for a record's file. Records are read at once. Errors:
+// *TargetError, those of [ReadRecord].
+func ReadTarget(ctx context.Context, text string) (Target, error) {
+	t := Target{text: text}
+	_, missing := os.Lstat(text)
+	switch {
+	case strings.HasPrefix(text, "https://"), strings.HasPrefix(text, "http://"):
+		return t, t.fetch(ctx)
+	case missing == nil:
+	case strings.HasPrefix(text, "0x"), strings.HasPrefix(text, "0X"):
+		return t, t.readAddress()
+	case strings.HasSuffix(strings.ToLower(text), ".eth"):
+		t.ens = text
+		return t, nil
+	case strings.Contains(text, "@sha256:"):
+		image, err := name.NewDigest(text)
+		if err != nil || !namesRegistry(text) {
+			return t, &TargetError{text, "is no image by its digest", "name it with its registry, as in docker.io/acme/hello@sha256:…"}
+		}
+		t.image = &image
+		return t, nil
+	}
+	r, err := ReadRecord(text)
+	t.record = &r
+	return t, err
+}
+
+// readAddress refuses an address whose capitals are not its checksum (EIP-55): a digit of
+// it was mistyped.
+func (t *Target) readAddress() error {
+	if !common.IsHexAddress(t.text) {
+		return &TargetError{t.text, "is no address", "an app's address is 0x and 40 hex digits"}
+	}
+	t.app = common.HexToAddress(t.text)
+	digits := t.text[2:]
+	if digits != strings.ToLower(digits) && digits != strings.ToUpper(digits) && digits != t.app.Hex()[2:] {
+		return &TargetError{t.text, "has capitals that are not its checksum", "take the address from where it stands again: a digit of it is another"}
+	}
+	return nil
+}
+
+// fetch reads the record at a URL. Who serves it needs not be trusted: its owner signed it.
+func (t *Target) fetch(ctx context.Context) error {
+	at, err := url.Parse(t.text)
+	if err != nil || at.Host == "" || at.User != nil {
+		return &TargetError{"the address", "is none that a record can be read from", "give it as https://HOST/PATH, without a login"}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+	if err != nil {
+		return &UnfetchedError{at.Host, err}
+	}
+	client := http.Client{Transport: outside.Transport(outside.Service{Host: at.Host, Most: bounds.Record}), Timeout: bounds.Answer}
+	resp, err := client.Do(req)
+	if err != nil {
+		return &UnfetchedError{at.Host, errors.Unwrap(err)} // without the address, which may hold a secret
+	}
+	data, err := bounds.ReadAll(resp.Body, bounds.Record)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		return &UnfetchedError{at.Host, err}
+	}
+	if resp.StatusCode != http.StatusOK {
+		return &UnfetchedError{at.Host, fmt.Errorf("it answers %s", resp.Status)}
+	}
+	r, err := parseRecord(at.Host+at.Path, data)
+	t.text, t.record = at.Host+at.Path, &r
+	return err
+}
+
+// UnfetchedError says that a record could not be read from its URL.
+type UnfetchedError struct {
+	Host string
+	Err  error
+}
+
+func (e *UnfetchedError) Error() string {
+	return fmt.Sprintf("reading the record from %s: %v", e.Host, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *UnfetchedError) Unwrap() error { return e.Err }
+
+// Evidence returns who was asked, and the answer.
+func (e *UnfetchedError) Evidence() [][2]string {
+	return [][2]string{{"where", e.Host}, {"actual", fmt.Sprint(e.Err)}}
+}
+
+// Chain returns the name of the chain that the target is on: of a record and of an image
+// whose app is known the one that the owner's record names, else the one that is asked for;
+// empty when none is.
+//
+// Errors: *TargetError, those of [record.AppsOf].
+func (t *Target) Chain(ctx context.Context, client registry.Client, asked string) (string, error) {
+	if t.record != nil {
+		return t.record.App.Chain, nil
+	}
+	if t.image == nil {
+		return asked, nil
+	}
+	all, err := record.AppsOf(ctx, client, *t.image)
+	if err != nil {
+		return "", err
+	}
+	if asked != "" {
+		all = slices.DeleteFunc(all, func(a record.App) bool { return a.Chain != asked })
+	}
+	if len(all) != 1 {
+		var names []string
+		for _, a := range all {
+			names = append(names, common.Address(a.Address).Hex()+" on "+a.Chain)
+		}
+		return "", &TargetError{t.text, fmt.Sprintf("is the image of %s: %s", printable.Count(len(all), "app"), strings.Join(names, ", ")), "name the app by its address, with --chain"}
+	}
+	t.app = common.Address(all[0].Address)
+	return all[0].Chain, nil
+}
+
+// Subject finds the release on its chain. Errors: *TargetError, *node.NameError,
+// *node.WrongChainError, those of [record.Seek].
+func (t *Target) Subject(ctx context.Context, w record.World) (s record.Subject, err error) {
+	if t.record != nil {
+		return record.Given(*t.record, t.text), t.record.CheckDomain(w.Chain.Chain)
+	}
+	address := t.app
+	if t.ens != "" {
+		if address, err = node.Resolve(ctx, w.Chain, t.ens); err != nil {
+			return s, err
+		}
+	}
+	if s, err = record.Seek(ctx, w, address); err != nil {
+		return s, err
+	}
+	if t.image != nil && s.Image.Digest.String() != t.image.DigestStr() {
+		return s, &TargetError{t.text, fmt.Sprintf("is not the image of the app %s, which its record names: that is %s", address, s.Image.Digest), "take what the app runs for another image: do not run this one under its name"}
+	}
+	return s, nil
+}
