@@ -112,7 +112,8 @@ func (a *app) runVerify(ctx context.Context, given string, t trusted) error {
 
 // openWorld connects to the target's chain, whose profile is chosen by name.
 func (a *app) openWorld(ctx context.Context, cfg settings.Settings, target *release.Target) (record.World, error) {
-	chain, err := target.Chain(ctx, a.registry(), cfg.Chain)
+	client := a.registry().Remembering()
+	chain, err := target.Chain(ctx, client, cfg.Chain)
 	if err != nil {
 		return record.World{}, err
 	}
@@ -127,7 +128,7 @@ func (a *app) openWorld(ctx context.Context, cfg settings.Settings, target *rele
 		}}}
 	}
 	world, err := record.Connect(ctx, profile)
-	world.Registry, world.Progress = a.registry(), a.story.progress()
+	world.Registry, world.Progress = client, a.story.progress()
 	return world, err
 }
 

@@ -44,6 +44,8 @@ type Client struct {
 	Transport http.RoundTripper // nil: one of its own, with time limits
 	// Progress, unless it is nil, is told how far a push is, often.
 	Progress func(text string)
+
+	memory *memory // nil: each thing is asked for when it is needed
 }
 
 func (c Client) options(ctx context.Context, of name.Repository) []remote.Option {

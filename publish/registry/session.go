@@ -42,12 +42,15 @@ func (c Client) session(ctx context.Context, repo name.Repository, scope string)
 	if auth == authn.Anonymous {
 		scope = transport.PullScope
 	}
-	rt, err := c.login(ctx, repo, auth, scope)
-	if err != nil && isRefused(err) && scope != transport.PullScope {
-		if reader, second := c.login(ctx, repo, auth, transport.PullScope); second == nil {
-			rt, err = reader, nil
+	rt, err := c.memory.login(repo.Name()+" "+scope, func() (http.RoundTripper, error) {
+		rt, err := c.login(ctx, repo, auth, scope)
+		if err != nil && isRefused(err) && scope != transport.PullScope {
+			if reader, second := c.login(ctx, repo, auth, transport.PullScope); second == nil {
+				rt, err = reader, nil
+			}
 		}
-	}
+		return rt, err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +65,9 @@ func (c Client) login(ctx context.Context, repo name.Repository, auth authn.Auth
 		transport.WithRetryPredicate(isLost), transport.WithRetryBackoff(transport.Backoff{Duration: time.Second, Factor: 3, Jitter: 0.1, Steps: 3}),
 		transport.WithRetryStatusCodes(http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
 			http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout))
+	if c.memory != nil {
+		again = recalling{c.memory, again}
+	}
 	return transport.NewWithContext(ctx, repo.Registry, auth, again, []string{repo.Scope(scope)})
 }
 
