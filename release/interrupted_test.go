@@ -14,14 +14,14 @@ func TestInterruptedSaysWhatIsTrue(t *testing.T) {
 		at    int      // the step
 		want  string
 	}{
-		"before all":                 {nil, 0, "interrupted: done nothing; not done inputs, build, measure, lock, keys, push, sign, attest, register, offer, retire, record"},
-		"in the inputs":              {[]string{"inputs!"}, 0, "interrupted: done nothing; begun inputs; not done build, measure, lock, keys, push, sign, attest, register, offer, retire, record"},
-		"in the build, keys checked": {[]string{"inputs", "keys", "build!"}, 1, "interrupted: done inputs, keys; begun build; not done measure, lock, push, sign, attest, register, offer, retire, record"},
-		"while keys are checked":     {[]string{"inputs", "keys!"}, 1, "interrupted: done inputs; begun keys; not done build, measure, lock, push, sign, attest, register, offer, retire, record"},
-		"in the seal":                {[]string{"inputs", "keys", "build", "seal!"}, 1, "interrupted: done inputs, keys, build; begun seal; not done measure, lock, push, sign, attest, register, offer, retire, record"},
-		"the image was there":        {[]string{"inputs", "measure!"}, 2, "interrupted: done inputs; begun measure; not done lock, keys, push, sign, attest, register, offer, retire, record"},
-		"between two":                {[]string{"inputs", "keys", "build", "measure", "push"}, 6, "interrupted: done inputs, keys, build, measure, push; not done sign, attest, register, offer, retire, record"},
-		"in the last":                {[]string{"inputs", "measure", "keys", "push", "sign", "attest", "register", "offer", "retire", "record!"}, 11, "interrupted: done inputs, measure, keys, push, sign, attest, register, offer, retire; begun record"},
+		"before all":                 {nil, 0, "interrupted: done nothing; not done inputs, build, measure, lock, keys, push, sign, attest, register, offer, retire, record, confirm"},
+		"in the inputs":              {[]string{"inputs!"}, 0, "interrupted: done nothing; begun inputs; not done build, measure, lock, keys, push, sign, attest, register, offer, retire, record, confirm"},
+		"in the build, keys checked": {[]string{"inputs", "keys", "build!"}, 1, "interrupted: done inputs, keys; begun build; not done measure, lock, push, sign, attest, register, offer, retire, record, confirm"},
+		"while keys are checked":     {[]string{"inputs", "keys!"}, 1, "interrupted: done inputs; begun keys; not done build, measure, lock, push, sign, attest, register, offer, retire, record, confirm"},
+		"in the seal":                {[]string{"inputs", "keys", "build", "seal!"}, 1, "interrupted: done inputs, keys, build; begun seal; not done measure, lock, push, sign, attest, register, offer, retire, record, confirm"},
+		"the image was there":        {[]string{"inputs", "measure!"}, 2, "interrupted: done inputs; begun measure; not done lock, keys, push, sign, attest, register, offer, retire, record, confirm"},
+		"between two":                {[]string{"inputs", "keys", "build", "measure", "push"}, 6, "interrupted: done inputs, keys, build, measure, push; not done sign, attest, register, offer, retire, record, confirm"},
+		"in the last":                {[]string{"inputs", "measure", "keys", "push", "sign", "attest", "register", "offer", "retire", "record", "confirm!"}, 12, "interrupted: done inputs, measure, keys, push, sign, attest, register, offer, retire, record; begun confirm"},
 	} {
 		m := &memory{Teller: silent{}}
 		for _, part := range tt.parts {

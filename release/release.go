@@ -91,6 +91,7 @@ func (r Release) steps() []step {
 		{name: "offer", look: (*run).lookForOrder, do: (*run).offer, writes: true},
 		{name: "retire", look: (*run).lookForOldOrders, do: (*run).retire, writes: true, cost: (*run).retireCost},
 		{name: "record", do: (*run).writeRecord, writes: true},
+		{name: "confirm", do: (*run).confirm, afterwards: true},
 	}
 	return slices.DeleteFunc(all, func(s step) bool {
 		return s.name == "canary" && !r.Settings.Canary.Run || s.name == "secret" && r.Settings.Secret == settings.Secret{}

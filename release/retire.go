@@ -25,6 +25,10 @@ func (r *run) retire(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	r.ended = r.next()
+	for _, sale := range s.Retire {
+		r.ended.Known = append(r.ended.Known, sale.Order)
+	}
 	for _, f := range r.staying(s) {
 		r.Teller.Note(f.Name + " " + f.Evidence)
 	}
@@ -115,15 +119,22 @@ func (r *run) succession(ctx context.Context) (rotation.Succession, error) {
 	if err != nil {
 		return rotation.Succession{}, err
 	}
+	next := r.next()
+	next.Known = known
+	return r.sales().Succession(ctx, next)
+}
+
+// next is this release's order, for which others make room.
+func (r *run) next() rotation.Next {
 	terms := r.Settings.Order
 	next := rotation.Next{
 		Line: rotation.Line{Owner: r.owner(), Name: r.Settings.AppName()}, Version: r.Source.Version, App: r.registration.Address,
-		How: terms.Retire, Overlap: time.Duration(terms.Overlap), Foreign: r.Foreign, Known: known, Now: time.Now(),
+		How: terms.Retire, Overlap: time.Duration(terms.Overlap), Foreign: r.Foreign, Now: time.Now(),
 	}
 	if next.App != (common.Address{}) {
 		next.Hash = r.order().Hash(r.Chain.Domain())
 	}
-	return r.sales().Succession(ctx, next)
+	return next
 }
 
 // recorded returns the order of the record that this release's will take the place of, as

@@ -17,6 +17,7 @@ import (
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/publish/registry/signing"
+	"github.com/mrelease/mrelease/publish/rotation"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -56,6 +57,7 @@ type run struct {
 	registration apps.Registration
 	proof        *record.Canary // nil: none was asked for
 	offering     orders.Offering
+	ended        rotation.Next // as this run retired what was before, with the orders that it retired
 
 	told *memory // the Teller
 	plan Plan

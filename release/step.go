@@ -18,7 +18,9 @@ type step struct {
 	do     func(*run, context.Context) (evidence string, err error)
 	writes bool // outside of this machine's builder: a dry run looks instead
 	tells  bool // by itself, of its parts, or nothing when there is nothing to do
-	unseen bool // it makes nothing: what it finds is told of the steps that would
+	// afterwards: it is about what was written; a dry run leaves it out.
+	afterwards bool
+	unseen     bool // it makes nothing: what it finds is told of the steps that would
 }
 
 type lookFunc func(*run, context.Context) ([]Finding, error)
@@ -73,10 +75,12 @@ func (s step) run(ctx context.Context, r *run) error {
 
 // rehearse does the step, or looks at it where it would write.
 func (s step) rehearse(ctx context.Context, r *run) error {
-	if !s.writes {
+	switch {
+	case s.afterwards:
+		return nil
+	case !s.writes:
 		return s.run(ctx, r)
-	}
-	if s.look == nil {
+	case s.look == nil:
 		return nil
 	}
 	return tell(r.told.Teller, s.name, func() (string, error) { // which does not count as done

@@ -28,6 +28,8 @@ type Source struct {
 	Asked string
 	// AllowDirty lets a source be released that is not its commit, or of none.
 	AllowDirty bool
+
+	options *Options // by which the commit was read
 }
 
 // Options say what to read.
@@ -73,7 +75,7 @@ func Read(ctx context.Context, o Options) (Source, error) {
 	if err != nil {
 		return Source{}, err
 	}
-	s := Source{Source: o.build(), Commit: commit, AllowDirty: o.AllowDirty}
+	s := Source{Source: o.build(), Commit: commit, AllowDirty: o.AllowDirty, options: &o}
 	if s.Version, err = o.FindVersion(commit); err != nil {
 		return Source{}, err
 	}

@@ -121,6 +121,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*stdoutError], "E-STDOUT", usage.ExitUnexpected, usage.Say("free space or give another standard output, then run the same command again: what is done is found")),
 		usage.On(usage.Is[*source.VersionError], "E-USAGE", usage.ExitUsage, adviceOf[*source.VersionError]),
 		usage.On(usage.Is[*source.GitError], "E-GIT", usage.ExitUsage, adviceOf[*source.GitError]),
+		usage.On(usage.Is[*source.TagError], "E-TAG-MOVED", usage.ExitPolicy, usage.Say("all else is released: let the tag name that commit again, and run the same command again")),
 		usage.On(func(err error) bool { var s *source.StateError; return errors.As(err, &s) && s.Incomplete() }, "E-USAGE", usage.ExitUsage, adviceOf[*source.StateError]),
 		usage.On(usage.Is[*release.ImageError], "E-USAGE", usage.ExitUsage, usage.Say("name a file or folder that is there, or an image with its registry, as in docker.io/acme/hello:1.0.0")),
 		usage.On(usage.Is[*settings.Error], "E-CONFIG", usage.ExitUsage, adviceOf[*settings.Error]),

@@ -18,6 +18,7 @@ func Rules() []usage.Rule {
 		usage.On(usage.Is[*node.RevertedError], "E-REVERTED", usage.ExitChain, usage.Say("correct what the contract says above; invalid-sender-or-signature: the app is another wallet's by now")),
 		usage.On(usage.Is[*node.UnclosedError], "E-ORDER-UNCLOSED", usage.ExitRPC, usage.Say("run the same command again; if it stays so, name another node (chains.<name>.rpc): this one shows an old state")),
 		usage.On(usage.Is[*market.StillListedError], "E-ORDER-LISTED", usage.ExitNetwork, usage.Say("run the same command again; if it stays so, ask who runs the market: what was closed on chain cannot be matched, whatever the market shows")),
+		usage.On(usage.Is[*rotation.UnretiredError], "E-ORDER-UNRETIRED", usage.ExitOrder, usage.Say("run the same command again: it retires them; if it stays so, ask who runs node and market, or who else has the wallet")),
 		usage.On(usage.Is[*orders.GenerationsError], "E-ORDER-GENERATIONS", usage.ExitOrder, usage.Say("sell it under other terms (another volume is enough), or release a new version")),
 	}
 }

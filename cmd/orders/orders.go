@@ -240,7 +240,47 @@ func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 	if !answer.Changed {
 		d.Note("nothing was changed: all of it was so already")
 	}
-	return d.renew(ctx, by.wallet, w.Change)
+	if err := d.renew(ctx, by.wallet, w.Change); err != nil {
+		return err
+	}
+	return release.Patiently(ctx, func() error { return d.confirm(ctx, w) })
+}
+
+// confirm reads again, with connections of its own, whether all is as it was to become:
+// that alone says that it is done.
+func (d *desk) confirm(ctx context.Context, w work) error {
+	var fresh release.World
+	if _, err := fresh.Connect(ctx, d.settings); err != nil {
+		return err
+	}
+	world := rotation.World{Chain: fresh.Chain, Market: fresh.Market}
+	if err := world.Confirm(ctx, d.line.Owner, w.Change); err != nil {
+		return fmt.Errorf("reading again what was done: %w", err)
+	}
+	if w.statement != nil {
+		key, err := d.ring.Checker(ctx)
+		if err == nil {
+			err = w.statement.Confirm(ctx, d.registry(), key)
+		}
+		return err
+	}
+	return d.confirmRecord(w.Open)
+}
+
+// confirmRecord reads the file again of the record that has the order.
+func (d *desk) confirmRecord(o *rotation.Opening) error {
+	if o == nil {
+		return nil
+	}
+	r, err := d.of(o.App.Address)
+	if err != nil || r == nil {
+		return err
+	}
+	there, err := release.ReadRecord(r.path)
+	if err == nil && there.Order.Hash != o.Hash {
+		err = &record.Error{Problem: "in " + r.path + " is not the one that was written", Got: there.Order.Hash.Hex(), Want: o.Hash.Hex()}
+	}
+	return err
 }
 
 // hands are what a change is done with.

@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/node"
@@ -22,6 +20,7 @@ import (
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // World is where a record's statements are looked up.
@@ -30,6 +29,7 @@ type World struct {
 	Chain    *node.Client // connected to the record's chain
 	Market   market.Client
 	Signer   Signer
+	Party    signing.Party // who signs, for the owner, in the place of Signer; may be nil
 	Runner   measure.Runner
 	NoRunner error         // why Runner is nil: then the measurement is not checked
 	Timeout  time.Duration // for one run of the image
@@ -139,20 +139,13 @@ func (e *UnverifiedError) Unwrap() error { return e.Err }
 // Runner the measurement's is a [*measure.UnmeasuredError].
 func Verify(ctx context.Context, w World, s Subject, report func(Check)) error {
 	w.Market.Tell = w.Progress
-	a := auditor{World: w, Subject: s}
-	a.statements = sync.OnceValues(func() (statements, error) { return a.readStatements(ctx) })
-	a.there = sync.OnceValues(func() (poco.App, error) { return a.readApp(ctx) })
+	a := newAuditor(ctx, w, s)
 	var errs []error
 	for _, c := range a.checks() {
-		start := time.Now()
-		var f found
-		err := bounds.Within(ctx, bounds.Act, "the check of the "+c.name, func(ctx context.Context) (err error) {
-			f, err = c.look(ctx)
-			return err
-		})
-		report(Check{Name: c.name, Word: f.word, By: f.by, Evidence: f.evidence, Err: err, Took: time.Since(start)})
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
+		looked := c.run(ctx)
+		report(looked)
+		if looked.Err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", c.name, looked.Err))
 		}
 	}
 	return errors.Join(errs...)
