@@ -115,7 +115,7 @@ func (r *run) lookForRetired(ctx context.Context, w rotation.World) error {
 // checkRecord reads the record's file, which must be the one that was written.
 func (r *run) checkRecord(rec record.Record) error {
 	path := string(r.Settings.Record)
-	there, err := ReadRecord(path)
+	there, err := record.ReadFile(path)
 	if err != nil {
 		return &UnheldError{[]string{"record"}, err}
 	}
