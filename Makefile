@@ -14,6 +14,8 @@
 # make cases    try what went wrong for others, and print a table as well
 # make kill     kill a release at every step, every write and KILLS times at random,
 #               and finish it by running it again
+# make chaos    200 releases with faults and kills, each by a seed, that must converge, and
+#               silent failures, none of which may end with exit code 0; prints a table
 # make bench    compare with today's tools, side by side
 # make rebuild  build an example twenty times, on five hosts and with four builders,
 #               and commits in every order
@@ -25,9 +27,10 @@
 # make budget   what each part of .ci/run may take
 #
 # With SHORT=1, as .ci/run says: kill kills after one upload of each kind and less at
-# random, bench has fewer runs and a smaller image, rebuild takes each host and each
-# builder once and a few orders, fuzz takes seconds, interop leaves cosign 3 out. All kinds are there; the others
-# have one form.
+# random, chaos has 20 releases and every third silence, bench has fewer runs and a
+# smaller image, rebuild takes each host and each builder once and a few orders, fuzz
+# takes seconds, interop leaves cosign 3 out. All kinds are there; the others have one
+# form.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -53,7 +56,7 @@ SYSTEMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: conformance image image-amd64 image-pins attack cases cross cross-test dist dist-twice judge notices interop bench rebuild build demo demo-act recording prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
+.PHONY: conformance image image-amd64 image-pins attack cases chaos cross cross-test dist dist-twice judge notices interop bench rebuild build demo demo-act recording prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -210,6 +213,11 @@ kill: setup bin/gotestsum bin/mrelease build/base
 	cd sandbox && $(CURDIR)/bin/gotestsum --format testname -- -vet=off -count=1 -timeout 30m -run '^TestKill$$' $(if $(SHORT),-short) ./e2e -kills $(KILLS)
 	$(if $(SHORT),,cd sandbox && $(CURDIR)/bin/gotestsum --format testname -- -vet=off -count=1 -timeout 30m -run '^TestKillRun$$' ./requesttest -every)
 
+# SEED is the first of the seeds: what a seed orders is the same each time.
+SEED ?= 1
+chaos: setup bin/mrelease bin/outcomes build/base
+	@{ cd sandbox; $(GO) test -vet=off -json -count=1 -tags chaos,$(TAGS) -timeout 60m -run '^(TestChaos|TestSilent)$$' $(if $(SHORT),-short) ./e2e -seed $(SEED); } | bin/outcomes chaos
+
 sandbox/clients/node_modules/.package-lock.json: sandbox/clients/package-lock.json
 	@echo "installing iexec's command line, three versions, from npm"
 	@cd sandbox/clients && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.package-lock.json
@@ -323,7 +331,7 @@ bin/notices: FORCE
 
 lint: bin/staticcheck bin/actionlint bin/notices
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
-	@for m in . sandbox; do (cd $$m && $(GO) vet -tags attack,cases,conformance,interop,rebuild,$(TAGS) ./... && $(CURDIR)/bin/staticcheck -tags attack,cases,conformance,interop,rebuild,$(TAGS) ./...) || exit 1; done
+	@for m in . sandbox; do (cd $$m && $(GO) vet -tags attack,cases,chaos,conformance,interop,rebuild,$(TAGS) ./... && $(CURDIR)/bin/staticcheck -tags attack,cases,chaos,conformance,interop,rebuild,$(TAGS) ./...) || exit 1; done
 	@cd tools && $(GO) vet ./cross ./notices && $(CURDIR)/bin/staticcheck ./cross ./notices && $(GO) test -vet=off ./notices
 	@for m in attest clients dist; do (cd tools/$$m && $(GO) vet ./... && $(CURDIR)/bin/staticcheck ./...) || exit 1; done
 	@$(LINKED) | bin/notices -check THIRD-PARTY
@@ -335,15 +343,16 @@ lint: bin/staticcheck bin/actionlint bin/notices
 # machine with two processors, where all has to be fetched and compiled; reserve is
 # kept for what is to come. In all 55 minutes.
 define BUDGET
-test 780
-attack 200
-cases 200
+test 700
+attack 190
+cases 180
 lint 240
 cross 90
 dist-twice 150
 fuzz 180
 interop 390
 kill 140
+chaos 110
 rebuild 330
 conformance 240
 bench 300

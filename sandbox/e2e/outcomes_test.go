@@ -1,4 +1,4 @@
-//go:build attack || cases
+//go:build attack || cases || chaos
 
 package e2e
 

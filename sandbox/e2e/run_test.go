@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -37,8 +38,12 @@ type run struct {
 	script  *script
 	program string
 	state   string // folder of the builder
+	args    []string
+	more    []string      // of the environment
+	earlier poco.AppOrder // of an earlier release
 
 	onWrite func(what string) // may be nil
+	process atomic.Pointer[os.Process]
 
 	steps   []string // that were done, of the last process
 	writes  []string // likewise
@@ -48,16 +53,23 @@ type run struct {
 
 func newRun(t *testing.T, tools tools, g *gate) *run {
 	t.Helper()
-	w := startWorld(t)
-	s := &script{slot: &slot{world: w}, name: "killed", key: walletOf("killed"), dir: t.TempDir(), repository: g.registry + "/killed"}
+	return newRunIn(t, startWorld(t), tools, g, "killed")
+}
+
+// newRunIn is newRun in a world in which others of other names run after each other.
+func newRunIn(t *testing.T, w *world.World, tools tools, g *gate, name string) *run {
+	t.Helper()
+	s := &script{slot: &slot{world: w}, name: name, key: walletOf(name), dir: t.TempDir(), repository: g.registry + "/" + name}
 	if err := fund(w, s.key); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.writeFiles(tools); err != nil {
 		t.Fatal(err)
 	}
-	s.sellEarlier(t)
-	r := &run{world: w, gate: g, script: s, program: filepath.Join(tools.dir, "mrelease"), state: filepath.Join(s.dir, "state")}
+	r := &run{
+		world: w, gate: g, script: s, program: filepath.Join(tools.dir, "mrelease"), state: filepath.Join(s.dir, "state"),
+		args: []string{"release", "--version", "1.0.0"}, earlier: s.sellEarlier(t),
+	}
 	r.configure(t, "")
 	if err := os.Mkdir(r.temporary(), 0o700); err != nil {
 		t.Fatal(err)
@@ -67,7 +79,7 @@ func newRun(t *testing.T, tools tools, g *gate) *run {
 
 // sellEarlier puts an order of an earlier release on sale, which a release retires; in a
 // market that does not see by itself what the chain knows of it.
-func (s *script) sellEarlier(t *testing.T) {
+func (s *script) sellEarlier(t *testing.T) poco.AppOrder {
 	t.Helper()
 	if err := s.world.Faults.Add(fault.Rule{Service: "watcher", Drop: true, Times: 1_000_000}); err != nil {
 		t.Fatal(err)
@@ -87,9 +99,11 @@ func (s *script) sellEarlier(t *testing.T) {
 		t.Fatal(err)
 	}
 	terms := orders.Terms{Volume: 1, Tag: poco.TEE(), RequesterRestrict: wallet.Address}
-	if _, err := orders.Offer(t.Context(), client, market.Client{URL: s.world.Market, ChainID: c.ID}, wallet, orders.New(client.Domain(), reg.Address, terms)); err != nil {
+	order := orders.New(client.Domain(), reg.Address, terms)
+	if _, err := orders.Offer(t.Context(), client, market.Client{URL: s.world.Market, ChainID: c.ID}, wallet, order); err != nil {
 		t.Fatal(err)
 	}
+	return order
 }
 
 // configure writes mrelease.yaml, in which the world is behind the gate.
@@ -118,10 +132,11 @@ var stepDone = regexp.MustCompile(`^✓ (\w+) +[0-9.]+ s  `)
 // release runs mrelease until it ends, or kills it; it returns how it ended.
 func (r *run) release(t *testing.T, d death) error {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), r.program, "release", "--version", "1.0.0")
+	c := exec.CommandContext(t.Context(), r.program, r.args...)
 	c.Dir = r.script.dir
 	c.Env = append(os.Environ(), "HOME="+r.script.dir, "MRELEASE_STATE="+r.state, "TMPDIR="+r.temporary(),
 		"SOURCE_DATE_EPOCH=1700000000", "MRELEASE_COMMIT="+strings.Repeat("c0", 20), "MRELEASE_WALLET_PASSWORD="+walletPassword, "COSIGN_PASSWORD="+cosignPassword)
+	c.Env = append(c.Env, r.more...)
 	stderr, err := c.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -133,6 +148,7 @@ func (r *run) release(t *testing.T, d death) error {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
+	r.process.Store(c.Process)
 	if d.delay > 0 {
 		defer time.AfterFunc(d.delay, kill).Stop()
 	}
@@ -175,7 +191,7 @@ func (r *run) finish(t *testing.T) {
 	if err := r.release(t, death{}); err != nil {
 		t.Fatalf("%v\n%s", err, strings.Join(r.printed, "\n"))
 	}
-	got, err := look(t.Context(), r.world, r.world.Registry+"/killed", crypto.PubkeyToAddress(r.script.key.PublicKey))
+	got, err := look(t.Context(), r.world, r.world.Registry+"/"+r.script.name, crypto.PubkeyToAddress(r.script.key.PublicKey))
 	// Beside the release there is the earlier one's app, whose order was closed.
 	if want := (holdings{images: 1, signatures: 1, attestations: 1, apps: 2, orders: 1, transactions: 3}); err != nil || got != want {
 		t.Errorf("the world holds %s, %v; want %s", got, err, want)

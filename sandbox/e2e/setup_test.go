@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/sigstore/cosign/v2/pkg/cosign"
 
+	"github.com/mrelease/mrelease/sandbox/protocol"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
@@ -110,7 +111,11 @@ func fund(w *world.World, key *ecdsa.PrivateKey) error {
 	if err != nil {
 		return err
 	}
-	return w.V6.Client.SendTransaction(ctx, tx)
+	if err := w.V6.Client.SendTransaction(ctx, tx); err != nil {
+		return err
+	}
+	_, err = protocol.Mined(ctx, w.V6.Client, tx.Hash())
+	return err
 }
 
 func (s *script) writeFiles(t tools) error {

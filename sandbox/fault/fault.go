@@ -42,6 +42,7 @@ type Rule struct {
 	Twice  bool   `json:"twice,omitempty"`  // do what was asked twice, and answer the second time
 	Delay  string `json:"delay,omitempty"`  // do what was asked after a while, such as 300ms
 
+	Skip  int  `json:"skip,omitempty"`  // how many such requests are let pass before
 	After bool `json:"after,omitempty"` // do what was asked first: only the answer is lost
 	Times int  `json:"times,omitempty"` // how many requests; 0: one
 }
@@ -140,6 +141,10 @@ func (i *Injector) take(service string, r *http.Request) (Rule, bool) {
 			body = peek(r)
 		}
 		if !rule.matches(service, r, body) {
+			continue
+		}
+		if i.rules[n].Skip > 0 {
+			i.rules[n].Skip--
 			continue
 		}
 		if i.rules[n].Times--; i.rules[n].Times == 0 {

@@ -1,8 +1,8 @@
 // Outcomes prints what became of attacks, or of cases, as a table: name, expected, got.
 // It reads what "go test -json" prints. With "outcomes attack", an attack is a test
 // whose name begins with TestAttack, or an attribute "attack" of a test: name, expected
-// and got, with tabs between; and so for "outcomes case". What failed is printed behind
-// the table.
+// and got, with tabs between; and so for "outcomes case" and "outcomes chaos". What failed
+// is printed behind the table.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 
 func main() {
 	if len(os.Args) != 2 || held[os.Args[1]] == "" {
-		fmt.Fprintln(os.Stderr, "usage: go test -json ... | outcomes attack|case")
+		fmt.Fprintln(os.Stderr, "usage: go test -json ... | outcomes attack|case|chaos")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1], os.Stdin, os.Stdout); err != nil {
@@ -32,7 +32,7 @@ func main() {
 type event struct{ Action, Package, Test, Key, Value, Output string }
 
 // held is what is to become of a test of a kind.
-var held = map[string]string{"attack": "refused", "case": "right"}
+var held = map[string]string{"attack": "refused", "case": "right", "chaos": "converged"}
 
 type report struct {
 	kind    string
@@ -119,7 +119,7 @@ func (r *report) print(w io.Writer) error {
 	for _, name := range r.failed {
 		fmt.Fprintf(w, "\n%s\n%s", name, strings.Join(r.outputs[name], ""))
 	}
-	fmt.Fprintf(w, "\n%d %ss, %d not as expected\n", len(r.rows), r.kind, wrong)
+	fmt.Fprintf(w, "\n%d of %s, %d not as expected\n", len(r.rows), r.kind, wrong)
 	if len(r.failed) > 0 || wrong > 0 || len(r.rows) == 0 || r.ended == 0 {
 		return fmt.Errorf("one %s or more did not end as expected, or a test failed", r.kind)
 	}
