@@ -14,6 +14,7 @@ const (
 	Config      = 64 << 10 // bytes of a mrelease.yaml
 	ConfigDepth = 32       // lists and mappings within each other; mrelease's own keys need 5
 	Record      = 4 << 20  // bytes; a record with 10,000 materials has 2 MB
+	Plan        = 4 << 20  // bytes of a plan to apply; one that retires 1,000 orders has 1 MB
 	Lock        = 4 << 20  // bytes of an enclave.lock; a large image's has 100 KB
 	Key         = 64 << 10 // bytes of a key file: an RSA key of 16,384 bits has 13 KB
 	TrustedRoot = 1 << 20  // bytes of a trusted root; that of Sigstore's public instance has 7 KB

@@ -13,6 +13,7 @@ func All() []Bound {
 	return []Bound{
 		{"a `mrelease.yaml`", fmt.Sprintf("%s, %d lists and mappings within each other", Bytes(Config), ConfigDepth)},
 		{"a record", Bytes(Record)},
+		{"a plan to apply", Bytes(Plan)},
 		{"an `enclave.lock`", Bytes(Lock)},
 		{"a key file, a keystore file", Bytes(Key)},
 		{"a trusted root of Sigstore", Bytes(TrustedRoot)},

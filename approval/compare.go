@@ -1,0 +1,173 @@
+package approval
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/big"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Difference is a member in which a release is not as it was approved.
+type Difference struct{ Field, Approved, Now string }
+
+// DiffersError says that a release would do something else than was approved.
+type DiffersError struct {
+	Hash        string // of the plan that was approved
+	Differences []Difference
+}
+
+func (e *DiffersError) Error() string {
+	var fields []string
+	for _, d := range e.Differences {
+		fields = append(fields, d.Field)
+	}
+	more := ""
+	if len(fields) > maxTold {
+		more = fmt.Sprintf(" and %d more", len(fields)-maxTold)
+	}
+	return "the release is not the one that was approved: another " + strings.Join(fields[:min(len(fields), maxTold)], ", ") + more
+}
+
+// maxTold is how many differences are told.
+const maxTold = 10
+
+// Evidence returns each member that differs, and of which plan.
+func (e *DiffersError) Evidence() [][2]string {
+	var facts [][2]string
+	for _, d := range e.Differences[:min(len(e.Differences), maxTold)] {
+		facts = append(facts, [2]string{"expected " + d.Field, d.Approved}, [2]string{"actual " + d.Field, d.Now})
+	}
+	return append(facts, [2]string{"plan", e.Hash})
+}
+
+// Check compares what a release would do now with the plan that was approved. What of
+// the plan was done meanwhile, by an earlier run or by somebody else, need not be done
+// any more: fewer writes, calls and orders to retire are no difference, and more are.
+// What either does not know yet is not compared, unless the release is about to write:
+// then it must know all. Its error is a *DiffersError.
+func (p Plan) Check(now Plan, writing bool) error {
+	e := &DiffersError{Hash: p.Hash}
+	if writing {
+		for _, name := range now.Unknown() {
+			e.Differences = append(e.Differences, Difference{name, "a value that is known before anything is written", "none"})
+		}
+	}
+	approved, err := p.tree()
+	if err != nil {
+		return err
+	}
+	is, err := now.tree()
+	if err != nil {
+		return err
+	}
+	e.compare("", approved, is)
+	if len(e.Differences) == 0 {
+		return nil
+	}
+	return e
+}
+
+// tree is a plan as JSON has it, without what is said of it.
+func (p Plan) tree() (map[string]any, error) {
+	encoded, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("encoding plan: %w", err)
+	}
+	var tree map[string]any
+	err = json.Unmarshal(encoded, &tree)
+	delete(tree, "hash")
+	return tree, err
+}
+
+// compare notes in what two values differ. Every member of a plan comes by here: one that
+// is new is compared unless something else is said of it.
+func (e *DiffersError) compare(name string, approved, now any) {
+	switch {
+	case approved == nil && name != "canary", now == nil && name != "canary":
+		return // not known yet
+	case name == "writes", name == "calls", name == "retire.orders":
+		e.atMost(name, list(approved), list(now))
+	case strings.HasPrefix(name, "cost."):
+		e.noMore(name, approved, now)
+	default:
+		a, isObject := approved.(map[string]any)
+		n, areObjects := now.(map[string]any)
+		if !isObject || !areObjects {
+			e.equal(name, approved, now)
+			return
+		}
+		for _, key := range members(a, n) {
+			e.compare(strings.TrimPrefix(name+"."+key, "."), a[key], n[key])
+		}
+	}
+}
+
+func members(a, b map[string]any) []string {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return slices.Sorted(maps.Keys(all))
+}
+
+func list(value any) []any {
+	all, _ := value.([]any)
+	return all
+}
+
+func (e *DiffersError) equal(name string, approved, now any) {
+	if !reflect.DeepEqual(approved, now) {
+		e.Differences = append(e.Differences, Difference{name, text(approved), text(now)})
+	}
+}
+
+// atMost notes each of the things that was not approved.
+func (e *DiffersError) atMost(name string, approved, now []any) {
+	for _, thing := range now {
+		if !slices.ContainsFunc(approved, func(a any) bool { return fits(a, thing) }) {
+			e.Differences = append(e.Differences, Difference{name, text(approved), text(thing)})
+		}
+	}
+}
+
+// fits reports whether a thing is one that was approved, as far as both were known.
+func fits(approved, now any) bool {
+	a, isObject := approved.(map[string]any)
+	n, areObjects := now.(map[string]any)
+	if !isObject || !areObjects {
+		return approved == nil || now == nil || reflect.DeepEqual(approved, now)
+	}
+	for _, key := range members(a, n) {
+		_, there := a[key]
+		_, also := n[key]
+		if there != also || !fits(a[key], n[key]) {
+			return false
+		}
+	}
+	return true
+}
+
+// noMore notes a number that is higher than was approved.
+func (e *DiffersError) noMore(name string, approved, now any) {
+	most, ok := new(big.Int).SetString(text(approved), 10)
+	is, also := new(big.Int).SetString(text(now), 10)
+	if !ok || !also || is.Cmp(most) > 0 {
+		e.Differences = append(e.Differences, Difference{name, "at most " + text(approved), text(now)})
+	}
+}
+
+// text writes a value: one that is text as it is.
+func text(value any) string {
+	if s, ok := value.(string); ok {
+		return s
+	}
+	if value == nil {
+		return "none"
+	}
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Sprint(value)
+	}
+	return string(encoded)
+}

@@ -1,0 +1,242 @@
+// Package approval is what somebody approves before a release: a document that names all
+// that the release would write, where, as whom and at what cost, with one hash over all
+// of it. It says how the document is read, hashed and compared with what a release is
+// about to do; it looks at nothing itself.
+//
+// The hash is the SHA-256, in lower-case hex, of the document without its member hash, in
+// the canonical form of RFC 8785 (JCS): UTF-8, no space, members sorted, strings escaped
+// as ECMAScript does. All numbers are decimal strings, so no reader rounds one. Whoever
+// has node or jq finds the same:
+//
+//	jq -jcS 'del(.hash)' plan.json | sha256sum
+//
+// What is in the document is what an approval is about. What changes by itself and not
+// by the release is not: times, how many runs others left of an order, the price of the
+// hour, the machine.
+package approval
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/cyberphone/json-canonicalization/go/src/webpki.org/jsoncanonicalizer"
+)
+
+// Schema names the layout of a document. Another layout has another number.
+const Schema = "mrelease.approval/v1"
+
+// Plan is the document. A member that is null is not known before the image is built:
+// what it comes to is not approved by its value, and everything else of it is.
+type Plan struct {
+	Schema  string  `json:"schema"`
+	Version string  `json:"version"`
+	Source  Source  `json:"source"`
+	Chain   Chain   `json:"chain"`
+	Image   Image   `json:"image"`
+	Enclave Enclave `json:"enclave"`
+	App     App     `json:"app"`
+	Canary  *Canary `json:"canary,omitempty"` // absent when none is asked for
+	Order   Order   `json:"order"`
+	Retire  Retire  `json:"retire"`
+	// Writes are the things that may be made: image, signature, provenance, app, canary,
+	// order. What is there already is not among them.
+	Writes []string `json:"writes"`
+	Calls  []Call   `json:"calls"` // to contracts, that may be made
+	Cost   Cost     `json:"cost"`
+	Hash   string   `json:"hash"`
+}
+
+// Source is what the image is made from.
+type Source struct {
+	Commit string `json:"commit"` // git's object name; empty outside a repository
+	Dirty  bool   `json:"dirty"`  // it is something else than the commit
+	Inputs string `json:"inputs"` // sha256:…, over all that the image is made from
+}
+
+// Chain is where app and order are written.
+type Chain struct {
+	Name   string `json:"name"`
+	ID     string `json:"id"`     // decimal
+	Hub    string `json:"hub"`    // address
+	Apps   string `json:"apps"`   // address of the app registry
+	Market string `json:"market"` // scheme and host
+}
+
+// Image is what is pushed and signed.
+type Image struct {
+	Reference string  `json:"reference"` // repository:tag
+	Digest    *string `json:"digest"`    // sha256:…, of the manifest
+	Signer    *string `json:"signer"`    // public key in PEM, or the identity and who says so; null also when the key could not be read
+}
+
+// Enclave is what must be measured.
+type Enclave struct {
+	Format    string  `json:"format"`
+	Trust     string  `json:"trust"`     // what the measurement must rest on at least
+	Accepted  string  `json:"accepted"`  // MRENCLAVE of enclave.lock; empty when any is taken
+	MRENCLAVE *string `json:"mrenclave"` // 64 hex digits; empty with format none
+}
+
+// App is the app as the chain will have it, for good.
+type App struct {
+	Address   *string `json:"address"`
+	Owner     string  `json:"owner"`
+	Name      string  `json:"name"`
+	Type      string  `json:"type"`
+	Multiaddr string  `json:"multiaddr"`
+	Checksum  *string `json:"checksum"`
+	MREnclave *string `json:"mrenclave"` // the text that the chain stores
+}
+
+// Canary is the run that is bought before the order is offered.
+type Canary struct {
+	Workerpool string `json:"workerpool"`
+	MaxPrice   string `json:"max-price"` // nRLC
+	Category   string `json:"category"`
+	Params     string `json:"params"`
+	Deposit    bool   `json:"deposit"`
+	Again      bool   `json:"again"`  // another one is bought where the last one failed
+	File       string `json:"file"`   // of its result, which must have the digest
+	Digest     string `json:"digest"` // sha256:…
+	Judge      string `json:"judge"`  // program
+}
+
+// Order is the offer.
+type Order struct {
+	Hash               *string `json:"hash"` // EIP-712
+	Price              string  `json:"price"`
+	Volume             string  `json:"volume"`
+	Tag                string  `json:"tag"`
+	DatasetRestrict    string  `json:"datasetrestrict"`
+	WorkerpoolRestrict string  `json:"workerpoolrestrict"`
+	RequesterRestrict  string  `json:"requesterrestrict"`
+}
+
+// Retire is what becomes of the orders that the new one takes the place of.
+type Retire struct {
+	How     string     `json:"how"`     // close, unpublish or keep
+	Overlap string     `json:"overlap"` // for which they stay beside it
+	Foreign bool       `json:"foreign"` // those too that mrelease did not make
+	Orders  []OldOrder `json:"orders"`
+}
+
+// OldOrder is an order that may be retired.
+type OldOrder struct {
+	Hash    string `json:"hash"`
+	App     string `json:"app"`
+	Version string `json:"version"`
+	// Consumed is what the hub then says of it: its volume, when it is closed; empty when
+	// the chain is left as it is.
+	Consumed string `json:"consumed"`
+}
+
+// Call is a call that a transaction makes, decoded.
+type Call struct {
+	To        string             `json:"to"`       // address of the contract
+	Function  string             `json:"function"` // with the types of its arguments
+	Arguments map[string]*string `json:"arguments"`
+}
+
+// Cost is what the calls cost at most: what is spent on gas beyond that is not approved.
+// What a canary's run costs is its max-price, and the gas of its deal.
+type Cost struct {
+	Gas          string `json:"gas"`             // of all calls: what they need, a quarter more, rounded up
+	MaxFeePerGas string `json:"max-fee-per-gas"` // wei; no transaction offers more
+	Max          string `json:"max"`             // wei: the product
+}
+
+// Seal sets the schema and the hash. The members that are no values of their types (a nil
+// list) are set to empty ones: a document has one form.
+func (p *Plan) Seal() error {
+	p.Schema = Schema
+	if p.Writes == nil {
+		p.Writes = []string{}
+	}
+	if p.Calls == nil {
+		p.Calls = []Call{}
+	}
+	if p.Retire.Orders == nil {
+		p.Retire.Orders = []OldOrder{}
+	}
+	canonical, err := p.canonical()
+	if err != nil {
+		return err
+	}
+	p.Hash = fmt.Sprintf("%x", sha256.Sum256(canonical))
+	return nil
+}
+
+// canonical is what the hash is over.
+func (p Plan) canonical() ([]byte, error) {
+	encoded, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("encoding plan: %w", err)
+	}
+	return canonical(encoded)
+}
+
+// canonical writes a JSON object without its member hash as RFC 8785 says.
+func canonical(document []byte) ([]byte, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(document, &members); err != nil {
+		return nil, fmt.Errorf("reading plan: %w", err)
+	}
+	delete(members, "hash")
+	rest, err := json.Marshal(members)
+	if err != nil {
+		return nil, fmt.Errorf("encoding plan: %w", err)
+	}
+	return transform(rest)
+}
+
+// transform writes a JSON object as RFC 8785 says.
+func transform(document []byte) ([]byte, error) {
+	if !json.Valid(document) { // the library is for what is
+		return nil, errors.New("canonicalizing plan: it is no JSON")
+	}
+	text, err := jsoncanonicalizer.Transform(document)
+	if err != nil {
+		return nil, fmt.Errorf("canonicalizing plan: %w", err)
+	}
+	return text, nil
+}
+
+// Encode writes the document for people and programs: indented, with a line feed at its
+// end.
+func (p Plan) Encode() ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(p); err != nil {
+		return nil, fmt.Errorf("encoding plan: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// Unknown names the members that are not known yet, as image.digest, sorted.
+func (p Plan) Unknown() []string {
+	var names []string
+	for name, value := range map[string]*string{
+		"image.digest": p.Image.Digest, "image.signer": p.Image.Signer, "enclave.mrenclave": p.Enclave.MRENCLAVE, "app.address": p.App.Address,
+		"app.checksum": p.App.Checksum, "app.mrenclave": p.App.MREnclave, "order.hash": p.Order.Hash,
+	} {
+		if value == nil {
+			names = append(names, name)
+		}
+	}
+	for i, c := range p.Calls {
+		for _, name := range slices.Sorted(maps.Keys(c.Arguments)) {
+			if c.Arguments[name] == nil {
+				names = append(names, fmt.Sprintf("calls[%d].%s", i, name))
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
