@@ -1,6 +1,7 @@
 package approval
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -126,9 +127,25 @@ func (e *DiffersError) equal(name string, approved, now any) {
 func (e *DiffersError) atMost(name string, approved, now []any) {
 	for _, thing := range now {
 		if !slices.ContainsFunc(approved, func(a any) bool { return fits(a, thing) }) {
-			e.Differences = append(e.Differences, Difference{name, text(approved), text(thing)})
+			e.Differences = append(e.Differences, Difference{name, briefly(approved), text(thing)})
 		}
 	}
+}
+
+// briefly names the things that were approved.
+func briefly(approved []any) string {
+	names := []string{"nothing"}
+	for _, thing := range approved {
+		name := text(thing)
+		if object, ok := thing.(map[string]any); ok {
+			name, _, _ = strings.Cut(text(cmp.Or(object["hash"], object["function"])), "(")
+		}
+		names = append(names, name)
+	}
+	if len(names) > 1 {
+		names = names[1:]
+	}
+	return strings.Join(names, ", ")
 }
 
 // fits reports whether a thing is one that was approved, as far as both were known.

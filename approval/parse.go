@@ -90,6 +90,9 @@ func Parse(file string, data []byte) (p Plan, err error) {
 
 // check makes sure that a text says what was read of it, and that its hash is that of it.
 func (p Plan) check(file string, data []byte, malformed func(string) error) error {
+	if _, err := p.Cost.Ceiling(); err != nil {
+		return malformed(err.Error())
+	}
 	sealed := p
 	if err := sealed.Seal(); err != nil {
 		return malformed(err.Error())

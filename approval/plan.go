@@ -10,6 +10,8 @@
 //
 //	jq -jcS 'del(.hash)' plan.json | sha256sum
 //
+// (jq alone escapes U+007F, which no text here has a use for.)
+//
 // What is in the document is what an approval is about. What changes by itself and not
 // by the release is not: times, how many runs others left of an order, the price of the
 // hour, the machine.
@@ -23,6 +25,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/cyberphone/json-canonicalization/go/src/webpki.org/jsoncanonicalizer"
 )
@@ -150,6 +154,15 @@ type Cost struct {
 	Max          string `json:"max"`             // wei: the product
 }
 
+// Ceiling is the highest fee for a unit of gas, in wei.
+func (c Cost) Ceiling() (uint64, error) {
+	fee, err := strconv.ParseUint(c.MaxFeePerGas, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("reading cost.max-fee-per-gas: %w", err)
+	}
+	return fee, nil
+}
+
 // Seal sets the schema and the hash. The members that are no values of their types (a nil
 // list) are set to empty ones: a document has one form.
 func (p *Plan) Seal() error {
@@ -217,6 +230,14 @@ func (p Plan) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("encoding plan: %w", err)
 	}
 	return out.Bytes(), nil
+}
+
+// String says which plan it is, and what of it is not known yet.
+func (p Plan) String() string {
+	if unknown := p.Unknown(); len(unknown) > 0 {
+		return fmt.Sprintf("hash %s; not known before the build: %s", p.Hash, strings.Join(unknown, ", "))
+	}
+	return "hash " + p.Hash
 }
 
 // Unknown names the members that are not known yet, as image.digest, sorted.

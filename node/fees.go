@@ -113,6 +113,20 @@ func (c *Client) ceiling(first offer) *big.Int {
 	return new(big.Int).Mul(first.cap, big.NewInt(ceilingTimes))
 }
 
+// MaxFee is what no transaction offers more than for a unit of gas, in wei: as it is set,
+// else as it follows from what would be offered now; 0 on a chain without fees. Errors:
+// *RPCError, *FeeError.
+func (c *Client) MaxFee(ctx context.Context) (*big.Int, error) {
+	first, err := c.offer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if c.Fees == poco.FeesLegacy {
+		return new(big.Int), nil
+	}
+	return c.ceiling(first), nil
+}
+
 // transaction writes an act as the chain takes it.
 func (c *Client) transaction(s *sent, o offer) types.TxData {
 	to := s.contract.Address

@@ -1,9 +1,6 @@
 package page
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,9 +28,11 @@ type Plan struct {
 	Cost     *release.Cost     `json:"cost,omitempty"`
 	Run      ci.Run            `json:"run,omitzero"`
 	Offered
-	Hash string `json:"plan-hash,omitempty"` // see hash; never empty in an answer
+	Hash string `json:"plan-hash"` // of what would be approved: see package approval
 
 	conclusion string
+	unknown    []string // of what would be approved
+	most       string   // wei
 	notes      []release.Finding
 	context    Context
 }
@@ -49,7 +48,7 @@ func NewPlan(p release.Plan, c Context) Plan {
 	a := Plan{
 		Schema: "mrelease.plan/v1", Identity: Identity{Version: p.Version, Image: p.Image, Digest: p.Digest, AppAddress: p.AppAddress, OrderHash: p.OrderHash},
 		Commit: p.Commit, Dirty: p.Dirty, Inputs: p.Inputs.String(), Wallet: p.Wallet, StatedBy: p.StatedBy,
-		Make: p.With(release.ToMake), Cost: p.Cost, Run: c.Run, Offered: Offered{p.Obstacles, p.Others()}, conclusion: p.Conclusion(), context: c,
+		Make: p.With(release.ToMake), Cost: p.Cost, Run: c.Run, Offered: Offered{p.Obstacles, p.Others()}, Hash: p.Bound.Hash, conclusion: p.Conclusion(), unknown: p.Bound.Unknown(), most: p.Bound.Cost.Max, context: c,
 	}
 	if older, newer, _ := c.proposed(); older != "" {
 		a.MRENCLAVEChanged = strconv.FormatBool(older != newer)
@@ -61,27 +60,7 @@ func NewPlan(p release.Plan, c Context) Plan {
 			a.Steps = append(a.Steps, f)
 		}
 	}
-	a.Hash = a.hash()
 	return a
-}
-
-// hash is the SHA-256, in hex, of the plan's document without what says nothing of the
-// release: the price of the hour, the run that asked and what it proposes to accept,
-// where the wallet's file is, and the hash. The keys are sorted, and there is no space
-// between: jq -jcS writes it that way.
-func (p Plan) hash() string {
-	p.Hash, p.Cost, p.Run, p.MRENCLAVEChanged, p.StatedBy = "", nil, ci.Run{}, "", ""
-	var document any
-	var canonical bytes.Buffer
-	enc := json.NewEncoder(&canonical)
-	enc.SetEscapeHTML(false)
-	encoded, err := json.Marshal(p)
-	dec := json.NewDecoder(bytes.NewReader(encoded))
-	dec.UseNumber() // they stay as they are written
-	if err := errors.Join(err, dec.Decode(&document), enc.Encode(&document)); err != nil {
-		panic("page: encoding a plan: " + err.Error()) // strings, numbers and truth values: cannot fail
-	}
-	return fmt.Sprintf("%x", sha256.Sum256(bytes.TrimSuffix(canonical.Bytes(), []byte("\n"))))
 }
 
 func (p Plan) has(name string) string {
@@ -122,7 +101,9 @@ func (p Plan) Summary() string {
 		{"App", p.later(p.AppAddress)},
 		{"Order", p.later(p.OrderHash)},
 		{"Owner", Code(p.Wallet)},
+		{"Gas", Code(p.most + " wei at most")},
 		{"Plan", Code(p.Hash)},
+		{"Not known yet", Code(strings.Join(p.unknown, ", "))},
 		{"Run", p.context.run()},
 	})
 	if p.context.Accepted == nil {

@@ -105,7 +105,8 @@ type Release struct {
 	RecordPath        string        `json:"record-path"`
 	SummaryPath       string        `json:"summary-path"`
 	VerifyCommands    []string      `json:"verify-commands"`
-	Made              []string      `json:"made"` // the steps that this run made something in; empty when all was there
+	Made              []string      `json:"made"`                // the steps that this run made something in; empty when all was there
+	PlanHash          string        `json:"plan-hash,omitempty"` // of the plan that was approved
 	Run               ci.Run        `json:"run,omitzero"`
 	Record            record.Record `json:"record"`
 
@@ -119,7 +120,7 @@ func NewRelease(r release.Result, c Context) Release {
 		Schema:    "mrelease.release/v1",
 		Identity:  identity(rec),
 		Synthetic: rec.Enclave.Synthetic, AlreadyRegistered: !r.Registration.Created, AlreadyPublished: !r.Offering.Published,
-		RecordPath: c.Record, SummaryPath: c.Summary, Made: append([]string{}, r.Made...), Run: c.Run, Record: rec, context: c,
+		RecordPath: c.Record, SummaryPath: c.Summary, Made: append([]string{}, r.Made...), PlanHash: r.Approved, Run: c.Run, Record: rec, context: c,
 	}
 	_, a.MRENCLAVEChanged = c.measured(a.MRENCLAVE)
 	if r.Registration.Tx != (common.Hash{}) {
@@ -150,7 +151,7 @@ func (a Release) Next() []string {
 func (a Release) Outputs() ([]ci.Output, error) {
 	return outputs(a.Identity, left{
 		registered: strconv.FormatBool(a.AlreadyRegistered), published: strconv.FormatBool(a.AlreadyPublished),
-		tx: a.TxHash, record: a.RecordPath, summary: a.SummaryPath, verify: a.VerifyCommands,
+		tx: a.TxHash, plan: a.PlanHash, record: a.RecordPath, summary: a.SummaryPath, verify: a.VerifyCommands,
 	}, a)
 }
 
@@ -234,6 +235,7 @@ func (a Release) Summary() string {
 		{"Canary", Code(a.canary())},
 		{"Order", Code(a.OrderHash) + existing(a.AlreadyPublished)},
 		{"Transaction", Code(a.TxHash)},
+		{"Approved plan", Code(a.PlanHash)},
 		{"Run", a.context.run()},
 	})
 	m.add("\nCheck it yourself:\n\n" + Fence(strings.Join(a.VerifyCommands, "\n")))

@@ -4,15 +4,18 @@ import "context"
 
 // lookAhead looks at what chain, market and secret service will be asked to take, before anything is
 // written anywhere: what they would refuse, after the image was pushed and signed for
-// good, is refused now.
+// good, is refused now. What was approved is compared with all that would be written.
 func (r *run) lookAhead(ctx context.Context) (string, error) {
+	if r.Approved != nil && !r.image.found {
+		r.plan.Findings = append(r.plan.Findings, Finding{"image", ToMake, "it would be pushed"})
+	}
 	for _, s := range r.steps() {
 		looks := []lookFunc{s.look, s.cost}
-		switch s.name {
-		case "register", "canary", "offer":
-		case "secret":
-			looks = []lookFunc{s.look, (*run).checkSecret}
-		default:
+		switch {
+		case s.name == "secret":
+			looks = append(looks, (*run).checkSecret)
+		case s.name == "register" || s.name == "canary" || s.name == "offer":
+		case r.Approved == nil || !s.writes:
 			continue
 		}
 		for _, look := range looks {

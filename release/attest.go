@@ -47,7 +47,7 @@ func (r *run) lookForProvenance(ctx context.Context) ([]Finding, error) {
 	if r.image.Image == nil {
 		return make, nil
 	}
-	if _, err := r.checker(ctx); err != nil {
+	if _, err := r.checker(ctx); err != nil && r.image.found {
 		return []Finding{{"provenance", Unknown, "whether it is attested: likewise"}}, nil
 	}
 	if err := r.readOrigin(ctx); err != nil || !r.image.found {

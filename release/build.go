@@ -2,10 +2,10 @@ package release
 
 import "context"
 
-// build builds the image, unless it was found. What will be signed needs both keys: a
+// build builds the image, unless it was found, in the registry or where a build left it. What will be signed needs both keys: a
 // password that is wrong ends the build before anything of it is seen.
 func (r *run) build(ctx context.Context) (string, error) {
-	if r.image.found {
+	if r.image.Image != nil {
 		return "", nil
 	}
 	m := r.maker()

@@ -106,8 +106,8 @@ func unheld(checks []record.Check) error {
 // sale still.
 func (r *run) lookForRetired(ctx context.Context, w rotation.World) error {
 	s, err := w.Succession(ctx, r.ended)
-	if err == nil && len(s.Retire) > 0 {
-		err = &rotation.UnretiredError{Sales: s.Retire, Chain: w.Chain.Name}
+	if left, _ := r.approved(s.Retire); err == nil && len(left) > 0 {
+		err = &rotation.UnretiredError{Sales: left, Chain: w.Chain.Name}
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
 )
@@ -28,7 +29,10 @@ func (r *run) findImage(ctx context.Context) (evidence string, err error) {
 		return "", err
 	}
 	if image == nil {
-		return r.inputs.String() + ", not released yet", nil
+		if err := r.findBuilt(ctx); err != nil || r.image.Image == nil {
+			return r.inputs.String() + ", not released yet", err
+		}
+		return r.inputs.String() + ", not released yet, built before into " + r.Layout, r.readDigest()
 	}
 	r.image.Image, r.image.found = image, true
 	return r.inputs.String() + ", released before as " + r.tag.Name(), r.readDigest()
@@ -67,6 +71,40 @@ func (r *run) onlyTimeDiffers(ctx context.Context, there *registry.TakenError) b
 	return err == nil && !there.Created.IsZero() && inputs.String() == there.Got
 }
 
+// findBuilt takes the image that a build left in the layout, where that is asked for: one
+// of the same inputs that says itself what it measures to, and the one that was approved.
+// What else lies there is nothing: a build replaces it.
+func (r *run) findBuilt(ctx context.Context) error {
+	if !r.Built && (r.Approved == nil || r.Approved.Image.Digest == nil) {
+		return nil
+	}
+	image, err := openLayout(r.Layout)
+	var none *ImageError
+	if errors.As(err, &none) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return fmt.Errorf("reading manifest: %w", err)
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		return fmt.Errorf("reading digest: %w", err)
+	}
+	other := r.Approved != nil && (r.Approved.Image.Digest == nil || *r.Approved.Image.Digest != digest.String())
+	if other || manifest.Annotations[registry.InputsAnnotation] != r.inputs.String() {
+		return nil
+	}
+	stated, known, err := measure.Stated(ctx, image, r.Settings.Enclave.Spec())
+	if known && stated.Portable { // else its manifest still gets what its build printed
+		r.image.Image = image
+	}
+	return err
+}
+
 // readDigest notes the image's digest.
 func (r *run) readDigest() error {
 	digest, err := r.image.Digest()
@@ -84,6 +122,10 @@ func (r *run) lookForImage(ctx context.Context) ([]Finding, error) {
 	r.plan.Inputs = r.inputs
 	inputs := Finding{"inputs", Note, fmt.Sprintf("%s, %s", r.inputs, record.Source{Commit: r.plan.Commit, Dirty: r.plan.Dirty}.State())}
 	kept := Finding{"signatures", Note, r.place.String()}
+	if r.image.Image != nil && !r.image.found {
+		r.plan.Digest = r.image.digest.DigestStr()
+		return []Finding{inputs, kept, {"image", ToMake, fmt.Sprintf("%s is free: %s would be pushed, as it lies in %s", r.tag, r.plan.Digest, r.Layout)}}, nil
+	}
 	if !r.image.found {
 		return []Finding{inputs, kept, {"image", ToMake, fmt.Sprintf("%s is free: it would be built and pushed", r.tag)}}, nil
 	}

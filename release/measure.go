@@ -62,8 +62,7 @@ func (r *run) checkSignature() error {
 	return policy.Check(r.enclave.Signature)
 }
 
-// readMeasurement takes the measurement that a found image states, as far as it
-// does. A release measures it.
+// readMeasurement takes what an image that is there states of its measurement. A release measures it.
 func (r *run) readMeasurement(ctx context.Context) ([]Finding, error) {
 	spec := r.Settings.Enclave.Spec()
 	r.enclave.Enclave = measure.Unmeasured(spec)
@@ -71,7 +70,7 @@ func (r *run) readMeasurement(ctx context.Context) ([]Finding, error) {
 	if spec.Format != measure.None {
 		demanded = []Finding{{"measure", Note, fmt.Sprintf("the measurement must be %s or better (enclave.trust); a release finds out what it rests on", r.Settings.Enclave.Trust)}}
 	}
-	if !r.image.found {
+	if r.image.Image == nil {
 		r.image.digest = r.tag.Digest("sha256:" + strings.Repeat("f", 64)) // stands for one
 		return demanded, nil
 	}

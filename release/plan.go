@@ -2,10 +2,12 @@ package release
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/mrelease/mrelease/approval"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/printable"
@@ -29,6 +31,7 @@ type Plan struct {
 	Obstacles  []poco.Obstacle // who cannot use the order
 	// Succession says what becomes of the orders beside the release's.
 	Succession rotation.Succession
+	Bound      approval.Plan // what would be approved
 
 	creating node.Cost // of the app
 }
@@ -73,6 +76,26 @@ func (p Plan) making(make, untold []string) string {
 		return "would make nothing else; cannot tell: " + strings.Join(untold, ", ")
 	}
 	return fmt.Sprintf("nothing would be made: image, signature, provenance, app and order of %s are there", p.Version)
+}
+
+// writes are the things that a release may make, in their order.
+func (p Plan) writes() []string {
+	return slices.DeleteFunc([]string{"image", "signature", "provenance", "app", "canary", "order"}, func(name string) bool {
+		return !p.has(name, ToMake) && !p.has(name, Unknown)
+	})
+}
+
+// WriteBound writes what would be approved to a file; to none if no path is given. Its
+// errors are those of [WriteOutput].
+func (p Plan) WriteBound(path string) error {
+	if path == "" {
+		return nil
+	}
+	data, err := p.Bound.Encode()
+	if err != nil {
+		return err
+	}
+	return WriteOutput(path, data)
 }
 
 func (p Plan) has(name string, state State) bool {

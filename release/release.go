@@ -20,6 +20,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/mrelease/mrelease/approval"
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/node"
@@ -43,6 +44,11 @@ type Release struct {
 	Teller   Teller        // nil: nobody is told
 	// CanaryAgain buys another canary where the last one failed.
 	CanaryAgain bool
+	// Approved is what was approved: nothing else is done. Nil: whatever is asked for.
+	Approved *approval.Plan
+	// Built has Plan look at the image that a build left in Layout, if it is of the same
+	// inputs: a release that was approved with its digest pushes that one.
+	Built bool
 }
 
 // World is what a release acts on.
@@ -73,7 +79,8 @@ func (w *World) Connect(ctx context.Context, cfg settings.Settings) (poco.Chain,
 }
 
 // steps are a release, in order: by how hard they are to take back. The app's secret and the
-// canary are steps of whoever asks for them.
+// canary are steps of whoever asks for them, and the comparison with what was approved of
+// whoever has that.
 func (r Release) steps() []step {
 	all := []step{
 		{name: "inputs", look: (*run).lookForImage, do: (*run).findImage},
@@ -82,6 +89,7 @@ func (r Release) steps() []step {
 		{name: "lock", look: (*run).lookAtLock, do: (*run).checkDrift, tells: true},
 		{name: "keys", do: (*run).openKeys, tells: true},
 		{name: "ahead", do: (*run).lookAhead, tells: true, unseen: true}, // of what cannot be made
+		{name: "approved", do: (*run).checkApproved},
 		{name: "push", do: (*run).push, writes: true},
 		{name: "sign", look: (*run).lookForSignature, do: (*run).sign, writes: true},
 		{name: "attest", look: (*run).lookForProvenance, do: (*run).attest, writes: true},
@@ -94,7 +102,15 @@ func (r Release) steps() []step {
 		{name: "confirm", do: (*run).confirm, afterwards: true},
 	}
 	return slices.DeleteFunc(all, func(s step) bool {
-		return s.name == "canary" && !r.Settings.Canary.Run || s.name == "secret" && r.Settings.Secret == settings.Secret{}
+		switch s.name {
+		case "secret":
+			return r.Settings.Secret == settings.Secret{}
+		case "canary":
+			return !r.Settings.Canary.Run
+		case "approved":
+			return r.Approved == nil
+		}
+		return false
 	})
 }
 
@@ -105,10 +121,14 @@ type Result struct {
 	Offering     orders.Offering
 	// Made are the steps that made something; none when all was there already.
 	Made []string
+	// Approved is the hash of the plan that was approved; empty without one.
+	Approved string
 }
 
 // Run makes the release, or finishes or confirms it. Its error is that of the step
-// that failed, or an [*InterruptedError] when ctx was cancelled.
+// that failed, or an [*InterruptedError] when ctx was cancelled. Of a release that is not
+// what was approved it is an [*approval.DiffersError]: what can be seen is compared before
+// anything is built, and all of it before the first write.
 func (r Release) Run(ctx context.Context) (Result, error) { return r.run(ctx, step.run) }
 
 // DryRun does all but the outside writes. The result's record is the one that Run
@@ -116,6 +136,13 @@ func (r Release) Run(ctx context.Context) (Result, error) { return r.run(ctx, st
 func (r Release) DryRun(ctx context.Context) (Result, error) { return r.run(ctx, step.rehearse) }
 
 func (r Release) run(ctx context.Context, act func(step, context.Context, *run) error) (result Result, err error) {
+	approved := ""
+	if r.Approved != nil {
+		approved = r.Approved.Hash
+		if err := r.compare(ctx); err != nil {
+			return Result{}, err
+		}
+	}
 	in, err := r.begin(ctx)
 	if err != nil {
 		return Result{}, err
@@ -135,7 +162,7 @@ func (r Release) run(ctx context.Context, act func(step, context.Context, *run) 
 		}
 	}
 	rec, err := in.record()
-	return Result{rec, in.registration, in.offering, in.told.made}, err
+	return Result{rec, in.registration, in.offering, in.told.made, approved}, err
 }
 
 // Plan looks up what is there of the release, and says what Run would make of it.
@@ -160,5 +187,6 @@ func (r Release) Plan(ctx context.Context) (Plan, error) {
 		}
 		in.plan.add(in.Teller, found)
 	}
-	return in.plan, nil
+	in.plan.Bound, err = in.bind(ctx)
+	return in.plan, err
 }

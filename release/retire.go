@@ -25,12 +25,17 @@ func (r *run) retire(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	for _, f := range r.staying(s) {
+		r.Teller.Note(f.Name + " " + f.Evidence)
+	}
+	var unapproved []rotation.Sale
+	s.Retire, unapproved = r.approved(s.Retire)
+	for _, sale := range unapproved {
+		r.Teller.Note(fmt.Sprintf("old order %s stays on sale: that it is retired was not approved", sale))
+	}
 	r.ended = r.next()
 	for _, sale := range s.Retire {
 		r.ended.Known = append(r.ended.Known, sale.Order)
-	}
-	for _, f := range r.staying(s) {
-		r.Teller.Note(f.Name + " " + f.Evidence)
 	}
 	if len(s.Retire) == 0 {
 		return "no order of an earlier release is to be retired", nil
@@ -115,12 +120,16 @@ func (r *run) sales() rotation.World { return rotation.World{Chain: r.Chain, Mar
 // succession looks for orders beside this release's, of which the hash may not be known
 // yet in a plan.
 func (r *run) succession(ctx context.Context) (rotation.Succession, error) {
+	return r.succeed(ctx, time.Duration(r.Settings.Order.Overlap))
+}
+
+func (r *run) succeed(ctx context.Context, overlap time.Duration) (rotation.Succession, error) {
 	known, err := r.recorded()
 	if err != nil {
 		return rotation.Succession{}, err
 	}
 	next := r.next()
-	next.Known = known
+	next.Known, next.Overlap = known, overlap
 	return r.sales().Succession(ctx, next)
 }
 

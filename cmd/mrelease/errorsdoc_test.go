@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mrelease/mrelease/cmd/approvals"
 	"github.com/mrelease/mrelease/cmd/canaries"
 	"github.com/mrelease/mrelease/cmd/orders"
 	"github.com/mrelease/mrelease/cmd/requests"
@@ -31,7 +32,7 @@ type told struct{ code, exit, means, remedy string }
 func TestErrorsPage(t *testing.T) {
 	var rows []told
 	for path, rules := range map[string][]usage.Rule{
-		"explain.go": rules(), "../requests/explain.go": requests.Rules(), "../orders/explain.go": orders.Rules(), "../canaries/explain.go": canaries.Rules(),
+		"explain.go": rules(), "../requests/explain.go": requests.Rules(), "../orders/explain.go": orders.Rules(), "../canaries/explain.go": canaries.Rules(), "../approvals/explain.go": approvals.Rules(),
 	} {
 		meanings := meanings(t, path)
 		if len(meanings) != len(rules) {

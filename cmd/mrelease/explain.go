@@ -15,6 +15,7 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/cmd/approvals"
 	"github.com/mrelease/mrelease/cmd/canaries"
 	sales "github.com/mrelease/mrelease/cmd/orders"
 	"github.com/mrelease/mrelease/cmd/requests"
@@ -66,7 +67,7 @@ func explain(err error) failure {
 	if e == nil && errors.As(err, &path) {
 		f.Evidence = []fact{{"where", path.Path}, {"problem", path.Err.Error()}}
 	}
-	tables := [][]usage.Rule{canaries.Rules(), sales.Rules(), requests.Rules(), rules()}
+	tables := [][]usage.Rule{approvals.Rules(), canaries.Rules(), sales.Rules(), requests.Rules(), rules()}
 	if interrupted {
 		tables = tables[len(tables)-1:]
 	}

@@ -19,8 +19,9 @@ func TestFlagsOfCommands(t *testing.T) {
 		"mrelease":  "version",
 		"init":      "",
 		"check":     "config context image chain schema",
-		"doctor":    source + " builder state image chain commit",                                       // it looks for the builder, and starts none
-		"plan":      source + " image chain commit allow-dirty all foreign canary canary-again deposit", // it builds nothing
+		"doctor":    source + " builder state image chain commit",                                              // it looks for the builder, and starts none
+		"plan":      source + " image chain commit allow-dirty all foreign canary canary-again deposit output", // it builds nothing
+		"apply":     build + " image chain commit allow-dirty all foreign canary canary-again deposit dry-run plan-hash",
 		"release":   build + " image chain commit allow-dirty all foreign canary canary-again deposit dry-run",
 		"build":     build + " output",
 		"measure":   build + " all hash-limit expect",

@@ -20,6 +20,7 @@ import (
 
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/cmd/approvals"
 	"github.com/mrelease/mrelease/cmd/orders"
 	"github.com/mrelease/mrelease/cmd/requests"
 	"github.com/mrelease/mrelease/cmd/usage"
@@ -138,7 +139,7 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the answer, or the error, as one JSON document")
 	root.SetFlagErrorFunc(usage.FlagError)
 	shared := usage.Program{Getenv: a.getenv, Out: a.stdout, JSON: &a.json, PrintJSON: printJSON, Note: a.story.note, Mask: a.story.ci.Mask, Token: ci.Tokens(a.getenv), ConfigFlag: a.configFlag, Files: a.configFiles, CheckRun: a.page.Run.Check}
-	for _, c := range append(orders.Commands(shared, a.registry), a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), requests.Command(shared), a.ciCommand(), a.versionCommand()) {
+	for _, c := range append(orders.Commands(shared, a.registry), a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), approvals.Command(a.makeFlags, a.apply), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), requests.Command(shared), a.ciCommand(), a.versionCommand()) {
 		c.Args = usage.Args(c.Args)
 		usage.Complete(c, func() settings.Settings { return settings.Read(a.sources()).Settings }, func(ctx context.Context, cfg settings.Settings) []string {
 			return a.sourceOptions(source.Options{Settings: cfg}).Versions(ctx)

@@ -12,6 +12,7 @@ import (
 )
 
 func (a *app) planCommand() *cobra.Command {
+	var output string
 	c := &cobra.Command{
 		Use:   "plan",
 		Short: "Say what a release would do, without doing it",
@@ -20,23 +21,28 @@ provenance, the app and the app's order. It says what a release would make of it
 and who can use the order. It builds nothing, writes nothing, and ends with the
 error that the release would end with, as far as that can be seen. The passwords
 of the keys are not needed; without them signature and provenance may not be
-told.`,
-		Example: "  mrelease plan --version 1.2.0\n  mrelease plan --json",
+told.
+
+With -o it writes all that a release would do to a file, which somebody can approve:
+mrelease apply does that and nothing else. If mrelease build left an image of the same
+inputs in dist/image, the plan is of that image, and apply pushes it.`,
+		Example: "  mrelease plan --version 1.2.0\n  mrelease plan --json\n  mrelease plan -o plan.json",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.plan(c.Context()) },
+		RunE:    func(c *cobra.Command, _ []string) error { return a.plan(c.Context(), output) },
 	}
+	c.Flags().StringVarP(&output, "output", "o", "", "file to write what is to be approved to")
 	a.sourceFlags(c)
 	a.releaseFlags(c)
 	return c
 }
 
-func (a *app) plan(ctx context.Context) error {
+func (a *app) plan(ctx context.Context, output string) error {
 	told := planLines{a.lines(), a.json}
 	r, err := a.newRelease(ctx, source.Options{Release: true, Unread: true}, told)
 	if err != nil {
 		return err
 	}
-	r.Keys = a.ring(r.Settings)
+	r.Keys, r.Built = a.ring(r.Settings), output != ""
 	if _, err := connect(ctx, &r); err != nil {
 		return err
 	}
@@ -50,6 +56,9 @@ func (a *app) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := plan.WriteBound(output); err != nil {
+		return err
+	}
 	answer := page.NewPlan(plan, a.context())
 	*a.story.steps = answer.Cases()
 	outputs, err := answer.Outputs()
@@ -58,6 +67,9 @@ func (a *app) plan(ctx context.Context) error {
 	}
 	if a.json {
 		return printJSON(a.stdout, answer)
+	}
+	if output != "" {
+		told.note("  %-10s %s, %s", "plan", output, plan.Bound)
 	}
 	told.note("%s", plan.Conclusion())
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/approval"
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
@@ -34,21 +35,34 @@ Secrets come from the environment: ` + keys.WalletPassword + ` (or ` + keys.Wall
 with wallet.allow-raw-key) and ` + keys.CosignPassword + `.`,
 		Example: "  mrelease release --version 1.2.0\n  mrelease release --dry-run --json",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.release(c.Context(), dryRun) },
+		RunE:    func(c *cobra.Command, _ []string) error { return a.release(c.Context(), nil, dryRun) },
 	}
-	a.addBuildFlags(c)
-	a.noCacheFlag(c)
-	a.releaseFlags(c)
+	a.makeFlags(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "do all but the outside writes, and print the record that would be written")
 	return c
 }
 
-func (a *app) release(ctx context.Context, dryRun bool) error {
+// makeFlags are those of the commands that make a release.
+func (a *app) makeFlags(c *cobra.Command) {
+	a.addBuildFlags(c)
+	a.noCacheFlag(c)
+	a.releaseFlags(c)
+}
+
+// apply makes a release that was approved.
+func (a *app) apply(ctx context.Context, approved approval.Plan, dryRun bool) error {
+	a.build.version = cmp.Or(a.build.version, approved.Version)
+	return a.release(ctx, &approved, dryRun)
+}
+
+// release makes a release: of whatever is asked for, if no plan was approved.
+func (a *app) release(ctx context.Context, approved *approval.Plan, dryRun bool) error {
 	start := time.Now()
 	r, err := a.newRelease(ctx, source.Options{Release: true}, a.story)
 	if err != nil {
 		return err
 	}
+	r.Approved = approved
 	if !dryRun {
 		if err := a.page.Run.Check(r.Settings.Chain, r.Settings.IsDevelopment()); err != nil {
 			return err

@@ -30,7 +30,7 @@ func Complete(c *cobra.Command, read func() settings.Settings, versions func(con
 	if slices.Contains([]string{"revoke", "rollback"}, c.Name()) {
 		c.ValidArgsFunction = tagged
 	}
-	if slices.Contains([]string{"accept", "explain", "verify"}, c.Name()) {
+	if slices.Contains([]string{"accept", "apply", "explain", "verify"}, c.Name()) {
 		c.ValidArgsFunction = func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return []cobra.Completion{"json", "lock"}, cobra.ShellCompDirectiveFilterFileExt
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/ethereum/go-ethereum/signer/core/apitypes"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/mrelease/mrelease/approval"
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
@@ -263,5 +264,25 @@ func impostor(ts *testscript.TestScript, s *script, args []string) {
 	repository, _, _ := strings.Cut(string(app.Multiaddr), ":"+r.Version)
 	at := node.Contract{Address: client.AppRegistry, ABI: poco.RegistryABI()}
 	_, err = client.Send(ctx, wallet, at, "createApp", app.Owner, app.Name, app.Type, []byte(repository+":"+args[1]), [32]byte{7}, app.MREnclave)
+	ts.Check(err)
+}
+
+// register registers the app of a plan that is to be approved, as anybody can.
+//
+//	register PLAN
+func register(ts *testscript.TestScript, s *script, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: register PLAN")
+	}
+	ctx := context.Background()
+	plan, err := approval.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	c := s.world.V6
+	client, err := node.Connect(ctx, poco.Chain{Name: c.Name, ID: c.ID, RPC: c.RPC, Hub: c.Hub, Fees: c.Fees})
+	ts.Check(err)
+	wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(world.Key(0))))
+	ts.Check(err)
+	app, at := plan.App, node.Contract{Address: client.AppRegistry, ABI: poco.RegistryABI()}
+	_, err = client.Send(ctx, wallet, at, "createApp", common.HexToAddress(app.Owner), app.Name, app.Type, []byte(app.Multiaddr), common.HexToHash(*app.Checksum), []byte(*app.MREnclave))
 	ts.Check(err)
 }

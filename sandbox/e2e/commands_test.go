@@ -20,7 +20,7 @@ import (
 // commands are what scripts can say besides testscript's own commands.
 func commands(more map[string]func(*testscript.TestScript, *script, []string)) map[string]func(*testscript.TestScript, bool, []string) {
 	own := map[string]func(*testscript.TestScript, *script, []string){
-		"exits": exits, "fault": addFault, "read-only": readOnly, "holds": holds, "owner": owner, "buy": buy, "crowd": crowd, "foreign": foreign, "impostor": impostor, "edit": edit, "get": get, "serve": serve,
+		"exits": exits, "fault": addFault, "read-only": readOnly, "holds": holds, "owner": owner, "buy": buy, "crowd": crowd, "foreign": foreign, "impostor": impostor, "register": register, "edit": edit, "get": get, "serve": serve,
 		"fill": fill, "refer": refer, "retag": retag, "forget": forget, "odd-image": oddImage, "layer": layer, "edit-key": editKey, "git": gitCommand, "provenance": provenance, "beside": beside, "like-readme": likeReadme,
 		"registry": habits, "ordinary": ordinary, "keyless": keyless, "grant": grant, "pass": pass, "stored": stored,
 	}
@@ -258,8 +258,16 @@ func get(ts *testscript.TestScript, _ *script, args []string) {
 	var value any
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &value))
 	for key := range strings.SplitSeq(args[2], ".") {
-		object, _ := value.(map[string]any)
-		value = object[key]
+		switch within := value.(type) {
+		case map[string]any:
+			value = within[key]
+		case []any:
+			i, err := strconv.Atoi(key)
+			ts.Check(err)
+			value = within[i]
+		default:
+			value = nil
+		}
 	}
 	if value == nil {
 		ts.Fatalf("%s has no %s", args[1], args[2])

@@ -1,0 +1,253 @@
+package release
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/mrelease/mrelease/approval"
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/orders"
+	"github.com/mrelease/mrelease/publish/rotation"
+)
+
+// compare makes sure, before anything is built or opened, that what was approved is what
+// would be done, as far as can be seen: a plan says it. No transaction offers more than was
+// approved from then on.
+func (r Release) compare(ctx context.Context) error {
+	most, err := r.Approved.Cost.Ceiling()
+	if err != nil {
+		return err
+	}
+	if r.Chain.MaxFeePerGas == 0 {
+		r.Chain.MaxFeePerGas = most
+	}
+	told := r.Teller
+	if told == nil {
+		told = silent{}
+	}
+	r.Teller = unfound{told}
+	return tell(told, "plan", func() (string, error) {
+		plan, err := r.Plan(ctx)
+		if err == nil {
+			err = r.Approved.Check(plan.Bound, false)
+		}
+		return r.Approved.Hash + ", as approved as far as can be seen", err
+	})
+}
+
+// unfound is a Teller that is not told of findings.
+type unfound struct{ Teller }
+
+// Found implements Teller.
+func (unfound) Found(Finding) {}
+
+// checkApproved makes sure, before the first write, that what is about to be written is
+// what was approved. All is known by now.
+func (r *run) checkApproved(ctx context.Context) (string, error) {
+	now, err := r.bind(ctx)
+	if err != nil {
+		return "", err
+	}
+	return r.Approved.Hash + ", nothing differs", r.Approved.Check(now, true)
+}
+
+// bind says what the release would write, as far as it is known: what is approved, or
+// compared with that.
+func (r *run) bind(ctx context.Context) (p approval.Plan, err error) {
+	app, err := r.app()
+	if err != nil {
+		return p, err
+	}
+	s := r.Settings
+	p = approval.Plan{
+		Version: r.Source.Version,
+		Source:  approval.Source{Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Inputs: r.inputs.String()},
+		Chain:   approval.Chain{Name: r.Chain.Name, ID: strconv.FormatUint(r.Chain.ID, 10), Hub: r.Chain.Hub.Hex(), Apps: r.Chain.AppRegistry.Hex(), Market: r.Market.Node()},
+		Image:   approval.Image{Reference: r.tag.Name(), Signer: r.signs(ctx)},
+		Enclave: approval.Enclave{Format: string(s.Enclave.Format), Trust: string(s.Enclave.Trust)},
+		App:     approval.App{Owner: app.Owner.Hex(), Name: app.Name, Type: app.Type, Multiaddr: string(app.Multiaddr)},
+		Order: approval.Order{
+			Price: strconv.FormatUint(s.Order.Price, 10), Volume: strconv.FormatUint(s.Order.Volume, 10), Tag: s.Order.Tag.String(),
+			DatasetRestrict: s.Order.DatasetRestrict.Hex(), WorkerpoolRestrict: s.Order.WorkerpoolRestrict.Hex(), RequesterRestrict: s.Order.RequesterRestrict.Hex(),
+		},
+		Writes: r.plan.writes(),
+	}
+	if r.accepted != nil && r.accepted.MRENCLAVE != nil {
+		p.Enclave.Accepted = r.accepted.MRENCLAVE.String()
+	}
+	if s.Canary.Run {
+		p.Canary = r.boundCanary()
+	}
+	r.bindBuilt(&p, app)
+	sales, err := r.bindRetired(ctx, &p)
+	if err != nil {
+		return p, err
+	}
+	if err := r.bindCalls(&p, sales); err != nil {
+		return p, err
+	}
+	if err := r.bindCost(ctx, &p, sales); err != nil {
+		return p, err
+	}
+	return p, p.Seal()
+}
+
+// bindBuilt adds what is known once the image is there, and then once it is measured.
+func (r *run) bindBuilt(p *approval.Plan, app poco.App) {
+	if r.image.Image != nil {
+		digest, checksum := r.image.digest.DigestStr(), app.Checksum.Hex()
+		p.Image.Digest, p.App.Checksum = &digest, &checksum
+	}
+	if r.enclave.known {
+		measured := ""
+		if r.enclave.Format != measure.None {
+			measured = r.enclave.MRENCLAVE.String()
+		}
+		stored := string(app.MREnclave)
+		p.Enclave.MRENCLAVE, p.App.MREnclave = &measured, &stored
+	}
+	if r.image.Image != nil && r.enclave.known {
+		address, hash := r.registration.Address.Hex(), r.order().Hash(r.Chain.Domain()).Hex()
+		p.App.Address, p.Order.Hash = &address, &hash
+	}
+}
+
+// signs says who signs the image: whose key it is, or which identity must be the job's. It
+// is nil where the key cannot be read.
+func (r *run) signs(ctx context.Context) *string {
+	if s := r.Settings.Sign; s.IsKeyless() {
+		identity := s.Keyless.Identity + ", by " + string(s.Keyless.Issuer)
+		return &identity
+	}
+	signer, err := r.checker(ctx)
+	if err != nil {
+		return nil // it is told as unknown
+	}
+	who, err := signer.Who()
+	if err != nil {
+		return nil
+	}
+	return &who.PublicKey
+}
+
+func (r *run) boundCanary() *approval.Canary {
+	c := r.Settings.Canary
+	return &approval.Canary{
+		Workerpool: c.Workerpool.Hex(), MaxPrice: strconv.FormatUint(c.MaxPrice, 10), Category: strconv.FormatUint(c.Category, 10), Params: c.Params,
+		Deposit: c.Deposit, Again: r.CanaryAgain, File: c.File, Digest: string(c.Digest), Judge: string(c.Judge),
+	}
+}
+
+// bindRetired adds the orders that the release takes the place of, now or, with an
+// overlap, when it is run again after that; and returns them.
+func (r *run) bindRetired(ctx context.Context, p *approval.Plan) ([]rotation.Sale, error) {
+	terms := r.Settings.Order
+	p.Retire = approval.Retire{How: string(terms.Retire), Overlap: time.Duration(terms.Overlap).String(), Foreign: r.Foreign}
+	s := r.plan.Succession
+	if terms.Overlap > 0 {
+		var err error
+		if s, err = r.succeed(ctx, 0); err != nil {
+			return nil, err
+		}
+	}
+	sales := slices.SortedFunc(slices.Values(s.Retire), func(a, b rotation.Sale) int { return a.Hash.Cmp(b.Hash) })
+	for _, sale := range sales {
+		old := approval.OldOrder{Hash: sale.Hash.Hex(), App: sale.Order.App.Hex(), Version: sale.Version()}
+		if terms.Retire == orders.RetireClose {
+			old.Consumed = sale.Order.Volume.String()
+		}
+		p.Retire.Orders = append(p.Retire.Orders, old)
+	}
+	return sales, nil
+}
+
+// approved parts orders into those that may be retired and those that may not, since they
+// were not on sale when the release was approved.
+func (r *run) approved(sales []rotation.Sale) (may, stay []rotation.Sale) {
+	for _, sale := range sales {
+		if r.Approved == nil || slices.ContainsFunc(r.Approved.Retire.Orders, func(o approval.OldOrder) bool { return o.Hash == sale.Hash.Hex() }) {
+			may = append(may, sale)
+		} else {
+			stay = append(stay, sale)
+		}
+	}
+	return may, stay
+}
+
+// bindCalls adds what the transactions call.
+func (r *run) bindCalls(p *approval.Plan, sales []rotation.Sale) error {
+	if slices.Contains(p.Writes, "app") {
+		p.Calls = append(p.Calls, approval.Call{
+			To: r.Chain.AppRegistry.Hex(), Function: poco.RegistryABI().Methods["createApp"].Sig,
+			Arguments: map[string]*string{
+				"owner": &p.App.Owner, "name": &p.App.Name, "type": &p.App.Type, "multiaddr": &p.App.Multiaddr, "checksum": p.App.Checksum, "mrenclave": p.App.MREnclave,
+			},
+		})
+	}
+	for _, sale := range sales {
+		if r.Settings.Order.Retire != orders.RetireClose || sale.Left.Sign() <= 0 {
+			continue
+		}
+		call, err := r.closing(sale)
+		if err != nil {
+			return err
+		}
+		p.Calls = append(p.Calls, call)
+	}
+	return nil
+}
+
+// closing is the call that closes an order, which needs no signature of it.
+func (r *run) closing(sale rotation.Sale) (approval.Call, error) {
+	method, _ := sale.Order.Closing()
+	operation := "1 (CLOSE)"
+	c := approval.Call{To: r.Chain.Hub.Hex(), Function: poco.HubABI().Methods[method].Sig, Arguments: map[string]*string{"operation": &operation}}
+	encoded, err := json.Marshal(poco.SignedAppOrder{AppOrder: sale.Order.AppOrder})
+	var order map[string]string
+	if err == nil {
+		err = json.Unmarshal(encoded, &order)
+	}
+	if err != nil {
+		return c, fmt.Errorf("encoding order: %w", err)
+	}
+	for name, value := range order {
+		c.Arguments["order."+name] = &value
+	}
+	return c, nil
+}
+
+// Of what is approved the gas has a quarter more than is needed now, and is rounded up,
+// so that a plan of the same release has the same hash.
+const gasStep = 100_000
+
+// bindCost adds what the calls need at most: of what is approved with a margin, else as it
+// is.
+func (r *run) bindCost(ctx context.Context, p *approval.Plan, sales []rotation.Sale) error {
+	p.Cost = approval.Cost{Gas: "0", MaxFeePerGas: "0", Max: "0"}
+	if len(p.Calls) == 0 && !slices.Contains(p.Writes, "canary") {
+		return nil
+	}
+	retiring, _, err := r.sales().Cost(ctx, r.Settings.Order.Retire, sales)
+	if err != nil {
+		return err
+	}
+	fee, err := r.Chain.MaxFee(ctx)
+	if err != nil {
+		return err
+	}
+	gas := r.plan.creating.Gas + retiring.Gas
+	if r.Approved == nil {
+		gas = (gas + gas/4 + gasStep - 1) / gasStep * gasStep
+		if r.Chain.MaxFeePerGas == 0 && fee.Sign() > 0 { // a power of two: fees are another with each block
+			fee = new(big.Int).Lsh(big.NewInt(1), uint(new(big.Int).Sub(fee, big.NewInt(1)).BitLen()))
+		}
+	}
+	p.Cost = approval.Cost{Gas: strconv.FormatUint(gas, 10), MaxFeePerGas: fee.String(), Max: new(big.Int).Mul(new(big.Int).SetUint64(gas), fee).String()}
+	return nil
+}
