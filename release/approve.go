@@ -3,8 +3,10 @@ package release
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -39,6 +41,39 @@ func (r Release) compare(ctx context.Context) error {
 		}
 		return r.Approved.Hash + ", as approved as far as can be seen", err
 	})
+}
+
+// WriteBound writes what would be approved to a file; to none if no path is given. Its
+// errors are those of [WriteOutput], and an [*InSourceError].
+func (r Release) WriteBound(ctx context.Context, p Plan, path string) error {
+	if path == "" {
+		return nil
+	}
+	data, err := p.Bound.Encode()
+	if err != nil {
+		return err
+	}
+	if err := WriteOutput(path, data); err != nil {
+		return err
+	}
+	now, err := r.Source.Digest(ctx)
+	if err == nil && now != p.Inputs {
+		err = errors.Join(&InSourceError{path}, os.Remove(path))
+	}
+	return err
+}
+
+// InSourceError says that a plan's file would be part of what is built: with it there, the
+// source is another one than the plan's.
+type InSourceError struct{ Path string }
+
+func (e *InSourceError) Error() string {
+	return fmt.Sprintf("the plan's file %s would be a part of the source", e.Path)
+}
+
+// Evidence returns which file.
+func (e *InSourceError) Evidence() [][2]string {
+	return [][2]string{{"where", e.Path}, {"expected", "a file that .dockerignore leaves out, or outside of the context"}}
 }
 
 // unfound is a Teller that is not told of findings.

@@ -85,19 +85,6 @@ func (p Plan) writes() []string {
 	})
 }
 
-// WriteBound writes what would be approved to a file; to none if no path is given. Its
-// errors are those of [WriteOutput].
-func (p Plan) WriteBound(path string) error {
-	if path == "" {
-		return nil
-	}
-	data, err := p.Bound.Encode()
-	if err != nil {
-		return err
-	}
-	return WriteOutput(path, data)
-}
-
 func (p Plan) has(name string, state State) bool {
 	for _, f := range p.Findings {
 		if f.Name == name && f.State == state {

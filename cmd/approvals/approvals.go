@@ -32,7 +32,7 @@ by running it again. The version is the plan's; other flags are given as to plan
 
 Whoever can write the plan's file can write another plan into it: --plan-hash is the hash
 that was approved.`,
-		Example: "  mrelease plan --version 1.2.0 -o plan.json\n  mrelease apply plan.json",
+		Example: "  mrelease plan --version 1.2.0 -o dist/plan.json\n  mrelease apply dist/plan.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if c.Flags().Changed("plan-hash") && !regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(hash) {

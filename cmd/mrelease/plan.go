@@ -26,7 +26,7 @@ told.
 With -o it writes all that a release would do to a file, which somebody can approve:
 mrelease apply does that and nothing else. If mrelease build left an image of the same
 inputs in dist/image, the plan is of that image, and apply pushes it.`,
-		Example: "  mrelease plan --version 1.2.0\n  mrelease plan --json\n  mrelease plan -o plan.json",
+		Example: "  mrelease plan --version 1.2.0\n  mrelease plan --json\n  mrelease plan -o dist/plan.json",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.plan(c.Context(), output) },
 	}
@@ -56,7 +56,7 @@ func (a *app) plan(ctx context.Context, output string) error {
 	if err != nil {
 		return err
 	}
-	if err := plan.WriteBound(output); err != nil {
+	if err := r.WriteBound(ctx, plan, output); err != nil {
 		return err
 	}
 	answer := page.NewPlan(plan, a.context())
