@@ -231,9 +231,9 @@ func ours(t *testing.T) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		for i, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
 			if strings.Contains(m[1], "jobs:") {
-				all[page] += strings.ReplaceAll(m[1], "@<commit of a release>", "@"+strings.Repeat("0", 40))
+				all[fmt.Sprintf("%s, example %d", page, i+1)] = strings.ReplaceAll(m[1], "@<commit of a release>", "@"+strings.Repeat("0", 40))
 			}
 		}
 	}
@@ -242,7 +242,7 @@ func ours(t *testing.T) map[string]string {
 
 func TestWorkflowsHoldNothingForAttackers(t *testing.T) {
 	files := ours(t)
-	for _, path := range []string{"action.yml", ".github/workflows/test.yml", ".github/workflows/release.yml", "docs/github.md"} {
+	for _, path := range []string{"action.yml", ".github/workflows/test.yml", ".github/workflows/release.yml", "docs/github.md, example 1", "docs/github.md, example 2"} {
 		if files[path] == "" {
 			t.Errorf("there is no %s", path)
 		}

@@ -177,9 +177,15 @@ true | false) ;;
 *) fail 'dry-run must be true or false' ;;
 esac
 case $MRELEASE_INPUT_MODE in
-auto | release | plan | verify) ;;
-*) fail 'mode must be auto, release, plan or verify' ;;
+auto | release | plan | apply | verify) ;;
+*) fail 'mode must be auto, release, plan, apply or verify' ;;
 esac
+# Who names an approved plan would not have anything else released.
+if [ "$MRELEASE_INPUT_MODE" = apply ]; then
+	[ -n "$MRELEASE_INPUT_PLAN" ] || fail 'mode apply needs the input plan'
+elif [ -n "$MRELEASE_INPUT_PLAN$MRELEASE_INPUT_PLAN_HASH" ]; then
+	fail 'plan and plan-hash are for mode apply'
+fi
 
 find_binary
 args=()
@@ -191,7 +197,7 @@ args=("$mode")
 lines "$MRELEASE_INPUT_CONFIG" --config
 value --builder "$MRELEASE_INPUT_BUILDER"
 case $mode in
-release | plan)
+release | plan | apply)
 	value --version "$MRELEASE_INPUT_VERSION"
 	value --image "$MRELEASE_INPUT_IMAGE"
 	value --chain "$MRELEASE_INPUT_CHAIN"
@@ -200,7 +206,7 @@ release | plan)
 	;;
 esac
 case $mode in
-release)
+release | apply)
 	[ -z "$wallet" ] || export MRELEASE_WALLET_PASSWORD=$wallet
 	[ -z "$cosign" ] || export COSIGN_PASSWORD=$cosign
 	[ "$MRELEASE_INPUT_DRY_RUN" = false ] || args+=(--dry-run)
@@ -208,6 +214,15 @@ release)
 *) unset MRELEASE_WALLET_PASSWORD MRELEASE_WALLET_KEY COSIGN_PASSWORD ;;
 esac
 lines "$MRELEASE_INPUT_ARGS"
+if [ "$mode" = apply ]; then
+	value --plan-hash "$MRELEASE_INPUT_PLAN_HASH"
+	plan=$MRELEASE_INPUT_PLAN
+	if [[ $plan == '{'* ]]; then
+		plan=$(mktemp "${RUNNER_TEMP:-/tmp}/plan.XXXXXX")
+		printf '%s\n' "$MRELEASE_INPUT_PLAN" >"$plan"
+	fi
+	args+=(-- "$plan")
+fi
 [ "$mode" != verify ] || args+=(-- "${MRELEASE_INPUT_RECORD:-dist/record.json}")
 
 if needs_root; then as_root "$binary" "${args[@]}"; fi

@@ -143,8 +143,8 @@ func (g *gitlab) Outputs(values []Output) error {
 			return err
 		}
 		lines.WriteString(line)
-		if o.File == "" {
-			continue
+		if o.File == "" || o.Value == "" {
+			continue // what an earlier job left in the file may be this one's input
 		}
 		if err := g.write(g.beside(o.File), []byte(o.Value)); err != nil {
 			return err
@@ -164,7 +164,10 @@ func (g *gitlab) line(o Output) (string, error) {
 	variable := "RELEASED_" + strings.ToUpper(strings.ReplaceAll(o.Name, "-", "_"))
 	value := o.Value
 	if o.File != "" {
-		variable, value = variable+"_PATH", g.beside(o.File)
+		variable += "_PATH"
+		if value != "" {
+			value = g.beside(o.File)
+		}
 	}
 	if strings.TrimSpace(value) != value || strings.ContainsAny(value, "\r\n\x00$") || !utf8.ValidString(value) {
 		return "", &UncarriedError{Output: variable, Value: value}

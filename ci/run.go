@@ -139,17 +139,18 @@ const (
 	Auto    Mode = "auto"
 	Plan    Mode = "plan"
 	Release Mode = "release"
+	Apply   Mode = "apply" // release what was approved; no run calls for it by itself
 	Verify  Mode = "verify"
 )
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (m *Mode) UnmarshalText(text []byte) error {
 	switch mode := Mode(text); mode {
-	case Auto, Plan, Release, Verify:
+	case Auto, Plan, Release, Apply, Verify:
 		*m = mode
 		return nil
 	}
-	return fmt.Errorf("unknown mode %q, want %s, %s, %s or %s", text, Auto, Plan, Release, Verify)
+	return fmt.Errorf("unknown mode %q, want %s, %s, %s, %s or %s", text, Auto, Plan, Release, Apply, Verify)
 }
 
 // MarshalText implements [encoding.TextMarshaler].

@@ -89,7 +89,7 @@ func TestEmulatedRun(t *testing.T) {
 }
 
 func TestModes(t *testing.T) {
-	for text, ok := range map[string]bool{"auto": true, "plan": true, "release": true, "verify": true, "": false, "Release": false, "release ": false, "build": false} {
+	for text, ok := range map[string]bool{"auto": true, "plan": true, "release": true, "apply": true, "verify": true, "": false, "Release": false, "release ": false, "build": false} {
 		var m ci.Mode
 		if err := m.UnmarshalText([]byte(text)); (err == nil) != ok || ok && string(m) != text {
 			t.Errorf("%q: %q, %v", text, m, err)

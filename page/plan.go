@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mrelease/mrelease/approval"
 	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/poco"
@@ -31,8 +32,7 @@ type Plan struct {
 	Hash string `json:"plan-hash"` // of what would be approved: see package approval
 
 	conclusion string
-	unknown    []string // of what would be approved
-	most       string   // wei
+	bound      approval.Plan // what would be approved
 	notes      []release.Finding
 	context    Context
 }
@@ -48,7 +48,7 @@ func NewPlan(p release.Plan, c Context) Plan {
 	a := Plan{
 		Schema: "mrelease.plan/v1", Identity: Identity{Version: p.Version, Image: p.Image, Digest: p.Digest, AppAddress: p.AppAddress, OrderHash: p.OrderHash},
 		Commit: p.Commit, Dirty: p.Dirty, Inputs: p.Inputs.String(), Wallet: p.Wallet, StatedBy: p.StatedBy,
-		Make: p.With(release.ToMake), Cost: p.Cost, Run: c.Run, Offered: Offered{p.Obstacles, p.Others()}, Hash: p.Bound.Hash, conclusion: p.Conclusion(), unknown: p.Bound.Unknown(), most: p.Bound.Cost.Max, context: c,
+		Make: p.With(release.ToMake), Cost: p.Cost, Run: c.Run, Offered: Offered{p.Obstacles, p.Others()}, Hash: p.Bound.Hash, conclusion: p.Conclusion(), bound: p.Bound, context: c,
 	}
 	if older, newer, _ := c.proposed(); older != "" {
 		a.MRENCLAVEChanged = strconv.FormatBool(older != newer)
@@ -69,7 +69,7 @@ func (p Plan) has(name string) string {
 
 // Outputs are those of a release, as far as they are known before one.
 func (p Plan) Outputs() ([]ci.Output, error) {
-	return outputs(p.Identity, left{registered: p.has("app"), published: p.has("order"), plan: p.Hash, summary: p.context.Summary}, p)
+	return outputs(p.Identity, left{registered: p.has("app"), published: p.has("order"), plan: &p.bound, summary: p.context.Summary}, p)
 }
 
 // Cases are what was found, as steps.
@@ -101,9 +101,9 @@ func (p Plan) Summary() string {
 		{"App", p.later(p.AppAddress)},
 		{"Order", p.later(p.OrderHash)},
 		{"Owner", Code(p.Wallet)},
-		{"Gas", Code(p.most + " wei at most")},
+		{"Gas", Code(p.bound.Cost.Max + " wei at most")},
 		{"Plan", Code(p.Hash)},
-		{"Not known yet", Code(strings.Join(p.unknown, ", "))},
+		{"Not known yet", Code(strings.Join(p.bound.Unknown(), ", "))},
 		{"Run", p.context.run()},
 	})
 	if p.context.Accepted == nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/approval"
 	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/poco"
@@ -110,7 +111,8 @@ type Release struct {
 	Run               ci.Run        `json:"run,omitzero"`
 	Record            record.Record `json:"record"`
 
-	context Context
+	approved *approval.Plan // nil: none was
+	context  Context
 }
 
 // NewRelease makes the answer of a release.
@@ -120,9 +122,12 @@ func NewRelease(r release.Result, c Context) Release {
 		Schema:    "mrelease.release/v1",
 		Identity:  identity(rec),
 		Synthetic: rec.Enclave.Synthetic, AlreadyRegistered: !r.Registration.Created, AlreadyPublished: !r.Offering.Published,
-		RecordPath: c.Record, SummaryPath: c.Summary, Made: append([]string{}, r.Made...), PlanHash: r.Approved, Run: c.Run, Record: rec, context: c,
+		RecordPath: c.Record, SummaryPath: c.Summary, Made: append([]string{}, r.Made...), Run: c.Run, Record: rec, context: c,
 	}
 	_, a.MRENCLAVEChanged = c.measured(a.MRENCLAVE)
+	if r.Approved != nil {
+		a.PlanHash, a.approved = r.Approved.Hash, r.Approved
+	}
 	if r.Registration.Tx != (common.Hash{}) {
 		a.TxHash = r.Registration.Tx.Hex()
 	}
@@ -151,14 +156,26 @@ func (a Release) Next() []string {
 func (a Release) Outputs() ([]ci.Output, error) {
 	return outputs(a.Identity, left{
 		registered: strconv.FormatBool(a.AlreadyRegistered), published: strconv.FormatBool(a.AlreadyPublished),
-		tx: a.TxHash, plan: a.PlanHash, record: a.RecordPath, summary: a.SummaryPath, verify: a.VerifyCommands,
+		tx: a.TxHash, plan: a.approved, record: a.RecordPath, summary: a.SummaryPath, verify: a.VerifyCommands,
 	}, a)
 }
 
 // left is what a run left behind, as outputs say it.
 type left struct {
-	registered, published, tx, plan, record, summary string
-	verify                                           []string
+	registered, published, tx, record, summary string
+	plan                                       *approval.Plan // that was made, or approved; nil for none
+	verify                                     []string
+}
+
+// planned are the hash of the plan, and the plan as its file has it, in one line.
+func (l left) planned() (hash string, document []byte, err error) {
+	if l.plan == nil {
+		return "", nil, nil
+	}
+	if document, err = json.Marshal(l.plan); err != nil {
+		err = fmt.Errorf("encoding plan: %w", err)
+	}
+	return l.plan.Hash, document, err
 }
 
 // outputs are the same whatever was run, so that none is missing.
@@ -167,13 +184,18 @@ func outputs(i Identity, l left, document any) ([]ci.Output, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding answer: %w", err)
 	}
+	hash, plan, err := l.planned()
+	if err != nil {
+		return nil, err
+	}
 	return []ci.Output{
 		{Name: "version", Value: i.Version}, {Name: "image", Value: i.Image}, {Name: "digest", Value: i.Digest}, {Name: "config-digest", Value: i.ConfigDigest},
 		{Name: "mrenclave", Value: i.MRENCLAVE}, {Name: "mrenclave-changed", Value: i.MRENCLAVEChanged}, {Name: "fingerprint", Value: i.Fingerprint},
 		{Name: "app-address", Value: i.AppAddress}, {Name: "already-registered", Value: l.registered},
-		{Name: "order-hash", Value: i.OrderHash}, {Name: "already-published", Value: l.published}, {Name: "tx-hash", Value: l.tx}, {Name: "plan-hash", Value: l.plan},
+		{Name: "order-hash", Value: i.OrderHash}, {Name: "already-published", Value: l.published}, {Name: "tx-hash", Value: l.tx}, {Name: "plan-hash", Value: hash},
 		{Name: "record-path", Value: l.record}, {Name: "summary-path", Value: l.summary},
 		{Name: "verify-commands", Value: strings.Join(l.verify, "\n"), File: "verify-commands.txt"},
+		{Name: "plan-json", Value: string(plan), File: "plan.json"},
 		{Name: "result-json", Value: string(encoded), File: "result.json"},
 	}, nil
 }

@@ -121,8 +121,8 @@ type Result struct {
 	Offering     orders.Offering
 	// Made are the steps that made something; none when all was there already.
 	Made []string
-	// Approved is the hash of the plan that was approved; empty without one.
-	Approved string
+	// Approved is the plan that was approved; nil without one.
+	Approved *approval.Plan
 }
 
 // Run makes the release, or finishes or confirms it. Its error is that of the step
@@ -136,9 +136,7 @@ func (r Release) Run(ctx context.Context) (Result, error) { return r.run(ctx, st
 func (r Release) DryRun(ctx context.Context) (Result, error) { return r.run(ctx, step.rehearse) }
 
 func (r Release) run(ctx context.Context, act func(step, context.Context, *run) error) (result Result, err error) {
-	approved := ""
 	if r.Approved != nil {
-		approved = r.Approved.Hash
 		if err := r.compare(ctx); err != nil {
 			return Result{}, err
 		}
@@ -162,7 +160,7 @@ func (r Release) run(ctx context.Context, act func(step, context.Context, *run) 
 		}
 	}
 	rec, err := in.record()
-	return Result{rec, in.registration, in.offering, in.told.made, approved}, err
+	return Result{rec, in.registration, in.offering, in.told.made, r.Approved}, err
 }
 
 // Plan looks up what is there of the release, and says what Run would make of it.

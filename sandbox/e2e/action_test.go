@@ -51,7 +51,7 @@ func newAction(t *testing.T) action {
 		"PATH": os.Getenv("PATH"), "HOME": a.runner, "RUNNER_TEMP": a.runner, "RUNNER_TOOL_CACHE": filepath.Join(a.runner, "tools"), "RUNNER_OS": "Linux", "RUNNER_ARCH": "X64",
 		"ARGUMENTS": filepath.Join(a.runner, "arguments"), "MRELEASE_ACTION_REPOSITORY": "",
 	}
-	for _, input := range []string{"BINARY", "DOWNLOAD", "CONFIG", "VERSION", "IMAGE", "CHAIN", "CONTEXT", "RECORD", "BUILDER", "ARGS", "WALLET_PASSWORD", "COSIGN_PASSWORD"} {
+	for _, input := range []string{"BINARY", "DOWNLOAD", "CONFIG", "VERSION", "IMAGE", "CHAIN", "CONTEXT", "RECORD", "BUILDER", "ARGS", "PLAN", "PLAN_HASH", "WALLET_PASSWORD", "COSIGN_PASSWORD"} {
 		a.env["MRELEASE_INPUT_"+input] = ""
 	}
 	a.env["MRELEASE_INPUT_MODE"], a.env["MRELEASE_INPUT_DRY_RUN"] = "auto", "false"
@@ -95,9 +95,12 @@ func (a action) arguments(t *testing.T) []string {
 // program gets them as arguments, and nothing else is made of them.
 func TestAttackAction(t *testing.T) {
 	hostile := stranger + "$(touch evil)`touch evil`';touch evil;\""
-	for _, input := range []string{"MODE", "CONFIG", "VERSION", "IMAGE", "CHAIN", "CONTEXT", "RECORD", "BUILDER", "DRY_RUN", "ARGS", "WALLET_PASSWORD", "COSIGN_PASSWORD", "BINARY", "DOWNLOAD"} {
+	for _, input := range []string{"MODE", "CONFIG", "VERSION", "IMAGE", "CHAIN", "CONTEXT", "RECORD", "BUILDER", "DRY_RUN", "ARGS", "PLAN", "PLAN_HASH", "WALLET_PASSWORD", "COSIGN_PASSWORD", "BINARY", "DOWNLOAD"} {
 		a := newAction(t)
 		a.env["MRELEASE_INPUT_BINARY"] = a.program(t)
+		if strings.HasPrefix(input, "PLAN") {
+			a.env["MRELEASE_INPUT_MODE"], a.env["MRELEASE_INPUT_PLAN"] = "apply", "plan.json"
+		}
 		a.env["MRELEASE_INPUT_"+input] = hostile
 		if input == "DOWNLOAD" {
 			a.env["MRELEASE_INPUT_BINARY"] = ""
@@ -121,7 +124,7 @@ func TestAttackAction(t *testing.T) {
 				t.Errorf("%s was run", input)
 			}
 		}
-		flag := map[string]string{"VERSION": "--version=", "IMAGE": "--image=", "CHAIN": "--chain=", "CONTEXT": "--context=", "BUILDER": "--builder="}[input]
+		flag := map[string]string{"VERSION": "--version=", "IMAGE": "--image=", "CHAIN": "--chain=", "CONTEXT": "--context=", "BUILDER": "--builder=", "PLAN_HASH": "--plan-hash="}[input]
 		if args := fmt.Sprintf("%q", append([]string{""}, argumentsOf(a)...)); flag != "" && !strings.Contains(args, fmt.Sprintf("%q", flag+hostile)) {
 			t.Errorf("%s: the program got %s", input, args)
 		}
@@ -139,6 +142,7 @@ func TestActionModes(t *testing.T) {
 		"auto":    "release --config=|a.yaml --config=|b.yaml --version=1.0.0 --image=i --chain=c --context=x --dry-run|--json",
 		"release": "release --config=|a.yaml --config=|b.yaml --version=1.0.0 --image=i --chain=c --context=x --dry-run|--json",
 		"plan":    "plan --config=|a.yaml --config=|b.yaml --version=1.0.0 --image=i --chain=c --context=x|--json",
+		"apply":   "apply --config=|a.yaml --config=|b.yaml --version=1.0.0 --image=i --chain=c --context=x --dry-run|--json --plan-hash=h -- p.json",
 		"verify":  "verify --config=|a.yaml --config=|b.yaml|--json|--|r.json",
 	} {
 		a := newAction(t)
@@ -147,6 +151,9 @@ func TestActionModes(t *testing.T) {
 			"DRY_RUN": "true", "ARGS": "--json\n", "WALLET_PASSWORD": "w w", "COSIGN_PASSWORD": "",
 		} {
 			a.env["MRELEASE_INPUT_"+name] = value
+		}
+		if mode == "apply" {
+			a.env["MRELEASE_INPUT_PLAN"], a.env["MRELEASE_INPUT_PLAN_HASH"] = "p.json", "h"
 		}
 		a.env["COSIGN_PASSWORD"], a.env["MRELEASE_WALLET_KEY"], a.env["STATUS"] = "kept", "raw", "13"
 		out, err := a.run(t)
@@ -161,9 +168,41 @@ func TestActionModes(t *testing.T) {
 			t.Fatal(err)
 		}
 		known := map[string]string{"release": "COSIGN_PASSWORD=kept\nMRELEASE_RECORD=r.json\nMRELEASE_WALLET_KEY=raw\nMRELEASE_WALLET_PASSWORD=w w\n", "plan": "MRELEASE_RECORD=r.json\n"}
-		known["auto"] = known["release"]
+		known["auto"], known["apply"] = known["release"], known["release"]
 		if string(secrets) != known[mode] {
 			t.Errorf("%s: the program knows %q, want %q", mode, secrets, known[mode])
+		}
+	}
+}
+
+// An approved plan is a file, or the document itself, which becomes one byte for byte; and
+// nothing else is released where one is named.
+func TestActionApplies(t *testing.T) {
+	document := "{\"version\": \"1.0.0\",\n \"x\": \"$(touch evil) \\u2028 'ä'\"}"
+	a := newAction(t)
+	a.env["MRELEASE_INPUT_BINARY"], a.env["MRELEASE_INPUT_MODE"], a.env["MRELEASE_INPUT_PLAN"] = a.program(t), "apply", document
+	if out, err := a.run(t); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	args := a.arguments(t)
+	if text, err := os.ReadFile(args[len(args)-1]); err != nil || string(text) != document+"\n" || args[0] != "apply" {
+		t.Errorf("%q, %v: the plan is %q, want %q", args, err, text, document)
+	}
+	for name, inputs := range map[string]map[string]string{
+		"no plan":           {"MODE": "apply"},
+		"a hash alone":      {"MODE": "apply", "PLAN_HASH": "h"},
+		"released":          {"MODE": "release", "PLAN": "plan.json"},
+		"as the run is":     {"MODE": "auto", "PLAN": "plan.json"},
+		"a hash for a plan": {"MODE": "plan", "PLAN_HASH": "h"},
+	} {
+		a := newAction(t)
+		a.env["MRELEASE_INPUT_BINARY"] = a.program(t)
+		for input, value := range inputs {
+			a.env["MRELEASE_INPUT_"+input] = value
+		}
+		out, err := a.run(t)
+		if _, started := os.Stat(a.env["ARGUMENTS"]); err == nil || started == nil || !strings.Contains(out, "::error::mrelease: ") {
+			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
 }
