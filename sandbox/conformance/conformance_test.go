@@ -41,12 +41,12 @@ type outcome struct{ record, plan []byte }
 // like the others to the last port: then all of the record must be the same bytes,
 // with the digest of the image, the measurement, the address, the order and its hash.
 func TestEveryFormMakesTheSameRelease(t *testing.T) {
-	address, keys := freeAddress(t), t.TempDir()
+	addresses, keys := map[string]string{"registry": freeAddress(t), "market": freeAddress(t)}, t.TempDir()
 	var first outcome
 	for _, f := range forms(t) {
 		t.Run(f.name, func(t *testing.T) {
 			start := time.Now()
-			got := f.release(t, newJob(t, "hello-binaryfs", startWorld(t, address), keys))
+			got := f.release(t, newJob(t, "hello-binaryfs", startWorld(t, addresses), keys))
 			t.Logf("%.1f s", time.Since(start).Seconds())
 			if first.record == nil {
 				first = got
@@ -60,7 +60,7 @@ func TestEveryFormMakesTheSameRelease(t *testing.T) {
 // The other example's seal is random, so only the first form builds it. The others find
 // it, measure it, and must say of it what the first one said.
 func TestEveryFormFindsTheRelease(t *testing.T) {
-	w, keys := startWorld(t, ""), t.TempDir()
+	w, keys := startWorld(t, nil), t.TempDir()
 	var first outcome
 	all := forms(t)
 	if testing.Short() {
@@ -136,10 +136,10 @@ func (j job) configs() []string {
 	return []string{"--config", "mrelease.yaml", "--config", filepath.Join(j.world, "mrelease.yaml")}
 }
 
-// startWorld starts a world whose registry listens at an address, or at any.
-func startWorld(t *testing.T, address string) *world.World {
+// startWorld starts a world whose services listen at these addresses, and else at any.
+func startWorld(t *testing.T, addresses map[string]string) *world.World {
 	t.Helper()
-	w, err := world.Start(t.Context(), world.Options{Contracts: "../node_modules", Base: absolute(t, "../../build/base"), Address: address})
+	w, err := world.Start(t.Context(), world.Options{Contracts: "../node_modules", Base: absolute(t, "../../build/base"), Addresses: addresses})
 	must(t, err)
 	t.Cleanup(func() { must(t, w.Close()) })
 	return w
@@ -162,6 +162,7 @@ func newJob(t *testing.T, example string, w *world.World, keys string) job {
 	j := job{dir: filepath.Join(dir, "project"), world: filepath.Join(dir, "world"), state: filepath.Join(dir, "state"), before: true}
 	must(t, os.Mkdir(j.state, 0o700))
 	must(t, w.Write(j.world))
+	boundFees(t, filepath.Join(j.world, "mrelease.yaml"))
 	shareKeys(t, j.world, keys)
 	environment, err := w.Environment(j.world)
 	must(t, err)
@@ -174,8 +175,8 @@ func newJob(t *testing.T, example string, w *world.World, keys string) job {
 	must(t, os.CopyFS(j.dir, os.DirFS(filepath.Join("../../examples", example))))
 	for name, text := range map[string]string{
 		".dockerignore": "*\n!src\n", ".gitignore": "/dist/\n/.gitlab-ci-local/\n",
-		".github/workflows/release.yml": workflow, "action/action.yml": string(read(t, "../../action.yml")), "action/action/run.sh": string(read(t, "../../action/run.sh")),
-		".gitlab-ci.yml": pipeline, "templates/release.yml": string(read(t, "../../templates/release.yml")),
+		".github/workflows/release.yml": workflow(t), "action/action.yml": string(read(t, "../../action.yml")), "action/action/run.sh": string(read(t, "../../action/run.sh")),
+		".gitlab-ci.yml": pipeline(false), "approved.yml": pipeline(true), "templates/release.yml": string(read(t, "../../templates/release.yml")),
 	} {
 		file := filepath.Join(j.dir, name)
 		must(t, os.MkdirAll(filepath.Dir(file), 0o755))
@@ -187,6 +188,18 @@ func newJob(t *testing.T, example string, w *world.World, keys string) job {
 		run(t, c)
 	}
 	return j
+}
+
+// boundFees bounds what a transaction may offer: else the hash of a plan depends on what
+// the last block paid.
+func boundFees(t *testing.T, config string) {
+	t.Helper()
+	const fees = "fees: eip1559\n"
+	text := string(read(t, config))
+	if !strings.Contains(text, fees) {
+		t.Fatalf("%s has no %q", config, fees)
+	}
+	must(t, os.WriteFile(config, []byte(strings.ReplaceAll(text, fees, fees+"    max-fee-per-gas: 100000000000\n")), 0o600))
 }
 
 // shareKeys gives all worlds the signing key of the first, which is in the record.

@@ -148,7 +148,7 @@ func (i image) release(t *testing.T, s shape, j job) outcome {
 
 // A container that can build in no way says what it lacks, and what mends it.
 func TestAContainerThatCannotBuildSaysWhy(t *testing.T) {
-	image, w := unpack(t), startWorld(t, "")
+	image, w := unpack(t), startWorld(t, nil)
 	for _, tt := range []struct {
 		shape shape
 		want  string

@@ -3,7 +3,10 @@
 package conformance
 
 import (
+	"bytes"
+	"encoding/json"
 	"encoding/xml"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,50 +15,41 @@ import (
 	"testing"
 )
 
-// workflow releases in GitHub, and hands on the plan and the record.
-const workflow = `name: release
-on: push
-permissions: {}
-jobs:
-  release:
-    runs-on: ubuntu-latest
-    permissions:
-      contents: read
-    steps:
-      - uses: actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0
-        with:
-          persist-credentials: false
-      - id: plan
-        uses: ./action
-        with:
-          binary: ${{ env.BINARY }}
-          mode: plan
-          version: 1.0.0
-          config: |
-            mrelease.yaml
-            ${{ env.WORLD }}
-      - id: release
-        uses: ./action
-        with:
-          mode: release
-          binary: ${{ env.BINARY }}
-          version: 1.0.0
-          config: |
-            mrelease.yaml
-            ${{ env.WORLD }}
-      - env:
-          PLAN: ${{ steps.plan.outputs.result-json }}
-          RECORD: ${{ steps.release.outputs.record-path }}
-        run: |
-          printf '%s' "$PLAN" > "$RESULTS/plan.json"
-          cp "$RECORD" "$RESULTS/record.json"
-`
+// workflow is the one of docs/github.md in which a release is approved, with this
+// checkout's action, the program of the tests and the world; it hands on plan and record.
+func workflow(t *testing.T) string {
+	t.Helper()
+	page := string(read(t, "../../docs/github.md"))
+	_, text, _ := strings.Cut(page, "\n## With an approval\n")
+	_, text, _ = strings.Cut(text, "```yaml\n")
+	text, _, _ = strings.Cut(text, "```")
+	const more = `binary: "${{ env.BINARY }}", version: 1.0.0, config: "mrelease.yaml\n${{ env.WORLD }}"`
+	for _, change := range [][2]string{
+		{"uses: mrelease/mrelease@<commit of a release>", "uses: ./action"},
+		{"with: {mode: plan}\n", "with: {mode: plan, " + more + "}\n      - {env: {PLAN: \"${{ steps.plan.outputs.result-json }}\"}, run: printf '%s' \"$PLAN\" > \"$RESULTS/plan.json\"}\n"},
+		{"          mode: apply\n", "          mode: apply\n          " + strings.ReplaceAll(more, ", ", "\n          ") + "\n"},
+	} {
+		if !strings.Contains(text, change[0]) {
+			t.Fatalf("the workflow of docs/github.md has no %q:\n%s", change[0], text)
+		}
+		text = strings.ReplaceAll(text, change[0], change[1])
+	}
+	return text + "      - run: cp dist/record.json \"$RESULTS/record.json\"\n"
+}
 
 // releaseByAct runs the workflow on this machine.
 func releaseByAct(t *testing.T, j job) outcome {
 	results := t.TempDir()
 	args := []string{"push", "-W", ".github/workflows/release.yml", "-P", "ubuntu-latest=-self-hosted", "--no-cache-server"}
-	for _, variable := range append(j.env, "BINARY="+program(t, "mrelease"), "WORLD="+filepath.Join(j.world, "mrelease.yaml"), "RESULTS="+results) {
+	for _, variable := range j.env {
+		name, value, _ := strings.Cut(variable, "=")
+		if name = strings.TrimPrefix(name, "MRELEASE_"); strings.HasSuffix(name, "PASSWORD") {
+			args = append(args, "--secret", name+"="+value)
+		} else {
+			args = append(args, "--env", variable)
+		}
+	}
+	for _, variable := range []string{"BINARY=" + program(t, "mrelease"), "WORLD=" + filepath.Join(j.world, "mrelease.yaml"), "RESULTS=" + results} {
 		args = append(args, "--env", variable)
 	}
 	c := exec.CommandContext(t.Context(), program(t, "act"), args...)
@@ -73,19 +67,22 @@ func releaseByAct(t *testing.T, j job) outcome {
 }
 
 // pipeline includes the component as its own project's tests do: at the commit.
-const pipeline = `include:
+func pipeline(approve bool) string {
+	return fmt.Sprintf(`include:
   - component: $CI_SERVER_FQDN/$CI_PROJECT_PATH/release@$CI_COMMIT_SHA
     inputs:
       image: registry.example/mrelease@sha256:0000000000000000000000000000000000000000000000000000000000000000
       config: mrelease.yaml $WORLD
       version: 1.0.0
-`
+      approve: "%t"
+`, approve)
+}
 
 // releaseByGitLab runs the jobs of the template in a shell of this machine.
 func releaseByGitLab(t *testing.T, j job) outcome {
 	start := absolute(t, "../gitlab/node_modules/.bin/gitlab-ci-local")
-	job := func(name string, variables ...string) {
-		args := []string{"--force-shell-executor", "--no-color"}
+	job := func(file, name string, variables ...string) {
+		args := []string{"--force-shell-executor", "--no-color", "--file", file}
 		for _, variable := range append(append(variables, j.env...), "WORLD="+filepath.Join(j.world, "mrelease.yaml")) {
 			args = append(args, "--variable", variable)
 		}
@@ -93,11 +90,21 @@ func releaseByGitLab(t *testing.T, j job) outcome {
 		c.Dir, c.Env = j.dir, append(os.Environ(), "PATH="+filepath.Dir(program(t, "mrelease"))+":"+os.Getenv("PATH"), "HOME="+j.state)
 		run(t, c)
 	}
-	job("mrelease-plan", "CI_PIPELINE_SOURCE=merge_request_event")
+	tag := "CI_COMMIT_TAG=" + version
+	job(".gitlab-ci.yml", "mrelease-plan", "CI_PIPELINE_SOURCE=merge_request_event")
 	plan := read(t, filepath.Join(j.dir, "dist", "result.json"))
-	job("mrelease-release", "CI_COMMIT_TAG="+version)
+	job("approved.yml", "mrelease-plan", tag)
+	var approved struct{ Hash string }
+	must(t, json.Unmarshal(read(t, filepath.Join(j.dir, "dist", "plan.json")), &approved))
+	job("approved.yml", "mrelease-apply", tag, "APPROVED_PLAN="+approved.Hash)
 	checkReports(t, filepath.Join(j.dir, "dist"))
-	return outcome{read(t, filepath.Join(j.dir, "dist", "record.json")), plan}
+	record := read(t, filepath.Join(j.dir, "dist", "record.json"))
+	job(".gitlab-ci.yml", "mrelease-release", tag)
+	checkReports(t, filepath.Join(j.dir, "dist"))
+	if again := read(t, filepath.Join(j.dir, "dist", "record.json")); !bytes.Equal(again, record) {
+		t.Errorf("after an approved release a release has the record\n%s, want\n%s", again, record)
+	}
+	return outcome{record, plan}
 }
 
 // checkReports looks for what GitLab takes of a job.

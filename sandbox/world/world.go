@@ -4,6 +4,7 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"errors"
@@ -40,7 +41,7 @@ type Options struct {
 	Registry  registry.Options
 	Market    market.Limit
 	Pool      *Pool             // a workerpool on each chain; nil: none
-	Address   string            // host:port that the registry listens on; one that is free when empty
+	Addresses map[string]string // host:port that services listen on, such as the registry; else one that is free
 	Progress  func(what string) // is told what is up; nil: nobody is
 }
 
@@ -196,10 +197,7 @@ func (w *World) startServices(ctx context.Context, o Options) error {
 		{"admin", w.admin(), &w.Admin},
 	}
 	for _, h := range handlers {
-		at := "127.0.0.1:0" // a port that the kernel picks
-		if h.service == "registry" && o.Address != "" {
-			at = o.Address
-		}
+		at := cmp.Or(o.Addresses[h.service], "127.0.0.1:0") // a port that the kernel picks
 		address, err := w.serve(at, w.Faults.Wrap(h.service, h.handler))
 		if err != nil {
 			return fmt.Errorf("starting %s: %w", h.service, err)
