@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -32,24 +33,28 @@ func main() {
 type section struct {
 	name    string
 	measure func(ctx context.Context, b *bench) ([]row, error)
+	long    bool // not in the short form
 }
 
 func sections() []section {
 	return []section{
-		{"program", program},
-		{"build", builds},
-		{"measure", measures},
-		{"reproduce", reproductions},
-		{"enclave", enclaves},
-		{"again", noChange},
-		{"memory", memory},
-		{"release", releases},
+		{name: "program", measure: program},
+		{name: "build", measure: builds},
+		{name: "measure", measure: measures},
+		{name: "reproduce", measure: reproductions},
+		{name: "enclave", measure: enclaves},
+		{name: "again", measure: noChange},
+		{name: "memory", measure: memory},
+		{name: "release", measure: releases},
+		{name: "large", measure: large, long: true},
 	}
 }
 
 type options struct {
 	short  bool
 	strict bool
+	runs   int
+	scale  float64
 	out    string
 	only   *regexp.Regexp
 }
@@ -58,6 +63,8 @@ func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.BoolVar(&o.short, "short", os.Getenv("BENCH_SHORT") != "", "fewer runs and a smaller image (default: whether BENCH_SHORT is set)")
 	flags.BoolVar(&o.strict, "strict", os.Getenv("BENCH_STRICT") != "", "fail when a time is above its target, too (default: whether BENCH_STRICT is set)")
+	flags.IntVar(&o.runs, "runs", 0, "how often most is measured (default 5, and 3 in the short form)")
+	flags.Float64Var(&o.scale, "scale", 1, "sizes of the section large, as a share of what its targets are for")
 	flags.StringVar(&o.out, "out", "dist/bench.json", "file that the figures are written to")
 	only := flags.String("only", os.Getenv("BENCH_ONLY"), "regular expression: the sections to measure (default: $BENCH_ONLY)")
 	if err := flags.Parse(args); err != nil {
@@ -81,7 +88,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	r := newReport(o.short, b.runs)
 	for _, s := range sections() {
-		if !o.only.MatchString(s.name) {
+		if !o.only.MatchString(s.name) || s.long && o.short {
 			continue
 		}
 		start := time.Now()
@@ -104,6 +111,7 @@ type bench struct {
 	dir    string // for all that is written
 	runs   int
 	short  bool
+	scale  float64
 	stderr io.Writer
 	number int // of the last project that was made
 }
@@ -117,10 +125,11 @@ func newBench(o options, stderr io.Writer) (*bench, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the repository: %w", err)
 	}
-	b := &bench{root: root, runs: 5, short: o.short, stderr: stderr}
+	b := &bench{root: root, runs: 5, short: o.short, scale: o.scale, stderr: stderr}
 	if b.short {
 		b.runs = 3
 	}
+	b.runs = cmp.Or(o.runs, b.runs)
 	for _, file := range []string{"bin/mrelease", "bin/buildctl", "bin/buildkitd", "bin/cosign", "build/base/index.json", modules} {
 		if _, err := os.Stat(b.path(file)); err != nil {
 			return nil, fmt.Errorf("%w; make it with: make bench", err)
