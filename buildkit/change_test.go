@@ -100,3 +100,21 @@ func TestTheDockerfileMayBeALink(t *testing.T) {
 	check(t, os.Symlink("docker/file", src.Dockerfile))
 	equal(t, "file", contents(t, build(t, b, src).Image)["file"], "1")
 }
+
+// What was digested is what is built, or nothing is.
+func TestASourceThatWasReadIsBuiltOfThat(t *testing.T) {
+	t.Parallel()
+	b := shared(t)
+	src := source(t, "FROM scratch\nCOPY . /\n", files{"file": "read once"})
+	read := must(src.Read(t.Context()))
+	before := must(read.Digest(t.Context()))
+	write(t, src.Context, files{"file": "and changed"})
+	equal(t, "digest of what was read", must(read.Digest(t.Context())), before)
+	_, err := fail(t, b, read)
+	contains(t, "error", err.Error(), `sending "file"`)
+
+	other := read
+	other.Context = source(t, "FROM scratch\nCOPY . /\n", files{"file": "elsewhere"}).Context
+	equal(t, "file of another folder", contents(t, build(t, b, other).Image)["file"], "elsewhere")
+	equal(t, "file when it is read again", contents(t, build(t, b, src).Image)["file"], "and changed")
+}

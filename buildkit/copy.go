@@ -34,6 +34,7 @@ func (s Source) Copy(ctx context.Context, dir string, shift Shift) (Source, erro
 	}
 	c := copier{shift: shift, source: s}
 	twin := s
+	twin.was = nil
 	twin.Context, twin.Contexts = filepath.Join(dir, "context"), map[string]string{}
 	if err := c.tree(ctx, s.Context, twin.Context, s.ignoreFile()); err != nil {
 		return Source{}, err

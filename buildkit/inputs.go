@@ -8,18 +8,23 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/tonistiigi/fsutil"
 	"github.com/tonistiigi/fsutil/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mrelease/mrelease/bounds"
 )
 
 // inputs is what a source named, as it was read.
 type inputs struct {
+	of         Source // whose they are
 	dockerfile []byte
 	frontend   tree // the Dockerfile and its own ignore file
 	context    tree
@@ -50,11 +55,35 @@ type entry struct {
 	stat        *types.Stat
 }
 
-// read validates the source and reads everything that goes into its digest.
+// Read reads every file of the source once, for all that is done with the returned
+// source: its digest is that of what was read, and it is built of nothing else, so a
+// file that changes after Read ends the build. The fields that do not name files can
+// be set afterwards. It fails as Digest does.
+func (s Source) Read(ctx context.Context) (Source, error) {
+	in, err := s.read(ctx)
+	if err != nil {
+		return Source{}, err
+	}
+	s.was = &in
+	return s, nil
+}
+
+// isOf reports whether another source names the same files.
+func (in *inputs) isOf(s Source) bool {
+	return in != nil && in.of.Context == s.Context && in.of.path() == s.path() &&
+		slices.Equal(in.of.Ignore, s.Ignore) && maps.Equal(in.of.Contexts, s.Contexts)
+}
+
+// read validates the source and reads everything that goes into its digest, unless
+// that was done.
 func (s Source) read(ctx context.Context) (in inputs, err error) {
 	if err := s.Validate(); err != nil {
 		return inputs{}, err
 	}
+	if s.was.isOf(s) {
+		return *s.was, nil
+	}
+	in.of = s
 	if in.dockerfile, err = bounds.ReadFile(s.path(), bounds.Dockerfile); err != nil {
 		return inputs{}, fmt.Errorf("reading Dockerfile: %w", err)
 	}
@@ -122,17 +151,48 @@ func (s Source) readTree(ctx context.Context, root, ignore string, more ...strin
 	if err != nil {
 		return tree{}, err
 	}
-	entries := map[string]entry{}
-	err = sent.Walk(ctx, "/", func(path string, found fs.DirEntry, err error) error {
-		if err == nil {
-			entries[filepath.ToSlash(path)], err = readEntry(sent, path, found)
-		}
-		return err
-	})
+	all, err := list(ctx, sent)
 	if err != nil {
 		return tree{}, fmt.Errorf("reading %q: %w", root, err)
 	}
+	if err := hashFiles(ctx, normal, all); err != nil {
+		return tree{}, fmt.Errorf("reading %q: %w", root, err)
+	}
+	entries := make(map[string]entry, len(all))
+	for _, e := range all {
+		entries[filepath.ToSlash(e.stat.Path)] = e
+	}
 	return tree{fs: normal, entries: entries}, nil
+}
+
+// list walks a folder; files have no hash yet.
+func list(ctx context.Context, sent fsutil.FS) (all []entry, err error) {
+	err = sent.Walk(ctx, "/", func(_ string, found fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		e, err := readEntry(found)
+		all = append(all, e)
+		return err
+	})
+	return all, err
+}
+
+// hashFiles hashes the files among the entries of a folder, some beside each other.
+func hashFiles(ctx context.Context, folder fsutil.FS, all []entry) error {
+	hashing, ctx := errgroup.WithContext(ctx)
+	hashing.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range all {
+		if e := &all[i]; e.kind == "file" || e.kind == "executable" {
+			hashing.Go(func() (err error) {
+				if err = ctx.Err(); err == nil {
+					e.value, err = hashFile(folder, e.stat.Path)
+				}
+				return err
+			})
+		}
+	}
+	return hashing.Wait()
 }
 
 // filtered opens a folder, and the part of it that is sent.
@@ -152,7 +212,7 @@ func filtered(root, ignore string, more []string) (*normalFS, fsutil.FS, error) 
 	return normal, sent, nil
 }
 
-func readEntry(sent fsutil.FS, path string, found fs.DirEntry) (entry, error) {
+func readEntry(found fs.DirEntry) (entry, error) {
 	info, err := found.Info()
 	if err != nil {
 		return entry{}, err
@@ -164,11 +224,9 @@ func readEntry(sent fsutil.FS, path string, found fs.DirEntry) (entry, error) {
 	case mode.Type() == fs.ModeSymlink:
 		return entry{"link", filepath.ToSlash(stat.Linkname), stat}, nil
 	case mode&0o100 != 0:
-		sum, err := hashFile(sent, path)
-		return entry{"executable", sum, stat}, err
+		return entry{"executable", "", stat}, nil
 	default:
-		sum, err := hashFile(sent, path)
-		return entry{"file", sum, stat}, err
+		return entry{"file", "", stat}, nil
 	}
 }
 

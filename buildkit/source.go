@@ -85,6 +85,8 @@ type Source struct {
 	Network string
 	// Keychain holds the credentials for registries; nil means none.
 	Keychain authn.Keychain
+
+	was *inputs // what Read found
 }
 
 // path returns the Dockerfile's path.

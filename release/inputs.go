@@ -14,6 +14,9 @@ import (
 // findImage computes the inputs digest and looks for the image that an earlier run
 // pushed. The seal is random, so an image once pushed is the release's image.
 func (r *run) findImage(ctx context.Context) (evidence string, err error) {
+	if r.Source.Source, err = r.Source.Read(ctx); err != nil {
+		return "", err
+	}
 	if r.inputs, err = r.Source.Digest(ctx); err != nil {
 		return "", err
 	}

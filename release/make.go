@@ -67,6 +67,9 @@ func (m Maker) Make(ctx context.Context, src source.Source, dir string) (Made, e
 
 // build builds into an OCI layout.
 func (m Maker) build(ctx context.Context, src source.Source, dir string) (made Made, err error) {
+	if src.Source, err = src.Read(ctx); err != nil {
+		return Made{}, err
+	}
 	inputs, err := src.Digest(ctx)
 	if err != nil {
 		return Made{}, err

@@ -57,6 +57,9 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 	if err != nil {
 		return err
 	}
+	if src.Source, err = src.Read(ctx); err != nil {
+		return err
+	}
 	inputs, err := src.Digest(ctx)
 	if err != nil {
 		return err
