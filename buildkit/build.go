@@ -113,26 +113,27 @@ func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Bui
 		return Built{}, err
 	}
 	image := filepath.Join(partial, "image")
-	layers, err := b.openLayers(partial)
+	layers, err := b.openLayers(partial, image)
 	if err != nil {
 		return Built{}, err
 	}
-	out, err := newLayoutStore(image, b.blobs, func(blob v1.Hash) bool { _, ok := layers.find(blob, src.epoch()); return ok }, refuse)
+	out, err := newLayoutStore(image, b.blobs, func(blob v1.Hash) bool { _, ok := layers.find(blob, src.epoch()); return ok })
 	if err != nil {
 		return Built{}, err
 	}
+	defer out.close()
 	opt, err := src.request(in, partial, out)
 	if err != nil {
 		return Built{}, err
 	}
-	finish := finisher{path: layout.Path(image), layers: layers, epoch: src.epoch(), created: src.created()}
+	finish := finisher{store: out, layers: layers, epoch: src.epoch(), created: src.created()}
 	told := newTranscript(log, src.Secrets)
 	told.hides, told.want = src.isLinkedOut(), p.want
 	progress, shown := b.progress.to(dir)
 	response, err := b.solve(building, solving{src.path(), progress, told}, opt, src.frontend(&finish.plan))
 	err = cmp.Or(err, shown.Close())
 	if refused := context.Cause(building); refused != nil && ctx.Err() == nil {
-		return Built{}, fmt.Errorf("building image: %w", b.distrust(refused))
+		return Built{}, fmt.Errorf("building image: %w", refused)
 	}
 	var failed *BuildError
 	if errors.As(err, &failed) {
@@ -152,7 +153,7 @@ func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Bui
 		return Built{}, src.emptyImage()
 	}
 	if err != nil {
-		return Built{}, fmt.Errorf("finishing image: %w", err)
+		return Built{}, fmt.Errorf("finishing image: %w", b.distrust(err))
 	}
 	if err := checkPlatform(image); err != nil {
 		return Built{}, fmt.Errorf("checking built image: %w", err)
@@ -167,14 +168,15 @@ func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Bui
 	return Built{opened, materials, shown.name()}, err
 }
 
-// openLayers returns the cache of finished layers: the builder's, else one for this
-// build, in a scratch folder. A client of a daemon may have no folder that it can
+// openLayers returns the cache of finished layers for an image that is made: the builder's,
+// else one for this build, in a scratch folder. A client of a daemon may have no folder that it can
 // write to, and does without.
-func (b *Builder) openLayers(scratch string) (layerCache, error) {
+func (b *Builder) openLayers(scratch, image string) (layerCache, error) {
+	blobs := filepath.Join(image, "blobs", "sha256")
 	if b.layers != "" && os.MkdirAll(b.layers, 0o700) == nil && isWritable(b.layers) {
-		return newLayerCache(b.layers), engine.CheckState(filepath.Dir(b.layers))
+		return newLayerCache(b.layers, blobs), engine.CheckState(filepath.Dir(b.layers))
 	}
-	c := newLayerCache(filepath.Join(scratch, "layers"))
+	c := newLayerCache(filepath.Join(scratch, "layers"), blobs)
 	if err := os.Mkdir(c.dir, 0o755); err != nil {
 		return layerCache{}, fmt.Errorf("making folder for layers: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -15,7 +16,6 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -25,7 +25,7 @@ import (
 // whose new layers have the times at which their steps ran, and the attestation
 // of where it comes from.
 type finisher struct {
-	path    layout.Path
+	store   layoutStore
 	layers  layerCache
 	plan    plan      // the layers and the history of its base stay
 	epoch   time.Time // of all entries of new layers
@@ -65,7 +65,7 @@ var errEmptyImage = errors.New("the index has no image")
 
 // open finds the image in an index, and reads the attestation.
 func (f finisher) open(index v1.Hash) (image v1.Hash, materials []Material, err error) {
-	raw, err := f.path.Bytes(index)
+	raw, err := f.store.bytes(index)
 	if err != nil {
 		return image, nil, fmt.Errorf("reading index %s: %w", index, err)
 	}
@@ -78,7 +78,7 @@ func (f finisher) open(index v1.Hash) (image v1.Hash, materials []Material, err 
 		if m.Annotations[annotationReference] != attestationManifest {
 			image = m.Digest
 			images++
-		} else if materials, err = readMaterials(f.path, m.Digest); err != nil {
+		} else if materials, err = readMaterials(f.store.bytes, m.Digest); err != nil {
 			return image, nil, err
 		}
 	}
@@ -92,7 +92,7 @@ func (f finisher) open(index v1.Hash) (image v1.Hash, materials []Material, err 
 }
 
 func (f finisher) manifest(image v1.Hash) (*v1.Manifest, error) {
-	raw, err := f.path.Bytes(image)
+	raw, err := f.store.bytes(image)
 	if err != nil {
 		return nil, fmt.Errorf("reading manifest: %w", err)
 	}
@@ -106,7 +106,7 @@ func (f finisher) manifest(image v1.Hash) (*v1.Manifest, error) {
 // finishImage brings the layers and the configuration into their final form. What
 // is not known of a configuration's fields here stays in it.
 func (f finisher) finishImage(ctx context.Context, manifest *v1.Manifest) error {
-	raw, err := f.path.Bytes(manifest.Config.Digest)
+	raw, err := f.store.bytes(manifest.Config.Digest)
 	if err != nil {
 		return fmt.Errorf("reading image configuration: %w", err)
 	}
@@ -118,7 +118,13 @@ func (f finisher) finishImage(ctx context.Context, manifest *v1.Manifest) error 
 	if len(config.RootFS.DiffIDs) != len(manifest.Layers) {
 		return fmt.Errorf("parsing image configuration: it has %d layers, and the manifest %d", len(config.RootFS.DiffIDs), len(manifest.Layers))
 	}
-	for i := f.kept(config); i < len(manifest.Layers); i++ {
+	kept := f.kept(config)
+	for _, l := range manifest.Layers[:kept] {
+		if err := f.store.place(l.Digest); err != nil {
+			return err
+		}
+	}
+	for i := kept; i < len(manifest.Layers); i++ {
 		made, err := f.layer(ctx, manifest.Layers[i])
 		if err != nil {
 			return err
@@ -187,19 +193,19 @@ func (f finisher) date(history []ocispec.History) {
 
 // layer brings one layer into its final form, unless an earlier build did.
 func (f finisher) layer(ctx context.Context, exported v1.Descriptor) (layer, error) {
-	made, ok := f.layers.find(exported.Digest, f.epoch)
-	if !ok {
-		var err error
-		made, err = f.layers.make(ctx, f.blob(exported.Digest), exported.Digest, exported.MediaType, f.epoch)
-		if err != nil {
-			return layer{}, err
-		}
+	if made, ok := f.layers.find(exported.Digest, f.epoch); ok {
+		return made, nil
 	}
-	return made, f.layers.place(made, f.blob(made.Digest))
-}
-
-func (f finisher) blob(h v1.Hash) string {
-	return filepath.Join(string(f.path), "blobs", h.Algorithm, h.Hex)
+	m, err := f.layers.begin(exported.Digest, f.epoch)
+	if err != nil {
+		return layer{}, err
+	}
+	defer m.end()
+	err = f.store.read(exported.Digest, func(blob io.Reader) error { return m.write(ctx, blob, exported.MediaType) })
+	if err != nil {
+		return layer{}, err
+	}
+	return m.note.Layer, m.keep()
 }
 
 // put writes a blob. One of this digest may be there: BuildKit's, which its owner may
@@ -207,10 +213,10 @@ func (f finisher) blob(h v1.Hash) string {
 func (f finisher) put(data []byte, form types.MediaType) (v1.Descriptor, error) {
 	digest, size, err := v1.SHA256(bytes.NewReader(data))
 	if err == nil {
-		err = os.Remove(f.blob(digest))
+		err = os.Remove(f.store.path(digest))
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = os.WriteFile(f.blob(digest), data, 0o644)
+		err = os.WriteFile(f.store.path(digest), data, 0o644)
 	}
 	if err != nil {
 		return v1.Descriptor{}, fmt.Errorf("writing image layout: %w", err)
@@ -238,7 +244,7 @@ func (f finisher) index(manifest *v1.Manifest) error {
 		return fmt.Errorf("encoding layout: %w", err)
 	}
 	for name, data := range map[string][]byte{ocispec.ImageIndexFile: raw, ocispec.ImageLayoutFile: version} {
-		if err := os.WriteFile(filepath.Join(string(f.path), name), data, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(f.store.dir, name), data, 0o644); err != nil {
 			return fmt.Errorf("writing image layout: %w", err)
 		}
 	}
@@ -250,7 +256,7 @@ func (f finisher) index(manifest *v1.Manifest) error {
 }
 
 func (f finisher) removeOthers(wanted map[string]bool) error {
-	folder := filepath.Join(string(f.path), "blobs", "sha256")
+	folder := filepath.Join(f.store.dir, "blobs", "sha256")
 	blobs, err := os.ReadDir(folder)
 	if err != nil {
 		return fmt.Errorf("reading image layout: %w", err)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -38,24 +37,20 @@ type layer struct {
 	Size   int64   `json:"size"` // bytes, compressed
 }
 
-// writeLayer writes a layer to a file, with one time for all its entries: a layer
-// is a function of its content, not of when it was made.
-func writeLayer(ctx context.Context, in io.Reader, epoch time.Time, file string) (made layer, err error) {
-	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
-	if err != nil {
-		return layer{}, fmt.Errorf("writing layer: %w", err)
-	}
+// writeLayer writes a layer, with one time for all its entries: a layer is a function
+// of its content, not of when it was made.
+func writeLayer(ctx context.Context, out io.Writer, in io.Reader, epoch time.Time) (made layer, err error) {
 	compressed := &sum{Writer: out, hash: sha256.New()}
 	zip, err := pgzip.NewWriterLevel(compressed, gzipLevel)
 	if err == nil {
 		err = zip.SetConcurrency(gzipBlock, 4) // the bytes do not depend on the second
 	}
 	if err != nil {
-		return layer{}, errors.Join(fmt.Errorf("compressing layer: %w", err), out.Close())
+		return layer{}, fmt.Errorf("compressing layer: %w", err)
 	}
 	plain := &sum{Writer: zip, hash: sha256.New()}
 	err = setTimes(ctx, plain, in, epoch)
-	if err = errors.Join(err, zip.Close(), out.Close()); err != nil {
+	if err = errors.Join(err, zip.Close()); err != nil {
 		return layer{}, fmt.Errorf("writing layer: %w", err)
 	}
 	return layer{Digest: compressed.digest(), DiffID: plain.digest(), Size: compressed.size}, nil

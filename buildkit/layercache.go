@@ -27,10 +27,11 @@ const layerCacheLimit = 8 << 30
 // layerCache keeps layers in their final form, by the digest that they have in
 // the builder: one that did not change is not made anew. A layer is a file named
 // by its digest, and beside it, for each form that it was made from, a note of what
-// it is. Files are copied into image layouts, where others may change them. Each
-// is hashed before it is used; one value is for one build, and hashes a file once.
+// it is. A value is for one build, into whose layout the layers are copied, since others
+// may change them there; the copy is hashed.
 type layerCache struct {
 	dir   string
+	out   string // the layout's folder of blobs
 	known *knownLayers
 }
 
@@ -39,8 +40,8 @@ type knownLayers struct {
 	byKey map[string]layer
 }
 
-func newLayerCache(dir string) layerCache {
-	return layerCache{dir, &knownLayers{byKey: map[string]layer{}}}
+func newLayerCache(dir, out string) layerCache {
+	return layerCache{dir, out, &knownLayers{byKey: map[string]layer{}}}
 }
 
 // note is what is written of a layer.
@@ -57,8 +58,8 @@ func (c layerCache) key(source v1.Hash, epoch time.Time) string {
 
 func (c layerCache) blob(h v1.Hash) string { return filepath.Join(c.dir, h.Hex) }
 
-// find returns the layer that was made from a blob of the builder, if it is there
-// and whole, and keeps it from being collected by another process.
+// find puts the layer that was made from a blob of the builder into the layout, if it is
+// there and whole, and keeps it from being collected by another process.
 func (c layerCache) find(source v1.Hash, epoch time.Time) (layer, bool) {
 	c.known.Lock()
 	defer c.known.Unlock()
@@ -78,7 +79,7 @@ func (c layerCache) find(source v1.Hash, epoch time.Time) (layer, bool) {
 	return l, true
 }
 
-// read reads a note, and the layer that it is about.
+// read reads a note, and copies the layer that it is about.
 func (c layerCache) read(key string, source v1.Hash, epoch time.Time) (layer, error) {
 	data, err := readRegular(key, maxNote)
 	if err != nil {
@@ -95,14 +96,7 @@ func (c layerCache) read(key string, source v1.Hash, epoch time.Time) (layer, er
 	if err != nil {
 		return layer{}, err
 	}
-	found, size, err := v1.SHA256(f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return layer{}, err
-	}
-	if found != n.Layer.Digest || size != n.Layer.Size {
-		return layer{}, fmt.Errorf("reading layer %s: it was changed", n.Layer.Digest)
-	}
-	return n.Layer, nil
+	return n.Layer, errors.Join(copyBlob(n.Layer.Digest, filepath.Join(c.out, n.Layer.Digest.Hex), f), f.Close())
 }
 
 // maxNote bounds what is read of a note, in bytes.
@@ -124,40 +118,75 @@ func openRegular(path string) (*os.File, error) {
 	return f, err
 }
 
-// make makes the layer from a file that holds the blob in the given form.
-func (c layerCache) make(ctx context.Context, file string, source v1.Hash, form types.MediaType, epoch time.Time) (made layer, err error) {
-	in, err := os.Open(file)
-	if err != nil {
-		return layer{}, fmt.Errorf("opening layer: %w", err)
-	}
-	defer func() { err = errors.Join(err, in.Close()) }()
-	archive, err := decompress(in, form)
-	if err != nil {
-		return layer{}, fmt.Errorf("opening layer %s: %w", source, err)
-	}
-	defer func() { err = errors.Join(err, archive.Close()) }()
-	work, err := os.MkdirTemp(c.dir, ".new-*")
-	if err != nil {
-		return layer{}, fmt.Errorf("writing layer: %w", err)
-	}
-	defer os.RemoveAll(work)
-	if made, err = writeLayer(ctx, archive, epoch, filepath.Join(work, "layer")); err != nil {
-		return layer{}, err
-	}
-	return made, c.keep(note{source, epoch.Unix(), made}, work, c.key(source, epoch))
+// making is a layer that is being made.
+type making struct {
+	layerCache
+	note   note
+	work   string // folder
+	handed string // file in the layout
 }
 
-// keep puts a finished layer in its place, and then the note: another process sees
+// begin begins to make the layer of a blob of the builder; the caller calls end.
+func (c layerCache) begin(source v1.Hash, epoch time.Time) (*making, error) {
+	m := &making{layerCache: c, note: note{Source: source, Epoch: epoch.Unix()}, handed: filepath.Join(c.out, ".new-"+source.Hex)}
+	var err error
+	if m.work, err = os.MkdirTemp(c.dir, ".new-*"); err != nil {
+		return nil, fmt.Errorf("writing layer: %w", err)
+	}
+	return m, nil
+}
+
+// end removes what was not kept.
+func (m *making) end() { _ = errors.Join(os.RemoveAll(m.work), os.RemoveAll(m.handed)) }
+
+// write makes the layer from the blob, which has the given form, for the cache and for
+// the layout at once.
+func (m *making) write(ctx context.Context, blob io.Reader, form types.MediaType) (err error) {
+	archive, err := decompress(blob, form)
+	if err != nil {
+		return fmt.Errorf("opening layer %s: %w", m.note.Source, err)
+	}
+	defer func() { err = errors.Join(err, archive.Close()) }()
+	if err := os.MkdirAll(m.out, 0o755); err != nil {
+		return fmt.Errorf("writing layer: %w", err)
+	}
+	both, err := newFiles(m.kept(), m.handed)
+	if err == nil {
+		m.note.Layer, err = writeLayer(ctx, io.MultiWriter(both[0], both[1]), archive, time.Unix(m.note.Epoch, 0).UTC())
+	}
+	for _, file := range both {
+		err = errors.Join(err, file.Close())
+	}
+	return err
+}
+
+// newFiles makes files; those that were made have to be closed in any case.
+func newFiles(paths ...string) (files []*os.File, err error) {
+	for _, path := range paths {
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
+		if err != nil {
+			return files, fmt.Errorf("writing layer: %w", err)
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+// kept is the file that the cache keeps.
+func (m *making) kept() string { return filepath.Join(m.work, "layer") }
+
+// keep puts a finished layer in its places, and then the note: another process sees
 // both or neither.
-func (c layerCache) keep(n note, work, key string) error {
-	data, err := json.Marshal(n)
+func (m *making) keep() error {
+	data, err := json.Marshal(m.note)
 	if err != nil {
 		return fmt.Errorf("encoding layer: %w", err)
 	}
-	text, blob := filepath.Join(work, "note"), c.blob(n.Layer.Digest)
-	err = errors.Join(os.WriteFile(text, data, 0o644), replace(filepath.Join(work, "layer"), blob))
+	made := m.note.Layer.Digest
+	text := filepath.Join(m.work, "note")
+	err = errors.Join(os.WriteFile(text, data, 0o644), os.Rename(m.handed, filepath.Join(m.out, made.Hex)), replace(m.kept(), m.blob(made)))
 	if err == nil {
-		err = replace(text, key)
+		err = replace(text, m.key(m.note.Source, time.Unix(m.note.Epoch, 0)))
 	}
 	if err != nil {
 		return fmt.Errorf("keeping layer: %w", err)
@@ -173,25 +202,6 @@ func replace(file, path string) error {
 		}
 	}
 	return os.Rename(file, path)
-}
-
-// place copies a layer to a path.
-func (c layerCache) place(l layer, path string) error {
-	in, err := openRegular(c.blob(l.Digest))
-	if err != nil {
-		return fmt.Errorf("placing layer: %w", err)
-	}
-	got, err := copyNew(path, in)
-	if err = errors.Join(err, in.Close()); errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err == nil && got != l.Digest {
-		err = &ChangedError{l.Digest, got}
-	}
-	if err != nil {
-		return fmt.Errorf("placing layer: %w", err)
-	}
-	return nil
 }
 
 // collect removes the layers that were not used for longest, beyond a number of

@@ -3,6 +3,7 @@ package buildkit
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,8 +15,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-func TestLayersAreCopied(t *testing.T) {
-	layer, manifest := bytes.Repeat([]byte("layer"), copyFrom), []byte("{}")
+func TestLayersAreReadOnTheBuildersDisk(t *testing.T) {
+	layer, manifest := bytes.Repeat([]byte("layer"), holdFrom), []byte("{}")
 	builder := t.TempDir()
 	file := func(folder string, blob []byte) string {
 		return filepath.Join(folder, "sha256", digest.FromBytes(blob).Encoded())
@@ -29,9 +30,9 @@ func TestLayersAreCopied(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		blobs  string
-		blob   []byte
-		copied bool
+		blobs string
+		blob  []byte
+		held  bool
 	}{
 		"a layer":            {builder, layer, true},
 		"a manifest":         {builder, manifest, false},
@@ -40,28 +41,81 @@ func TestLayersAreCopied(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			store, err := newLayoutStore(dir, c.blobs, func(v1.Hash) bool { return false }, func(err error) { t.Error(err) })
+			store, err := newLayoutStore(dir, c.blobs, func(v1.Hash) bool { return false })
 			if err != nil {
 				t.Fatal(err)
 			}
 			desc := ocispec.Descriptor{Digest: digest.FromBytes(c.blob), Size: int64(len(c.blob))}
 			w, err := store.Writer(t.Context(), content.WithRef("ref"), content.WithDescriptor(desc))
-			if copied := errdefs.IsAlreadyExists(err); copied != c.copied {
-				t.Fatalf("copied = %t (%v), want %t", copied, err, c.copied)
+			if held := errdefs.IsAlreadyExists(err); held != c.held {
+				t.Fatalf("held = %t (%v), want %t", held, err, c.held)
 			}
 			if err == nil {
 				if err := content.Copy(t.Context(), w, bytes.NewReader(c.blob), desc.Size, desc.Digest); err != nil {
 					t.Fatal(err)
 				}
 			}
-			got, err := content.ReadBlob(t.Context(), store, desc)
+			blob := v1.Hash{Algorithm: "sha256", Hex: desc.Digest.Encoded()}
+			own := file(builder, c.blob)
+			if c.held { // whatever becomes of its name
+				gone := filepath.Join(builder, "gone")
+				if err := os.Rename(own, gone); err != nil {
+					t.Fatal(err)
+				}
+				defer os.Rename(gone, own)
+				own = gone
+			}
+			var read []byte
+			err = store.read(blob, func(r io.Reader) (err error) { read, err = io.ReadAll(io.LimitReader(r, 10)); return err })
+			if err != nil || !bytes.HasPrefix(c.blob, read) || len(read) == 0 {
+				t.Errorf("%q, %v", read, err)
+			}
+			got, err := store.bytes(blob)
 			if err != nil || !bytes.Equal(got, c.blob) {
 				t.Errorf("%d bytes, %v, want %d", len(got), err, len(c.blob))
 			}
-			if sameFile(t, file(builder, c.blob), file(filepath.Join(dir, "blobs"), c.blob)) {
+			if sameFile(t, own, file(filepath.Join(dir, "blobs"), c.blob)) {
 				t.Error("it is the builder's own file")
 			}
 		})
+	}
+}
+
+// What is read of the builder's disk, and is not what its name says, is an error,
+// however much of it was read.
+func TestAChangedBlobIsRefused(t *testing.T) {
+	blob, builder := bytes.Repeat([]byte("layer"), holdFrom), t.TempDir()
+	name := v1.Hash{Algorithm: "sha256", Hex: digest.FromBytes(blob).Encoded()}
+	blob[len(blob)-1]++
+	if err := errors.Join(os.Mkdir(filepath.Join(builder, "sha256"), 0o755), os.WriteFile(filepath.Join(builder, "sha256", name.Hex), blob, 0o444)); err != nil {
+		t.Fatal(err)
+	}
+	for what, use := range map[string]func(layoutStore) error{
+		"placed": func(s layoutStore) error { return s.place(name) },
+		"read":   func(s layoutStore) error { return s.read(name, func(r io.Reader) error { return nil }) },
+		"read with an error": func(s layoutStore) error {
+			return s.read(name, func(io.Reader) error { return errors.New("no archive") })
+		},
+	} {
+		dir := t.TempDir()
+		store, err := newLayoutStore(dir, builder, func(v1.Hash) bool { return false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		desc := ocispec.Descriptor{Digest: digest.Digest(name.String()), Size: int64(len(blob))}
+		if _, err := store.Writer(t.Context(), content.WithRef("ref"), content.WithDescriptor(desc)); !errdefs.IsAlreadyExists(err) {
+			t.Fatal(err)
+		}
+		var changed *ChangedError
+		if err := use(store); !errors.As(err, &changed) || changed.Want != name {
+			t.Errorf("%s: %v, want a *ChangedError", what, err)
+		}
+		if _, err := os.Stat(store.path(name)); err == nil {
+			t.Errorf("%s: the layout has it", what)
+		}
+		if err := store.close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -69,7 +123,7 @@ func TestLayersAreCopied(t *testing.T) {
 func TestAKnownBlobIsNotSent(t *testing.T) {
 	blob := []byte("known")
 	dir := t.TempDir()
-	store, err := newLayoutStore(dir, "", func(h v1.Hash) bool { return h.String() == digest.FromBytes(blob).String() }, func(err error) { t.Error(err) })
+	store, err := newLayoutStore(dir, "", func(h v1.Hash) bool { return h.String() == digest.FromBytes(blob).String() })
 	if err != nil {
 		t.Fatal(err)
 	}

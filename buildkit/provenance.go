@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -64,8 +63,8 @@ type statement struct {
 }
 
 // readMaterials returns what an attestation says that the build took.
-func readMaterials(path layout.Path, attestation v1.Hash) ([]Material, error) {
-	raw, err := path.Bytes(attestation)
+func readMaterials(read func(v1.Hash) ([]byte, error), attestation v1.Hash) ([]Material, error) {
+	raw, err := read(attestation)
 	if err != nil {
 		return nil, fmt.Errorf("opening attestation: %w", err)
 	}
@@ -75,7 +74,7 @@ func readMaterials(path layout.Path, attestation v1.Hash) ([]Material, error) {
 	}
 	var materials []Material
 	for _, layer := range parsed.Layers {
-		data, err := path.Bytes(layer.Digest)
+		data, err := read(layer.Digest)
 		if err != nil {
 			return nil, fmt.Errorf("reading attestation: %w", err)
 		}
