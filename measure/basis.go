@@ -47,27 +47,61 @@ func (p proof) conclude(m MRENCLAVE) Basis {
 func stated(program, why string) Basis { return Basis{Trust: TrustStated, Program: program, Why: why} }
 
 // prove makes the proof. Its errors are those of the runner; what cannot be proven is
-// stated.
+// stated. The program's own run begins as soon as the program is known, beside the look
+// at its bytes; of a program whose bytes are not trusted it says nothing, and is ended.
 func (p prover) prove(ctx context.Context) (proof, error) {
 	base, err := p.base()
 	if err != nil {
 		return proof{}, err
 	}
-	basis, err := p.look(ctx, base)
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	var own control
+	basis, err := p.look(ctx, base, func(b Basis) { own = p.begin(ctx, b) })
 	if err != nil || basis.Trust == TrustStated {
+		end()
+		own.wait()
 		return proof{basis: basis}, err
 	}
-	alone, err := p.alone(basis)
-	if err != nil {
-		return proof{}, err
-	}
-	control, err := runOnce(ctx, p.runner, alone, p.spec.Timeout, hashSetting)
+	value, err := own.wait()
 	var output *OutputError
 	var timeout *TimeoutError
 	if errors.As(err, &output) || errors.As(err, &timeout) {
 		return proof{basis: stated(basis.Program, basis.Program+" by itself measures nothing: "+err.Error())}, nil
 	}
-	return proof{basis, control}, err
+	return proof{basis, value}, err
+}
+
+// control is a run of a program by itself; nil: none.
+type control chan ownValue
+
+// ownValue is what came of it.
+type ownValue struct {
+	value MRENCLAVE
+	err   error
+}
+
+// begin begins the run of a program.
+func (p prover) begin(ctx context.Context, b Basis) control {
+	c := make(control, 1)
+	go func() {
+		var own ownValue
+		var alone v1.Image
+		if alone, own.err = p.alone(b); own.err == nil {
+			own.value, own.err = runOnce(ctx, p.runner, alone, p.spec.Timeout, hashSetting)
+		}
+		c <- own
+	}()
+	return c
+}
+
+// wait returns what came of the run.
+func (c control) wait() (MRENCLAVE, error) {
+	if c == nil {
+		return MRENCLAVE{}, nil
+	}
+	own := <-c
+	return own.value, own.err
 }
 
 // base returns the one of the trusted bases that the image begins with; of several the
@@ -86,8 +120,9 @@ func (p prover) base() (*Base, error) {
 	return found, nil
 }
 
-// look looks at the program that the image starts.
-func (p prover) look(ctx context.Context, base *Base) (Basis, error) {
+// look looks at the program that the image starts. It calls begin when the program is
+// found, and what else there is to know of it does not rest on bytes.
+func (p prover) look(ctx context.Context, base *Base, begin func(Basis)) (Basis, error) {
 	config, err := p.image.ConfigFile()
 	if err != nil {
 		return Basis{}, fmt.Errorf("reading config: %w", err)
@@ -104,7 +139,7 @@ func (p prover) look(ctx context.Context, base *Base) (Basis, error) {
 	defer cancel()
 	var basis Basis
 	err = p.runner.Look(ctx, images, func(roots []fs.FS) (err error) {
-		basis, err = p.judge(config.Config, roots, base)
+		basis, err = p.judge(config.Config, roots, base, begin)
 		return err
 	})
 	var start *rootfs.StartError
@@ -115,22 +150,26 @@ func (p prover) look(ctx context.Context, base *Base) (Basis, error) {
 }
 
 // judge looks at the files of the image, and of its base if there is one.
-func (p prover) judge(config v1.Config, roots []fs.FS, base *Base) (Basis, error) {
+func (p prover) judge(config v1.Config, roots []fs.FS, base *Base, begin func(Basis)) (Basis, error) {
 	program, err := rootfs.Find(roots[0], config)
 	if err != nil {
 		return Basis{}, err
 	}
 	if p.signature != nil {
+		signer := p.signature.MRSIGNER()
+		signed := Basis{Trust: TrustComputed, Program: program, Signer: &signer}
+		begin(signed)
 		same, err := equal(roots[0], program, roots[0], p.spec.Program)
 		if err != nil || !same {
 			return stated(program, fmt.Sprintf("%s is started, and not the signed %s", program, p.spec.Program)), err
 		}
-		signer := p.signature.MRSIGNER()
-		return Basis{Trust: TrustComputed, Program: program, Signer: &signer}, nil
+		return signed, nil
 	}
 	if base == nil {
 		return stated(program, "it begins with no base image that is trusted by its digest, so "+program+" may print anything"), nil
 	}
+	known := Basis{Trust: TrustKnown, Program: program, Base: base}
+	begin(known)
 	loaded, err := rootfs.Started(roots[0], program, config.Env)
 	if err != nil {
 		return Basis{}, err
@@ -144,7 +183,7 @@ func (p prover) judge(config v1.Config, roots []fs.FS, base *Base) (Basis, error
 			return stated(program, fmt.Sprintf("%s, which %s is started with, is not that of %s", file, program, base.Name)), nil
 		}
 	}
-	return Basis{Trust: TrustKnown, Program: program, Base: base}, nil
+	return known, nil
 }
 
 // alone returns the image in which the program is by itself, with no argument and no
