@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"os"
 	"strings"
@@ -71,17 +72,14 @@ func TestActionInputs(t *testing.T) {
 	}
 	root := newApp(func(string) string { return "" }, io.Discard, io.Discard).command()
 	step, script := action.Runs.Steps[0], readScript(t)
-	elsewhere := map[string]string{"binary": "", "download": "", "args": "", "record": "MRELEASE_RECORD=", "wallet-password": keys.WalletPassword + "=", "cosign-password": keys.CosignPassword + "="}
+	elsewhere := map[string]string{"binary": "", "download": "", "args": "", "record": "MRELEASE_RECORD=", "plan": `args+=(-- "$plan")`, "wallet-password": keys.WalletPassword + "=", "cosign-password": keys.CosignPassword + "="}
 	for name, input := range action.Inputs {
 		variable := "MRELEASE_INPUT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		if input.Description == "" || step.Env[variable] != "${{ inputs."+name+" }}" || !strings.Contains(script, variable) {
 			t.Errorf("input %s: %+v, passed as %q", name, input, step.Env[variable])
 		}
 		as, listed := elsewhere[name]
-		command := "release"
-		if name == "mode" {
-			command = "ci"
-		}
+		command := cmp.Or(map[string]string{"mode": "ci", "plan-hash": "apply"}[name], "release")
 		c, _, err := root.Find([]string{command})
 		if err != nil {
 			t.Fatal(err)

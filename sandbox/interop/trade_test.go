@@ -91,7 +91,7 @@ func (c *cli) findsSecret(t *testing.T, rec record.Record) {
 	}
 	app := common.Address(rec.App.Address).Hex()
 	var there bool
-	part(t, c.call(t, "app", "check-secret", app, "--chain", "local"), "isAppSecretSet", &there)
+	part(t, c.call(t, "app", "check-secret", app, "--chain", "local"), "isSecretSet", &there)
 	if !there {
 		t.Errorf("iexec %d finds no secret of the app", c.version)
 	}
