@@ -51,6 +51,10 @@ func (e *HashError) Evidence() [][2]string {
 // ReadFile reads a plan, as [Parse] does.
 func ReadFile(path string) (Plan, error) {
 	data, err := bounds.ReadFile(path, bounds.Plan)
+	var larger *bounds.Error
+	if errors.As(err, &larger) {
+		return Plan{}, beyond(path, larger)
+	}
 	if err != nil {
 		return Plan{}, fmt.Errorf("reading plan: %w", err)
 	}
@@ -60,10 +64,11 @@ func ReadFile(path string) (Plan, error) {
 // Parse reads what was in a plan's file. It takes one form only, that of [Plan.Encode],
 // whatever space is between: a member that is unknown, twice, missing or written in other
 // letters is an error, so that whoever looks at the file with another program sees the
-// same plan. Errors: *Error, *HashError, *document.Error, *bounds.Error.
+// same plan. Errors: *Error, *HashError, *document.Error.
 func Parse(file string, data []byte) (p Plan, err error) {
-	if err := bounds.CheckJSON(data); err != nil {
-		return p, &Error{file, "cannot be read: " + err.Error(), "more", "a plan within the bounds"}
+	var larger *bounds.Error
+	if errors.As(bounds.CheckJSON(data), &larger) {
+		return p, beyond(file, larger)
 	}
 	is := document.Of(data)
 	family, _, _ := strings.Cut(Schema, "/")
@@ -86,6 +91,10 @@ func Parse(file string, data []byte) (p Plan, err error) {
 		return Plan{}, malformed("more text after its end")
 	}
 	return p, p.check(file, data, malformed)
+}
+
+func beyond(file string, larger *bounds.Error) *Error {
+	return &Error{file, "cannot be read: " + larger.Reason(), "more", "at most " + larger.Most}
 }
 
 // check makes sure that a text says what was read of it, and that its hash is that of it.

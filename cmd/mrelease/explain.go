@@ -210,7 +210,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*node.WalletError], "E-WALLET", usage.ExitUsage, usage.Say("correct what is said above of wallet.keystore, wallet.address or "+keys.WalletKey)),
 		usage.On(usage.Is[*apps.SyntheticError], "E-SYNTHETIC", usage.ExitPolicy, usage.Say("build on the real base image, or choose a chain with development: true")),
 		usage.On(usage.Is[*node.FundsError], "E-FUNDS", usage.ExitFunds, usage.Say("send the wallet some of the chain's native coin and run again")),
-		usage.On(usage.Is[*node.FeeError], "E-FEE", usage.ExitFunds, usage.Say("wait until the chain is less busy, or raise chains.<name>.max-fee-per-gas, then run again: what is done is found")),
+		usage.On(usage.Is[*node.FeeError], "E-FEE", usage.ExitFunds, usage.Say("wait until the chain is less busy, or raise chains.<name>.max-fee-per-gas (of a release that was approved: in a new plan), then run again: what is done is found")),
 		usage.On(usage.Is[*node.NotPoCoError], "E-CHAIN-HUB", usage.ExitChain, usage.Say("correct chains.<name>.hub")),
 		usage.On(usage.Is[*node.WrongChainError], "E-CHAIN-WRONG", usage.ExitChain, usage.Say("correct the id, rpc or hub of the chain")),
 		usage.On(usage.Is[*apps.ConflictError], "E-APP-CONFLICT", usage.ExitChain, usage.Say("compare the fields above; an app given to another owner cannot be offered by this wallet: release a new version")),
