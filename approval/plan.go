@@ -44,11 +44,14 @@ type Plan struct {
 	Image   Image   `json:"image"`
 	Enclave Enclave `json:"enclave"`
 	App     App     `json:"app"`
-	Canary  *Canary `json:"canary,omitempty"` // absent when none is asked for
-	Order   Order   `json:"order"`
-	Retire  Retire  `json:"retire"`
-	// Writes are the things that may be made: image, signature, provenance, app, canary,
-	// order. What is there already is not among them.
+	// Secret is the service that gets the app's secret, whose value no plan has; empty when
+	// the app gets none.
+	Secret string  `json:"app-secret"`
+	Canary *Canary `json:"canary,omitempty"` // absent when none is asked for
+	Order  Order   `json:"order"`
+	Retire Retire  `json:"retire"`
+	// Writes are the things that may be made: image, signature, provenance, app, secret,
+	// canary, order. What is there already is not among them.
 	Writes []string `json:"writes"`
 	Calls  []Call   `json:"calls"` // to contracts, that may be made
 	Cost   Cost     `json:"cost"`

@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"github.com/mrelease/mrelease/approval"
+	"github.com/mrelease/mrelease/internal/redact"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/rotation"
+	"github.com/mrelease/mrelease/settings"
 )
 
 // compare makes sure, before anything is built or opened, that what was approved is what
@@ -115,6 +117,9 @@ func (r *run) bind(ctx context.Context) (p approval.Plan, err error) {
 	}
 	if r.accepted != nil && r.accepted.MRENCLAVE != nil {
 		p.Enclave.Accepted = r.accepted.MRENCLAVE.String()
+	}
+	if s.Secret != (settings.Secret{}) {
+		p.Secret = redact.URL(r.Chain.SMS)
 	}
 	if s.Canary.Run {
 		p.Canary = r.boundCanary()
