@@ -25,13 +25,19 @@ func (r *run) buyers(ctx context.Context, order poco.AppOrder) ([]Finding, error
 	}
 	var asking error
 	known := map[common.Address]bool{}
-	evidence := sellers(order, sold, func(pool common.Address) bool {
+	evidence := sellers(order, sold, func(pool common.Address) string {
 		is, ok := known[pool]
-		if !ok && len(known) < maxPools && asking == nil {
+		switch {
+		case !ok && len(known) == maxPools:
+			return unasked
+		case !ok && asking == nil:
 			is, asking = node.IsAllowed(ctx, r.Chain, order.WorkerpoolRestrict, pool)
 			known[pool] = is
 		}
-		return is
+		if is {
+			return ""
+		}
+		return "of a workerpool that this order does not allow"
 	})
 	return []Finding{{workerpools, Note, evidence}}, asking
 }
@@ -39,17 +45,21 @@ func (r *run) buyers(ctx context.Context, order poco.AppOrder) ([]Finding, error
 // workerpools is the name of the finding.
 const workerpools = "workerpools"
 
-// maxPools bounds how many workerpools are looked up in a group.
+// maxPools bounds how many workerpools are looked up in a group: anybody can put orders of
+// more into a market.
 const maxPools = 100
 
+// unasked is what is told of the orders of the others.
+const unasked = "of a workerpool that was not looked up, after 100 others"
+
 // sellers tells of the workerpools' orders that fit an app's.
-func sellers(order poco.AppOrder, sold []market.Order[poco.SignedWorkerpoolOrder], allowed func(common.Address) bool) string {
+func sellers(order poco.AppOrder, sold []market.Order[poco.SignedWorkerpoolOrder], refused func(common.Address) string) string {
 	pools, reasons := map[common.Address]bool{}, map[string]int{}
 	cheapest := map[string]*big.Int{} // by category
 	fitting := 0
 	for _, o := range sold {
 		w := o.Order
-		if why := misfit(order, w, allowed); why != "" {
+		if why := misfit(order, w, refused); why != "" {
 			reasons[why]++
 			continue
 		}
@@ -68,15 +78,19 @@ func sellers(order poco.AppOrder, sold []market.Order[poco.SignedWorkerpoolOrder
 		prices = append(prices, fmt.Sprintf("%s nRLC in category %s", price, category))
 	}
 	slices.Sort(prices)
-	return fmt.Sprintf("%s of %s can run it now, from %s", printable.Count(fitting, "order"), printable.Count(len(pools), "workerpool"), strings.Join(prices[:min(len(prices), maxCategories)], ", "))
+	text := fmt.Sprintf("%s of %s can run it now, from %s", printable.Count(fitting, "order"), printable.Count(len(pools), "workerpool"), strings.Join(prices[:min(len(prices), maxCategories)], ", "))
+	if n := reasons[unasked]; n > 0 {
+		text += fmt.Sprintf("; not counted: %d %s", n, unasked)
+	}
+	return text
 }
 
 // maxCategories is how many categories are told; iExec's chains have five.
 const maxCategories = 5
 
 // misfit says why an order of a workerpool cannot be matched with the app's by whoever
-// comes; "" when it can. allowed says whether the app's order allows a workerpool.
-func misfit(order poco.AppOrder, w poco.SignedWorkerpoolOrder, allowed func(common.Address) bool) string {
+// comes; "" when it can. refused says why the app's order does not allow a workerpool.
+func misfit(order poco.AppOrder, w poco.SignedWorkerpoolOrder, refused func(common.Address) string) string {
 	var anybody common.Address
 	switch {
 	case !order.Tag.Within(w.Tag):
@@ -87,10 +101,8 @@ func misfit(order poco.AppOrder, w poco.SignedWorkerpoolOrder, allowed func(comm
 		return "restricted to a dataset"
 	case w.RequesterRestrict != anybody && w.RequesterRestrict != order.RequesterRestrict:
 		return "restricted to a requester"
-	case !allowed(w.Workerpool):
-		return "of a workerpool that this order does not allow"
 	}
-	return ""
+	return refused(w.Workerpool)
 }
 
 func unfit(n int, reasons map[string]int) string {

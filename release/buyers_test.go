@@ -43,13 +43,34 @@ func TestSellers(t *testing.T) {
 		"a requester":        {orders{sold(func(o *poco.WorkerpoolOrder) { o.RequesterRestrict = pool })}, "1 restricted to a requester"},
 		"a pool not allowed": {orders{sold(func(o *poco.WorkerpoolOrder) { o.Workerpool = app })}, "1 of a workerpool that this order does not allow"},
 	} {
-		got := sellers(poco.AppOrder{App: app, Tag: poco.TEE()}, c.sold, func(p common.Address) bool { return p == pool })
+		got := sellers(poco.AppOrder{App: app, Tag: poco.TEE()}, c.sold, func(p common.Address) string {
+			if p == pool {
+				return ""
+			}
+			return "of a workerpool that this order does not allow"
+		})
 		if !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
+	// What was not looked up is told, whatever else was found.
+	other := sold(func(o *poco.WorkerpoolOrder) { o.Workerpool = app })
+	for text, list := range map[string]orders{
+		"0; not counted: 1 of a workerpool that was not looked up":                     {asItIs, other},
+		"now: of 1 open order of workerpools 1 of a workerpool that was not looked up": {other},
+	} {
+		got := sellers(poco.AppOrder{App: app, Tag: poco.TEE()}, list, func(p common.Address) string {
+			if p == pool {
+				return ""
+			}
+			return unasked
+		})
+		if !strings.Contains(got, text) {
+			t.Errorf("not looked up: %q, want %q", got, text)
+		}
+	}
 	// Of an app that is not there yet no order of a workerpool can know.
-	unknown := sellers(poco.AppOrder{Tag: poco.TEE()}, orders{sold(func(o *poco.WorkerpoolOrder) { o.AppRestrict = app })}, func(common.Address) bool { return true })
+	unknown := sellers(poco.AppOrder{Tag: poco.TEE()}, orders{sold(func(o *poco.WorkerpoolOrder) { o.AppRestrict = app })}, func(common.Address) string { return "" })
 	if !strings.Contains(unknown, "1 restricted to an app") {
 		t.Errorf("an app that is not there yet: %q", unknown)
 	}
