@@ -58,6 +58,8 @@ func (r *run) lookForCanary(ctx context.Context) ([]Finding, error) {
 		return nil, err
 	case found.Stage == deal.Completed:
 		return []Finding{{"canary", There, fmt.Sprintf("deal %s was completed; its result is judged at the release", found.Deal)}}, nil
+	case found.Stage == deal.Late:
+		return []Finding{{"canary", There, fmt.Sprintf("deal %s was made, and its time is over without a result: the release claims what was paid for it, and fails; with --canary-again it buys another run", found.Deal)}}, nil
 	case found.Stage != "":
 		return []Finding{{"canary", There, fmt.Sprintf("deal %s was made, and is %s: the release waits for it, and judges its result", found.Deal, found.Stage)}}, nil
 	}
