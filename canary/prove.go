@@ -161,7 +161,7 @@ func (c Canary) follow(ctx context.Context, r round, p Proving) (deal.Task, erro
 	var ended *deal.TaskError
 	switch {
 	case errors.As(err, &ended) && ended.Task.Stage == deal.Late:
-		if _, _, err = deal.Claim(ctx, c.Chain, p.Wallet, *r.deal); err != nil {
+		if _, _, err = deal.Claim(ctx, c.Chain, p.Wallet, *r.deal, 0); err != nil {
 			return deal.Task{}, err
 		}
 	case err != nil && ended == nil && (ctx.Err() != nil || limited.Err() == nil):

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -134,9 +133,12 @@ func (p Preflight) checkMatch(ctx context.Context, o poco.RequestOrder, found *p
 	var ended *node.OrderError
 	switch {
 	case errors.As(err, &none):
-		for _, problem := range none.Problems {
-			found.add(problem, cureOf(problem), none)
+		for _, l := range none.Lacks {
+			found.add(l.What, cureOf(l), none)
 		}
+		return nil
+	case errors.As(err, &ended) && ended.Hash == o.Hash(p.Trade.Chain.Domain()):
+		found.add("this very request "+ended.Problem, "mrelease request show tells what became of it; for another run leave --same out", ended)
 		return nil
 	case errors.As(err, &ended):
 		found.add(ended.Error(), "take another order, or none by its hash", ended)
@@ -149,16 +151,18 @@ func (p Preflight) checkMatch(ctx context.Context, o poco.RequestOrder, found *p
 }
 
 // cureOf says what helps against orders of a kind that cannot be used.
-func cureOf(problem string) string {
+func cureOf(l deal.Lack) string {
 	switch {
-	case strings.Contains(problem, "no open order of the app"):
+	case l.Of == deal.OfApp && l.Offers == 0:
 		return "ask the app's owner to offer it; if you are the owner: mrelease release"
-	case strings.Contains(problem, "of the workerpool"):
+	case l.Of == deal.OfApp:
+		return "change --tag or --app-max-price, or ask the app's owner for an order that you may use"
+	case l.Of == deal.OfWorkerpool:
 		return "change --category, --tag, --trust, --workerpool or --workerpool-max-price"
-	case strings.Contains(problem, "of the dataset"):
+	case l.Of == deal.OfDataset:
 		return "ask the dataset's owner for an order that you may use, or raise --dataset-max-price"
 	}
-	return "change --tag or --app-max-price, or ask the app's owner for an order that you may use"
+	return "change --tag, --workerpool or the maximum prices, or ask the owners for orders that go together"
 }
 
 // checkStake compares the requester's stake with what all runs may cost.

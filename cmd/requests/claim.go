@@ -20,14 +20,17 @@ type claimAnswer struct {
 }
 
 func (s *shell) claim() *cobra.Command {
+	var from uint64
 	c := &cobra.Command{
 		Use:   "claim FILE|HASH|DEAL",
 		Short: "Take back what was paid for tasks that did not end in time",
 		Long: `claim ends the tasks of a deal, or of all deals of a request, whose deadline is past:
 what was paid for them is in the requester's stake again. Tasks that completed, and those
-that were claimed before, are left as they are.
+that were claimed before, are left as they are. One call looks at 1,000 tasks of a deal;
+where that has more, it says with which --from the next one goes on.
 
-Exit codes: 0 nothing is left to claim; 18 a task can still be done.`,
+Exit codes: 0 nothing is left to claim; 2 there are tasks that were not looked at; 18 a
+task can still be done.`,
 		Example: "  mrelease request claim request.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -43,19 +46,28 @@ Exit codes: 0 nothing is left to claim; 18 a task can still be done.`,
 			if err != nil {
 				return err
 			}
-			return s.claimAll(c.Context(), p, wallet, deals)
+			return s.claimAll(c.Context(), p, wallet, behind(deals, from), from)
 		},
 	}
 	s.flags(c)
+	c.Flags().Uint64Var(&from, "from", 0, "index of the first task to look at, among the runs of the request")
 	return c
 }
 
+// behind leaves out the deals whose tasks come before an index, but for the last one.
+func behind(deals []deal.Deal, from uint64) []deal.Deal {
+	for len(deals) > 1 && deals[0].First+deals[0].Size <= from {
+		deals = deals[1:]
+	}
+	return deals
+}
+
 // claimAll claims the tasks of deals. What came back before an error is told beside it.
-func (s *shell) claimAll(ctx context.Context, p place, w node.Wallet, deals []deal.Deal) error {
+func (s *shell) claimAll(ctx context.Context, p place, w node.Wallet, deals []deal.Deal, from uint64) error {
 	answer := claimAnswer{"mrelease.request-claim/v1", p.profile.Name, 0, []dealAnswer{}}
 	var failed error
 	for _, d := range deals {
-		tasks, claimed, err := deal.Claim(ctx, p.trade.Chain, w, d)
+		tasks, claimed, err := deal.Claim(ctx, p.trade.Chain, w, d, from)
 		answer.Claimed += claimed
 		if err == nil || len(tasks) > 0 {
 			answer.Deals = append(answer.Deals, s.tellDeal(d, tasks))

@@ -2,6 +2,7 @@ package requests
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/cmd/usage"
@@ -27,7 +28,8 @@ func Rules() []usage.Rule {
 		usage.On(usage.Is[*deal.NoDealError], "E-DEAL-MISSING", usage.ExitChain, usage.Say("check the id, and the chain (--chain)")),
 		usage.On(late, "E-TASK-LATE", usage.ExitTask, usage.Say("mrelease request claim, with the request or the deal: what was paid comes back")),
 		usage.On(usage.Is[*deal.TaskError], "E-TASK-FAILED", usage.ExitTask, usage.Say("what was paid is in the stake again if it failed: order another run; if it goes on: mrelease request run")),
-		usage.On(usage.Is[*deal.TooManyError], "E-TOO-LARGE", usage.ExitUsage, usage.Say("make requests of fewer runs (--volume); nothing was paid now, and what a larger deal became iExec's command line tells, and claims, task by task")),
+		usage.On(usage.Is[*deal.TooManyError], "E-TOO-LARGE", usage.ExitUsage, usage.Say("make requests of fewer runs (--volume); nothing was paid now; of a larger deal that was made elsewhere mrelease request claim brings back what can be claimed, and what became of its tasks iExec's command line tells, one by one")),
+		usage.On(usage.Is[*deal.RestError], "E-TOO-LARGE", usage.ExitUsage, rest),
 		usage.On(usage.Is[*deal.EarlyError], "E-CLAIM-EARLY", usage.ExitTask, usage.Say("wait until the deadline, or follow the tasks: mrelease request run --deal")),
 		usage.On(usage.Is[*deal.LocationError], "E-RESULT-PLACE", usage.ExitResult, usage.Say("get the result from where it is, as said above, and decrypt it: mrelease request result decrypt")),
 		usage.On(usage.Is[*gateway.ForgedError], "E-RESULT-FORGED", usage.ExitResult, usage.Say("do not use what it sent: name another gateway (--gateway)")),
@@ -66,6 +68,15 @@ func inState(state request.KeyState) func(error) bool {
 
 // ended matches a request whose order came to its end, or is none.
 func ended(err error) bool { return usage.Is[*requestError](err) && usage.Is[*node.OrderError](err) }
+
+// rest says how a claim goes on.
+func rest(err error) string {
+	var e *deal.RestError
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return fmt.Sprintf("mrelease request claim --from %d, which looks at the next ones", e.Next)
+}
 
 // late matches a task that did not end in time.
 func late(err error) bool {

@@ -188,12 +188,17 @@ func Tasks(ctx context.Context, c *node.Client, d Deal) ([]Task, error) {
 	if d.Size > bounds.Runs {
 		return nil, tooMany("runs of deal "+d.ID.Hex(), bounds.Runs, new(big.Int).SetUint64(d.Size))
 	}
+	return readTasks(ctx, c, d, d.First, d.First+d.Size)
+}
+
+// readTasks reads the tasks of a deal from one index to before another.
+func readTasks(ctx context.Context, c *node.Client, d Deal, from, to uint64) ([]Task, error) {
 	now, err := now(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	var tasks []Task
-	for i := d.First; i < d.First+d.Size; i++ {
+	for i := from; i < to; i++ {
 		t, err := readTask(ctx, c, d, i, now)
 		if err != nil {
 			return nil, err

@@ -8,6 +8,9 @@ import (
 	"math/big"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/node"
 )
 
@@ -111,16 +114,45 @@ func (e *EarlyError) Evidence() [][2]string {
 	}
 }
 
+// RestError says that a call did not come to all tasks of a deal.
+type RestError struct {
+	Deal common.Hash
+	Next uint64 // index of the first task that was not looked at
+	Left uint64 // how many were not
+}
+
+// Error implements error.
+func (e *RestError) Error() string {
+	return fmt.Sprintf("%d tasks of deal %s were not looked at: one call looks at %d", e.Left, e.Deal, bounds.Runs)
+}
+
+// Evidence returns where to go on.
+func (e *RestError) Evidence() [][2]string {
+	return [][2]string{{"expected", fmt.Sprintf("%d tasks at most", bounds.Runs)}, {"actual", fmt.Sprintf("%d more, from the index %d", e.Left, e.Next)}, {"deal", e.Deal.Hex()}}
+}
+
 // Claim takes back what was paid for the tasks of a deal that did not end in time, and
 // returns the tasks as they are then, and of how many the money came back. Whoever sends
-// the transaction, it is the requester who is paid back.
+// the transaction, it is the requester who is paid back. It begins with the task of an
+// index, or with the deal's first one if that is behind it, and goes on for [bounds.Runs].
 //
-// Errors: *EarlyError before the deadline, *node.FundsError, *node.RPCError.
-func Claim(ctx context.Context, c *node.Client, w node.Wallet, d Deal) (tasks []Task, claimed int, err error) {
+// Errors: *EarlyError before the deadline, *RestError when there are more tasks behind
+// those, *node.FundsError, *node.RPCError.
+func Claim(ctx context.Context, c *node.Client, w node.Wallet, d Deal, from uint64) (tasks []Task, claimed int, err error) {
+	end := d.First + d.Size
+	from = min(max(from, d.First), end)
+	to := from + min(end-from, bounds.Runs)
+	if tasks, claimed, err = claimSome(ctx, c, w, d, from, to); err == nil && to < end {
+		err = &RestError{d.ID, to, end - to}
+	}
+	return tasks, claimed, err
+}
+
+func claimSome(ctx context.Context, c *node.Client, w node.Wallet, d Deal, from, to uint64) (tasks []Task, claimed int, err error) {
 	if _, err := c.Settle(ctx, w.Address); err != nil {
 		return nil, 0, err
 	}
-	if tasks, err = Tasks(ctx, c, d); err != nil {
+	if tasks, err = readTasks(ctx, c, d, from, to); err != nil {
 		return nil, 0, err
 	}
 	for i, t := range tasks {

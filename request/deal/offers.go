@@ -44,22 +44,28 @@ type Offers struct {
 func (t Trade) Offers(ctx context.Context, r poco.RequestOrder) (o Offers, err error) {
 	if t.Pick.Private != nil {
 		o.Apps = []poco.SignedAppOrder{*t.Pick.Private}
-	} else if o.Apps, err = offered[poco.SignedAppOrder](ctx, t.Market, t.Pick.App, url.Values{"app": {r.App.Hex()}}); err != nil {
+	} else if o.Apps, err = offered[poco.SignedAppOrder](ctx, t.Market, pick{OfApp, t.Pick.App}, url.Values{"app": {r.App.Hex()}}); err != nil {
 		return o, err
 	}
 	o.Datasets = []poco.SignedDatasetOrder{poco.NoDataset()}
 	if r.Dataset != (common.Address{}) {
-		if o.Datasets, err = offered[poco.SignedDatasetOrder](ctx, t.Market, t.Pick.Dataset, url.Values{"dataset": {r.Dataset.Hex()}}); err != nil {
+		if o.Datasets, err = offered[poco.SignedDatasetOrder](ctx, t.Market, pick{OfDataset, t.Pick.Dataset}, url.Values{"dataset": {r.Dataset.Hex()}}); err != nil {
 			return o, err
 		}
 	}
-	o.Workerpools, err = offered[poco.SignedWorkerpoolOrder](ctx, t.Market, t.Pick.Workerpool, url.Values{"category": {r.Category.String()}})
+	o.Workerpools, err = offered[poco.SignedWorkerpoolOrder](ctx, t.Market, pick{OfWorkerpool, t.Pick.Workerpool}, url.Values{"category": {r.Category.String()}})
 	return o, err
 }
 
+// pick is an order that was picked; none for the zero hash.
+type pick struct {
+	kind Kind
+	hash common.Hash
+}
+
 // offered returns the open orders that are asked for, or the one that was picked.
-func offered[T market.Signed](ctx context.Context, m market.Client, picked common.Hash, query url.Values) ([]T, error) {
-	if picked == (common.Hash{}) {
+func offered[T market.Signed](ctx context.Context, m market.Client, picked pick, query url.Values) ([]T, error) {
+	if picked.hash == (common.Hash{}) {
 		found, _, err := market.List[T](ctx, m, query)
 		var orders []T
 		for _, f := range found {
@@ -67,32 +73,53 @@ func offered[T market.Signed](ctx context.Context, m market.Client, picked commo
 		}
 		return orders, err
 	}
-	found, err := market.Find[T](ctx, m, picked)
+	found, err := market.Find[T](ctx, m, picked.hash)
 	switch {
 	case err != nil:
 		return nil, err
 	case found == nil:
-		return nil, &NoMatchError{Problems: []string{fmt.Sprintf("the market has no order %s of that kind", picked)}, Where: m.Node()}
+		return nil, &NoMatchError{[]Lack{{picked.kind, 0, fmt.Sprintf("the market has no order %s of that kind", picked.hash)}}, m.Node()}
 	}
 	return []T{found.Order}, market.CheckEnd(m, found)
 }
 
+// Kind is what an order sells.
+type Kind string
+
+// The kinds of orders that a request is matched with.
+const (
+	OfApp        Kind = "app"
+	OfDataset    Kind = "dataset"
+	OfWorkerpool Kind = "workerpool"
+)
+
+// Lack is why no order of a kind can be used.
+type Lack struct {
+	Of     Kind   // "" for orders that can be used, but not together
+	Offers int    // open orders of that kind; 0: the market has none
+	What   string // what is wrong with how many of them
+}
+
 // NoMatchError says why no orders match a request.
 type NoMatchError struct {
-	Problems []string // for each kind of order, and what is wrong with how many
-	Where    string
+	Lacks []Lack
+	Where string
 }
 
 // Error implements error.
 func (e *NoMatchError) Error() string {
-	return "no orders match the request: " + strings.Join(e.Problems, "; ")
+	var all []string
+	for _, l := range e.Lacks {
+		all = append(all, l.What)
+	}
+	return "no orders match the request: " + strings.Join(all, "; ")
 }
 
 // Evidence returns the problems.
 func (e *NoMatchError) Evidence() [][2]string {
 	var facts [][2]string
-	for _, p := range e.Problems {
-		facts = append(facts, [2]string{"problem", p})
+	for _, l := range e.Lacks {
+		facts = append(facts, [2]string{"problem", l.What})
 	}
 	return append(facts, [2]string{"where", e.Where})
 }
@@ -118,21 +145,49 @@ func (t Trade) search(ctx context.Context, request poco.SignedRequestOrder, runs
 	}
 }
 
-// maxGroups bounds how many restrictions are asked for at a node in one search.
+// maxGroups bounds how many restrictions are asked for at a node in one search: anybody can
+// put restricted orders into a market. Orders with others are passed over, and told.
 const maxGroups = 100
 
-// isAllowed asks the chain where a restriction is another address, which may be a group.
-func (s *search) isAllowed(restriction, who common.Address) bool {
+// refusal returns why the hub would refuse a match, of refusals that are asked for; "" for
+// none. It says so where that hangs on a restriction that was not looked up.
+func (s *search) refusal(m poco.Match, of func(poco.Refusal) bool) string {
+	no := func(r poco.Refusal) bool { return !of(r) }
+	beyond := false
+	refused := slices.DeleteFunc(m.Refusals(func(restriction, who common.Address) bool {
+		is, known := s.isAllowed(restriction, who)
+		beyond = beyond || !known
+		return is
+	}), no)
+	switch {
+	case len(refused) == 0:
+		return ""
+	case !beyond:
+		return refused[0].Words()
+	}
+	sure := slices.DeleteFunc(m.Refusals(func(restriction, who common.Address) bool {
+		is, known := s.isAllowed(restriction, who)
+		return is || !known
+	}), no)
+	if len(sure) > 0 {
+		return sure[0].Words()
+	}
+	return fmt.Sprintf("is restricted, and not among the %d restrictions that are looked up", maxGroups)
+}
+
+// isAllowed asks the chain where a restriction is another address, which may be a group. It
+// is not known once too many were asked for.
+func (s *search) isAllowed(restriction, who common.Address) (is, known bool) {
 	if restriction == (common.Address{}) || restriction == who {
-		return true
+		return true, true
 	}
 	key := [2]common.Address{restriction, who}
-	is, known := s.groups[key]
-	if !known && len(s.groups) < maxGroups && s.err == nil {
-		is, s.err = node.IsAllowed(s.ctx, s.chain, restriction, who)
-		s.groups[key] = is
+	if is, known = s.groups[key]; known || len(s.groups) == maxGroups || s.err != nil {
+		return is, known
 	}
-	return is
+	is, s.err = node.IsAllowed(s.ctx, s.chain, restriction, who)
+	s.groups[key] = is
+	return is, true
 }
 
 // What of the refusals one order is to blame for, whatever the others are.
@@ -150,10 +205,8 @@ func (s *search) fits(m poco.Match, hash common.Hash, volume *big.Int, of []poco
 	if volume.Cmp(s.runs) < 0 {
 		return fmt.Sprintf("is for fewer runs than are wanted (%s)", s.runs)
 	}
-	for _, r := range m.Refusals(s.isAllowed) {
-		if slices.Contains(of, r) {
-			return r.Words()
-		}
+	if why := s.refusal(m, func(r poco.Refusal) bool { return slices.Contains(of, r) }); why != "" {
+		return why
 	}
 	if !m.App.Tag.Within(s.request.Tag) { // the hub would take it, and the run would be another one
 		return "its tag has bits that the request's has not"
@@ -178,12 +231,12 @@ func (s *search) neutral() poco.Match {
 // usable are the offers of a kind that some match could have, the cheapest first, and
 // what is wrong with the others.
 type usable[T any] struct {
-	orders  []T
-	problem string
+	orders []T
+	lack   *Lack // nil where there are some
 }
 
 // sift keeps of a kind's offers those that fit, of those that are alike the cheapest one.
-func sift[T market.Signed](s *search, kind string, offers []T, read func(T) terms, in func(poco.Match, T) poco.Match, of []poco.Refusal) usable[T] {
+func sift[T market.Signed](s *search, kind Kind, offers []T, read func(T) terms, in func(poco.Match, T) poco.Match, of []poco.Refusal) usable[T] {
 	type offer struct {
 		order T
 		hash  common.Hash
@@ -207,7 +260,7 @@ func sift[T market.Signed](s *search, kind string, offers []T, read func(T) term
 		}
 	}
 	if len(u.orders) == 0 {
-		u.problem = describe(kind, len(offers), reasons)
+		u.lack = &Lack{kind, len(offers), describe(string(kind), len(offers), reasons)}
 	}
 	return u
 }
@@ -234,16 +287,16 @@ func describe(kind string, offers int, reasons map[string]int) string {
 // lowest price and hash, those of the app before the dataset's and the workerpool's. Its
 // error is a *NoMatchError or the node's.
 func (s *search) best(o Offers) (poco.Match, error) {
-	apps := sift(s, "app", o.Apps, func(a poco.SignedAppOrder) terms {
+	apps := sift(s, OfApp, o.Apps, func(a poco.SignedAppOrder) terms {
 		return terms{a.AppPrice, a.Volume, fmt.Sprint(a.WorkerpoolRestrict, a.Tag)}
 	}, func(m poco.Match, a poco.SignedAppOrder) poco.Match { m.App = a; return m }, ofApp)
 	datasets := usable[poco.SignedDatasetOrder]{orders: o.Datasets}
 	if s.request.Dataset != (common.Address{}) {
-		datasets = sift(s, "dataset", o.Datasets, func(d poco.SignedDatasetOrder) terms {
+		datasets = sift(s, OfDataset, o.Datasets, func(d poco.SignedDatasetOrder) terms {
 			return terms{d.DatasetPrice, d.Volume, fmt.Sprint(d.WorkerpoolRestrict, d.Tag)}
 		}, func(m poco.Match, d poco.SignedDatasetOrder) poco.Match { m.Dataset = d; return m }, ofDataset)
 	}
-	pools := sift(s, "workerpool", o.Workerpools, func(w poco.SignedWorkerpoolOrder) terms {
+	pools := sift(s, OfWorkerpool, o.Workerpools, func(w poco.SignedWorkerpoolOrder) terms {
 		return terms{w.WorkerpoolPrice, w.Volume, fmt.Sprint(w.Workerpool, w.Tag)}
 	}, func(m poco.Match, w poco.SignedWorkerpoolOrder) poco.Match { m.Workerpool = w; return m }, ofWorkerpool)
 
@@ -255,17 +308,17 @@ func (s *search) best(o Offers) (poco.Match, error) {
 		return *best, nil
 	}
 	none := &NoMatchError{Where: s.where}
-	for _, p := range []string{apps.problem, datasets.problem, pools.problem} {
-		if p != "" {
-			none.Problems = append(none.Problems, p)
+	for _, l := range []*Lack{apps.lack, datasets.lack, pools.lack} {
+		if l != nil {
+			none.Lacks = append(none.Lacks, *l)
 		}
 	}
-	if len(none.Problems) == 0 {
+	if len(none.Lacks) == 0 {
 		pairs := 0
 		for _, n := range reasons {
 			pairs += n
 		}
-		none.Problems = []string{describe("app, dataset and workerpool together", pairs, reasons)}
+		none.Lacks = []Lack{{"", pairs, describe("app, dataset and workerpool together", pairs, reasons)}}
 	}
 	return poco.Match{}, none
 }
@@ -290,8 +343,8 @@ func (s *search) cheapest(apps []poco.SignedAppOrder, datasets []poco.SignedData
 					s.err = &bounds.Error{Where: s.where, What: "the number of combinations of orders for the request", Most: fmt.Sprint(maxMatches)}
 					return nil, nil
 				}
-				if refused := m.Refusals(s.isAllowed); len(refused) > 0 {
-					reasons[refused[0].Words()]++
+				if why := s.refusal(m, func(poco.Refusal) bool { return true }); why != "" {
+					reasons[why]++
 				} else {
 					best = &m
 				}

@@ -32,7 +32,7 @@ func TestClaim(t *testing.T) {
 			}
 			s.reach(d, want)
 			var early *deal.EarlyError
-			if _, n, err := deal.Claim(t.Context(), s.trade.Chain, s.requester, d); !errors.As(err, &early) || n != 0 {
+			if _, n, err := deal.Claim(t.Context(), s.trade.Chain, s.requester, d, 0); !errors.As(err, &early) || n != 0 {
 				t.Errorf("%s: before the deadline: %d, %v", f, n, err)
 			}
 			must(t, s.chain.Advance(time.Hour))
@@ -41,14 +41,14 @@ func TestClaim(t *testing.T) {
 			if !errors.As(err, &late) || late.Task.Stage != deal.Late || len(tasks) != 1 {
 				t.Errorf("%s: after the deadline: %+v, %v", f, tasks, err)
 			}
-			tasks, n, err := deal.Claim(t.Context(), s.trade.Chain, s.requester, d)
+			tasks, n, err := deal.Claim(t.Context(), s.trade.Chain, s.requester, d, 0)
 			if err != nil || n != 1 || tasks[0].Stage != deal.Failed {
 				t.Errorf("%s: claimed %d of %+v, %v", f, n, tasks, err)
 			}
 			if free, locked := s.stake(); free != 104 || locked != 0 {
 				t.Errorf("%s: the stake is %d and %d after the claim", f, free, locked)
 			}
-			if _, n, err := deal.Claim(t.Context(), s.trade.Chain, s.requester, d); err != nil || n != 0 {
+			if _, n, err := deal.Claim(t.Context(), s.trade.Chain, s.requester, d, 0); err != nil || n != 0 {
 				t.Errorf("%s: again: %d, %v", f, n, err)
 			}
 			if _, _, err := s.watch(d); !errors.As(err, &late) || late.Task.Stage != deal.Failed {
