@@ -275,12 +275,17 @@ func describe(kind string, offers int, reasons map[string]int) string {
 	if offers == 0 {
 		return "the market has no open order of the " + kind
 	}
+	return fmt.Sprintf("none of %d open orders of the %s can be used (%s)", offers, kind, count(reasons))
+}
+
+// count writes how many have each reason.
+func count(reasons map[string]int) string {
 	var lines []string
 	for why, n := range reasons {
 		lines = append(lines, fmt.Sprintf("%d: %s", n, why))
 	}
 	slices.Sort(lines)
-	return fmt.Sprintf("none of %d open orders of the %s can be used (%s)", offers, kind, strings.Join(lines, "; "))
+	return strings.Join(lines, "; ")
 }
 
 // best returns the cheapest match of offers; among equals the one whose orders have the
@@ -318,7 +323,7 @@ func (s *search) best(o Offers) (poco.Match, error) {
 		for _, n := range reasons {
 			pairs += n
 		}
-		none.Lacks = []Lack{{"", pairs, describe("app, dataset and workerpool together", pairs, reasons)}}
+		none.Lacks = []Lack{{"", pairs, fmt.Sprintf("the orders that could be used do not go together: none of %d combinations does (%s)", pairs, count(reasons))}}
 	}
 	return poco.Match{}, none
 }
