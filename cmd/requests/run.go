@@ -119,7 +119,8 @@ their results are downloaded, compared with what the chain has of them, and decr
 with the beneficiary's key.
 
 One request, one deal: run again after whatever went wrong, it finds the deal that was
-made, and goes on. With --deal it goes on with any deal.
+made, and goes on; results that came whole are not downloaded again. With --deal it goes
+on with any deal.
 
 Exit codes: 0 all tasks completed; 14 no orders match; 16 a result is not what the chain
 has the digest of, or refused; 18 a task ended without a result (mrelease request claim

@@ -257,7 +257,7 @@ func TestFetchAllFindsTheKey(t *testing.T) {
 
 // What lies where results would be kept is used only if it is the user's alone.
 func TestAttackFolderOfPartialResults(t *testing.T) {
-	for name, make := range map[string]func(path string) error{
+	for name, put := range map[string]func(path string) error{
 		"others may write to it": func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o777)) },
 		"others may read it":     func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o755)) },
 		"it is another user's":   func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, 12345, 12345)) },
@@ -265,7 +265,7 @@ func TestAttackFolderOfPartialResults(t *testing.T) {
 		"it is a file":           func(path string) error { return os.WriteFile(path, nil, 0o600) },
 	} {
 		d := newDone(t, 2, nil)
-		must(t, make(d.partial()))
+		must(t, put(d.partial()))
 		var partial *request.PartialError
 		if _, asked, err := d.fetch("result", nil); !errors.As(err, &partial) || slices.Max(asked) != 0 {
 			t.Errorf("%s: asked %v times, %v", name, asked, err)
