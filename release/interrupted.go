@@ -40,6 +40,8 @@ type memory struct {
 	done  []string
 	begun string   // the part that failed
 	made  []string // names of steps that made something
+	// evidence is how those ended that were done.
+	evidence map[string]string
 }
 
 // Step implements Teller.
@@ -48,6 +50,7 @@ func (m *memory) Step(name string) (ended func(evidence string, err error)) {
 	return func(evidence string, err error) {
 		if err == nil {
 			m.done = append(m.done, name)
+			m.evidence[name] = evidence
 		} else {
 			m.begun = name
 		}

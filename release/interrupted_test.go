@@ -23,7 +23,7 @@ func TestInterruptedSaysWhatIsTrue(t *testing.T) {
 		"between two":                {[]string{"inputs", "keys", "build", "measure", "push"}, 6, "interrupted: done inputs, keys, build, measure, push; not done sign, attest, register, offer, retire, record, confirm"},
 		"in the last":                {[]string{"inputs", "measure", "keys", "push", "sign", "attest", "register", "offer", "retire", "record", "confirm!"}, 12, "interrupted: done inputs, measure, keys, push, sign, attest, register, offer, retire, record; begun confirm"},
 	} {
-		m := &memory{Teller: silent{}}
+		m := &memory{Teller: silent{}, evidence: map[string]string{}}
 		for _, part := range tt.parts {
 			failed := part[len(part)-1] == '!'
 			if failed {

@@ -126,16 +126,21 @@ type Result struct {
 }
 
 // Run makes the release, or finishes or confirms it. Its error is that of the step
-// that failed, or an [*InterruptedError] when ctx was cancelled. Of a release that is not
-// what was approved it is an [*approval.DiffersError]: what can be seen is compared before
-// anything is built, and all of it before the first write.
-func (r Release) Run(ctx context.Context) (Result, error) { return r.run(ctx, step.run) }
+// that failed, or an [*InterruptedError] when ctx was cancelled; once steps have begun it
+// is in an [*UnfinishedError]. Of a release that is not what was approved it is an
+// [*approval.DiffersError]: what can be seen is compared before anything is built, and all
+// of it before the first write.
+func (r Release) Run(ctx context.Context) (Result, error) {
+	return r.run(ctx, step.run, (*run).unfinished)
+}
 
 // DryRun does all but the outside writes. The result's record is the one that Run
 // would write.
-func (r Release) DryRun(ctx context.Context) (Result, error) { return r.run(ctx, step.rehearse) }
+func (r Release) DryRun(ctx context.Context) (Result, error) {
+	return r.run(ctx, step.rehearse, func(_ *run, _ []step, _ int, err error) error { return err })
+}
 
-func (r Release) run(ctx context.Context, act func(step, context.Context, *run) error) (result Result, err error) {
+func (r Release) run(ctx context.Context, act func(step, context.Context, *run) error, failed func(*run, []step, int, error) error) (result Result, err error) {
 	if r.Approved != nil {
 		if err := r.compare(ctx); err != nil {
 			return Result{}, err
@@ -156,7 +161,7 @@ func (r Release) run(ctx context.Context, act func(step, context.Context, *run) 
 	steps := r.steps()
 	for i, s := range steps {
 		if err := act(s, ctx, in); err != nil {
-			return Result{}, in.told.interrupted(ctx, steps[i:], err)
+			return Result{}, failed(in, steps, i, in.told.interrupted(ctx, steps[i:], err))
 		}
 	}
 	rec, err := in.record()

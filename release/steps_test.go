@@ -1,6 +1,7 @@
 package release
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -40,5 +41,51 @@ func TestTheListOfSteps(t *testing.T) {
 	}
 	if without := (Release{}).steps(); len(without) != len(names)-1 {
 		t.Errorf("a release without a canary has %d steps, one with it %d", len(without), len(names))
+	}
+}
+
+// Each step that writes makes a part, and no other does.
+func TestThePartsOfARelease(t *testing.T) {
+	written := map[string]bool{}
+	for _, p := range parts() {
+		written[p.step] = true
+	}
+	with := Release{Settings: settings.Settings{Canary: settings.Canary{Run: true}}}
+	for _, s := range with.steps() {
+		if s.writes != written[s.name] {
+			t.Errorf("step %s writes: %t; it makes a part: %t", s.name, s.writes, written[s.name])
+		}
+	}
+}
+
+// A part is as the run knows it: done when its step was, begun when that failed.
+func TestUnfinished(t *testing.T) {
+	for name, tt := range map[string]struct {
+		done  []string
+		begun string
+		at    string // the step that failed
+		err   error
+		want  string
+	}{
+		"before all":      {nil, "inputs", "inputs", errors.New("x"), "image not done, tag not done, signature not done, provenance not done, app not done, order not done, retired orders not done, record not done"},
+		"ahead":           {nil, "register", "ahead", errors.New("x"), "image not done, tag not done, signature not done, provenance not done, app not done, order not done, retired orders not done, record not done"},
+		"in the app":      {[]string{"push", "sign", "attest"}, "register", "register", errors.New("x"), "image done, tag done, signature done, provenance done, app begun, order not done, retired orders not done, record not done"},
+		"gone in the end": {[]string{"push", "sign", "attest", "register", "offer", "retire", "record"}, "confirm", "confirm", &UnheldError{[]string{"listing"}, errors.New("x")}, "image done, tag done, signature done, provenance done, app done, order not done, retired orders done, record done"},
+		"the end unheard": {[]string{"push", "sign", "attest", "register", "offer", "retire", "record"}, "confirm", "confirm", errors.New("x"), "image done, tag done, signature done, provenance done, app done, order done, retired orders done, record done"},
+	} {
+		r := &run{told: &memory{Teller: silent{}, done: tt.done, begun: tt.begun, evidence: map[string]string{}}}
+		steps := Release{}.steps()
+		at := slices.IndexFunc(steps, func(s step) bool { return s.name == tt.at })
+		var e *UnfinishedError
+		if !errors.As(r.unfinished(steps, at, tt.err), &e) || !errors.Is(e, tt.err) {
+			t.Fatalf("%s: %v", name, e)
+		}
+		var got []string
+		for _, p := range e.Parts {
+			got = append(got, p.Name+" "+string(p.State))
+		}
+		if text := strings.Join(got, ", "); text != tt.want {
+			t.Errorf("%s: got %s, want %s", name, text, tt.want)
+		}
 	}
 }

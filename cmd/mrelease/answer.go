@@ -62,7 +62,7 @@ func (a *app) fail(command string, err error, f failure) error {
 	f.write(a.story)
 	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy), page.Places(err))
 	told := page.Failure{Command: command, Code: f.Code, What: f.What, Remedy: f.Remedy}
-	for _, e := range f.Evidence {
+	for _, e := range f.rows() {
 		told.Evidence = append(told.Evidence, [2]string{e.Name, e.Value})
 	}
 	told = page.NewFailure(told, err)

@@ -75,6 +75,12 @@ func explain(err error) failure {
 	if r, found := usage.Find(slices.Concat(tables...), err); found {
 		f.Code, f.Exit, f.Remedy = r.Code, r.Exit, r.Remedy(err)
 	}
+	if unfinished, ok := errors.AsType[*release.UnfinishedError](err); ok {
+		f.Parts = slices.Clone(unfinished.Parts)
+		for i, p := range f.Parts {
+			f.Parts[i].Again = p.State != release.PartDone && slices.Contains([]int{130, usage.ExitNetwork, usage.ExitRPC}, f.Exit)
+		}
+	}
 	if host, ok := errors.AsType[*net.DNSError](err); ok && host.IsNotFound && !interrupted {
 		f.Remedy = "there is no host " + host.Name + ": correct its name where it is given (image, or rpc, market and sms of the chain); a name of your own network needs its DNS"
 	}

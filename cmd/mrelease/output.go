@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -143,6 +144,17 @@ type failure struct {
 	Evidence []fact `json:"evidence,omitempty"`
 	Remedy   string `json:"remedy"`
 	Exit     int    `json:"exit"`
+	// Parts are those of a release that did not come to its end.
+	Parts []release.Part `json:"parts,omitempty"`
+}
+
+// rows are the evidence, and each part.
+func (f failure) rows() []fact {
+	rows := slices.Clone(f.Evidence)
+	for _, p := range f.Parts {
+		rows = append(rows, fact{p.Name, p.String()})
+	}
+	return rows
 }
 
 type fact struct {
@@ -154,10 +166,10 @@ type fact struct {
 func (f failure) write(s story) {
 	s.note("%s %s", s.paint(red, f.Code+":"), f.What)
 	width := 0
-	for _, e := range f.Evidence {
+	for _, e := range f.rows() {
 		width = max(width, len(e.Name))
 	}
-	for _, e := range f.Evidence {
+	for _, e := range f.rows() {
 		name := e.Name
 		for line := range strings.SplitSeq(strings.TrimRight(e.Value, "\n"), "\n") {
 			s.note("  %-*s  %s", width, name, line)

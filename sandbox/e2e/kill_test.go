@@ -87,6 +87,8 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("%v\n%s", err, strings.Join(r.printed, "\n"))
 	}
 	r.checkTold(t, "push(; begun sign; not done|; not done sign,) attest, register, offer, retire, record")
+	r.checkTold(t, `image +done \(.*\n  tag +done \(.*\n  signature +(begun|not done)`)
+	r.checkTold(t, `record +not done: will be done by running again\n`)
 	r.finish(t)
 }
 
