@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -185,33 +184,6 @@ func (r *run) finishes(t *testing.T) {
 	t.Helper()
 	if err := r.release(t, death{}); err != nil {
 		t.Fatalf("%v\n%s", err, strings.Join(r.printed, "\n"))
-	}
-}
-
-// move lets the release go on on another machine, that has the source, the configuration
-// and the keys, and nothing of what the first one made.
-func (r *run) move(t *testing.T) {
-	t.Helper()
-	to := t.TempDir()
-	entries, err := os.ReadDir(r.script.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if e.IsDir() { // dist, state, tmp and what a home has
-			continue
-		}
-		data, err := os.ReadFile(filepath.Join(r.script.dir, e.Name()))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(to, e.Name()), data, 0o700)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	r.script.dir, r.state = to, t.TempDir()
-	if err := os.Mkdir(r.temporary(), 0o700); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -52,21 +52,27 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// A seal is random, so a rebuild would be another image: a release that was
-// killed behind its push goes on with the image that it pushed.
-func TestKillWithARandomSeal(t *testing.T) {
+// A release that was killed is finished on another machine, which has the commit, the
+// configuration and the keys, and nothing of what the first one made. A seal is random, so
+// a rebuild would be another image: what goes on is the image that was pushed.
+func TestAnotherMachineFinishes(t *testing.T) {
 	t.Parallel()
 	needBuilder(t)
-	r := newRun(t, prepare(t), newGate(t))
-	r.configure(t, "build: {args: {SEAL: random}}\n")
-	err := r.release(t, death{step: "push"})
-	t.Logf("after the line %q: %v", r.last(), err)
-	r.state = t.TempDir() // as on another machine
-	r.finish(t)
-	want := r.record(t)
-	r.finish(t)
-	if got := r.record(t); got != want {
-		t.Errorf("a further run wrote another record:\n%s\nwant:\n%s", got, want)
+	tools, gate := prepare(t), newGate(t)
+	for _, step := range []string{"push", "register"} {
+		t.Run(step, func(t *testing.T) {
+			r := newRun(t, tools, gate)
+			r.configure(t, "build: {args: {SEAL: random}}\n")
+			err := r.release(t, death{step: step})
+			t.Logf("after the line %q: %v", r.last(), err)
+			r.move(t)
+			r.finish(t)
+			want := r.record(t)
+			r.finish(t)
+			if got := r.record(t); got != want {
+				t.Errorf("a further run wrote another record:\n%s\nwant:\n%s", got, want)
+			}
+		})
 	}
 }
 

@@ -184,6 +184,33 @@ func (r *run) watch(d death, kill func()) func(what string) bool {
 	}
 }
 
+// move lets the release go on on another machine, that has the source, the configuration
+// and the keys, and nothing of what the first one made.
+func (r *run) move(t *testing.T) {
+	t.Helper()
+	to := t.TempDir()
+	entries, err := os.ReadDir(r.script.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() { // dist, state, tmp and what a home has
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(r.script.dir, e.Name()))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, e.Name()), data, 0o700)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.script.dir, r.state = to, t.TempDir()
+	if err := os.Mkdir(r.temporary(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // finish runs the release to its end, and makes sure that there is one of each
 // thing and nothing else.
 func (r *run) finish(t *testing.T) {
