@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -23,33 +25,56 @@ func keyless(ts *testscript.TestScript, s *script, args []string) {
 	if len(args) != 1 && len(args) != 2 {
 		ts.Fatalf("usage: keyless github|gitlab [REF]")
 	}
-	const repository = "acme/enclave"
-	ref := "refs/tags/v1.0.0"
+	ref := tagged
 	if len(args) == 2 {
 		ref = args[1]
 	}
-	env, err := s.world.Sigstore.Environment(repository, ref)
+	env, err := s.signKeyless(args[0], ref)
 	ts.Check(err)
-	root, err := s.world.Sigstore.TrustedRoot()
-	ts.Check(err)
-	services, err := s.world.Sigstore.SigningConfig(1)
-	ts.Check(err)
-	identity, issuer := sigstore.Identity(args[0], repository, ref), s.world.Sigstore.Issuer(args[0])
-	workflow, _, _ := strings.Cut(identity, "@")
-	env["IDENTITY"], env["WORKFLOW"], env["ISSUER"], env["ROOT"] = identity, workflow, issuer, filepath.Join(s.dir, "trusted-root.json")
 	for name, value := range env {
 		ts.Setenv(name, value)
 	}
+}
+
+// tagged is the reference of most releases.
+const tagged = "refs/tags/v1.0.0"
+
+// signKeyless configures a script's releases to sign with the identity of a job, and
+// returns the job's environment, with what keyless sets.
+func (s *script) signKeyless(system, ref string) (map[string]string, error) {
+	const repository = "acme/enclave"
+	env, err := s.world.Sigstore.Environment(repository, ref)
+	if err != nil {
+		return nil, err
+	}
+	root, err := s.world.Sigstore.TrustedRoot()
+	if err != nil {
+		return nil, err
+	}
+	services, err := s.world.Sigstore.SigningConfig(1)
+	if err != nil {
+		return nil, err
+	}
+	identity, issuer := sigstore.Identity(system, repository, ref), s.world.Sigstore.Issuer(system)
+	workflow, _, _ := strings.Cut(identity, "@")
+	env["IDENTITY"], env["WORKFLOW"], env["ISSUER"], env["ROOT"] = identity, workflow, issuer, filepath.Join(s.dir, "trusted-root.json")
 	config := filepath.Join(s.dir, "mrelease.yaml")
-	sign := fmt.Sprintf("sign:\n  keyless: {token: %s, issuer: %q, identity: %q, signing-config: signing-config.json}\n  trusted-root: trusted-root.json\n", args[0], issuer, workflow)
-	text := ts.ReadFile(config)
+	before, err := os.ReadFile(config)
+	if err != nil {
+		return nil, err
+	}
+	sign := fmt.Sprintf("sign:\n  keyless: {token: %s, issuer: %q, identity: %q, signing-config: signing-config.json}\n  trusted-root: trusted-root.json\n", system, issuer, workflow)
+	text := string(before)
 	if !strings.Contains(text, sign) {
 		text = strings.Replace(text, "sign: {key: cosign.key}\n", sign, 1)
 	}
 	if !strings.Contains(text, sign) {
-		ts.Fatalf("mrelease.yaml has another sign than usual")
+		return nil, errors.New("mrelease.yaml has another sign than usual")
 	}
 	for name, text := range map[string]string{config: text, env["ROOT"]: string(root), filepath.Join(s.dir, "signing-config.json"): string(services)} {
-		ts.Check(writeFile(name, text))
+		if err := writeFile(name, text); err != nil {
+			return nil, err
+		}
 	}
+	return env, nil
 }

@@ -40,6 +40,7 @@ type run struct {
 	state   string // folder of the builder
 	args    []string
 	more    []string      // of the environment
+	root    string        // file of the authorities that certify who signs; empty for a key
 	earlier poco.AppOrder // of an earlier release
 
 	onWrite func(what string) // may be nil
@@ -77,11 +78,14 @@ func newRunIn(t *testing.T, w *world.World, tools tools, g *gate, name string) *
 	return r
 }
 
+// blind lets a market not see by itself what the chain knows.
+func blind() fault.Rule { return fault.Rule{Service: "watcher", Drop: true, Times: 1_000_000} }
+
 // sellEarlier puts an order of an earlier release on sale, which a release retires; in a
 // market that does not see by itself what the chain knows of it.
 func (s *script) sellEarlier(t *testing.T) poco.AppOrder {
 	t.Helper()
-	if err := s.world.Faults.Add(fault.Rule{Service: "watcher", Drop: true, Times: 1_000_000}); err != nil {
+	if err := s.world.Faults.Add(blind()); err != nil {
 		t.Fatal(err)
 	}
 	c := s.world.V6
