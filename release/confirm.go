@@ -1,10 +1,9 @@
 package release
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,18 +46,24 @@ func Patiently(ctx context.Context, look func() error) (err error) {
 }
 
 // UnheldError says which parts of a release the world does not hold, when all was written.
-type UnheldError struct {
-	Parts []string // names of checks
-	Err   error    // why
-}
+type UnheldError struct{ Checks []record.Check } // that failed
 
 // Error implements error.
 func (e *UnheldError) Error() string {
-	return fmt.Sprintf("all was written, and read again this does not hold: %s: %s", strings.Join(e.Parts, ", "), strings.ReplaceAll(e.Err.Error(), "\n", "; "))
+	var texts []string
+	for _, c := range e.Checks {
+		texts = append(texts, c.Name+": "+strings.ReplaceAll(c.Err.Error(), "\n", "; "))
+	}
+	return "all was written, and read again this does not hold: " + strings.Join(texts, "; ")
 }
 
 // Unwrap returns why.
-func (e *UnheldError) Unwrap() error { return e.Err }
+func (e *UnheldError) Unwrap() (all []error) {
+	for _, c := range e.Checks {
+		all = append(all, c.Err)
+	}
+	return all
+}
 
 // look reads all at the same time, but for what has to be asked one after the other. Its
 // error is an [*UnheldError].
@@ -89,17 +94,11 @@ func (r *run) look(ctx context.Context, rec record.Record) error {
 }
 
 func unheld(checks []record.Check) error {
-	var parts []string
-	var errs []error
-	for _, c := range checks {
-		if c.Err != nil {
-			parts, errs = append(parts, c.Name), append(errs, c.Err)
-		}
-	}
-	if errs == nil {
+	e := &UnheldError{slices.DeleteFunc(checks, func(c record.Check) bool { return c.Err == nil })}
+	if len(e.Checks) == 0 {
 		return nil
 	}
-	return &UnheldError{parts, errors.Join(errs...)}
+	return e
 }
 
 // lookForRetired asks chain and market whether what this release takes the place of is on
@@ -116,16 +115,8 @@ func (r *run) lookForRetired(ctx context.Context, w rotation.World) error {
 func (r *run) checkRecord(rec record.Record) error {
 	path := string(r.Settings.Record)
 	there, err := record.ReadFile(path)
-	if err != nil {
-		return &UnheldError{[]string{"record"}, err}
+	if err == nil && !bytes.Equal(there.Signature, rec.Signature) { // which is of all that is in it
+		err = &record.Error{Problem: "in " + path + " is not the one that was written", Got: there.Order.Hash.Hex(), Want: rec.Order.Hash.Hex()}
 	}
-	got, err := json.Marshal(there)
-	if err != nil {
-		return fmt.Errorf("encoding record: %w", err)
-	}
-	want, err := json.Marshal(rec)
-	if err == nil && string(got) != string(want) {
-		err = &UnheldError{[]string{"record"}, &record.Error{Problem: "in " + path + " is not the one that was written", Got: there.Order.Hash.Hex(), Want: rec.Order.Hash.Hex()}}
-	}
-	return err
+	return unheld([]record.Check{{Name: "record", Err: err}})
 }

@@ -3,6 +3,8 @@ package release
 import (
 	"errors"
 	"slices"
+
+	"github.com/mrelease/mrelease/publish/record"
 )
 
 // Part is something that a release leaves behind, and what is known of it when a run ended
@@ -81,9 +83,9 @@ func (r *run) unfinished(steps []step, at int, err error) error {
 			continue // a canary that was not asked for
 		}
 		p := Part{Name: m.part, State: PartLeft}
-		switch {
-		case unheld != nil && slices.ContainsFunc(m.checks, unheld.is):
-			p.Evidence = "it was written, and is not there"
+		switch lacks := unheld.about(m.checks); {
+		case lacks != nil:
+			p.Evidence = lacks.Err.Error()
 		case m.step == "push" && r.image.found:
 			p.State, p.Evidence = PartDone, r.image.digest.DigestStr()
 		case slices.Contains(r.told.done, m.step):
@@ -99,4 +101,15 @@ func (r *run) unfinished(steps []step, at int, err error) error {
 	return e
 }
 
-func (e *UnheldError) is(check string) bool { return slices.Contains(e.Parts, check) }
+// about returns the first of these checks that failed; nil when none did.
+func (e *UnheldError) about(checks []string) *record.Check {
+	if e == nil {
+		return nil
+	}
+	for i, c := range e.Checks {
+		if slices.Contains(checks, c.Name) {
+			return &e.Checks[i]
+		}
+	}
+	return nil
+}

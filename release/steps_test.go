@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -70,7 +71,7 @@ func TestUnfinished(t *testing.T) {
 		"before all":      {nil, "inputs", "inputs", errors.New("x"), "image not done, tag not done, signature not done, provenance not done, app not done, order not done, retired orders not done, record not done"},
 		"ahead":           {nil, "register", "ahead", errors.New("x"), "image not done, tag not done, signature not done, provenance not done, app not done, order not done, retired orders not done, record not done"},
 		"in the app":      {[]string{"push", "sign", "attest"}, "register", "register", errors.New("x"), "image done, tag done, signature done, provenance done, app begun, order not done, retired orders not done, record not done"},
-		"gone in the end": {[]string{"push", "sign", "attest", "register", "offer", "retire", "record"}, "confirm", "confirm", &UnheldError{[]string{"listing"}, errors.New("x")}, "image done, tag done, signature done, provenance done, app done, order not done, retired orders done, record done"},
+		"gone in the end": {[]string{"push", "sign", "attest", "register", "offer", "retire", "record"}, "confirm", "confirm", &UnheldError{[]record.Check{{Name: "listing", Err: errors.New("x")}}}, "image done, tag done, signature done, provenance done, app done, order not done, retired orders done, record done"},
 		"the end unheard": {[]string{"push", "sign", "attest", "register", "offer", "retire", "record"}, "confirm", "confirm", errors.New("x"), "image done, tag done, signature done, provenance done, app done, order done, retired orders done, record done"},
 	} {
 		r := &run{told: &memory{Teller: silent{}, done: tt.done, begun: tt.begun, evidence: map[string]string{}}}
