@@ -351,8 +351,8 @@ cross 90
 dist-twice 150
 fuzz 180
 interop 390
-kill 140
-chaos 110
+kill 145
+chaos 105
 rebuild 330
 conformance 240
 bench 300
