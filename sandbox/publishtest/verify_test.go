@@ -1,6 +1,7 @@
 package publishtest
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -132,4 +133,88 @@ type counted struct {
 func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.log.add(fmt.Sprintf("registry %s %s #%d", r.Method, r.URL.Path, c.n.Add(1)))
 	return http.DefaultTransport.RoundTrip(r)
+}
+
+// Beside an image anybody who may push can put a record. What counts is by whom the app's
+// own chain names as owner, about this app on this chain.
+func TestAttackSeek(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t)
+	p := publishRelease(t, w, w.V6, "sought", "1.0.0")
+	other := publishRelease(t, w, w.V6, "another", "1.0.0")
+	world, err := record.Connect(t.Context(), p.profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger := wallet(t, 2)
+	for name, forge := range map[string]func(r *published){
+		"a stranger's, who names himself as owner": func(r *published) {
+			r.owner, r.App.Owner, r.Image.PublicKey = stranger, record.Address(stranger.Address), other.Image.PublicKey
+		},
+		"a stranger's, who names the owner":        func(r *published) { r.owner, r.Image.PublicKey = stranger, other.Image.PublicKey },
+		"the owner's, of the app on another chain": func(r *published) { r.App.ChainID = 134 },
+		"the owner's, of another hub":              func(r *published) { r.App.Hub = r.App.Registry },
+		"the owner's, of another app":              func(r *published) { r.App.Address, r.Order = other.App.Address, other.Order },
+		"the owner's, of another image": func(r *published) {
+			r.Image.Digest, r.App.Checksum = other.Image.Digest, other.App.Checksum
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			forged := p
+			forge(&forged)
+			if forged.Domain() != p.Domain() {
+				forged.Order.Hash = forged.Order.Signed.Hash(forged.Domain())
+			}
+			forged.sign(t)
+			document, err := json.MarshalIndent(forged.Record, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			document = append(document, '\n')
+			if _, err := record.Parse(document); (err != nil) != strings.Contains(name, "who names the owner") {
+				t.Fatalf("as a record by itself: %v", err)
+			}
+			if _, err := (registry.Client{}).Attach(t.Context(), p.image, record.Kind(), document); err != nil {
+				t.Fatal(err)
+			}
+			s, err := record.Seek(t.Context(), world, common.Address(p.App.Address))
+			if err != nil || s.Missing != nil || s.Image.PublicKey != p.Image.PublicKey || s.Found != "found beside the image" {
+				t.Errorf("found %+v, %q, %v, %v", s.Image, s.Found, s.Missing, err)
+			}
+		})
+	}
+}
+
+// Of several records by the owner the one counts by whose order the app can be bought.
+func TestSeekChooses(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t)
+	p := publishRelease(t, w, w.V6, "chosen", "1.0.0")
+	world, err := record.Connect(t.Context(), p.profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := p
+	terms := orders.Terms{Price: 9, Volume: 10, Tag: poco.TEE()}
+	offering, err := orders.Offer(t.Context(), world.Chain, world.Market, p.owner, orders.New(p.Domain(), common.Address(p.App.Address), terms))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Order = record.Order{Hash: offering.Hash, Signed: offering.Order}
+	second.sign(t)
+	if _, err := second.Publish(t.Context(), registry.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ close, left published }{{p, second}, {second, second}} {
+		if _, err := node.Close(t.Context(), world.Chain, p.owner, c.close.Order.Signed.AppOrder); err != nil {
+			t.Fatal(err)
+		}
+		s, err := record.Seek(t.Context(), world, common.Address(p.App.Address))
+		if err != nil || s.Missing != nil || s.Found != "found beside the image, one of 2 that the owner signed for this app" {
+			t.Fatalf("found %q, %v, %v", s.Found, s.Missing, err)
+		}
+		if c.close.Order.Hash == p.Order.Hash && s.Order.Hash != c.left.Order.Hash {
+			t.Errorf("order %s, want the one that is open", s.Order.Hash)
+		}
+	}
 }
