@@ -20,6 +20,9 @@ func (r *run) writeRecord(ctx context.Context) (string, error) {
 	if err := rec.WriteFile(path); err != nil {
 		return "", err
 	}
+	if err := rec.Control(); err != nil {
+		return "", err
+	}
 	made, err := rec.Publish(ctx, r.Registry)
 	return r.note("record", made, path+", and beside the image"), err
 }

@@ -189,6 +189,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*record.MovedError], "E-IMAGE-MOVED", usage.ExitSignature, usage.Say("the registry serves another image than was released: do not run it")),
 		usage.On(usage.Is[*record.ContentError], "E-IMAGE-CONTENT", usage.ExitSignature, usage.Say("the registry serves other bytes than were released: do not run the image")),
 		usage.On(usage.Is[*registry.UnsignedError], "E-SIGNATURE", usage.ExitSignature, usage.Say("check that the key is the one the release was signed with")),
+		usage.On(usage.Is[*registry.ControlError], "E-CONTROL", usage.ExitSignature, usage.Say("do not trust what this program verified: take it from its maker again, and report this output")),
 		usage.On(usage.Is[*registry.UnattestedError], "E-PROVENANCE", usage.ExitSignature, usage.Say("check that record and key are the release's; mrelease release of the same version adds a provenance that is missing")),
 		usage.On(usage.Is[*release.TimeError], "E-VERSION-TAKEN", usage.ExitPolicy, adviceOf[*release.TimeError]),
 		usage.On(usage.Is[*registry.TakenError], "E-VERSION-TAKEN", usage.ExitPolicy, usage.Say("release the changed source under a new version, or check out the commit of the old one")),

@@ -42,6 +42,7 @@ func TestEveryCodeIsMet(t *testing.T) {
 		"E-CLAIM-EARLY":       "requesttest.TestClaim makes one, in the library",
 		"E-MATCH-REFUSED":     "orders would have to be overtaken within milliseconds; requesttest.TestOvertaken makes them",
 		"E-NETWORK":           "the network would have to go down between two requests of one act; the first request's failure has its service's code",
+		"E-CONTROL":           "the program's own verifier would have to be broken; registry.TestControl breaks one",
 		"E-ORDER-GENERATIONS": "an order would have to be closed 64 times",
 		"E-ORDER-LISTED":      "the market would have to say yes and do nothing; publishtest.TestRotationWithFailingServices makes that",
 		"E-ORDER-UNCLOSED":    "the hub would have to take a closing and not heed it",

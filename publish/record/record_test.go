@@ -195,3 +195,16 @@ func TestWriteFileReplacesWhole(t *testing.T) {
 		t.Errorf("a failed write left %v, %v", entries, err)
 	}
 }
+
+// What a release tries before it ends: were a changed record taken, or that of another
+// app, it would end in that.
+func TestControl(t *testing.T) {
+	owner := wallet(t, "11")
+	r := unsigned(owner.Address)
+	if err := r.Sign(owner); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Control(); err != nil {
+		t.Error(err)
+	}
+}

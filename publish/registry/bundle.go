@@ -25,6 +25,7 @@ type statement struct {
 	Predicate     json.RawMessage `json:"predicate"`
 
 	vouched string // by whom, see vouchedIn
+	proof   proof
 }
 
 type subject struct {

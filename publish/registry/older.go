@@ -156,18 +156,14 @@ func (o older) read(ctx context.Context, party signing.Party, s *Statements) err
 		if err != nil {
 			return fmt.Errorf("reading manifest: %w", err)
 		}
-		verify := verifyClaim
-		if suffix == attestationSuffix {
-			verify = verifyEnvelope
-		}
-		o.readLayers(ctx, manifest.Layers, func(d v1.Descriptor, content []byte) (statement, error) { return verify(d, content, o.image, party) }, s)
+		o.readLayers(manifest.Layers, suffix, party, s)
 	}
 	return nil
 }
 
 // readLayers adds what the layers state. One that cannot be read or does not verify is
 // counted and does no harm.
-func (o older) readLayers(ctx context.Context, layers []v1.Descriptor, verify func(v1.Descriptor, []byte) (statement, error), s *Statements) {
+func (o older) readLayers(layers []v1.Descriptor, suffix string, party signing.Party, s *Statements) {
 	for i, d := range layers {
 		if i == bounds.Referrers {
 			s.Beyond += len(layers) - i
@@ -179,21 +175,32 @@ func (o older) readLayers(ctx context.Context, layers []v1.Descriptor, verify fu
 			s.unreadable(blob, err)
 			continue
 		}
-		said, err := verify(d, content)
+		verify := verifyEnvelope
+		if suffix == signatureSuffix {
+			verify = verifyClaim(d)
+		}
+		said, err := verify(content, o.image, party)
 		if err != nil {
 			s.Others++
 			s.because(err)
 			continue
 		}
+		said.proof = proof{content, verify}
 		s.verified = append(s.verified, said)
 	}
 }
 
-// verifyClaim checks a signature of cosign's text about the image.
-func verifyClaim(d v1.Descriptor, text []byte, image name.Digest, party signing.Party) (s statement, err error) {
-	if err := party.Verify(d.Annotations[signatureAnnotation], text); err != nil {
-		return s, err
+// verifyClaim returns what checks a layer's signature of cosign's text about an image.
+func verifyClaim(d v1.Descriptor) verifier {
+	return func(text []byte, image name.Digest, party signing.Party) (s statement, err error) {
+		if err := party.Verify(d.Annotations[signatureAnnotation], text); err != nil {
+			return s, err
+		}
+		return readClaim(text, image)
 	}
+}
+
+func readClaim(text []byte, image name.Digest) (s statement, err error) {
 	if err := bounds.CheckJSON(text); err != nil {
 		return s, fmt.Errorf("parsing signature: %w", err)
 	}
@@ -208,7 +215,7 @@ func verifyClaim(d v1.Descriptor, text []byte, image name.Digest, party signing.
 }
 
 // verifyEnvelope checks an envelope with a statement about the image.
-func verifyEnvelope(_ v1.Descriptor, raw []byte, image name.Digest, party signing.Party) (s statement, err error) {
+func verifyEnvelope(raw []byte, image name.Digest, party signing.Party) (s statement, err error) {
 	if err := bounds.CheckJSON(raw); err != nil {
 		return s, fmt.Errorf("parsing envelope: %w", err)
 	}

@@ -135,6 +135,7 @@ func (b *bundles) readOne(referrer name.Digest, party signing.Party) func(*State
 			s.because(err)
 		}
 	}
+	said.proof = proof{raw, verifyBundle}
 	return func(s *Statements) { s.verified = append(s.verified, said) }
 }
 

@@ -30,7 +30,7 @@ func (c Client) State(ctx context.Context, image name.Digest, signer signing.Sig
 	if err != nil {
 		return nil, failed("looking at", image, err)
 	}
-	w := writer{c.shelf(in, image, c.written()), image, signer, signer}
+	w := writer{c.shelf(in, image, c.written()), image, signer, signer, new(Statements)}
 	missing, err := w.missing(ctx, all)
 	if err != nil {
 		return nil, err
@@ -59,6 +59,7 @@ type writer struct {
 	image  name.Digest
 	party  signing.Party
 	signer signing.Signer // nil for who only looks
+	said   *Statements    // of the last look
 }
 
 // missing returns which of the attestations are not there. Its error says that it
@@ -68,6 +69,7 @@ func (w writer) missing(ctx context.Context, all []Attestation) (missing []int, 
 	if err := w.read(ctx, w.party, &said); err != nil {
 		return nil, failed("listing statements about", w.image, err)
 	}
+	*w.said = said
 	for i, a := range all {
 		err := said.check(a)
 		var unattested *UnattestedError
@@ -95,15 +97,19 @@ func (w writer) sign(ctx context.Context, a Attestation) (kept, error) {
 }
 
 // Confirm waits until a party is seen to state all of these about an image, in two looks
-// one after the other.
+// one after the other; and that what found them refuses others: see [Statements.Control].
 //
-// Errors: *UnkeptError when they are not listed, *Error.
+// Errors: *UnkeptError when they are not listed, *ControlError, *Error.
 func (c Client) Confirm(ctx context.Context, image name.Digest, party signing.Party, all ...Attestation) error {
 	in, err := c.session(ctx, image.Repository, transport.PushScope)
 	if err != nil {
 		return failed("looking at", image, err)
 	}
-	return writer{c.shelf(in, image, c.written()), image, party, nil}.readBack(ctx, 2, all, nil)
+	w := writer{c.shelf(in, image, c.written()), image, party, nil, new(Statements)}
+	if err := w.readBack(ctx, 2, all, nil); err != nil {
+		return err
+	}
+	return w.said.Control(party)
 }
 
 // readBack waits until all attestations are there, and adds what was signed again when

@@ -62,6 +62,13 @@ func (p *Party) Who() (signing.Who, error) {
 	return signing.Who{Identity: &identity}, nil
 }
 
+// Other implements [signing.Party].
+func (p *Party) Other() (signing.Party, error) {
+	other := *p
+	other.identity.Subject += "x"
+	return &other, nil
+}
+
 // String implements [signing.Party].
 func (p *Party) String() string { return "identity " + p.identity.String() }
 

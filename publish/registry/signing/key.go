@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -204,6 +205,15 @@ func (k PublicKey) String() string { return "key " + string(k.hint) }
 func (k PublicKey) Who() (Who, error) {
 	pem, err := k.GetPublicKeyPem()
 	return Who{PublicKey: pem}, err
+}
+
+// Other implements [Party].
+func (k PublicKey) Other() (Party, error) {
+	another, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("making another key: %w", err)
+	}
+	return newPublicKey(another.Public())
 }
 
 // VerifyBundle implements [Party]. A key needs no timestamp.

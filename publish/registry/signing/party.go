@@ -19,6 +19,9 @@ type Party interface {
 	// Verify checks a signature, in base64, of data, beside which nothing else is kept.
 	Verify(signature string, data []byte) error
 	Who() (Who, error)
+	// Other returns a party that differs as little as can be, by which a verifier is tried
+	// that must refuse it: another key, or an identity with a letter more.
+	Other() (Party, error)
 	String() string // such as "key HINT"
 }
 
