@@ -1,6 +1,8 @@
 package record
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -188,9 +190,11 @@ func (c collection) aside(a registry.Attached) string {
 }
 
 // choose returns of an app's records the one whose order can be bought, in the order of
-// the orders' hashes, so that no registry chooses. All are by the owner.
+// the orders' hashes and their signatures, so that no registry chooses. All are by the owner.
 func choose(ctx context.Context, c *node.Client, all []Record) (Record, error) {
-	slices.SortFunc(all, func(a, b Record) int { return a.Order.Hash.Cmp(b.Order.Hash) })
+	slices.SortFunc(all, func(a, b Record) int {
+		return cmp.Or(a.Order.Hash.Cmp(b.Order.Hash), bytes.Compare(a.Signature, b.Signature))
+	})
 	if len(all) == 1 {
 		return all[0], nil
 	}

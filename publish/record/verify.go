@@ -156,7 +156,7 @@ type check struct {
 	look func(context.Context) (found, error)
 }
 
-// checks are the links, in order; clause N of docs/verify.md is about the Nth.
+// checks are the links, in order; docs/verify.md has a section for each.
 func (a auditor) checks() []check {
 	all := []check{
 		{"app", a.app},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -182,6 +183,11 @@ func TestAttackSeek(t *testing.T) {
 				t.Errorf("found %+v, %q, %v, %v", s.Image, s.Found, s.Missing, err)
 			}
 		})
+	}
+	// By its digest the image is now that of several apps, of which its records tell.
+	apps, err := record.AppsOf(t.Context(), registry.Client{}, p.image)
+	if err != nil || len(apps) < 2 || !slices.ContainsFunc(apps, func(a record.App) bool { return a == p.App }) {
+		t.Errorf("by the image's digest: %+v, %v", apps, err)
 	}
 }
 
