@@ -113,7 +113,7 @@ func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Bui
 		return Built{}, err
 	}
 	image := filepath.Join(partial, "image")
-	layers, err := b.openLayers(partial, image)
+	layers, err := b.openLayers(formOf(src.Compression), partial, image)
 	if err != nil {
 		return Built{}, err
 	}
@@ -171,12 +171,12 @@ func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Bui
 // openLayers returns the cache of finished layers for an image that is made: the builder's,
 // else one for this build, in a scratch folder. A client of a daemon may have no folder that it can
 // write to, and does without.
-func (b *Builder) openLayers(scratch, image string) (layerCache, error) {
+func (b *Builder) openLayers(f form, scratch, image string) (layerCache, error) {
 	blobs := filepath.Join(image, "blobs", "sha256")
 	if b.layers != "" && os.MkdirAll(b.layers, 0o700) == nil && isWritable(b.layers) {
-		return newLayerCache(b.layers, blobs), engine.CheckState(filepath.Dir(b.layers))
+		return newLayerCache(f, b.layers, blobs), engine.CheckState(filepath.Dir(b.layers))
 	}
-	c := newLayerCache(filepath.Join(scratch, "layers"), blobs)
+	c := newLayerCache(f, filepath.Join(scratch, "layers"), blobs)
 	if err := os.Mkdir(c.dir, 0o755); err != nil {
 		return layerCache{}, fmt.Errorf("making folder for layers: %w", err)
 	}

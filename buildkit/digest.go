@@ -36,6 +36,7 @@ const sourcesVersion = "mrelease sources 2"
 //	Network
 //	Epoch, in seconds since 1970
 //	Created, likewise
+//	Compression, unless it is gzip
 //	Args, a map
 //	Bases, a map, with the keys shortened as Docker shortens references
 //	    ("docker.io/library/debian:latest" is "debian")
@@ -66,6 +67,9 @@ func (s Source) digest(in inputs) v1.Hash {
 	f := fields{sha256.New()}
 	f.write(sourcesVersion, platform, string(in.dockerfile), s.Target, cmp.Or(s.Network, NetworkHost),
 		strconv.FormatInt(s.epoch().Unix(), 10), strconv.FormatInt(s.created().Unix(), 10))
+	if s.Compression == CompressionZstd {
+		f.write(s.Compression) // no number, as which the next field begins
+	}
 	f.writeMap(s.Args)
 	f.writeMap(shortened(s.Bases))
 	f.writeMap(s.Purpose)

@@ -129,7 +129,7 @@ func (f finisher) finishImage(ctx context.Context, manifest *v1.Manifest) error 
 		if err != nil {
 			return err
 		}
-		manifest.Layers[i] = v1.Descriptor{MediaType: types.OCILayer, Size: made.Size, Digest: made.Digest}
+		manifest.Layers[i] = v1.Descriptor{MediaType: f.layers.media, Size: made.Size, Digest: made.Digest}
 		config.RootFS.DiffIDs[i] = digest.Digest(made.DiffID.String())
 	}
 	config.History = f.complete(config.History)

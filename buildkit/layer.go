@@ -19,16 +19,49 @@ import (
 	"github.com/klauspost/pgzip"
 )
 
-// How layers are compressed. The blocks are compressed beside each other, and cut
-// by their size alone, so the bytes do not depend on the number of processors.
-// Another value, or another version of the library, makes other bytes: the digest
-// of the manifest changes then, and that of the configuration does not.
+// The forms of new layers. Old engines know gzip only.
 const (
-	gzipBlock = 1 << 20
-	gzipLevel = gzip.DefaultCompression
-	// layerForm names all that decides on a layer's bytes.
-	layerForm = "gzip-1"
+	CompressionGzip = "gzip"
+	CompressionZstd = "zstd"
 )
+
+// How layers are compressed. With gzip, blocks are compressed beside each other, and cut
+// by their size alone; with zstd, finding matches and encoding are done beside each
+// other. So the bytes do not depend on the number of processors. Another value, or
+// another version of the library, makes other bytes: the digest of the manifest changes
+// then, and that of the configuration does not.
+const (
+	gzipBlock  = 1 << 20
+	gzipLevel  = gzip.DefaultCompression
+	zstdLevel  = zstd.SpeedFastest
+	zstdWindow = 4 << 20
+)
+
+// form is how layers are compressed.
+type form struct {
+	name       string // of all that decides on a layer's bytes
+	media      types.MediaType
+	compressor func(io.Writer) (io.WriteCloser, error)
+}
+
+func formOf(compression string) form {
+	if compression == CompressionZstd {
+		return form{"zstd-1", types.OCILayerZStd, newZstd}
+	}
+	return form{"gzip-1", types.OCILayer, newGzip}
+}
+
+func newGzip(to io.Writer) (io.WriteCloser, error) {
+	zip, err := pgzip.NewWriterLevel(to, gzipLevel)
+	if err == nil {
+		err = zip.SetConcurrency(gzipBlock, 4) // the bytes do not depend on the second
+	}
+	return zip, err
+}
+
+func newZstd(to io.Writer) (io.WriteCloser, error) {
+	return zstd.NewWriter(to, zstd.WithEncoderLevel(zstdLevel), zstd.WithWindowSize(zstdWindow), zstd.WithEncoderConcurrency(2))
+}
 
 // layer is a layer in the form in which images hold it.
 type layer struct {
@@ -37,14 +70,11 @@ type layer struct {
 	Size   int64   `json:"size"` // bytes, compressed
 }
 
-// writeLayer writes a layer, with one time for all its entries: a layer is a function
-// of its content, not of when it was made.
-func writeLayer(ctx context.Context, out io.Writer, in io.Reader, epoch time.Time) (made layer, err error) {
+// write writes a layer, with one time for all its entries: a layer is a function of its
+// content, not of when it was made.
+func (f form) write(ctx context.Context, out io.Writer, in io.Reader, epoch time.Time) (made layer, err error) {
 	compressed := &sum{Writer: out, hash: sha256.New()}
-	zip, err := pgzip.NewWriterLevel(compressed, gzipLevel)
-	if err == nil {
-		err = zip.SetConcurrency(gzipBlock, 4) // the bytes do not depend on the second
-	}
+	zip, err := f.compressor(compressed)
 	if err != nil {
 		return layer{}, fmt.Errorf("compressing layer: %w", err)
 	}

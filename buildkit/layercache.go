@@ -30,6 +30,7 @@ const layerCacheLimit = 8 << 30
 // it is. A value is for one build, into whose layout the layers are copied, since others
 // may change them there; the copy is hashed.
 type layerCache struct {
+	form
 	dir   string
 	out   string // the layout's folder of blobs
 	known *knownLayers
@@ -40,8 +41,8 @@ type knownLayers struct {
 	byKey map[string]layer
 }
 
-func newLayerCache(dir, out string) layerCache {
-	return layerCache{dir, out, &knownLayers{byKey: map[string]layer{}}}
+func newLayerCache(f form, dir, out string) layerCache {
+	return layerCache{f, dir, out, &knownLayers{byKey: map[string]layer{}}}
 }
 
 // note is what is written of a layer.
@@ -53,7 +54,7 @@ type note struct {
 
 // key is the file that tells what a blob of the builder is with the given time.
 func (c layerCache) key(source v1.Hash, epoch time.Time) string {
-	return filepath.Join(c.dir, layerForm+"-"+strconv.FormatInt(epoch.Unix(), 10)+"-"+source.Hex+".json")
+	return filepath.Join(c.dir, c.name+"-"+strconv.FormatInt(epoch.Unix(), 10)+"-"+source.Hex+".json")
 }
 
 func (c layerCache) blob(h v1.Hash) string { return filepath.Join(c.dir, h.Hex) }
@@ -139,10 +140,10 @@ func (c layerCache) begin(source v1.Hash, epoch time.Time) (*making, error) {
 // end removes what was not kept.
 func (m *making) end() { _ = errors.Join(os.RemoveAll(m.work), os.RemoveAll(m.handed)) }
 
-// write makes the layer from the blob, which has the given form, for the cache and for
-// the layout at once.
-func (m *making) write(ctx context.Context, blob io.Reader, form types.MediaType) (err error) {
-	archive, err := decompress(blob, form)
+// write makes the layer from the blob that was exported, for the cache and for the layout
+// at once.
+func (m *making) write(ctx context.Context, blob io.Reader, exported types.MediaType) (err error) {
+	archive, err := decompress(blob, exported)
 	if err != nil {
 		return fmt.Errorf("opening layer %s: %w", m.note.Source, err)
 	}
@@ -152,7 +153,7 @@ func (m *making) write(ctx context.Context, blob io.Reader, form types.MediaType
 	}
 	both, err := newFiles(m.kept(), m.handed)
 	if err == nil {
-		m.note.Layer, err = writeLayer(ctx, io.MultiWriter(both[0], both[1]), archive, time.Unix(m.note.Epoch, 0).UTC())
+		m.note.Layer, err = m.form.write(ctx, io.MultiWriter(both[0], both[1]), archive, time.Unix(m.note.Epoch, 0).UTC())
 	}
 	for _, file := range both {
 		err = errors.Join(err, file.Close())

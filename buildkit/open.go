@@ -261,7 +261,7 @@ func (b *Builder) collectLayers() error {
 	if _, err := os.Stat(b.layers); err != nil {
 		return nil // nothing was built
 	}
-	return newLayerCache(b.layers, "").collect(layerCacheLimit)
+	return layerCache{dir: b.layers}.collect(layerCacheLimit)
 }
 
 // checkEmbedded returns the path of runc if the embedded builder can be started.

@@ -3,13 +3,16 @@
 package buildkit_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sys/unix"
 
 	"github.com/mrelease/mrelease/buildkit"
@@ -191,5 +194,43 @@ func TestTheLayoutIsOfOneImageAndNothingElse(t *testing.T) {
 	}
 	if found := names(t, got.dir); !slices.Equal(found, []string{"blobs", "index.json", "oci-layout"}) {
 		t.Errorf("layout: %q", found)
+	}
+}
+
+// Compression is of the manifest alone: the configuration is the same, and so is what
+// is in the image and how its program runs. It is the same with another builder.
+func TestLayersCompressedByZstd(t *testing.T) {
+	t.Parallel()
+	src := usual.write(t)
+	write(t, src.Context, files{"Dockerfile": repeatable + "ENTRYPOINT [\"/program\", \"list\", \"/app\", \"/again\"]\n"})
+	b := open(t, buildkit.Options{})
+	gzip := build(t, b, src)
+	before := must(src.Digest(t.Context()))
+	src.Compression = buildkit.CompressionGzip
+	equal(t, "inputs with gzip", must(src.Digest(t.Context())), before)
+	src.Compression = buildkit.CompressionZstd
+	if must(src.Digest(t.Context())) == before {
+		t.Error("the inputs are those of the image that is compressed by gzip")
+	}
+	zstd := build(t, b, src)
+	equal(t, "configuration", must(zstd.Image.ConfigName()), must(gzip.Image.ConfigName()))
+	if a, b := contents(t, zstd.Image), contents(t, gzip.Image); !maps.Equal(a, b) {
+		t.Errorf("it holds %v, want %v", a, b)
+	}
+	wholeLayers(t, "zstd", zstd)
+	for i, l := range must(zstd.Image.Manifest()).Layers {
+		want := types.OCILayerZStd
+		if i == 0 { // the base's
+			want = must(gzip.Image.Manifest()).Layers[0].MediaType
+		}
+		equal(t, "form of a layer", l.MediaType, want)
+	}
+	equal(t, "another builder's manifest", build(t, open(t, buildkit.Options{Builder: serve(t)}), src).manifest(), zstd.manifest())
+	fresh := open(t, buildkit.Options{}) // which has to unpack it
+	equal(t, "exit code of its program", run(t, fresh, zstd.Image).code, 0)
+
+	src.Compression = "lz4"
+	if err := src.Validate(); err == nil || !strings.Contains(err.Error(), `"lz4"`) {
+		t.Errorf("%v, want an error about lz4", err)
 	}
 }

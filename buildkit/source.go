@@ -83,6 +83,9 @@ type Source struct {
 	// Network is that of RUN steps: NetworkHost, also spelt "", NetworkNone or
 	// NetworkRecorded.
 	Network string
+	// Compression is that of new layers: CompressionGzip, also spelt "", or
+	// CompressionZstd. The layers of a base stay as they are.
+	Compression string
 	// Keychain holds the credentials for registries; nil means none.
 	Keychain authn.Keychain
 
@@ -111,6 +114,7 @@ func (s Source) Validate() error {
 		s.checkSecrets(),
 		s.checkAnnotations(),
 		s.checkNetwork(),
+		s.checkCompression(),
 	)
 }
 
@@ -286,4 +290,12 @@ func (s Source) checkNetwork() error {
 		return nil
 	}
 	return fmt.Errorf("checking network %q: want %s, %s or %s", s.Network, NetworkHost, NetworkNone, NetworkRecorded)
+}
+
+func (s Source) checkCompression() error {
+	switch s.Compression {
+	case "", CompressionGzip, CompressionZstd:
+		return nil
+	}
+	return fmt.Errorf("checking compression %q: want %s or %s", s.Compression, CompressionGzip, CompressionZstd)
 }

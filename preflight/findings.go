@@ -42,6 +42,9 @@ func (i *inspection) look(ctx context.Context) string {
 	if scripts := printable.Scripts(i.Settings.AppName()); scripts != nil {
 		i.findings = append(i.findings, Finding{i.Place("name"), "MixedScripts", "the app's name mixes letters of " + strings.Join(scripts, ", ") + ": it may be read as another name", "write it in one script"})
 	}
+	if text := i.Settings.Build.Compression.Warning(); text != "" {
+		i.findings = append(i.findings, Finding{i.Place("build.compression"), "Zstd", text, "set build.compression to gzip, unless you know the workers"})
+	}
 	if e := i.Settings.Enclave; e.Format == measure.JSON && e.Framework != "" && !i.Refused("enclave.framework") && !e.Object().RunsProgram() {
 		i.findings = append(i.findings, Finding{i.Place("enclave.framework"), "Unmeasured", "mrelease cannot measure an enclave of " + e.Framework + ": the release ends unless the image prints its MRENCLAVE as one that it can", "release it with its framework's own tools"})
 	}

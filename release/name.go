@@ -19,12 +19,15 @@ func (r *run) ofWhat() (found []Finding) {
 }
 
 // whoAndWhat says what is to be known of the owner's address and of the app's name
-// before anything else: who states an address whose key was not opened, and that a
-// name may be read as another one.
+// before anything else: who states an address whose key was not opened, that not all may
+// be able to pull the layers, and that a name may be read as another one.
 func (r *run) whoAndWhat(stated string) []Finding {
 	found := r.ofWhat()
 	if stated != "" {
 		found = append(found, Finding{"wallet", Note, fmt.Sprintf("%s, as %s states: its key was not opened", r.owner(), stated)})
+	}
+	if text := r.Settings.Build.Compression.Warning(); text != "" {
+		found = append(found, Finding{"layers", Note, text})
 	}
 	name := r.Settings.AppName()
 	if scripts := printable.Scripts(name); scripts != nil {

@@ -129,6 +129,8 @@ func valueSchema(v any) *schema {
 		return &schema{Type: kinds{"array"}, Items: &schema{Type: kinds{"string"}}}
 	case Network:
 		return &schema{Type: kinds{"string"}, Enum: networks(), Default: nonEmpty(string(v))}
+	case Compression:
+		return &schema{Type: kinds{"string"}, Enum: compressions(), Default: nonEmpty(string(v))}
 	case poco.Tag:
 		return tagSchema(v)
 	case common.Address:

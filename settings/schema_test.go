@@ -88,6 +88,7 @@ build:
   bases: {"python:3.12": "sha256:0123456789012345678901234567890123456789012345678901234567890123"}
   secrets: {a: {env: A}, b: {file: b}}
   network: none
+  compression: zstd
 enclave:
   format: json
   fingerprint-file: /f

@@ -51,6 +51,8 @@ type Build struct {
 	Bases      map[string]Pin    `yaml:"bases" doc:"digests that FROM references are pinned to, such as python:3.12: sha256:…"`
 	Secrets    map[string]Secret `yaml:"secrets" doc:"BuildKit secrets: where the value of each id is"`
 	Network    Network           `yaml:"network" doc:"what RUN steps may reach"`
+
+	Compression Compression `yaml:"compression" doc:"of new layers; zstd is faster, and mostly smaller, but a worker whose Docker is older than 23.0 may not be able to pull it"`
 }
 
 // Secret says where a secret is; it never holds one.
@@ -140,7 +142,7 @@ type Order struct {
 // Defaults are the settings that hold when nothing else is said.
 func Defaults() Settings {
 	return Settings{
-		Build: Build{Context: ".", Network: buildkit.NetworkHost},
+		Build: Build{Context: ".", Network: buildkit.NetworkHost, Compression: buildkit.CompressionGzip},
 		Enclave: Enclave{
 			Format: measure.Legacy, File: "/conf/fingerprint.txt", Timeout: Duration(time.Minute), Trust: measure.TrustKnown,
 			Seal: SealDockerfile, Stack: 1 << 20, Dlopen: 1,

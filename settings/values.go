@@ -76,6 +76,28 @@ func (n *Network) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Compression is how a build's new layers are compressed.
+type Compression string
+
+func compressions() []string { return []string{buildkit.CompressionGzip, buildkit.CompressionZstd} }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (c *Compression) UnmarshalText(text []byte) error {
+	if !slices.Contains(compressions(), string(text)) {
+		return fmt.Errorf("want one of %s, got %q", strings.Join(compressions(), ", "), text)
+	}
+	*c = Compression(text)
+	return nil
+}
+
+// Warning says who may not be able to pull the image; empty for nobody.
+func (c Compression) Warning() string {
+	if c != buildkit.CompressionZstd {
+		return ""
+	}
+	return "new layers are compressed by zstd: a worker whose Docker is older than 23.0 may not be able to pull the image"
+}
+
 // URL is the address of a service.
 type URL string
 

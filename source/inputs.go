@@ -22,6 +22,7 @@ func Build(s settings.Settings) buildkit.Source {
 		Bases:      bases(s.Build.Bases),
 		Network:    string(s.Build.Network),
 
+		Compression:  string(s.Build.Compression),
 		MaterialsKey: registry.MaterialsAnnotation,
 	}
 }
