@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/tonistiigi/fsutil"
@@ -178,22 +180,29 @@ func list(ctx context.Context, sent fsutil.FS) (all []entry, err error) {
 	return all, err
 }
 
-// hashFiles hashes the files among the entries of a folder, some beside each other.
+// hashFiles hashes the files among the entries of a folder, some beside each other, and
+// all through the same few buffers: with many small files these would be most of the
+// memory that is used.
 func hashFiles(ctx context.Context, folder fsutil.FS, all []entry) error {
 	hashing, ctx := errgroup.WithContext(ctx)
-	hashing.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range all {
-		if e := &all[i]; e.kind == "file" || e.kind == "executable" {
-			hashing.Go(func() (err error) {
-				if err = ctx.Err(); err == nil {
-					e.value, err = hashFile(folder, e.stat.Path)
+	var taken atomic.Int64
+	for range runtime.GOMAXPROCS(0) {
+		hashing.Go(func() (err error) {
+			buffer := make([]byte, copyBuffer)
+			for i := taken.Add(1) - 1; i < int64(len(all)) && err == nil; i = taken.Add(1) - 1 {
+				if e := &all[i]; e.kind == "file" || e.kind == "executable" {
+					e.value, err = hashFile(folder, e.stat.Path, buffer)
 				}
-				return err
-			})
-		}
+				err = cmp.Or(err, ctx.Err())
+			}
+			return err
+		})
 	}
 	return hashing.Wait()
 }
+
+// copyBuffer is the size of buffers that are used for many files, in bytes.
+const copyBuffer = 64 << 10
 
 // filtered opens a folder, and the part of it that is sent.
 func filtered(root, ignore string, more []string) (*normalFS, fsutil.FS, error) {
@@ -230,14 +239,14 @@ func readEntry(found fs.DirEntry) (entry, error) {
 	}
 }
 
-func hashFile(files fsutil.FS, path string) (string, error) {
+func hashFile(files fsutil.FS, path string, buffer []byte) (string, error) {
 	file, err := files.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("reading %q: %v", path, err) // not wrapped, as in normalEntry
 	}
 	defer file.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, file); err != nil {
+	if _, err := io.CopyBuffer(h, struct{ io.Reader }{file}, buffer); err != nil { // a file itself would bring its own buffer
 		return "", fmt.Errorf("reading %q: %w", path, err)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil

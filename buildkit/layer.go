@@ -89,6 +89,7 @@ func (f form) write(ctx context.Context, out io.Writer, in io.Reader, epoch time
 // setTimes copies an archive with another time for all its entries.
 func setTimes(ctx context.Context, to io.Writer, from io.Reader, epoch time.Time) error {
 	in, out := tar.NewReader(from), tar.NewWriter(to)
+	buffer := make([]byte, copyBuffer) // for all files
 	for {
 		header, err := in.Next()
 		if err == io.EOF {
@@ -101,7 +102,7 @@ func setTimes(ctx context.Context, to io.Writer, from io.Reader, epoch time.Time
 		if err := out.WriteHeader(header); err != nil {
 			return err
 		}
-		if _, err := io.Copy(out, in); err != nil {
+		if _, err := io.CopyBuffer(out, in, buffer); err != nil {
 			return err
 		}
 	}
