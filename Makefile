@@ -288,7 +288,7 @@ cross-test:
 	@$(call install,qemu-aarch64-static=qemu-user-static)
 	$(BUILD) -ldflags '$(LDFLAGS)' -o build/cross/linux-arm64 ./cmd/mrelease
 	qemu-aarch64-static build/cross/linux-arm64 version
-	$(GO) test -vet=off -exec qemu-aarch64-static ./bounds ./measure/sgx/... ./poco/... ./printable ./settings
+	$(GO) test -vet=off -timeout 60m -exec qemu-aarch64-static ./bounds ./measure/sgx/... ./poco/... ./printable ./settings
 
 # A release is named by the tag at HEAD, or by VERSION. Its programs do not know their
 # commit, and all that is made has one time: so the commit that adds release.sums has
