@@ -37,13 +37,20 @@ import (
 
 const answer = "42\n"
 
-// uncomputed has, by what a run is told, each computed.json from which no digest follows.
-var uncomputed = map[string]string{
-	"it has none":                 "",
-	"it is no JSON":               "answer",
-	"it names nothing":            "{}",
-	"it names what is not there":  `{"deterministic-output-path":"/iexec_out/nothing"}`,
-	"it names a folder of others": `{"deterministic-output-path":"/iexec_out/both"}`,
+// What is wrong with a result of which the digest on chain does not follow.
+const (
+	none         = "its result is none"
+	incomparable = "its result cannot be compared with what the workers agreed on"
+)
+
+// uncomputed has, by what a run is told, each computed.json from which the digest on chain
+// does not follow: without one a result is none, and of a folder's the digest is another.
+var uncomputed = map[string]struct{ text, problem string }{
+	"it has none":                 {"", none},
+	"it is no JSON":               {"answer", incomparable},
+	"it names nothing":            {"{}", incomparable},
+	"it names what is not there":  {`{"deterministic-output-path":"/iexec_out/nothing"}`, incomparable},
+	"it names a folder of others": {`{"deterministic-output-path":"/iexec_out/both"}`, none},
 }
 
 // work is a run that prints something and gives the answer, or ends without a result.
@@ -54,9 +61,9 @@ func work(results *ipfs.Gateway, t workerpool.Task) (workerpool.Result, error) {
 	var archive bytes.Buffer
 	z := zip.NewWriter(&archive)
 	files := map[string]string{"answer": answer, "stdout.txt": "computing\n", "computed.json": `{"deterministic-output-path":"/iexec_out/answer"}`, "both/in/answer": answer}
-	for params, text := range uncomputed {
+	for params, c := range uncomputed {
 		if strings.Contains(t.Deal.Params, params) {
-			files["computed.json"] = text
+			files["computed.json"] = c.text
 		}
 	}
 	for name, text := range files {
@@ -320,15 +327,11 @@ func TestResultThatCannotBeCompared(t *testing.T) {
 	s := newStage(t, w, w.V6)
 	s.expect(answer)
 	s.canary.Again = true
-	for params := range uncomputed {
+	for params, c := range uncomputed {
 		s.canary.Terms.Params = params
 		_, err := s.prove()
 		var failed *canary.FailedError
-		want := "its result cannot be compared with what the workers agreed on"
-		if uncomputed[params] == "" { // by which a result is known
-			want = "its result is none"
-		}
-		if !errors.As(err, &failed) || failed.Problem != want || !strings.Contains(failed.Closed, "no runs of it are left") {
+		if !errors.As(err, &failed) || failed.Problem != c.problem || !strings.Contains(failed.Closed, "no runs of it are left") {
 			t.Errorf("%s: %v", params, err)
 		}
 	}
