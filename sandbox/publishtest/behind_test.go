@@ -115,6 +115,7 @@ func reads(app poco.App, owner node.Wallet) map[string]func(context.Context, *no
 			_, err := c.Estimate(ctx, owner.Address, c.HubContract(), "deposit")
 			return err
 		},
+		"MaxFee": func(ctx context.Context, c *node.Client) error { _, err := c.MaxFee(ctx); return err },
 		"CheckFunds": func(ctx context.Context, c *node.Client) error {
 			_, err := c.CheckFunds(ctx, owner.Address, node.Cost{})
 			return err

@@ -115,7 +115,7 @@ func TestReorganisation(t *testing.T) {
 			told := listen(client)
 			reg, err := apps.Register(t.Context(), client, owner, newApp(owner, "forked"), enclave)
 			if err == nil {
-				err = errors.Join(chain.Seal(2), chain.Reorganise(3, lost))
+				err = errors.Join(chain.Seal(2), chain.Reorganise(depth(t, c, owner.Address), lost))
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -138,6 +138,23 @@ func TestReorganisation(t *testing.T) {
 	}
 }
 
+// depth returns how many blocks there are from that of an account's first transaction on.
+func depth(t *testing.T, c world.Chain, account common.Address) (blocks int) {
+	t.Helper()
+	head, err := c.Client.BlockNumber(t.Context())
+	for at := head; err == nil && at > 0; at-- {
+		var n uint64
+		if n, err = c.Client.NonceAt(t.Context(), account, new(big.Int).SetUint64(at)); n == 0 {
+			break
+		}
+		blocks++
+	}
+	if err != nil || blocks == 0 {
+		t.Errorf("%d blocks, %v", blocks, err)
+	}
+	return blocks
+}
+
 // A profile that asks for three blocks gets them, also when the first ones leave the
 // chain meanwhile.
 func TestConfirmations(t *testing.T) {
@@ -150,7 +167,7 @@ func TestConfirmations(t *testing.T) {
 		for nonce(t, c, owner.Address) == 0 {
 			time.Sleep(10 * time.Millisecond)
 		}
-		if err := errors.Join(chain.Seal(1), chain.Reorganise(2, true)); err != nil {
+		if err := errors.Join(chain.Seal(1), chain.Reorganise(depth(t, c, owner.Address), true)); err != nil {
 			t.Error(err)
 		}
 		for nonce(t, c, owner.Address) == 0 {
