@@ -92,6 +92,8 @@ func (r *run) unfinished(steps []step, at int, err error) error {
 			p.State, p.Evidence = PartDone, r.told.evidence[m.step]
 		case steps[at].name == m.step && r.told.begun == m.step:
 			p.State = PartBegun
+		case r.image.found && !slices.Contains(r.told.done, "push"): // nothing was looked for
+			p.Evidence = "unless an earlier run did it"
 		}
 		if p.Name == "tag" && p.State == PartDone {
 			p.Evidence = r.tag.Name()

@@ -10,6 +10,7 @@ import (
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/record"
 )
 
 // register registers the app that the image is.
@@ -55,7 +56,20 @@ func (r *run) lookForApp(ctx context.Context) ([]Finding, error) {
 	if missing != nil {
 		return []Finding{{"app", ToMake, fmt.Sprintf("%s would be registered for %s on %s", r.registration.Address, r.owner(), r.Chain.Name)}}, nil
 	}
+	if err := r.checkWithdrawn(ctx); err != nil {
+		return nil, err
+	}
 	return []Finding{{"app", There, fmt.Sprintf("%s of %s on %s, all fields equal", r.registration.Address, r.owner(), r.Chain.Name)}}, nil
+}
+
+// checkWithdrawn refuses a release that was revoked: under other terms its order would be
+// another one, which nobody closed. A plan without the key cannot see it.
+func (r *run) checkWithdrawn(ctx context.Context) error {
+	signer, err := r.checker(ctx)
+	if err != nil || !r.image.found {
+		return nil
+	}
+	return record.CheckWithdrawn(ctx, r.Registry, signer, r.image.digest, record.App{ChainID: r.Chain.ID, Address: record.Address(r.registration.Address)})
 }
 
 // unknown says why a measurement is not known yet.

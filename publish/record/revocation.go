@@ -90,6 +90,20 @@ func CheckRevocation(ctx context.Context, c registry.Client, by signing.Party, c
 	return said.Complete()
 }
 
+// CheckWithdrawn asks whether who signs an image withdrew an app of it. The image need not
+// be signed yet. Errors: *RevokedError, *registry.Error, *bounds.Error where a revocation
+// may be beyond what is read.
+func CheckWithdrawn(ctx context.Context, c registry.Client, by signing.Party, image name.Digest, app App) error {
+	said, err := c.Statements(ctx, image, by)
+	if err != nil {
+		return err
+	}
+	if r := Revoked(said, app.ChainID, common.Address(app.Address)); r != nil {
+		return &RevokedError{*r, image}
+	}
+	return said.Complete()
+}
+
 // ImageOf returns the image that an app runs, by its digest.
 func ImageOf(app poco.App) (name.Digest, error) {
 	tag, err := name.NewTag(string(app.Multiaddr), name.StrictValidation)
