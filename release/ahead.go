@@ -12,9 +12,7 @@ func (r *run) lookAhead(ctx context.Context) (string, error) {
 	for _, s := range r.steps() {
 		looks := []lookFunc{s.look, s.cost}
 		switch {
-		case s.name == "secret":
-			looks = append(looks, (*run).checkSecret)
-		case s.name == "register" || s.name == "canary" || s.name == "offer":
+		case s.name == "register" || s.name == "secret" || s.name == "canary" || s.name == "offer":
 		case r.Approved == nil || !s.writes:
 			continue
 		}

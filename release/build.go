@@ -2,8 +2,9 @@ package release
 
 import "context"
 
-// build builds the image, unless it was found, in the registry or where a build left it. What will be signed needs both keys: a
-// password that is wrong ends the build before anything of it is seen.
+// build builds the image, unless it was found, in the registry or where a build left it.
+// What will be signed needs both keys, and the app its secret: a password that is wrong
+// ends the build before anything of it is seen.
 func (r *run) build(ctx context.Context) (string, error) {
 	if r.image.Image != nil {
 		return "", nil

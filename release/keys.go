@@ -37,7 +37,7 @@ func (r *run) open(ctx context.Context, signing func(context.Context) (signing.S
 	if k.signer, err = signing(ctx); err != nil {
 		return keyring{}, err
 	}
-	return k, nil
+	return k, r.checkSecret()
 }
 
 // checker returns who signs, for looking at what was signed.
