@@ -67,10 +67,26 @@ func ReadTarget(ctx context.Context, text string) (Target, error) {
 		}
 		t.image = &image
 		return t, nil
+	default:
+		if err := meant(text); err != nil {
+			return t, err
+		}
 	}
 	r, err := ReadRecord(text)
 	t.record = &r
 	return t, err
+}
+
+// meant says of what is no file what was meant, where it nearly leads to a release: an
+// image by its tag, which others can move, or an address without its 0x.
+func meant(text string) error {
+	if tag, err := name.NewTag(text); err == nil && namesRegistry(text) {
+		return &TargetError{text, "names an image by its tag, which can be moved to another one", "name it by its digest, as in " + tag.Repository.Name() + "@sha256:…, or name the app by its address"}
+	}
+	if common.IsHexAddress(text) {
+		return &TargetError{text, "is no file, and as an address it lacks its 0x", "0x" + text + ", on the chain that --chain names"}
+	}
+	return nil
 }
 
 // readAddress refuses an address whose capitals are not its checksum (EIP-55): a digit of
