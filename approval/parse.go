@@ -32,8 +32,8 @@ func (e *Error) Evidence() [][2]string {
 // was written, or its hash is not the one that was given.
 type HashError struct {
 	File      string
-	Got, Want string
-	Changed   bool // its own hash is not that of its content
+	Got, Want string // that of its content; the one in it, or the one that was given
+	Changed   bool   // the one in it is not that of its content
 }
 
 func (e *HashError) Error() string {
@@ -114,7 +114,7 @@ func (p Plan) check(file string, data []byte, malformed func(string) error) erro
 		return malformed("a member that is twice, missing, or in other letters")
 	}
 	if p.Hash != sealed.Hash {
-		return &HashError{file, p.Hash, sealed.Hash, true}
+		return &HashError{file, sealed.Hash, p.Hash, true}
 	}
 	return nil
 }

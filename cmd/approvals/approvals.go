@@ -51,6 +51,9 @@ that was approved.`,
 		},
 	}
 	flags(c)
+	if version := c.Flags().Lookup("version"); version != nil {
+		version.Usage = "version that the plan must be of (default: the plan's)"
+	}
 	c.Flags().StringVar(&hash, "plan-hash", "", "hash that the plan must have")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "do all but the outside writes, and print the record that would be written")
 	return c

@@ -152,7 +152,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*buildkit.OutputError], "E-OUTPUT", usage.ExitUsage, usage.Say("move away what is there, if it is not needed, or run in another folder")),
 		usage.On(usage.Is[*buildkit.UserError], "E-MEASURE-ENTRYPOINT", usage.ExitMeasurement, usage.Say("build the image with that user, or with its number in USER")),
 
-		usage.On(usage.Is[*document.Error], "E-USAGE", usage.ExitUsage, usage.Say("name the record that a release wrote (dist/record.json), or what else the command takes: its --help says what")),
+		usage.On(usage.Is[*document.Error], "E-USAGE", usage.ExitUsage, usage.Say("name the record that a release wrote (dist/record.json), the plan that plan -o wrote, or what else the command takes: its --help says what")),
 		usage.On(usage.Is[*compare.IrreproducibleError], "E-NOT-REPRODUCIBLE", usage.ExitDiffers, adviceOf[*compare.IrreproducibleError]),
 		usage.On(usage.Is[*lock.DriftError], "E-ENCLAVE-DRIFT", usage.ExitMeasurement, usage.Say("mrelease accept, if the change is meant (then commit "+lock.Name+"); else revert it")),
 		usage.On(usage.Is[*release.OtherAppError], "E-OTHER-APP", usage.ExitPolicy, usage.Say("name what is this app's, or the other app's configuration with --config")),
