@@ -53,7 +53,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	defer a.flush()
 	root := a.command()
 	root.SetArgs(args)
-	command, err := root.ExecuteContextC(ctx)
+	command, err := root, usage.Misnamed(root, args)
+	if err == nil {
+		command, err = root.ExecuteContextC(ctx)
+	}
 	err = cmp.Or(err, a.report(command.Name()))
 	a.flush()
 	if failed := a.stdout.Err(); failed != nil && (err == nil || strings.Contains(err.Error(), failed.Error())) {

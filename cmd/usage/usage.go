@@ -97,6 +97,17 @@ func Group(c *cobra.Command, args []string) error {
 	return e
 }
 
+// Misnamed says which command is none whose help is asked for: cobra shows the help of the
+// one above it, and ends with 0.
+func Misnamed(root *cobra.Command, args []string) error {
+	c, rest, err := root.Find(args)
+	asked := slices.Contains(rest, "--help") || slices.Contains(rest, "-h")
+	if err != nil || !asked || !c.HasSubCommands() || strings.HasPrefix(rest[0], "-") || strings.HasPrefix(rest[0], "_") || rest[0] == "help" || rest[0] == "completion" {
+		return nil
+	}
+	return Group(c, rest)
+}
+
 const notNegative = "a whole number that is not negative"
 
 // FlagError says what is wrong with a flag, in this program's words.
