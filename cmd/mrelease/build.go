@@ -21,8 +21,8 @@ func (a *app) buildCommand() *cobra.Command {
 		Use:   "build",
 		Short: "Build the image into an OCI layout",
 		Long: `build builds the Dockerfile into an OCI layout, seals the image when enclave.seal
-asks for it, and prints the digest of the image's manifest. The same commit gives the same digest on every machine, as far
-as the Dockerfile's own steps do.`,
+asks for it, and prints the digest of the image's manifest. The same commit gives
+the same digest on every machine, as far as the Dockerfile's own steps do.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.runBuild(c.Context(), output)

@@ -26,7 +26,7 @@ emulates the system, only a chain with development: true is released to.`,
 	}
 	a.configFlag(c)
 	c.Flags().StringVar(&a.build.chain, "chain", "", "chain to register on (overrides chain)")
-	c.Flags().TextVar(&mode, "mode", ci.Auto, "take this in place of what the run calls for: plan, release, apply or verify")
+	c.Flags().TextVar(&mode, "mode", ci.Auto, "take this `MODE` in place of what the run calls for: plan, release, apply or verify")
 	return c
 }
 

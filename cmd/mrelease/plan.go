@@ -17,15 +17,16 @@ func (a *app) planCommand() *cobra.Command {
 		Use:   "plan",
 		Short: "Say what a release would do, without doing it",
 		Long: `plan looks up what is there of a version: its image, the image's signature and
-provenance, the app and the app's order. It says what a release would make of it, at what cost,
-and who can use the order. It builds nothing, writes nothing, and ends with the
-error that the release would end with, as far as that can be seen. The passwords
-of the keys are not needed; without them signature and provenance may not be
-told.
+provenance, the app and the app's order. It says what a release would make of it,
+at what cost, and who can use the order. It builds nothing, writes nothing, and
+ends with the error that the release would end with, as far as that can be seen.
+The passwords of the keys are not needed; without them signature and provenance
+may not be told.
 
-With -o it writes all that a release would do to a file, which somebody can approve:
-mrelease apply does that and nothing else. If mrelease build left an image of the same
-inputs in dist/image, the plan is of that image, and apply pushes it.`,
+With -o it writes all that a release would do to a file, which somebody can
+approve: mrelease apply does that and nothing else. If mrelease build left an
+image of the same inputs in dist/image, the plan is of that image, and apply
+pushes it.`,
 		Example: "  mrelease plan --version 1.2.0\n  mrelease plan --json\n  mrelease plan -o dist/plan.json",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.plan(c.Context(), output) },

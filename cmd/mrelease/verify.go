@@ -49,7 +49,7 @@ Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record (also: none
 	c.Flags().StringVar(&trusted.signer.Root, "trusted-root", "", "file of the authorities that may certify identities, in Sigstore's JSON")
 	c.Flags().StringVar(&a.build.chain, "chain", "", "chain of the address")
 	c.Flags().BoolVar(&trusted.noRun, "no-run", false, "run nothing: leave the measurement out, and end with 15 when all else holds")
-	c.Flags().TextVar(&trusted.least, "trust", measure.Trust(""), "the least that the measurement must rest on: computed, known or stated (default: what the record says)")
+	c.Flags().TextVar(&trusted.least, "trust", measure.Trust(""), "`GRADE` that the measurement must have at least: computed, known or stated (default: what the record says)")
 	c.Flags().StringArrayVar(&trusted.bases, "base", nil, "digest (sha256:…) of a base image whose programs are trusted, in place of the one that the record names; may be repeated")
 	return c
 }
