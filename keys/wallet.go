@@ -86,7 +86,7 @@ func (r Ring) Keystore() (path string, err error) {
 	}
 	path = string(r.Wallet.Keystore)
 	if path == "" {
-		return "", &node.WalletError{Where: "environment " + WalletKey, Problem: "it is not set, and wallet.keystore neither", Err: &UnsetError{WalletKey}}
+		return "", &node.WalletError{Where: "wallet.keystore", Problem: "no wallet is named (mrelease request: --keystore), and " + WalletKey + " is not set", Err: &UnsetError{WalletKey}}
 	}
 	if r.Getenv(WalletKey) != "" {
 		return "", &node.WalletError{Where: "environment " + WalletKey, Problem: "a raw key is refused unless wallet.allow-raw-key is true"}

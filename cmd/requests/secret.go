@@ -69,7 +69,7 @@ func (s *shell) value(command, variable, file string) ([]byte, error) {
 	case variable != "":
 		value := s.Getenv(variable)
 		if value == "" {
-			return nil, usage.Errorf(command, "the environment variable %s is not set", variable)
+			return nil, usage.Errorf(command, "the environment variable %s is not set, or empty", variable)
 		}
 		s.Mask(value)
 		return []byte(value), nil
