@@ -117,6 +117,9 @@ func WriteOutput(path string, data []byte) error {
 }
 
 func writeOutput(path string, data []byte) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return errors.New("it is a folder")
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -128,5 +131,8 @@ func writeOutput(path string, data []byte) error {
 	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
 }

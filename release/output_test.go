@@ -34,6 +34,10 @@ func TestTryOutput(t *testing.T) {
 	if err := release.TryOutput("outside/record.json"); !errors.As(err, &outside) {
 		t.Errorf("a link that leads outside: %v", err)
 	}
+	var unwritable *release.UnwritableError
+	if err := release.WriteOutput("there", []byte("x")); !errors.As(err, &unwritable) {
+		t.Errorf("a file where a folder is: %v", err)
+	}
 	for folder, want := range map[string]int{".": 3, "there": 0} {
 		left, err := os.ReadDir(folder)
 		if err != nil || len(left) != want {
