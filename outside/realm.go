@@ -35,6 +35,10 @@ func checkRealm(ctx context.Context, look look, registry, realm string) error {
 	return &bounds.AddressError{From: registry, To: to.Host, Kind: bounds.Clear}
 }
 
+// IsInside reports whether all addresses of a host, which may have a port, are this
+// machine's or its network's: beyond them strangers read what is sent without TLS.
+func IsInside(ctx context.Context, host string) bool { return isInside(ctx, lookUp, host) }
+
 // isInside reports whether all addresses of a host are this machine's or its network's.
 func isInside(ctx context.Context, look look, host string) bool {
 	there, err := look(ctx, hostname(host))

@@ -36,3 +36,19 @@ func TestAttackServiceThatRepeatsTheSecret(t *testing.T) {
 		t.Errorf("it tells: %s", told)
 	}
 }
+
+// A secret does not go to a service elsewhere in clear text, nor is one asked after there.
+func TestAttackSecretInClearText(t *testing.T) {
+	w := request.Signer{Address: common.Address{1}, SignHash: func(common.Hash) ([]byte, error) {
+		t.Error("a secret was signed")
+		return make([]byte, 65), nil
+	}}
+	service := request.Service{URL: "http://192.0.2.1:1"} // of nobody (RFC 5737), and public
+	_, err := service.PushAppSecret(t.Context(), w, common.Address{2}, []byte("value"))
+	for _, err := range []error{err, service.PushSecret(t.Context(), w, "name", []byte("value"))} {
+		var refused *request.ServiceError
+		if !errors.As(err, &refused) || refused.Err != nil || !strings.Contains(refused.Message, "https://") {
+			t.Errorf("got %v, and no refusal", err)
+		}
+	}
+}

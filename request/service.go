@@ -133,6 +133,10 @@ func (s Service) do(ctx context.Context, method string, k secret, value, signatu
 		failed.Message = "the service's address is no URL"
 		return 0, failed
 	}
+	if address.Scheme != "https" && !outside.IsInside(ctx, address.Host) {
+		failed.Message = "its address does not begin with https://, and is not known as one of this machine or its network: a secret could be read on its way"
+		return 0, failed
+	}
 	address = address.JoinPath(k.path)
 	address.RawQuery = strings.Trim(address.RawQuery+"&"+k.query, "&") // which may hold a key for the service
 	r, err := http.NewRequestWithContext(ctx, method, address.String(), strings.NewReader(value))
