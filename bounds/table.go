@@ -29,7 +29,7 @@ func All() []Bound {
 		{"an RSA key that signs images", fmt.Sprintf("%d bits", RSA)},
 		{"a node's answer", Bytes(RPCAnswer)},
 		{"a market's answer", Bytes(MarketAnswer)},
-		{"the secret service's answer, and a secret of a requester", Bytes(SecretAnswer) + ", " + fmt.Sprint(RequesterSecret) + " bytes"},
+		{"the secret service's answer, and a secret of an app or a requester", Bytes(SecretAnswer) + ", " + fmt.Sprint(RequesterSecret) + " bytes"},
 		{"a registry's answer that is no blob: a manifest, a list of referrers, a token", Bytes(Manifest)},
 		{"an image's config", Bytes(ImageConfig)},
 		{"an answer that is an error", Bytes(ErrorBody) + ", the rest is left out"},
