@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/mrelease/mrelease/approval"
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/document"
 	"github.com/mrelease/mrelease/publish/record"
@@ -62,7 +63,7 @@ func noFile(path string) error {
 // IsRecord reports whether a file is a record, or was one before somebody changed it.
 func IsRecord(is document.Document, data []byte) bool {
 	family, _, _ := strings.Cut(record.Schema, "/")
-	if strings.HasPrefix(is.Schema, family+"/") || is.Has("image", "enclave", "app", "order") {
+	if strings.HasPrefix(is.Schema, family+"/") || is.Schema != approval.Schema && is.Has("image", "enclave", "app", "order") {
 		return true
 	}
 	return is.Schema == "" && !json.Valid(data) && bytes.Contains(data, []byte(family+"/"))
