@@ -18,7 +18,7 @@ func TestClausesOfVerify(t *testing.T) {
 	if all := regexp.MustCompile(`(?m)^- \d`).FindAllString(string(text), -1); len(clauses) != len(all) || len(all) < 30 {
 		t.Errorf("%d of %d clauses end with their tests", len(clauses), len(all))
 	}
-	packages := map[string]string{"page": "page", "record": "publish/record", "registry": "publish/registry", "publishtest": "sandbox/publishtest"}
+	packages := map[string]string{"page": "page", "record": "publish/record", "registry": "publish/registry", "release": "release", "publishtest": "sandbox/publishtest"}
 	for _, c := range clauses {
 		for _, name := range strings.Fields(strings.ReplaceAll(c[2], "`", "")) {
 			if folder, script, ok := strings.Cut(name, "/"); ok {

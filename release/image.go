@@ -31,10 +31,11 @@ func (e *ImageError) Evidence() [][2]string {
 
 // OpenImage opens the folder of an OCI layout with one image, or a reference in a
 // registry, with the client's credentials for it. A reference must name its registry,
-// or its digest: no name of a file is looked up in a registry. Its error is an
-// [*ImageError], or that of the registry.
+// or its digest: no name of a file is looked up in a registry. A folder that is named as a
+// digest in a registry is none unless it is named by a path (./…): it may be anybody's. Its
+// error is an [*ImageError], or that of the registry.
 func OpenImage(ctx context.Context, client registry.Client, where string) (v1.Image, error) {
-	if info, err := os.Stat(where); err == nil && info.IsDir() {
+	if isFolder(where) {
 		return openLayout(where)
 	}
 	ref, err := reference(where)
@@ -47,6 +48,11 @@ func OpenImage(ctx context.Context, client registry.Client, where string) (v1.Im
 		return nil, &ImageError{where, missing.Error()}
 	}
 	return image, err
+}
+
+func isFolder(where string) bool {
+	info, err := os.Stat(where)
+	return err == nil && info.IsDir() && (isPath(where) || !strings.Contains(where, "@sha256:"))
 }
 
 func pull(ctx context.Context, client registry.Client, ref name.Reference) (v1.Image, error) {
@@ -69,6 +75,9 @@ func notInRegistry(where string) string {
 		}
 		if err != nil {
 			return fmt.Sprintf("%q is a link that leads to nothing", where)
+		}
+		if info.IsDir() {
+			return fmt.Sprintf("there is a folder %q, which is named as an image in a registry: call it ./%s", where, where)
 		}
 		return fmt.Sprintf("%q is %s, which is no image", where, kindOf(info.Mode()))
 	}
@@ -98,7 +107,7 @@ func reference(where string) (name.Reference, error) {
 // folder of an OCI layout, or a reference with its digest. Its error is an
 // [*ImageError].
 func CheckPinned(where string) error {
-	if info, err := os.Stat(where); err == nil && info.IsDir() {
+	if isFolder(where) {
 		return nil
 	}
 	ref, err := reference(where)

@@ -12,6 +12,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 )
@@ -39,6 +43,13 @@ func TestAttackFileLookedUpInARegistry(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	zeros := strings.Repeat("0", 64)
+	if _, err := layout.Write("dots.io/a@sha256:"+zeros, mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: empty.Image})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := release.OpenImage(t.Context(), registry.Client{}, "./dots.io/a@sha256:"+zeros); err != nil {
+		t.Errorf("a folder by its path: %v", err)
+	}
 	for where, says := range map[string]string{
 		"missing.signed.so":   "no file and no folder",
 		"build/missing.so":    "no file and no folder",
@@ -53,6 +64,8 @@ func TestAttackFileLookedUpInARegistry(t *testing.T) {
 		"/dev/null":           "a device",
 		"plain.so":            "a file",
 		"dots.io/there.so":    "a file",
+
+		"dots.io/a@sha256:" + zeros: "there is a folder",
 	} {
 		t.Run(strings.ReplaceAll(where, "/", "_"), func(t *testing.T) {
 			var image *release.ImageError

@@ -45,17 +45,18 @@ func (e *TargetError) Evidence() [][2]string { return [][2]string{{"target", e.T
 func (e *TargetError) Remedy() string { return e.cure }
 
 // ReadTarget takes 0x… for an app's address, http:// and https:// for where a record is, a
-// name that ends with .eth for one of ENS, and repository@sha256:… for an image; all else,
-// and what is there as a file, for a record's file. Records are read at once. Errors:
-// *TargetError, those of [ReadRecord].
+// name that ends with .eth for one of ENS, and repository@sha256:… for an image, whatever
+// files are there: the current folder may be anybody's, and a file in it that is named as an
+// address would be verified in its place. All else is a record's file, and so is what begins
+// with ./, ../ or /. Records are read at once. Errors: *TargetError, those of [ReadRecord].
 func ReadTarget(ctx context.Context, text string) (Target, error) {
 	t := Target{text: text}
 	_, missing := os.Lstat(text)
 	switch {
 	case strings.HasPrefix(text, "https://"), strings.HasPrefix(text, "http://"):
 		return t, t.fetch(ctx)
-	case missing == nil:
-	case strings.HasPrefix(text, "0x"), strings.HasPrefix(text, "0X"):
+	case isPath(text):
+	case (strings.HasPrefix(text, "0x") || strings.HasPrefix(text, "0X")) && (missing != nil || common.IsHexAddress(text)):
 		return t, t.readAddress()
 	case strings.HasSuffix(strings.ToLower(text), ".eth"):
 		t.ens = text
@@ -63,7 +64,7 @@ func ReadTarget(ctx context.Context, text string) (Target, error) {
 	case strings.Contains(text, "@sha256:"):
 		image, err := name.NewDigest(text)
 		if err != nil || !namesRegistry(text) {
-			return t, &TargetError{text, "is no image by its digest", "name it with its registry, as in docker.io/acme/hello@sha256:…"}
+			return t, &TargetError{text, "is no image by its digest", "name it with its registry, as in docker.io/acme/hello@sha256:…; a file as ./FILE"}
 		}
 		t.image = &image
 		return t, nil
@@ -87,6 +88,11 @@ func meant(text string) error {
 		return &TargetError{text, "is no file, and as an address it lacks its 0x", "0x" + text + ", on the chain that --chain names"}
 	}
 	return nil
+}
+
+// isPath tells a text that names a file, whatever else it looks like.
+func isPath(text string) bool {
+	return slices.ContainsFunc([]string{"./", "../", "/"}, func(begin string) bool { return strings.HasPrefix(text, begin) })
 }
 
 // readAddress refuses an address whose capitals are not its checksum (EIP-55): a digit of
@@ -150,12 +156,17 @@ func (e *UnfetchedError) Evidence() [][2]string {
 
 // Chain returns the name of the chain that the target is on: of a record and of an image
 // whose app is known the one that the owner's record names, else the one that is asked for;
-// empty when none is.
+// empty when none is. What is asked for by a flag is no default: a record of another chain is
+// another release than the one that is meant.
 //
 // Errors: *TargetError, those of [record.AppsOf].
-func (t *Target) Chain(ctx context.Context, client registry.Client, asked string) (string, error) {
+func (t *Target) Chain(ctx context.Context, client registry.Client, asked string, byFlag bool) (string, error) {
 	if t.record != nil {
-		return t.record.App.Chain, nil
+		is := t.record.App.Chain
+		if byFlag && is != asked {
+			return "", &TargetError{t.text, fmt.Sprintf("is the record of an app on %s, and not on %s", is, asked), "leave out --chain, or give the record of the app on that chain"}
+		}
+		return is, nil
 	}
 	if t.image == nil {
 		return asked, nil

@@ -29,7 +29,8 @@ image's signature and provenance, the measurement (by running the image again, u
 here), signed (and by whom), or asserted (by whom: nobody proves it). What the owner
 states and nothing outside says is told, too.
 TARGET is an app's address (0x…) on the chain of --chain, a name of ENS where the chain has
-that, an image by its digest (docker.io/acme/hello@sha256:…), a record's file or its URL.
+that, an image by its digest (docker.io/acme/hello@sha256:…), a record's file (one that is
+named as any of these: ./FILE) or its URL.
 From an address and from an image the record is found beside the image. No wallet, key or
 login is needed, but for the registry where the image is not public.
 A configuration is read only when it is named, since that of the current folder may be
@@ -113,7 +114,7 @@ func (a *app) runVerify(ctx context.Context, given string, t trusted) error {
 // openWorld connects to the target's chain, whose profile is chosen by name.
 func (a *app) openWorld(ctx context.Context, cfg settings.Settings, target *release.Target) (record.World, error) {
 	client := a.registry().Remembering()
-	chain, err := target.Chain(ctx, client, cfg.Chain)
+	chain, err := target.Chain(ctx, client, cfg.Chain, a.build.chain != "")
 	if err != nil {
 		return record.World{}, err
 	}
