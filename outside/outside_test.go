@@ -34,8 +34,6 @@ func hurried(service Service) *transport {
 	return t
 }
 
-func isBlob(r *http.Request) bool { return strings.Contains(r.URL.Path, "/blobs/") }
-
 // forever writes a piece again and again, with a pause before each.
 func forever(piece []byte, pause time.Duration) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -70,7 +68,7 @@ func TestAttackAnswerWithoutEnd(t *testing.T) {
 	s := serve(t, forever(bytes.Repeat([]byte("x"), 64<<10), 0))
 	for path, most := range map[string]int64{"/manifest": 1 << 20, "/error": bounds.ErrorBody, "/blobs/error": bounds.ErrorBody} {
 		t.Run(path, func(t *testing.T) {
-			client := &http.Client{Transport: Transport(Service{Host: host(s), Most: 1 << 20, Blob: isBlob})}
+			client := &http.Client{Transport: Transport(Service{Host: host(s), Most: 1 << 20, Blob: IsBlob})}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			data, err := read(client, s.URL+path)
@@ -117,7 +115,7 @@ func TestAttackServiceThatIsSlow(t *testing.T) {
 				c.handler(w, r)
 			})
 			start := time.Now()
-			_, err := read(&http.Client{Transport: hurried(Service{Host: host(s), Most: 1 << 20, Blob: isBlob})}, s.URL+c.path)
+			_, err := read(&http.Client{Transport: hurried(Service{Host: host(s), Most: 1 << 20, Blob: IsBlob})}, s.URL+c.path)
 			var slow *bounds.SlowError
 			if !errors.As(err, &slow) || !strings.Contains(slow.What, c.want) && !strings.Contains(name, "error") || time.Since(start) > 20*time.Second {
 				t.Errorf("got %v after %s, want a *bounds.SlowError: %s", err, time.Since(start), c.want)
@@ -149,7 +147,7 @@ func TestAttackUploadThatIsNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	resp, err := (&http.Client{Transport: hurried(Service{Host: host(s), Most: 1000, Blob: isBlob})}).Do(req)
+	resp, err := (&http.Client{Transport: hurried(Service{Host: host(s), Most: 1000, Blob: IsBlob})}).Do(req)
 	if err == nil {
 		resp.Body.Close()
 	}
@@ -164,7 +162,7 @@ func TestAttackUploadThatIsNotTaken(t *testing.T) {
 func TestSlowReaderOfAFastService(t *testing.T) {
 	t.Parallel() // most of it is waiting, as in the tests before
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 100_000)) })
-	resp, err := (&http.Client{Transport: hurried(Service{Host: host(s), Most: 1000, Blob: isBlob})}).Get(s.URL + "/blobs/x")
+	resp, err := (&http.Client{Transport: hurried(Service{Host: host(s), Most: 1000, Blob: IsBlob})}).Get(s.URL + "/blobs/x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +193,7 @@ func (n network) transport(service string, to *httptest.Server) *transport {
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, host(to))
 	}
-	t := Transport(Service{Host: service, Most: 1000, Blob: isBlob, Base: &http.Transport{DialContext: dial}}).(*transport)
+	t := Transport(Service{Host: service, Most: 1000, Blob: IsBlob, Base: &http.Transport{DialContext: dial}}).(*transport)
 	t.look = n.look
 	return t
 }

@@ -3,9 +3,6 @@
 package engine
 
 import (
-	"net/http"
-	"strings"
-
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/moby/buildkit/util/resolver"
 	resolverconfig "github.com/moby/buildkit/util/resolver/config"
@@ -27,7 +24,7 @@ func registries(insecure []string) docker.RegistryHosts {
 	return func(domain string) ([]docker.RegistryHost, error) {
 		found, err := hosts(domain)
 		for i, host := range found {
-			s := outside.Service{Host: host.Host, Most: bounds.Manifest, Blob: isBlob}
+			s := outside.Service{Host: host.Host, Most: bounds.Manifest, Blob: outside.IsBlob}
 			if _, known := exceptions[domain]; known {
 				s.Base = host.Client.Transport
 			}
@@ -38,5 +35,3 @@ func registries(insecure []string) docker.RegistryHosts {
 		return found, err
 	}
 }
-
-func isBlob(r *http.Request) bool { return strings.Contains(r.URL.Path, "/blobs/") }

@@ -243,11 +243,8 @@ func (c Client) tryUpload(ctx context.Context, repo name.Repository) (cancelled 
 
 // transport makes requests to a registry, and to those to which it sends them on.
 func (c Client) transport(to name.Registry) http.RoundTripper {
-	return outside.Transport(outside.Service{Host: to.RegistryStr(), Most: bounds.Manifest, Blob: isBlob, Base: c.Transport})
+	return outside.Transport(outside.Service{Host: to.RegistryStr(), Most: bounds.Manifest, Blob: outside.IsBlob, Base: c.Transport})
 }
-
-// isBlob tells the requests for blobs, and with blobs.
-func isBlob(r *http.Request) bool { return strings.Contains(r.URL.Path, "/blobs/") }
 
 // resolve returns what the keychain has for a repository.
 func (c Client) resolve(ctx context.Context, repo name.Repository) (authn.Authenticator, error) {

@@ -8,8 +8,9 @@ import (
 	"io"
 	"net/http"
 	"path"
-	"strings"
 	"sync"
+
+	"github.com/mrelease/mrelease/outside"
 )
 
 // remembered bounds what a memory holds, in bytes: a stranger may have put a thousand
@@ -117,9 +118,9 @@ func (r recalling) RoundTrip(req *http.Request) (*http.Response, error) {
 	return said.response(req), nil
 }
 
-func isManifest(r *http.Request) bool { return strings.Contains(r.URL.Path, "/manifests/") }
+func isManifest(r *http.Request) bool { return outside.InRegistry(r) == "manifests" }
 
-func isList(r *http.Request) bool { return strings.Contains(r.URL.Path, "/referrers/") }
+func isList(r *http.Request) bool { return outside.InRegistry(r) == "referrers" }
 
 func (r remark) response(req *http.Request) *http.Response {
 	resp := &http.Response{
