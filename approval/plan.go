@@ -79,6 +79,10 @@ type Image struct {
 	Reference string  `json:"reference"` // repository:tag
 	Digest    *string `json:"digest"`    // sha256:…, of the manifest
 	Signer    *string `json:"signer"`    // public key in PEM, or the identity and who says so; null also when the key could not be read
+	// Services are those that an identity signs with: public for Sigstore's public instance,
+	// which publishes who signed what, else sha256:…, of their signing configuration. Empty
+	// with a key.
+	Services string `json:"services"`
 }
 
 // Enclave is what must be measured.
@@ -86,6 +90,9 @@ type Enclave struct {
 	Format    string  `json:"format"`
 	Trust     string  `json:"trust"`     // what the measurement must rest on at least
 	Accepted  string  `json:"accepted"`  // MRENCLAVE of enclave.lock; empty when any is taken
+	Lock      string  `json:"lock"`      // sha256:…, of enclave.lock; empty without one
+	Debug     bool    `json:"debug"`     // one that is signed for debug mode is taken
+	Signers   string  `json:"signers"`   // the MRSIGNER values that are taken, with a space between; empty for any
 	MRENCLAVE *string `json:"mrenclave"` // 64 hex digits; empty with format none
 }
 

@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,9 +10,11 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mrelease/mrelease/approval"
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/internal/redact"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
@@ -107,7 +110,6 @@ func (r *run) bind(ctx context.Context) (p approval.Plan, err error) {
 		Source:  approval.Source{Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Inputs: r.inputs.String()},
 		Chain:   approval.Chain{Name: r.Chain.Name, ID: strconv.FormatUint(r.Chain.ID, 10), Hub: r.Chain.Hub.Hex(), Apps: r.Chain.AppRegistry.Hex(), Market: r.Market.Node()},
 		Image:   approval.Image{Reference: r.tag.Name(), Signer: r.signs(ctx)},
-		Enclave: approval.Enclave{Format: string(s.Enclave.Format), Trust: string(s.Enclave.Trust)},
 		App:     approval.App{Owner: app.Owner.Hex(), Name: app.Name, Type: app.Type, Multiaddr: string(app.Multiaddr)},
 		Order: approval.Order{
 			Price: strconv.FormatUint(s.Order.Price, 10), Volume: strconv.FormatUint(s.Order.Volume, 10), Tag: s.Order.Tag.String(),
@@ -115,8 +117,11 @@ func (r *run) bind(ctx context.Context) (p approval.Plan, err error) {
 		},
 		Writes: r.plan.writes(),
 	}
-	if r.accepted != nil && r.accepted.MRENCLAVE != nil {
-		p.Enclave.Accepted = r.accepted.MRENCLAVE.String()
+	if p.Image.Services, err = r.services(); err != nil {
+		return p, err
+	}
+	if p.Enclave, err = r.boundEnclave(); err != nil {
+		return p, err
 	}
 	if s.Secret != (settings.Secret{}) {
 		p.Secret = redact.URL(r.Chain.SMS)
@@ -174,6 +179,44 @@ func (r *run) signs(ctx context.Context) *string {
 		return nil
 	}
 	return &who.PublicKey
+}
+
+// services says with whose help an identity signs.
+func (r *run) services() (string, error) {
+	s := r.Settings.Sign
+	if !s.IsKeyless() || s.Keyless.Config == settings.PublicServices {
+		return string(s.Keyless.Config), nil
+	}
+	text, err := bounds.ReadFile(string(s.Keyless.Config), bounds.Key)
+	if err != nil {
+		return "", fmt.Errorf("reading sign.keyless.signing-config: %w", err)
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(text)), nil
+}
+
+// boundEnclave is what the measurement must keep to.
+func (r *run) boundEnclave() (approval.Enclave, error) {
+	s := r.Settings.Enclave
+	e := approval.Enclave{Format: string(s.Format), Trust: string(s.Trust), Debug: s.AllowDebug}
+	policy, err := s.Policy()
+	if err != nil {
+		return e, err
+	}
+	var signers []string
+	for _, signer := range policy.Signers {
+		signers = append(signers, signer.String())
+	}
+	slices.Sort(signers)
+	e.Signers = strings.Join(signers, " ")
+	if r.accepted == nil {
+		return e, nil
+	}
+	if r.accepted.MRENCLAVE != nil {
+		e.Accepted = r.accepted.MRENCLAVE.String()
+	}
+	text, err := r.accepted.Encode()
+	e.Lock = fmt.Sprintf("sha256:%x", sha256.Sum256(text))
+	return e, err
 }
 
 func (r *run) boundCanary() *approval.Canary {

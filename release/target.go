@@ -68,6 +68,7 @@ func ReadTarget(ctx context.Context, text string) (Target, error) {
 		}
 		t.image = &image
 		return t, nil
+	case missing == nil:
 	default:
 		if err := meant(text); err != nil {
 			return t, err
