@@ -29,6 +29,8 @@ import (
 	"strings"
 
 	"github.com/cyberphone/json-canonicalization/go/src/webpki.org/jsoncanonicalizer"
+
+	"github.com/mrelease/mrelease/printable"
 )
 
 // Schema names the layout of a document. Another layout has another number.
@@ -230,7 +232,8 @@ func transform(document []byte) ([]byte, error) {
 }
 
 // Encode writes the document for people and programs: indented, with a line feed at its
-// end.
+// end. What cannot be seen, or would turn text around it, is written as an escape: who
+// reads the file sees what is hashed.
 func (p Plan) Encode() ([]byte, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
@@ -239,7 +242,7 @@ func (p Plan) Encode() ([]byte, error) {
 	if err := enc.Encode(p); err != nil {
 		return nil, fmt.Errorf("encoding plan: %w", err)
 	}
-	return out.Bytes(), nil
+	return printable.JSON(out.Bytes()), nil
 }
 
 // String says which plan it is, and what of it is not known yet.

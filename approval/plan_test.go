@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/mrelease/mrelease/approval"
 	"github.com/mrelease/mrelease/document"
@@ -67,6 +68,22 @@ func TestPlanIsRead(t *testing.T) {
 	want := "app.address app.checksum app.mrenclave calls[0].checksum enclave.mrenclave image.digest order.hash"
 	if got := strings.Join(p.Unknown(), " "); got != want {
 		t.Errorf("unknown: %s, want %s", got, want)
+	}
+}
+
+// Who looks at a plan's file sees what it says: nothing in it hides or turns text.
+func TestAttackPlanThatIsNotWhatIsSeen(t *testing.T) {
+	p := example(t)
+	p.Canary = &approval.Canary{Params: "--pay \u202e001 yap--\u2066 \u200b\U000e0041 \x1b[2J"}
+	if err := p.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	data := encode(t, p)
+	if i := bytes.IndexFunc(data, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 {
+		t.Errorf("the file holds %+q", data[i:i+8])
+	}
+	if got, err := approval.Parse("plan.json", data); err != nil || got.Canary.Params != p.Canary.Params || got.Hash != p.Hash {
+		t.Errorf("read %+v, %v", got, err)
 	}
 }
 
