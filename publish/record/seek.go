@@ -211,20 +211,28 @@ func choose(ctx context.Context, c *node.Client, all []Record) (Record, error) {
 }
 
 // AppsOf returns which apps the records beside an image are about, on any chain: each is
-// signed by whom it names as owner, which only the app's chain can confirm. Errors:
-// *registry.Error, *Error when there is none.
+// signed by whom it names as owner, which only the app's chain can confirm. All of them are
+// read: of those that cannot be, or are beyond the bounds, one may be about another app.
+// Errors: *registry.Error, *Error when there is none, or may be more.
 func AppsOf(ctx context.Context, c registry.Client, image name.Digest) ([]App, error) {
 	var found collection
 	attached, err := c.Attached(ctx, image, Kind(), func(document []byte) bool {
-		return found.take(document, func(r Record) error {
+		found.take(document, func(r Record) error {
 			if got := r.Image.Digest.String(); got != image.DigestStr() {
 				return &Error{"is of another image", got, image.DigestStr()}
 			}
 			return nil
 		})
+		return false // so that those under the tag are read, too
 	})
+	if err == nil {
+		err = attached.Complete()
+	}
 	if err != nil {
 		return nil, err
+	}
+	if attached.Beyond > 0 || attached.Endless {
+		return nil, &Error{"of this image may be beyond those that are read", found.aside(attached), fmt.Sprintf("at most %d records beside %s", bounds.Documents, image)}
 	}
 	var all []App
 	for _, r := range found.taken {

@@ -1,6 +1,7 @@
 package publishtest
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/node"
@@ -192,6 +194,71 @@ func TestAttackSeek(t *testing.T) {
 	if err != nil || len(apps) < 2 || !there {
 		t.Errorf("by the image's digest: %+v, %v", apps, err)
 	}
+}
+
+// Whose image it is follows from all records beside it: while one cannot be read, another's
+// that can is not taken for the only one.
+func TestAttackAppsOf(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t)
+	p := publishRelease(t, w, w.V6, "claimed", "1.0.0")
+	stranger := p
+	stranger.owner, stranger.App.ChainID = wallet(t, 2), 134
+	stranger.App.Owner = record.Address(stranger.owner.Address)
+	stranger.Order.Hash = stranger.Order.Signed.Hash(stranger.Domain())
+	document := func(r record.Record) []byte {
+		text, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(text, '\n')
+	}
+	stranger.sign(t)
+	older := registry.Client{Layout: registry.Tags}
+	if _, err := (registry.Client{}).Attach(t.Context(), p.image, record.Kind(), document(stranger.Record)); err != nil {
+		t.Fatal(err)
+	}
+	own := fmt.Sprintf("%x", sha256.Sum256(document(p.Record)))
+	failing := registry.Client{Transport: answering(func(r *http.Request) *http.Response {
+		if !strings.HasSuffix(r.URL.Path, own) {
+			return nil
+		}
+		return &http.Response{StatusCode: http.StatusNotImplemented, Body: http.NoBody, Request: r}
+	})}
+	if apps, err := record.AppsOf(t.Context(), failing, p.image); err == nil {
+		t.Errorf("one record cannot be read: %+v", apps)
+	}
+	if apps, err := record.AppsOf(t.Context(), registry.Client{}, p.image); err != nil || len(apps) != 2 {
+		t.Errorf("both records are there: %+v, %v", apps, err)
+	}
+	third := stranger // whose record is under the tag
+	third.App.ChainID = 135
+	third.Order.Hash = third.Order.Signed.Hash(third.Domain())
+	third.sign(t)
+	if _, err := older.Attach(t.Context(), p.image, record.Kind(), document(third.Record)); err != nil {
+		t.Fatal(err)
+	}
+	if apps, err := record.AppsOf(t.Context(), registry.Client{}, p.image); err != nil || len(apps) != 3 {
+		t.Errorf("one is under the tag: %+v, %v", apps, err)
+	}
+	for i := range bounds.Documents {
+		if _, err := (registry.Client{}).Attach(t.Context(), p.image, record.Kind(), fmt.Append(nil, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if apps, err := record.AppsOf(t.Context(), registry.Client{}, p.image); err == nil {
+		t.Errorf("more records than are read: %+v", apps)
+	}
+}
+
+// answering answers some requests in the place of the network.
+type answering func(*http.Request) *http.Response
+
+func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	if resp := a(r); resp != nil {
+		return resp, nil
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // Of several records by the owner the one counts by whose order the app can be bought.
