@@ -65,9 +65,7 @@ func (f Fetching) Fetch(ctx context.Context, t deal.Task) (got Fetched, err erro
 	if err := errors.Join(err, archive.Close()); err != nil {
 		return got, err
 	}
-	if len(t.Callback) == 0 { // else the digest is that of what the callback was called with
-		f.Unpacking.Want = t.Digest
-	}
+	f.Unpacking.Want = wanted(t).Want
 	got.Result, err = f.unpack(ctx, archive.Name())
 	var closed *lockedError
 	if !errors.As(err, &closed) {
@@ -79,6 +77,14 @@ func (f Fetching) Fetch(ctx context.Context, t deal.Task) (got Fetched, err erro
 		return got, fmt.Errorf("making folder: %w", err)
 	}
 	return got, nil
+}
+
+// wanted is what the chain has of a task's result.
+func wanted(t deal.Task) result.Unpacking {
+	if len(t.Callback) > 0 { // then the digest is that of what the callback was called with
+		return result.Unpacking{}
+	}
+	return result.Unpacking{Want: t.Digest}
 }
 
 // lockedError says that a result is encrypted, and there is no key.

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -52,11 +53,11 @@ const lockRetry = 200 * time.Millisecond
 
 // openPartial takes a deal's folder for this call, and waits for another one that has it.
 func (f Fetching) openPartial(ctx context.Context, parent string, id common.Hash) (*partial, error) {
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return nil, fmt.Errorf("making folder: %w", err)
-	}
 	path := filepath.Join(parent, ".deal-"+id.Hex()+".partial")
 	for {
+		if err := cmp.Or(ctx.Err(), os.MkdirAll(parent, 0o755)); err != nil {
+			return nil, fmt.Errorf("making folder: %w", err)
+		}
 		p, err := f.tryPartial(ctx, path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // another call has removed it since
@@ -149,7 +150,8 @@ type note struct {
 const neverFetched = "it is not there"
 
 // before returns what is told of a result that was fetched by a call before, or why it is
-// not used: it must be whole, and as it was written then.
+// not used: it must be whole, as it was written then, and what the chain has. What a note
+// says of that is not taken for it: a folder may have come with somebody's archive.
 func (p *partial) before(t deal.Task) (got Fetched, why string) {
 	if _, err := os.Lstat(p.result(t)); err != nil {
 		return got, neverFetched
@@ -170,7 +172,16 @@ func (p *partial) before(t deal.Task) (got Fetched, why string) {
 	if err != nil || !slices.Equal(files, n.Files) {
 		return got, "its files are not as they were written then"
 	}
+	if n.Fetched.Archive == "" && !p.isWhatWasTold(t, n.Fetched.Result) {
+		return got, "it does not compare with the chain as it did then"
+	}
 	return n.Fetched, ""
+}
+
+func (p *partial) isWhatWasTold(t deal.Task, told result.Decrypted) bool {
+	var now result.Decrypted
+	err := wanted(t).Compare(p.result(t), &now)
+	return err == nil && now.Digest == told.Digest && now.Unchecked == told.Unchecked
 }
 
 // forget removes what there is of a result.

@@ -29,9 +29,10 @@ const outFolder = "/iexec_out"
 // errUncheckable says why a result has no digest.
 type errUncheckable struct{ error }
 
-// compare computes the digest of an unpacked result and compares it with the one that is
-// wanted, where both are known.
-func (u Unpacking) compare(folder string, d *Decrypted) error {
+// Compare computes the digest of an unpacked result and compares it with the one that is
+// wanted, where both are known, and notes it. Its error is a [*DigestError], or of the file
+// system.
+func (u Unpacking) Compare(folder string, d *Decrypted) error {
 	if u.Want == ([32]byte{}) {
 		d.Unchecked = "no digest to compare with"
 		return nil

@@ -123,7 +123,7 @@ func (u Unpacking) write(format Format, fill func(folder string) ([]File, error)
 	if d.Files, err = fill(partial); err != nil {
 		return d, err
 	}
-	if err := u.compare(partial, &d); err != nil {
+	if err := u.Compare(partial, &d); err != nil {
 		return d, err
 	}
 	if err := os.Rename(partial, path); err != nil { // fails where there is something by now

@@ -3,6 +3,7 @@ package requesttest
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -17,8 +18,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/gofrs/flock"
 
 	"github.com/mrelease/mrelease/request"
 	"github.com/mrelease/mrelease/request/deal"
@@ -234,6 +237,55 @@ func TestFetchAllDistrusts(t *testing.T) {
 		}
 		d.holds("result/0/result.txt", "result 0")
 	}
+}
+
+// A folder of kept results that somebody else made, as one in an archive that was unpacked
+// here, has notes that fit: what is in it is compared with the chain, and not with them.
+func TestAttackKeptResultWithItsNote(t *testing.T) {
+	sum := func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
+	for name, told := range map[string]string{
+		"as one that was compared": `"digest":"0x` + sum("result 0") + `"`,
+		"with its own digest":      `"digest":"0x` + sum("forged 0") + `"`,
+		"as one without a digest":  `"unchecked":"the result has no computed.json"`,
+	} {
+		d := newDone(t, 2, nil)
+		d.lacks(1)
+		if _, _, err := d.fetch("result", nil); err == nil {
+			t.Fatal("it has a result that is not there")
+		}
+		d.lacks()
+		must(t, os.WriteFile(d.partial()+"/results/0/result.txt", []byte("forged 0"), 0o600))
+		note, err := os.ReadFile(d.partial() + "/0.json")
+		must(t, err)
+		chains, found, _ := strings.Cut(string(note), `"Result":`)
+		found = strings.Replace(found, `"digest":"0x`+sum("result 0")+`"`, told, 1)
+		found = strings.ReplaceAll(found, `"sha256":"`+sum("result 0"), `"sha256":"`+sum("forged 0"))
+		must(t, os.WriteFile(d.partial()+"/0.json", []byte(chains+`"Result":`+found), 0o600))
+		all, asked, err := d.fetch("result", nil)
+		if err != nil || asked[0] != 1 || all[0].Before || !strings.Contains(strings.Join(d.told, "\n"), "does not compare with the chain as it did then") {
+			t.Errorf("%s: asked %v times, %v, told %q", name, asked, err, d.told)
+		}
+		d.holds("result/0/result.txt", "result 0")
+	}
+}
+
+// The folder that results are to be in is removed while another call is waited for.
+func TestFetchAllWhoseFolderIsRemoved(t *testing.T) {
+	d := newDone(t, 2, nil)
+	must(t, os.Mkdir(d.partial(), 0o700))
+	held := flock.New(filepath.Join(d.partial(), "lock"))
+	must(t, held.Lock())
+	f := request.Fetching{
+		Gateways:  gateway.Gateways{URLs: []string{d.url}},
+		Unpacking: result.Unpacking{Folder: filepath.Join(d.dir, "result"), Most: 1 << 20},
+		Tell:      func(string) { must(t, errors.Join(os.RemoveAll(d.dir), held.Unlock())) },
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := f.FetchAll(ctx, common.Hash{7}, d.tasks, func(request.Fetched) {}); err != nil {
+		t.Error(err)
+	}
+	d.holds("result/0/result.txt", "result 0")
 }
 
 // A result that came without the key is decrypted once there is one.
