@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ const minHidden = 4
 
 // Disguises returns the texts in which a secret can be recognized: each of its lines,
 // the whole and each line in base64 (of both alphabets, wherever in a longer text it
-// stands), in hex and as part of a URL. The longest come first; those too short to
+// stands), in hex, as part of a URL and in a string of JSON. The longest come first; those too short to
 // be told from other text are left out.
 func Disguises(secret string) []string {
 	var all []string
@@ -25,11 +26,23 @@ func Disguises(secret string) []string {
 		query, digits := url.QueryEscape(plain), hex.EncodeToString([]byte(plain))
 		all = append(all, plain, query, strings.ReplaceAll(query, "+", "%20"), url.PathEscape(plain), digits, strings.ToUpper(digits))
 		all = append(all, inBase64(plain)...)
+		all = append(all, inJSON(plain)...)
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)
 	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	return all
+}
+
+// inJSON returns a secret as it stands in a string of JSON: a document in a document, as
+// services quote what they were sent. Encoders escape < > & or do not.
+func inJSON(secret string) []string {
+	quoted, err := json.Marshal(secret)
+	if err != nil { // which no string leads to
+		return nil
+	}
+	text := string(quoted[1 : len(quoted)-1])
+	return []string{text, strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(text)}
 }
 
 // inBase64 returns what of a secret does not depend on what stands before and after

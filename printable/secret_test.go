@@ -3,6 +3,7 @@ package printable_test
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"net/url"
 	"strings"
 	"testing"
@@ -12,12 +13,16 @@ import (
 
 // A secret is hidden in whatever text it stands, in whatever form.
 func TestAttackDisguises(t *testing.T) {
-	for _, secret := range []string{"wallet-password-4f1c", "p/w+d?&=%ä", "abcd", "line one\nline two!", "with space"} {
+	for _, secret := range []string{"wallet-password-4f1c", "p/w+d?&=%ä", "abcd", "line one\nline two!", "with space", `{"key":"a<b>&\\c"}`} {
 		for before := range 7 {
 			for after := range 7 {
 				text := strings.Repeat("x", before) + secret + strings.Repeat("\n", after)
+				inJSON, err := json.Marshal(text)
+				if err != nil {
+					t.Fatal(err)
+				}
 				for form, shown := range map[string]string{
-					"plain": text, "base64": base64.StdEncoding.EncodeToString([]byte(text)), "base64 of URLs": base64.URLEncoding.EncodeToString([]byte(text)),
+					"plain": text, "JSON": string(inJSON), "JSON of others": strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(inJSON)), "base64": base64.StdEncoding.EncodeToString([]byte(text)), "base64 of URLs": base64.URLEncoding.EncodeToString([]byte(text)),
 					"query": url.QueryEscape(text), "path": url.PathEscape(text), "hex": hex.EncodeToString([]byte(text)), "HEX": strings.ToUpper(hex.EncodeToString([]byte(text))),
 				} {
 					hidden := printable.Hider(secret).Replace(shown)

@@ -1,12 +1,17 @@
 package request_test
 
 import (
+	"bufio"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -51,4 +56,67 @@ func TestAttackSecretInClearText(t *testing.T) {
 			t.Errorf("got %v, and no refusal", err)
 		}
 	}
+}
+
+// Nor does one that repeats it where no body is: in the status, as a host, in what is no HTTP.
+func TestAttackServiceThatRepeatsTheSecretElsewhere(t *testing.T) {
+	const value = `{"horse":"staple"}`
+	escaped := strings.ReplaceAll(value, `"`, `\"`)
+	for name, answer := range map[string]string{
+		"in the status":        "HTTP/1.1 503 " + value + "\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+		"in no status":         "HTTP/1.1 " + value + "\r\n\r\n",
+		"in what is no HTTP":   value + "\r\n\r\n",
+		"as another host":      "HTTP/1.1 307 Moved\r\nLocation: http://" + hex.EncodeToString([]byte(value)) + ".example/\r\nContent-Length: 0\r\n\r\n",
+		"escaped in its words": fmt.Sprintf("HTTP/1.1 400 No\r\nConnection: close\r\n\r\n{\"error\":[%q]}", "cannot read "+escaped),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // what breaks off is tried again, after a pause
+			var told strings.Builder
+			service := request.Service{URL: repeating(t, answer), Tell: func(text string) { told.WriteString(text) }}
+			w := request.Signer{Address: common.Address{1}, SignHash: func(common.Hash) ([]byte, error) { return make([]byte, 65), nil }}
+			_, err := service.PushAppSecret(t.Context(), w, common.Address{2}, []byte(value))
+			var failed *request.ServiceError
+			if !errors.As(err, &failed) {
+				t.Fatal(err)
+			}
+			if text := fmt.Sprint(told.String(), err, failed.Evidence(), failed.Err); strings.Contains(text, "horse") || strings.Contains(text, hex.EncodeToString([]byte("horse"))) {
+				t.Errorf("it tells %s", text)
+			}
+		})
+	}
+}
+
+// repeating is a service that knows no secret, and answers who sends one with some bytes; it
+// asks to come again once.
+func repeating(t *testing.T, answer string) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	var asked atomic.Bool
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				r, err := http.ReadRequest(bufio.NewReader(conn))
+				if err != nil {
+					return
+				}
+				text := answer
+				if _, err := io.Copy(io.Discard, r.Body); err != nil || r.Method == http.MethodHead {
+					text = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+				}
+				if strings.Contains(text, "Retry-After") && asked.Swap(true) {
+					text = "HTTP/1.1 400 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+				}
+				_, _ = io.WriteString(conn, text)
+			}()
+		}
+	}()
+	return "http://" + listener.Addr().String()
 }

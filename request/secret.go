@@ -69,6 +69,7 @@ func (s Service) PushSecret(ctx context.Context, w Signer, name string, value []
 	if err := CheckSecretValue(name, value); err != nil {
 		return err
 	}
+	s.secret = string(value)
 	there, err := s.HasSecret(ctx, w.Address, name)
 	if err != nil {
 		return err
@@ -97,6 +98,7 @@ func (s Service) PushAppSecret(ctx context.Context, owner Signer, app common.Add
 	if err := CheckSecretValue("of the app", value); err != nil {
 		return false, err
 	}
+	s.secret = string(value)
 	if there, err := s.HasAppSecret(ctx, app); there || err != nil {
 		return false, err
 	}

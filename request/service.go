@@ -27,6 +27,8 @@ type Service struct {
 	URL string
 	// Tell is told of waits that the service asks for; nil: nobody is.
 	Tell func(text string)
+
+	secret string // of which nothing is told, whatever the service repeats
 }
 
 // Signer is a wallet.
@@ -111,6 +113,7 @@ func (s Service) has(ctx context.Context, k secret) (bool, error) {
 // set sends a secret, signed by its owner: POST for one that is not there, PUT for
 // another value. The status is that of the answer, also with an error.
 func (s Service) set(ctx context.Context, w Signer, method string, k secret, value string) (status int, err error) {
+	s.secret = value
 	message := accounts.TextHash(challenge(k, value).Bytes())
 	signature, err := w.SignHash(common.BytesToHash(message))
 	if err != nil {
@@ -147,11 +150,18 @@ func (s Service) do(ctx context.Context, method string, k secret, value, signatu
 		r.Header.Set("Authorization", signature)
 		r.Header.Set("Content-Type", "text/plain")
 	}
-	client := patient.Client(bounds.Request, outside.Service{Host: address.Host, Most: bounds.SecretAnswer, Stay: true}, s.Tell)
+	hide := printable.Hider(s.secret).Replace
+	client := patient.Client(bounds.Request, outside.Service{Host: address.Host, Most: bounds.SecretAnswer, Stay: true}, func(text string) {
+		if s.Tell != nil {
+			s.Tell(hide(text))
+		}
+	})
 	resp, err := client.Do(r)
 	if err != nil {
-		failed.Err = redact.Error(err)
-		failed.Message = failed.Err.Error()
+		err = redact.Error(err)
+		if failed.Message = hide(err.Error()); failed.Message == err.Error() { // else the cause would tell it
+			failed.Err = err
+		}
 		return 0, failed
 	}
 	body, err := io.ReadAll(resp.Body)
@@ -162,7 +172,7 @@ func (s Service) do(ctx context.Context, method string, k secret, value, signatu
 	if resp.StatusCode/100 == 2 {
 		return resp.StatusCode, nil
 	}
-	failed.Status, failed.Message = resp.StatusCode, printable.Hider(value).Replace(message(body)) // which may repeat what was sent
+	failed.Status, failed.Message = resp.StatusCode, hide(message(body))
 	return resp.StatusCode, failed
 }
 
