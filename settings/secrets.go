@@ -100,8 +100,10 @@ func (c *Checker) checkSecret(id string, s Secret) {
 	switch {
 	case (s.Env == "") == (s.File == ""):
 		c.Complain(key, "want exactly one of env and file")
+	case s.Env != "" && s.Env == c.Settings.Secret.Env:
+		c.Complain(key+".env", "%s is the app's secret: no build may have it", s.Env)
 	case slices.Contains(c.Settings.KeyVariables(), s.Env):
-		c.Complain(key+".env", "%s is what opens a key of the release, or the app's secret: no build may have it", s.Env)
+		c.Complain(key+".env", "%s is what opens a key of the release: no build may have it", s.Env)
 	case s.File != "" && c.isKeyFile(string(s.File)):
 		c.Complain(key+".file", "%s is a key of the release, or the app's secret: no build may have it", s.File)
 	}
