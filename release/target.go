@@ -82,7 +82,8 @@ func ReadTarget(ctx context.Context, text string) (Target, error) {
 // meant says of what is no file what was meant, where it nearly leads to a release: an
 // image by its tag, which others can move, or an address without its 0x.
 func meant(text string) error {
-	if tag, err := name.NewTag(text); err == nil && namesRegistry(text) {
+	ref, err := reference(text) // which is no path
+	if tag, ok := ref.(name.Tag); err == nil && ok {
 		return &TargetError{text, "names an image by its tag, which can be moved to another one", "name it by its digest, as in " + tag.Repository.Name() + "@sha256:…, or name the app by its address"}
 	}
 	if common.IsHexAddress(text) {
