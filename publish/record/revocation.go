@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/registry"
@@ -127,7 +129,12 @@ func (a auditor) revocation(context.Context) (found, error) {
 	if r := Revoked(said.Statements, a.App.ChainID, common.Address(a.App.Address)); r != nil {
 		return found{}, &RevokedError{*r, image}
 	}
-	if outage := said.Complete(); outage != nil {
+	var crowd *bounds.Error
+	outage := said.Complete()
+	if outage != nil && !errors.As(outage, &crowd) { // a registry that fails now is no registry without one
+		return found{}, &UncheckedError{fmt.Sprintf("whether it was withdrawn: %v", outage)}
+	}
+	if outage != nil { // which any stranger who may push can bring about
 		return asserted(theRegistry, fmt.Sprintf("none was found, by %s; not all places where one could be can be read: %v", said.word, outage)), nil
 	}
 	return asserted(theRegistry, "none is among the statements of who signed the image, by "+said.word), nil

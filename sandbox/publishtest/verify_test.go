@@ -3,10 +3,12 @@ package publishtest
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -248,6 +250,51 @@ func TestAttackAppsOf(t *testing.T) {
 	}
 	if apps, err := record.AppsOf(t.Context(), registry.Client{}, p.image); err == nil {
 		t.Errorf("more records than are read: %+v", apps)
+	}
+}
+
+// Where the registry fails to give a statement that it lists, nobody knows whether the release
+// was withdrawn: that is no pass.
+func TestAttackRevocationThatIsNotGiven(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t)
+	p := publishRelease(t, w, w.V6, "withdrawn", "1.0.0")
+	world, err := record.Connect(t.Context(), p.profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known sync.Map
+	noting, withholding := answering(func(r *http.Request) *http.Response {
+		known.Store(r.URL.Path, true)
+		return nil
+	}), answering(func(r *http.Request) *http.Response {
+		if _, is := known.Load(r.URL.Path); is || !strings.Contains(r.URL.Path, "/manifests/sha256:") {
+			return nil
+		}
+		return &http.Response{StatusCode: http.StatusNotImplemented, Body: http.NoBody, Request: r}
+	})
+	look := func(transport http.RoundTripper) (found record.Check) {
+		world.Registry = registry.Client{Transport: transport}
+		_ = record.Verify(t.Context(), world, record.Given(p.Record, ""), func(c record.Check) {
+			if c.Name == "revocation" {
+				found = c
+			}
+		})
+		return found
+	}
+	if c := look(noting); c.Err != nil {
+		t.Fatal(c.Err)
+	}
+	revocation := record.Revocation{Version: "1.0.0", Reason: "greets nobody", ChainID: p.App.ChainID, App: p.App.Address}
+	if _, err := (registry.Client{}).State(t.Context(), p.image, p.key, revocation.Attestation()); err != nil {
+		t.Fatal(err)
+	}
+	var revoked *record.RevokedError
+	if c := look(http.DefaultTransport); !errors.As(c.Err, &revoked) {
+		t.Errorf("given: %v", c)
+	}
+	if c := look(withholding); !record.Unchecked(c.Err) {
+		t.Errorf("not given: %v", c)
 	}
 }
 
