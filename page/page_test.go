@@ -184,12 +184,16 @@ func TestVerdict(t *testing.T) {
 		{[]error{nil, nil}, "PASSED", nil},
 		{[]error{nil, unmeasured}, "INCOMPLETE: the measurement was not checked", unmeasured},
 		{[]error{nil, unrecorded, unchecked, unmeasured}, "INCOMPLETE: there is no record by the app's owner", unrecorded},
+		{[]error{nil, unchecked, unmeasured}, "INCOMPLETE: not all links could be looked at", unchecked},
 		{[]error{unchecked, wrong, unrecorded}, "FAILED", wrong},
 		{[]error{wrong, unmeasured}, "FAILED", wrong},
 		{[]error{nil, unchecked}, "INCOMPLETE: not all links could be looked at", unchecked},
 	} {
 		var v page.Verification
 		err := v.Conclude(c.links)
+		if errors.Is(err, unmeasured) && c.ends != unmeasured {
+			t.Errorf("%v: %v, of which the measurement would be told alone", c.links, err)
+		}
 		if v.Verdict() != c.verdict || v.OK != (c.ends == nil) || !errors.Is(err, c.ends) {
 			t.Errorf("%v: %s, ok %t, %v; want %s", c.links, v.Verdict(), v.OK, err, c.verdict)
 		}

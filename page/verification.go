@@ -3,6 +3,7 @@ package page
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -95,26 +96,27 @@ func (v *Verification) Conclude(all []error) error {
 		v.verdict = "FAILED"
 		return &record.UnverifiedError{Failed: len(failed), Total: len(all), Err: failed[0]}
 	case len(open) > 0:
-		return v.incomplete(errors.Join(open...))
+		return v.incomplete(open)
 	}
 	v.OK, v.verdict = true, "PASSED"
 	return nil
 }
 
-// incomplete says what of the links that were not looked at matters most.
-func (v *Verification) incomplete(open error) error {
+// incomplete says what of the links that were not looked at matters most: that it is the
+// measurement alone is said when it is.
+func (v *Verification) incomplete(open []error) error {
 	var unrecorded *record.UnrecordedError
-	var unmeasured *measure.UnmeasuredError
-	switch {
-	case errors.As(open, &unrecorded):
+	if errors.As(errors.Join(open...), &unrecorded) {
 		v.verdict = "INCOMPLETE: there is no record by the app's owner"
 		return fmt.Errorf("what was checked holds, but %w", unrecorded)
-	case errors.As(open, &unmeasured):
-		v.verdict = "INCOMPLETE: the measurement was not checked"
-		return fmt.Errorf("all else holds, but the measurement was %w", unmeasured)
 	}
-	v.verdict = "INCOMPLETE: not all links could be looked at"
-	return open
+	isUnmeasured := func(err error) bool { return errors.As(err, new(*measure.UnmeasuredError)) }
+	if others := slices.DeleteFunc(slices.Clone(open), isUnmeasured); len(others) > 0 {
+		v.verdict = "INCOMPLETE: not all links could be looked at"
+		return errors.Join(others...)
+	}
+	v.verdict = "INCOMPLETE: the measurement was not checked"
+	return fmt.Errorf("all else holds, but the measurement was %w", open[0])
 }
 
 // Verdict is the answer in one line.
