@@ -11,7 +11,8 @@ import (
 )
 
 // ReadSecrets reads the values of the build's secrets. Its error is a
-// [*settings.Error] with every one that cannot be had, or that no build may have.
+// [*settings.Error] with every one that cannot be had, or that no build may have, and with
+// the app's secret where the build would see that.
 func (o Options) ReadSecrets() (map[string][]byte, error) {
 	values := map[string][]byte{}
 	var problems []settings.Problem
@@ -29,6 +30,15 @@ func (o Options) ReadSecrets() (map[string][]byte, error) {
 			o.Mask(string(value))
 		}
 		values[id] = value
+	}
+	if file := string(o.Settings.Secret.File); file != "" {
+		sent, err := o.build().Sends(file)
+		if err != nil {
+			return nil, err
+		}
+		if sent { // as it is, and a COPY would publish it for good
+			problems = append(problems, settings.Problem{Where: "app-secret", Key: "file", Text: file + " is in the build context, and so may be in the image: name it in .dockerignore"})
+		}
 	}
 	if len(problems) > 0 {
 		return nil, &settings.Error{Problems: problems}
