@@ -14,7 +14,7 @@ func TestClausesOfVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clauses := regexp.MustCompile(`(?m)^- (\d+\.\d+) .*?((?: ` + "`" + `[a-z]+[./][A-Za-z-]+` + "`" + `)+)$`).FindAllStringSubmatch(string(text), -1)
+	clauses := regexp.MustCompile(`(?m)^- (\d+\.\d+) .*?((?: `+"`"+`[a-z]+[./][A-Za-z-]+`+"`"+`)+)$`).FindAllStringSubmatch(string(text), -1)
 	if all := regexp.MustCompile(`(?m)^- \d`).FindAllString(string(text), -1); len(clauses) != len(all) || len(all) < 30 {
 		t.Errorf("%d of %d clauses end with their tests", len(clauses), len(all))
 	}
