@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,6 +55,9 @@ func (r Release) WriteBound(ctx context.Context, p Plan, path string) error {
 	if path == "" {
 		return nil
 	}
+	if err := r.checkUnseen(path); err != nil { // before a file of the source is written over
+		return err
+	}
 	data, err := p.Bound.Encode()
 	if err != nil {
 		return err
@@ -64,6 +68,26 @@ func (r Release) WriteBound(ctx context.Context, p Plan, path string) error {
 	now, err := r.Source.Digest(ctx)
 	if err == nil && now != p.Inputs {
 		err = errors.Join(&InSourceError{path}, os.Remove(path))
+	}
+	return err
+}
+
+// checkUnseen makes sure that a build would not see a file. Its error is an [*InSourceError].
+func (r Release) checkUnseen(path string) error {
+	sight, err := r.Source.Sight()
+	if err != nil {
+		return err
+	}
+	file, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("finding %q: %w", path, err)
+	}
+	if folder, err := filepath.EvalSymlinks(filepath.Dir(file)); err == nil { // else it is still to be made
+		file = filepath.Join(folder, filepath.Base(file))
+	}
+	seen, err := sight.Sees(file)
+	if err == nil && seen {
+		err = &InSourceError{path}
 	}
 	return err
 }
