@@ -47,8 +47,8 @@ func TestCosign(t *testing.T) {
 		must(t, err)
 		list, err := referrers.IndexManifest()
 		must(t, err)
-		if len(list.Manifests) != 2 {
-			t.Errorf("the image has %d referrers, want cosign's signature and our attestation", len(list.Manifests))
+		if len(list.Manifests) != 3 {
+			t.Errorf("the image has %d referrers, want cosign's signature, our attestation and the record", len(list.Manifests))
 		}
 	})
 	t.Run("signs for ours in the older layout", func(t *testing.T) {
