@@ -131,10 +131,12 @@ func (a auditor) revocation(context.Context) (found, error) {
 	}
 	var crowd *bounds.Error
 	outage := said.Complete()
-	if outage != nil && !errors.As(outage, &crowd) { // a registry that fails now is no registry without one
+	// A statement that is listed and not given may be the one. A place that cannot be listed is
+	// told: with some registries it never can, and releases are signed in the other one.
+	if outage != nil && said.Unreadable > 0 && !errors.As(outage, &crowd) {
 		return found{}, &UncheckedError{fmt.Sprintf("whether it was withdrawn: %v", outage)}
 	}
-	if outage != nil { // which any stranger who may push can bring about
+	if outage != nil { // a crowd any stranger can bring about who may push
 		return asserted(theRegistry, fmt.Sprintf("none was found, by %s; not all places where one could be can be read: %v", said.word, outage)), nil
 	}
 	return asserted(theRegistry, "none is among the statements of who signed the image, by "+said.word), nil
