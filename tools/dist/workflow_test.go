@@ -33,7 +33,8 @@ func TestTheWorkflowMakesTheSameRelease(t *testing.T) {
 	w := workflow{version: version, clone: clone, work: work, artifacts: filepath.Join(work, "artifacts")}
 	w.run(t, nil, "git", "clone", "-q", *repository, clone)
 	w.run(t, nil, "git", "-C", clone, "tag", "v"+version)
-	if out, err := w.act(t); err == nil || !strings.Contains(out, "release.sums") || strings.Contains(out, "gh release") {
+	// By the step that fails: act loses at times what a step printed last.
+	if out, err := w.act(t); err == nil || !strings.Contains(out, "Failure - Main Look for what the action demands") || strings.Contains(out, "gh release") {
 		t.Errorf("a tag without release.sums: %v\n%s", err, out)
 	}
 
