@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/mrelease/mrelease/bounds"
-	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/registry"
 )
@@ -38,25 +34,6 @@ func Standing(ctx context.Context, w World, r Record) []Check {
 	}
 	_ = all.Wait() // each check has its own error
 	return checks
-}
-
-func newAuditor(ctx context.Context, w World, s Subject) auditor {
-	a := auditor{World: w, Subject: s}
-	a.statements = sync.OnceValues(func() (statements, error) { return a.readStatements(ctx) })
-	a.there = sync.OnceValues(func() (poco.App, error) { return a.readApp(ctx) })
-	return a
-}
-
-// run looks a link up, within the time that there is for one.
-func (l check) run(ctx context.Context) Check {
-	c, start := Check{Name: l.name}, time.Now()
-	var f found
-	c.Err = bounds.Within(ctx, bounds.Act, "the check of the "+l.name, func(ctx context.Context) (err error) {
-		f, err = l.look(ctx)
-		return err
-	})
-	c.Word, c.By, c.Evidence, c.Took = f.word, f.by, f.evidence, time.Since(start)
-	return c
 }
 
 // beside asks whether the record is where whoever has the app's address finds it.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -54,86 +55,6 @@ func (r Record) CheckDomain(profile poco.Chain) error {
 	return nil
 }
 
-// Word is by whose word a link of a verification holds.
-type Word string
-
-// The words. What a chain's node, a market or a registry says and nothing proves is
-// asserted, too: Check.By says by whom.
-const (
-	Proved   Word = "proved"   // computed by whoever verifies
-	Signed   Word = "signed"   // by a key or an identity, and the signature was checked
-	Asserted Word = "asserted" // by somebody, and nobody proves it
-)
-
-// Check is one link of a verification, looked up.
-type Check struct {
-	Name     string
-	Word     Word   // by whose word it holds; empty when Err is set
-	By       string // who asserts it, or signed it; empty: the evidence says it
-	Evidence string // what was found; empty when Err is set
-	Err      error  // why the link does not hold, or could not be looked up; see [Unchecked]
-	Took     time.Duration
-}
-
-// String is what was found, and by whose word; or why not.
-func (c Check) String() string {
-	switch {
-	case c.Err != nil:
-		return c.Err.Error()
-	case c.By != "":
-		return fmt.Sprintf("%s by %s: %s", c.Word, c.By, c.Evidence)
-	case c.Word == Signed:
-		return fmt.Sprintf("%s %s", c.Word, c.Evidence)
-	}
-	return fmt.Sprintf("%s: %s", c.Word, c.Evidence)
-}
-
-// found is what a check found.
-type found struct {
-	word         Word
-	by, evidence string
-}
-
-func proved(evidence string) found       { return found{Proved, "", evidence} }
-func signed(evidence string) found       { return found{Signed, "", evidence} }
-func asserted(by, evidence string) found { return found{Asserted, by, evidence} }
-
-// Who asserts things.
-const (
-	theNode     = "the node"
-	theMarket   = "the market"
-	theRegistry = "the registry"
-)
-
-// UncheckedError says that a link could not be looked up, and why; that something is
-// wrong with it is another error.
-type UncheckedError struct{ Why string }
-
-func (e *UncheckedError) Error() string { return "not checked: " + e.Why }
-
-// Unchecked reports whether an error of a check says that the link was not looked up, or
-// that there is nothing to look at: that is no reason to distrust it, and none to trust it.
-func Unchecked(err error) bool {
-	var unmeasured *measure.UnmeasuredError
-	var unchecked *UncheckedError
-	var unrecorded *UnrecordedError
-	return errors.As(err, &unmeasured) || errors.As(err, &unchecked) || errors.As(err, &unrecorded)
-}
-
-// UnverifiedError says that links of a release do not hold. Its cause is the first
-// one's: the later checks depend on the earlier ones.
-type UnverifiedError struct {
-	Failed, Total int
-	Err           error
-}
-
-func (e *UnverifiedError) Error() string {
-	return fmt.Sprintf("the release does not verify: %d of %d checks failed", e.Failed, e.Total)
-}
-
-// Unwrap returns the first check's error.
-func (e *UnverifiedError) Unwrap() error { return e.Err }
-
 // Verify looks up each link from a release's app to its orders, whether or not a link
 // before holds. Of a link that was not looked up the error is [Unchecked]: without a
 // Runner the measurement's is a [*measure.UnmeasuredError].
@@ -149,11 +70,6 @@ func Verify(ctx context.Context, w World, s Subject, report func(Check)) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-type check struct {
-	name string
-	look func(context.Context) (found, error)
 }
 
 // checks are the links, in order; docs/verify.md has a section for each.
@@ -205,6 +121,13 @@ type auditor struct {
 	there      func() (poco.App, error)   // the app on the chain, read once
 }
 
+func newAuditor(ctx context.Context, w World, s Subject) auditor {
+	a := auditor{World: w, Subject: s}
+	a.statements = sync.OnceValues(func() (statements, error) { return a.readStatements(ctx) })
+	a.there = sync.OnceValues(func() (poco.App, error) { return a.readApp(ctx) })
+	return a
+}
+
 func (a auditor) readApp(ctx context.Context) (poco.App, error) {
 	if a.read != nil {
 		return *a.read, nil
@@ -249,133 +172,6 @@ func (a auditor) record(context.Context) (found, error) {
 		return found{}, &Error{"is signed by somebody who does not own the app", owner.Hex(), there.Owner.Hex()}
 	}
 	return found{Signed, "the app's owner " + there.Owner.Hex(), a.Found}, nil
-}
-
-func (a auditor) measurement(ctx context.Context) (found, error) {
-	if a.Enclave.Format == measure.None {
-		return proved("there is nothing to measure: the app has no enclave value, as apps for TDX; what runs is named by the image's digest alone"), nil
-	}
-	if a.Runner == nil {
-		return found{}, &measure.UnmeasuredError{Err: a.NoRunner}
-	}
-	spec, err := a.spec()
-	if err != nil {
-		return found{}, err
-	}
-	image, err := a.pull(ctx)
-	if err != nil {
-		return found{}, err
-	}
-	enclave, err := measure.Image(ctx, a.Runner, image, spec)
-	if err != nil {
-		return found{}, err
-	}
-	if enclave.Value != a.Enclave.Value || a.Enclave.MRENCLAVE == nil || *a.Enclave.MRENCLAVE != enclave.MRENCLAVE {
-		return found{}, &measure.MismatchError{Readings: append(enclave.Readings, measure.Reading{Source: a.source(), Value: a.Enclave.Value})}
-	}
-	if err := enclave.Basis.Check(a.leastTrust()); err != nil {
-		return found{}, err
-	}
-	if b := a.Enclave.Basis; b != nil && b.Trust == enclave.Basis.Trust && b.Program != enclave.Basis.Program {
-		return found{}, &Error{"names another program than the one that printed the measurement", b.Program, enclave.Basis.Program}
-	}
-	f := restingOn(enclave.Basis)
-	f.evidence = fmt.Sprintf("MRENCLAVE %s, printed again; %s%s", enclave.MRENCLAVE, enclave.Basis, a.whoseBase(enclave.Basis))
-	if a.Enclave.Signature == nil {
-		return f, nil
-	}
-	signature := *newSignature(enclave.Signature, a.Enclave.Signature.Program)
-	if signature != *a.Enclave.Signature {
-		return found{}, &Error{"states another enclave signature than the image has", fmt.Sprintf("%+v", *a.Enclave.Signature), fmt.Sprintf("%+v", signature)}
-	}
-	f.evidence += ", signed by " + signature.MRSIGNER.String()
-	return f, nil
-}
-
-// source is where the value stands that a measurement is compared with.
-func (a auditor) source() string {
-	if a.Missing != nil {
-		return "the app on the chain"
-	}
-	return "the record"
-}
-
-// restingOn says by whose word a measurement holds: what an unknown program prints is its
-// own word.
-func restingOn(b measure.Basis) found {
-	switch b.Trust {
-	case measure.TrustKnown:
-		return proved("")
-	case measure.TrustComputed:
-		return found{word: Signed, by: "the enclave's signer"}
-	}
-	return asserted("the image's program", "")
-}
-
-// leastTrust is what the measurement has to rest on: what the caller demands, and what
-// the record says.
-func (a auditor) leastTrust() measure.Trust {
-	least := cmp.Or(a.Trust, measure.TrustStated)
-	if b := a.Enclave.Basis; b != nil && b.Trust.AtLeast(least) {
-		least = b.Trust
-	}
-	return least
-}
-
-// bases are the images whose programs are trusted: of those that the caller trusts the
-// one that the record names, whose documents it holds; its own, when nothing is said.
-func (a auditor) bases() []measure.Base {
-	b := a.Enclave.Basis
-	if b == nil || b.Base == nil {
-		return nil
-	}
-	_, digest, _ := strings.Cut(b.Base.Name, "@")
-	given := slices.ContainsFunc(a.Bases, func(h v1.Hash) bool { return h.String() == digest })
-	if len(a.Bases) > 0 && !given {
-		return nil
-	}
-	return []measure.Base{*b.Base}
-}
-
-// ParseBases reads digests of base images, with or without the names of these.
-func ParseBases(texts []string) (digests []v1.Hash, err error) {
-	for _, text := range texts {
-		digest, err := v1.NewHash(text[strings.LastIndexByte(text, '@')+1:])
-		if err != nil {
-			return nil, fmt.Errorf("reading %q: want a digest, sha256:…: %w", text, err)
-		}
-		digests = append(digests, digest)
-	}
-	return digests, nil
-}
-
-// whoseBase says who trusts the base.
-func (a auditor) whoseBase(b measure.Basis) string {
-	switch {
-	case b.Base == nil:
-		return ""
-	case len(a.Bases) > 0:
-		return "; that base was given as trusted"
-	}
-	return "; that the base can be trusted is the owner's word"
-}
-
-// spec asks for the measurement that the record states. The record's value
-// itself is a source only where it names the seal: the rest is measured.
-func (a auditor) spec() (measure.Spec, error) {
-	spec := measure.Spec{Format: a.Enclave.Format, File: a.Enclave.File, Timeout: a.Timeout, Bases: a.bases()}
-	if a.Enclave.Signature != nil {
-		spec.Program = a.Enclave.Signature.Program
-	}
-	if a.Enclave.Format == measure.JSON {
-		object, err := measure.ParseObject([]byte(a.Enclave.Value))
-		spec.Object = object
-		return spec, err
-	}
-	if strings.Contains(a.Enclave.Value, "|") {
-		spec.Claim = a.Enclave.Value
-	}
-	return spec, nil
 }
 
 func (a auditor) orderOnChain(ctx context.Context) (found, error) {
