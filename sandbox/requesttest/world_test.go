@@ -1,7 +1,6 @@
 package requesttest
 
 import (
-	"context"
 	"encoding/hex"
 	"math/big"
 	"testing"
@@ -23,14 +22,9 @@ import (
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
-// given is a result that is made of nothing but the number of the run.
-func given(_ context.Context, t workerpool.Task) (workerpool.Result, error) {
-	return workerpool.Result{Digest: common.Hash{1, byte(t.Index)}, Location: []byte(`{"storage":"ipfs","location":"/ipfs/QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o"}`)}, nil
-}
-
 func startWorld(t *testing.T) *world.World {
 	t.Helper()
-	w, err := world.Start(t.Context(), world.Options{Contracts: "../node_modules", Pool: &world.Pool{Work: given}})
+	w, err := world.Start(t.Context(), world.Options{Contracts: "../node_modules", Pool: &world.Pool{Work: workerpool.Unread}})
 	must(t, err)
 	t.Cleanup(func() { must(t, w.Close()) })
 	return w

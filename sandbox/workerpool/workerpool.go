@@ -46,6 +46,12 @@ const (
 // then, and the task can be claimed when its deadline is past.
 type Work func(context.Context, Task) (Result, error)
 
+// Unread is the [Work] of who is not asked for a result: it is made of nothing but the number
+// of the run, and is nowhere.
+func Unread(_ context.Context, t Task) (Result, error) {
+	return Result{Digest: common.Hash{1, byte(t.Index)}, Location: []byte(`{"storage":"ipfs","location":"/ipfs/QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o"}`)}, nil
+}
+
 // Task is what a worker is given.
 type Task struct {
 	ID      common.Hash
