@@ -117,7 +117,7 @@ func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Bui
 	if err != nil {
 		return Built{}, err
 	}
-	out, err := newLayoutStore(image, b.blobs, func(blob v1.Hash) bool { _, ok := layers.find(blob, src.epoch()); return ok })
+	out, err := newLayoutStore(image, b.blobs, func(blob v1.Hash) bool { _, ok := layers.find(blob, src.epoch()); return ok }, refuse)
 	if err != nil {
 		return Built{}, err
 	}

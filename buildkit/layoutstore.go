@@ -10,12 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/errdefs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/opencontainers/go-digest"
 )
 
 // layoutStore is the OCI layout that a build writes: a content store without the
@@ -30,6 +32,9 @@ type layoutStore struct {
 	blobs string             // folder of the builder's own content store, when it can be read
 	known func(v1.Hash) bool // whether a blob is known, and not needed
 	held  *held
+	// unwritable is told of a layout that the disk does not take: of the builder, which
+	// only passes it on, it would come back as words about itself.
+	unwritable func(error)
 }
 
 // held are blobs on the builder's disk that were not sent. They are open, as the builder
@@ -56,12 +61,12 @@ func (e *ChangedError) Evidence() [][2]string {
 	return [][2]string{{"expected", e.Want.String()}, {"actual", e.Got.String()}}
 }
 
-func newLayoutStore(dir, builderBlobs string, known func(v1.Hash) bool) (layoutStore, error) {
+func newLayoutStore(dir, builderBlobs string, known func(v1.Hash) bool, unwritable func(error)) (layoutStore, error) {
 	store, err := local.NewStore(dir)
 	if err != nil {
 		return layoutStore{}, fmt.Errorf("creating image layout: %w", err)
 	}
-	return layoutStore{store, dir, builderBlobs, known, &held{files: map[v1.Hash]*os.File{}}}, nil
+	return layoutStore{store, dir, builderBlobs, known, &held{files: map[v1.Hash]*os.File{}}, unwritable}, nil
 }
 
 // Writer implements content.Ingester. The builder need not send a layer that it
@@ -75,12 +80,46 @@ func (s layoutStore) Writer(ctx context.Context, opts ...content.WriterOpt) (con
 	}
 	blob, err := v1.NewHash(w.Desc.Digest.String())
 	if err != nil {
-		return s.Store.Writer(ctx, opts...)
+		return s.writer(ctx, opts)
 	}
 	if s.known(blob) || w.Desc.Size >= holdFrom && s.hold(blob) {
 		return nil, fmt.Errorf("writing blob %s: %w", blob, errdefs.ErrAlreadyExists)
 	}
-	return s.Store.Writer(ctx, opts...)
+	return s.writer(ctx, opts)
+}
+
+func (s layoutStore) writer(ctx context.Context, opts []content.WriterOpt) (content.Writer, error) {
+	w, err := s.Store.Writer(ctx, opts...)
+	if s.blame(err) != nil {
+		return nil, err
+	}
+	return layoutWriter{w, s}, nil
+}
+
+// blame returns an error of writing, and tells it when it is the disk's.
+func (s layoutStore) blame(err error) error {
+	var disk syscall.Errno
+	if errors.As(err, &disk) {
+		s.unwritable(fmt.Errorf("writing image layout: %w", err))
+	}
+	return err
+}
+
+// layoutWriter writes a blob of a layout.
+type layoutWriter struct {
+	content.Writer
+	store layoutStore
+}
+
+// Write implements io.Writer.
+func (w layoutWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	return n, w.store.blame(err)
+}
+
+// Commit implements content.Writer.
+func (w layoutWriter) Commit(ctx context.Context, size int64, expected digest.Digest, opts ...content.Opt) error {
+	return w.store.blame(w.Writer.Commit(ctx, size, expected, opts...))
 }
 
 // hold opens a blob on the builder's disk, and reports whether it is there.

@@ -41,7 +41,7 @@ func TestLayersAreReadOnTheBuildersDisk(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			store, err := newLayoutStore(dir, c.blobs, func(v1.Hash) bool { return false })
+			store, err := newLayoutStore(dir, c.blobs, func(v1.Hash) bool { return false }, func(err error) { t.Errorf("the layout was blamed: %v", err) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +98,7 @@ func TestAChangedBlobIsRefused(t *testing.T) {
 		},
 	} {
 		dir := t.TempDir()
-		store, err := newLayoutStore(dir, builder, func(v1.Hash) bool { return false })
+		store, err := newLayoutStore(dir, builder, func(v1.Hash) bool { return false }, func(err error) { t.Errorf("the layout was blamed: %v", err) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestAChangedBlobIsRefused(t *testing.T) {
 func TestAKnownBlobIsNotSent(t *testing.T) {
 	blob := []byte("known")
 	dir := t.TempDir()
-	store, err := newLayoutStore(dir, "", func(h v1.Hash) bool { return h.String() == digest.FromBytes(blob).String() })
+	store, err := newLayoutStore(dir, "", func(h v1.Hash) bool { return h.String() == digest.FromBytes(blob).String() }, func(err error) { t.Errorf("the layout was blamed: %v", err) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"slices"
 	"strings"
 
@@ -241,7 +240,8 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*registry.Error], "E-REGISTRY", usage.ExitNetwork, adviceOf[*registry.Error]),
 		usage.On(registryFailed, "E-REGISTRY", usage.ExitNetwork, usage.Say("wait and run the same command again: what is done is found")),
 		usage.On(registry.IsDown, "E-NETWORK", usage.ExitNetwork, usage.Say("check the address and run the same command again: what is done is found")),
-		usage.On(fileTrouble, "E-FILE", usage.ExitUsage, usage.Say("name a file or folder that is there and that you may use, or make it so, then run again: what is done is found")),
+		usage.On(usage.IsFullDisk, "E-FILE", usage.ExitUsage, usage.Say("make room on the disk of the file above, then run again: what is done is found")),
+		usage.On(usage.IsFile, "E-FILE", usage.ExitUsage, usage.Say("name a file or folder that is there and that you may use, or make it so, then run again: what is done is found")),
 	}
 }
 
@@ -266,9 +266,6 @@ func ordered(end node.OrderState) func(error) bool {
 		return errors.As(err, &o) && o.State == end
 	}
 }
-
-// fileTrouble matches a file or folder that cannot be read, written or made.
-func fileTrouble(err error) bool { return usage.Is[*fs.PathError](err) || usage.Is[*os.LinkError](err) }
 
 // marketRefused matches a market's refusal, which a second try will not change.
 func marketRefused(err error) bool {

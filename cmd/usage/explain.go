@@ -1,6 +1,11 @@
 package usage
 
-import "errors"
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+)
 
 // Exit codes. They tell a script what kind of thing went wrong.
 const (
@@ -49,6 +54,14 @@ func Find(table []Rule, err error) (r Rule, found bool) {
 func Is[T error](err error) bool {
 	var target T
 	return errors.As(err, &target)
+}
+
+// IsFile matches a file or folder that cannot be read, written or made.
+func IsFile(err error) bool { return Is[*fs.PathError](err) || Is[*os.LinkError](err) }
+
+// IsFullDisk matches a file for which there is no room.
+func IsFullDisk(err error) bool {
+	return IsFile(err) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT))
 }
 
 // Say is a remedy that is the same for all errors of a rule.
