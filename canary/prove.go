@@ -60,11 +60,11 @@ func (c Canary) Prove(ctx context.Context, p Proving) (proof record.Canary, made
 
 // buy buys the run of a round, or finds that it was bought.
 func (c Canary) buy(ctx context.Context, r round, p Proving) (round, bool, error) {
-	private, err := orders.Sign(c.Chain.Domain(), p.Wallet, r.order)
+	private, err := orders.Sign(ctx, c.Chain.Domain(), p.Wallet, r.order)
 	if err != nil {
 		return r, false, err
 	}
-	wanted, err := request.SignOrder(request.Signer{Address: p.Wallet.Address, SignHash: p.Wallet.SignHash}, c.Chain.Domain(), r.request)
+	wanted, err := request.SignOrder(ctx, p.Wallet, c.Chain.Domain(), r.request)
 	if err != nil {
 		return r, false, err
 	}

@@ -189,12 +189,11 @@ func (m Client) login(ctx context.Context, w node.Wallet) (string, error) {
 	if !strings.HasPrefix(text, "Sign this message to log into iExec Gateway: ") {
 		return "", &Error{redact.URL(m.URL), "GET /challenge", http.StatusOK, fmt.Sprintf("it sent %.200q for a challenge", text), nil}
 	}
-	hash := poco.ChallengeHash(m.ChainID, text)
-	sig, err := w.SignHash(hash)
+	sig, err := w.SignTypedData(ctx, poco.Challenge(m.ChainID, text))
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s_0x%x_%s", hash.Hex(), sig, w.Address.Hex()), nil
+	return fmt.Sprintf("%s_0x%x_%s", poco.ChallengeHash(m.ChainID, text), sig, w.Address.Hex()), nil
 }
 
 type request struct {

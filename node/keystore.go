@@ -104,7 +104,7 @@ func (k Keystore) Open(password []byte) (Wallet, error) {
 	if err != nil { // the cause may tell of the key
 		return Wallet{}, &WalletError{Where: k.path, Problem: "the file holds no secp256k1 key"}
 	}
-	return Wallet{crypto.PubkeyToAddress(key.PublicKey), key}, nil
+	return keyWallet(key), nil
 }
 
 // judge returns the bytes that opening a keystore takes, or why it is not opened.

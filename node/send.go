@@ -106,7 +106,7 @@ func (c *Client) act(ctx context.Context, w Wallet, acts []act) ([]*types.Receip
 		return nil, err
 	}
 	for _, s := range all {
-		if err := c.sign(s, s.first); err != nil {
+		if err := c.sign(ctx, s, s.first); err != nil {
 			return nil, err
 		}
 		c.nodes.say("%s: transaction %s, nonce %d, up to %s coins (%d gas); the wallet has %s", s.method, s.newest().Hash(), s.nonce, Coins(s.first.reserve(s.gas)), s.gas, Coins(balance))
@@ -214,8 +214,8 @@ func (c *Client) judge(ctx context.Context, s *sent, receipt *types.Receipt) err
 
 // sign makes the transaction with an offer. Those of one act differ in nothing else, so
 // of one nonce only one thing can be done.
-func (c *Client) sign(s *sent, o offer) error {
-	tx, err := types.SignNewTx(s.wallet.key, types.LatestSignerForChainID(new(big.Int).SetUint64(c.ID)), c.transaction(s, o))
+func (c *Client) sign(ctx context.Context, s *sent, o offer) error {
+	tx, err := s.wallet.SignTransaction(ctx, c.transaction(s, o), c.ID)
 	if err != nil {
 		return fmt.Errorf("signing %s: %w", s.method, err)
 	}

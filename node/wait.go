@@ -247,7 +247,7 @@ func (c *Client) replace(ctx context.Context, s *sent) (done bool, err error) {
 		return false, errors.New("no block has taken it, and the wallet cannot offer more")
 	}
 	old := s.newest().Hash()
-	if err := c.sign(s, up); err != nil {
+	if err := c.sign(ctx, s, up); err != nil {
 		return true, err
 	}
 	c.nodes.say("%s: no block has taken transaction %s: replacing it by %s, which offers up to %s coins", s.method, old, s.newest().Hash(), Coins(up.reserve(s.gas)))

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"encoding/hex"
 	"fmt"
@@ -12,10 +13,25 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 )
 
-// Wallet is the key of an app's owner.
+// Wallet is the address of an app's owner, and what signs for it. With the address alone
+// nothing can be signed.
 type Wallet struct {
 	Address common.Address
-	key     *ecdsa.PrivateKey
+	signer  Signer
+}
+
+// NewWallet returns the wallet that a signer signs for.
+func NewWallet(address common.Address, s Signer) Wallet { return Wallet{address, s} }
+
+// keyWallet returns the wallet of a key in memory.
+func keyWallet(key *ecdsa.PrivateKey) Wallet {
+	return NewWallet(crypto.PubkeyToAddress(key.PublicKey), HashSigner(func(_ context.Context, hash common.Hash) ([]byte, error) {
+		signature, err := crypto.Sign(hash[:], key)
+		if err == nil {
+			signature[crypto.RecoveryIDOffset] += 27
+		}
+		return signature, err
+	}))
 }
 
 // WalletError says why a wallet cannot be opened. It never holds key material.
@@ -61,21 +77,10 @@ func ParseKey(text string) (Wallet, error) {
 	if err != nil { // the cause may quote the text
 		return Wallet{}, &WalletError{Where: "raw key", Problem: "want 64 hex digits of a secp256k1 key"}
 	}
-	return Wallet{crypto.PubkeyToAddress(key.PublicKey), key}, nil
+	return keyWallet(key), nil
 }
 
-// SignHash returns the 65 bytes r ‖ s ‖ v, with v 27 or 28, as contracts and wallets
-// exchange them.
-func (w Wallet) SignHash(digest common.Hash) ([]byte, error) {
-	sig, err := crypto.Sign(digest[:], w.key)
-	if err != nil {
-		return nil, fmt.Errorf("signing as %s: %w", w.Address, err)
-	}
-	sig[crypto.RecoveryIDOffset] += 27
-	return sig, nil
-}
-
-// RecoverSigner is the inverse of SignHash.
+// RecoverSigner returns whose signature of a hash it is, in the form that a [Signer] returns.
 func RecoverSigner(digest common.Hash, sig []byte) (common.Address, error) {
 	if len(sig) != crypto.SignatureLength || sig[crypto.RecoveryIDOffset] < 27 {
 		return common.Address{}, fmt.Errorf("recovering signer: want 65 bytes with v 27 or 28, got %d bytes", len(sig))

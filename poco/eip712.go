@@ -2,9 +2,15 @@ package poco
 
 import (
 	"encoding/binary"
+	"fmt"
+	"math/big"
+	"reflect"
+	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/math"
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/signer/core/apitypes"
 )
 
 // Type strings of EIP-712. The order's stands in IexecLibOrders_v5, the
@@ -42,11 +48,56 @@ func (d Domain) digest(structHash common.Hash) common.Hash {
 	return typedDataDigest(d.Separator(), structHash)
 }
 
-// ChallengeHash returns the digest that an address signs to log into the
-// market: the typed data {challenge: text} in the domain {name: "iExec
-// Gateway", version: "1", chainId}, which names no contract.
+// typedData is what a wallet is shown of an order that it signs: amounts as decimal
+// strings, all else as in JSON; [apitypes.TypedDataAndHash] makes the order's hash of it.
+func (d Domain) typedData(typ string, members any) apitypes.TypedData {
+	message := apitypes.TypedDataMessage{}
+	for name, field := range fields(reflect.ValueOf(members)) {
+		if name != "sign" {
+			message[name] = fmt.Sprint(written(field.Interface()))
+		}
+	}
+	return typedData(apitypes.TypedDataDomain{
+		Name: DomainName, Version: DomainVersion, ChainId: chainNumber(d.ChainID), VerifyingContract: d.Hub.Hex(),
+	}, domainType, typ, message)
+}
+
+func typedData(domain apitypes.TypedDataDomain, domainTyp, typ string, message apitypes.TypedDataMessage) apitypes.TypedData {
+	_, domainMembers := members(domainTyp)
+	primary, itsMembers := members(typ)
+	types := apitypes.Types{"EIP712Domain": domainMembers, primary: itsMembers}
+	return apitypes.TypedData{Types: types, PrimaryType: primary, Domain: domain, Message: message}
+}
+
+// members takes a type string apart.
+func members(typ string) (name string, all []apitypes.Type) {
+	name, list, _ := strings.Cut(strings.TrimSuffix(typ, ")"), "(")
+	for member := range strings.SplitSeq(list, ",") {
+		of, called, _ := strings.Cut(member, " ")
+		all = append(all, apitypes.Type{Name: called, Type: of})
+	}
+	return name, all
+}
+
+func chainNumber(id uint64) *math.HexOrDecimal256 {
+	return (*math.HexOrDecimal256)(new(big.Int).SetUint64(id))
+}
+
+// The domain in which an address logs into the market; it names no contract.
+const (
+	gatewayName    = "iExec Gateway"
+	gatewayVersion = "1"
+)
+
+// Challenge returns what an address signs to log into the market: {challenge: text}.
+func Challenge(chainID uint64, text string) apitypes.TypedData {
+	domain := apitypes.TypedDataDomain{Name: gatewayName, Version: gatewayVersion, ChainId: chainNumber(chainID)}
+	return typedData(domain, challengeDomainType, challengeType, apitypes.TypedDataMessage{"challenge": text})
+}
+
+// ChallengeHash returns the digest of the challenge, by which the market names it.
 func ChallengeHash(chainID uint64, text string) common.Hash {
-	domain := hashStruct(challengeDomainType, hashString("iExec Gateway"), hashString("1"), uint64Word(chainID))
+	domain := hashStruct(challengeDomainType, hashString(gatewayName), hashString(gatewayVersion), uint64Word(chainID))
 	return typedDataDigest(domain, hashStruct(challengeType, hashString(text)))
 }
 

@@ -5,6 +5,7 @@ import (
 	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/signer/core/apitypes"
 )
 
 // MaxAmount is the highest price (in nRLC) and the highest volume that the
@@ -34,6 +35,11 @@ func (o AppOrder) Hash(d Domain) common.Hash {
 	return d.digest(hashStruct(appOrderType,
 		addressWord(o.App), common.BigToHash(o.AppPrice), common.BigToHash(o.Volume), common.Hash(o.Tag),
 		addressWord(o.DatasetRestrict), addressWord(o.WorkerpoolRestrict), addressWord(o.RequesterRestrict), o.Salt))
+}
+
+// TypedData returns what the owner signs.
+func (o AppOrder) TypedData(d Domain) apitypes.TypedData {
+	return d.typedData(appOrderType, SignedAppOrder{AppOrder: o}.members())
 }
 
 // Equal reports whether the two orders are the same offer.

@@ -12,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/signer/core/apitypes"
 
 	"github.com/mrelease/mrelease/poco"
 )
@@ -73,7 +74,26 @@ func TestOrderKnownAnswers(t *testing.T) {
 			if got := sign(t, key, hash); got != tt.wants {
 				t.Errorf("signature = %s, want %s", got, tt.wants)
 			}
+			assertSameHash(t, knownOrder().TypedData(d), hash)
 		})
+	}
+}
+
+// assertSameHash has somebody else's code hash what a wallet is shown, as it is after a way
+// as JSON: the orders' own hashes do not come from it.
+func assertSameHash(t *testing.T, data apitypes.TypedData, want common.Hash) {
+	t.Helper()
+	text, err := json.Marshal(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown apitypes.TypedData
+	if err := json.Unmarshal(text, &shown); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := apitypes.TypedDataAndHash(shown)
+	if err != nil || common.BytesToHash(got) != want {
+		t.Errorf("%s hashes to %x, %v, want %s", text, got, err, want)
 	}
 }
 
@@ -93,6 +113,7 @@ func TestChallengeKnownAnswer(t *testing.T) {
 	if want := "0x328b67fbbf6428d99db538981bfc68d07f462ad9556c0d4eccf14cdbf7497b34"; hash.Hex() != want {
 		t.Errorf("hash = %s, want %s", hash, want)
 	}
+	assertSameHash(t, poco.Challenge(134, "Sign this message to log into iExec Gateway: abc"), hash)
 	want := "0x5f29927aea5c5606efb719e294964dedbfe74418c5debcd0ef06f44756406d9d3e9449ec4d43bdd0e2e8a7d652588dd8e11e3d77882822d115ba988ca71cbfbf1b"
 	if got := sign(t, strings.Repeat("11", 32), hash); got != want {
 		t.Errorf("signature = %s, want %s", got, want)
@@ -125,7 +146,9 @@ func TestOrdersOfTheSDK(t *testing.T) {
 				t.Fatal(err)
 			}
 			key, _, _ := strings.Cut(r.SignerKey, " ")
-			hash := order.Hash(poco.Domain{ChainID: r.ChainID, Hub: r.Hub})
+			d := poco.Domain{ChainID: r.ChainID, Hub: r.Hub}
+			hash := order.Hash(d)
+			assertSameHash(t, order.TypedData(d), hash)
 			if got, want := sign(t, key, hash), hexutil.Encode(order.Sign); got != want {
 				t.Errorf("signature = %s, want %s", got, want)
 			}

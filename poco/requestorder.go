@@ -5,6 +5,7 @@ import (
 	"math/big"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/signer/core/apitypes"
 )
 
 // RequestOrder is a requester's offer to buy runs of an app: IexecLibOrders_v5.RequestOrder
@@ -35,6 +36,11 @@ func (o RequestOrder) Hash(d Domain) common.Hash {
 		addressWord(o.Workerpool), common.BigToHash(o.WorkerpoolMaxPrice), addressWord(o.Requester), common.BigToHash(o.Volume),
 		common.Hash(o.Tag), common.BigToHash(o.Category), common.BigToHash(o.Trust), addressWord(o.Beneficiary),
 		addressWord(o.Callback), hashString(o.Params), o.Salt))
+}
+
+// TypedData returns what the requester signs.
+func (o RequestOrder) TypedData(d Domain) apitypes.TypedData {
+	return d.typedData(requestOrderType, SignedRequestOrder{RequestOrder: o}.members())
 }
 
 // MostPaid returns what all runs of the order may cost together, in nRLC: what the

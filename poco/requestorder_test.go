@@ -39,7 +39,9 @@ func TestRequestOrdersOfTheSDK(t *testing.T) {
 		if err := json.Unmarshal(r.Order, &order); err != nil {
 			t.Fatal(err)
 		}
-		hash := order.Hash(poco.Domain{ChainID: r.ChainID, Hub: r.Hub})
+		d := poco.Domain{ChainID: r.ChainID, Hub: r.Hub}
+		hash := order.Hash(d)
+		assertSameHash(t, order.TypedData(d), hash)
 		if hash != r.Hash {
 			t.Errorf("%s: hash %s, want %s", r.SDK, hash, r.Hash)
 		}

@@ -20,7 +20,7 @@ import (
 // and markets that are many machines show for a while what was before. The record's file
 // is read last.
 func (r *run) confirm(ctx context.Context) (string, error) {
-	rec, err := r.record()
+	rec, err := r.record(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -12,7 +12,7 @@ import (
 // beside the image, where whoever has the app's address finds it. Every run of a release
 // writes the same.
 func (r *run) writeRecord(ctx context.Context) (string, error) {
-	rec, err := r.record()
+	rec, err := r.record(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -27,7 +27,7 @@ func (r *run) writeRecord(ctx context.Context) (string, error) {
 	return r.note("record", made, path+", and beside the image"), err
 }
 
-func (r *run) record() (record.Record, error) {
+func (r *run) record(ctx context.Context) (record.Record, error) {
 	digest, err := r.image.Digest()
 	if err != nil {
 		return record.Record{}, fmt.Errorf("reading digest: %w", err)
@@ -40,7 +40,7 @@ func (r *run) record() (record.Record, error) {
 	if err != nil {
 		return record.Record{}, fmt.Errorf("naming the signer: %w", err)
 	}
-	signed, err := orders.Sign(r.Chain.Domain(), r.keys.wallet, r.order())
+	signed, err := orders.Sign(ctx, r.Chain.Domain(), r.keys.wallet, r.order())
 	if err != nil {
 		return record.Record{}, err
 	}
@@ -54,5 +54,5 @@ func (r *run) record() (record.Record, error) {
 		Canary:  r.proof,
 		Order:   record.Order{Hash: signed.Hash(r.Chain.Domain()), Signed: signed},
 	}
-	return rec, rec.Sign(r.keys.wallet)
+	return rec, rec.Sign(ctx, r.keys.wallet)
 }

@@ -164,7 +164,7 @@ func (r Release) run(ctx context.Context, act func(step, context.Context, *run) 
 			return Result{}, failed(in, steps, i, in.told.interrupted(ctx, steps[i:], err))
 		}
 	}
-	rec, err := in.record()
+	rec, err := in.record(ctx)
 	return Result{rec, in.registration, in.offering, in.told.made, r.Approved}, err
 }
 

@@ -17,8 +17,8 @@ func (r *run) pushSecret(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	service, owner := r.secretService(), request.Signer{Address: r.owner(), SignHash: r.keys.wallet.SignHash}
-	made, err := service.PushAppSecret(ctx, owner, r.registration.Address, value)
+	service := r.secretService()
+	made, err := service.PushAppSecret(ctx, r.keys.wallet, r.registration.Address, value)
 	if err != nil {
 		return "", err
 	}

@@ -2,6 +2,7 @@ package request_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/request"
 )
 
@@ -31,7 +33,7 @@ func TestAttackServiceThatRepeatsTheSecret(t *testing.T) {
 		fmt.Fprintf(w, `{"error": ["no secret: %s, %s"]}`, value, base64.StdEncoding.EncodeToString([]byte(value)))
 	}))
 	defer server.Close()
-	w := request.Signer{Address: common.Address{1}, SignHash: func(common.Hash) ([]byte, error) { return make([]byte, 65), nil }}
+	w := recordedSigner(t)
 	err := request.Service{URL: server.URL}.PushSecret(t.Context(), w, "name", []byte(value))
 	var refused *request.ServiceError
 	if !errors.As(err, &refused) || !strings.HasPrefix(refused.Message, "no secret: ***") {
@@ -44,10 +46,10 @@ func TestAttackServiceThatRepeatsTheSecret(t *testing.T) {
 
 // A secret does not go to a service elsewhere in clear text, nor is one asked after there.
 func TestAttackSecretInClearText(t *testing.T) {
-	w := request.Signer{Address: common.Address{1}, SignHash: func(common.Hash) ([]byte, error) {
+	w := node.NewWallet(common.Address{1}, node.HashSigner(func(context.Context, common.Hash) ([]byte, error) {
 		t.Error("a secret was signed")
 		return make([]byte, 65), nil
-	}}
+	}))
 	service := request.Service{URL: "http://192.0.2.1:1"} // of nobody (RFC 5737), and public
 	_, err := service.PushAppSecret(t.Context(), w, common.Address{2}, []byte("value"))
 	for _, err := range []error{err, service.PushSecret(t.Context(), w, "name", []byte("value"))} {
@@ -73,7 +75,7 @@ func TestAttackServiceThatRepeatsTheSecretElsewhere(t *testing.T) {
 			t.Parallel() // what breaks off is tried again, after a pause
 			var told strings.Builder
 			service := request.Service{URL: repeating(t, answer), Tell: func(text string) { told.WriteString(text) }}
-			w := request.Signer{Address: common.Address{1}, SignHash: func(common.Hash) ([]byte, error) { return make([]byte, 65), nil }}
+			w := recordedSigner(t)
 			_, err := service.PushAppSecret(t.Context(), w, common.Address{2}, []byte(value))
 			var failed *request.ServiceError
 			if !errors.As(err, &failed) {

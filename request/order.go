@@ -1,11 +1,13 @@
 package request
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 )
 
@@ -20,8 +22,8 @@ func (e *OrderError) Evidence() [][2]string { return [][2]string{{"problem", e.P
 
 // SignOrder signs an order as its requester. An order without a salt is given a random
 // one: each request is a new one, although it asks for the same. Its error is an
-// [*OrderError], or the signer's.
-func SignOrder(w Signer, d poco.Domain, o poco.RequestOrder) (poco.SignedRequestOrder, error) {
+// [*OrderError], or the wallet's.
+func SignOrder(ctx context.Context, w node.Wallet, d poco.Domain, o poco.RequestOrder) (poco.SignedRequestOrder, error) {
 	if o.Requester != w.Address {
 		return poco.SignedRequestOrder{}, &OrderError{fmt.Sprintf("the requester is %s, and the wallet %s", o.Requester, w.Address)}
 	}
@@ -37,6 +39,6 @@ func SignOrder(w Signer, d poco.Domain, o poco.RequestOrder) (poco.SignedRequest
 			return poco.SignedRequestOrder{}, fmt.Errorf("making salt: %w", err)
 		}
 	}
-	sign, err := w.SignHash(o.Hash(d))
+	sign, err := w.SignTypedData(ctx, o.TypedData(d))
 	return poco.SignedRequestOrder{RequestOrder: o, Sign: sign}, err
 }

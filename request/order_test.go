@@ -19,14 +19,14 @@ func TestSignOrder(t *testing.T) {
 		AppMaxPrice: zero, DatasetMaxPrice: zero, WorkerpoolMaxPrice: zero, Requester: w.Address, Beneficiary: w.Address,
 		Volume: big.NewInt(1), Tag: poco.TEE(), Category: zero, Trust: zero, Params: "python3 /app/app.py",
 	}
-	first, err := request.SignOrder(w, d, o)
+	first, err := request.SignOrder(t.Context(), w, d, o)
 	must(t, err)
-	second, err := request.SignOrder(w, d, o)
+	second, err := request.SignOrder(t.Context(), w, d, o)
 	must(t, err)
 	if first.Salt == second.Salt || first.Salt == (common.Hash{}) || first.Equal(second) {
 		t.Error("two requests are one")
 	}
-	third, err := request.SignOrder(w, d, first.RequestOrder)
+	third, err := request.SignOrder(t.Context(), w, d, first.RequestOrder)
 	if err != nil || !third.Equal(first) {
 		t.Errorf("the same request is another one (%v)", err)
 	}
@@ -47,7 +47,7 @@ func TestSignOrder(t *testing.T) {
 		other := o
 		change(&other)
 		var refused *request.OrderError
-		if _, err := request.SignOrder(w, d, other); !errors.As(err, &refused) {
+		if _, err := request.SignOrder(t.Context(), w, d, other); !errors.As(err, &refused) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/internal/redact"
+	"github.com/mrelease/mrelease/node"
 )
 
 // resultKey is the name of a beneficiary's key in the service.
@@ -105,7 +106,7 @@ func (e *UnreplaceableError) Evidence() [][2]string { return e.Err.Evidence() }
 // seems to have already is not sent again; another one is replaced only when that is
 // asked for. Its error is a [*KeyError], an [*OtherKeyError], an [*UnreplaceableError] or a
 // [*ServiceError].
-func (s Service) PushKey(ctx context.Context, w Signer, k Key, replace bool) (Pushed, error) {
+func (s Service) PushKey(ctx context.Context, w node.Wallet, k Key, replace bool) (Pushed, error) {
 	if w.Address != k.Beneficiary {
 		return "", &KeyError{Path: k.Files.Private, Problem: fmt.Sprintf("it is the key of %s, and the wallet is %s", k.Beneficiary, w.Address)}
 	}

@@ -3,6 +3,7 @@ package request_test
 import (
 	"crypto/ecdsa"
 	"crypto/rsa"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/request"
 )
 
@@ -29,23 +31,20 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// signer returns the wallet of a key.
-func signer(key *ecdsa.PrivateKey) request.Signer {
-	return request.Signer{Address: crypto.PubkeyToAddress(key.PublicKey), SignHash: func(digest common.Hash) ([]byte, error) {
-		sig, err := crypto.Sign(digest[:], key)
-		if err == nil {
-			sig[64] += 27
-		}
-		return sig, err
-	}}
+// wallet returns the wallet of a key.
+func wallet(t *testing.T, key *ecdsa.PrivateKey) node.Wallet {
+	t.Helper()
+	w, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(key)))
+	must(t, err)
+	return w
 }
 
 // recordedSigner is the wallet of the recording.
-func recordedSigner(t *testing.T) request.Signer {
+func recordedSigner(t *testing.T) node.Wallet {
 	t.Helper()
 	key, err := crypto.HexToECDSA("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
 	must(t, err)
-	return signer(key)
+	return wallet(t, key)
 }
 
 // fixtureKey puts the key of the recording into a folder, as its beneficiary's.
@@ -149,7 +148,7 @@ func TestPushKey(t *testing.T) {
 	stranger, err := crypto.GenerateKey()
 	must(t, err)
 	var wrong *request.KeyError
-	if _, err := replay(t, nil).PushKey(t.Context(), signer(stranger), k, false); !errors.As(err, &wrong) {
+	if _, err := replay(t, nil).PushKey(t.Context(), wallet(t, stranger), k, false); !errors.As(err, &wrong) {
 		t.Errorf("got %v", err)
 	}
 	var failed *request.ServiceError

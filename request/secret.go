@@ -12,6 +12,7 @@ import (
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/internal/redact"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/printable"
 )
 
@@ -65,7 +66,7 @@ func (s Service) HasSecret(ctx context.Context, requester common.Address, name s
 
 // PushSecret gives the service a secret of the requester, which it keeps as it is. Its
 // error is a [*SecretError], a [*SecretThereError] or a [*ServiceError].
-func (s Service) PushSecret(ctx context.Context, w Signer, name string, value []byte) error {
+func (s Service) PushSecret(ctx context.Context, w node.Wallet, name string, value []byte) error {
 	if err := CheckSecretValue(name, value); err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (s Service) HasAppSecret(ctx context.Context, app common.Address) (bool, er
 // IEXEC_APP_DEVELOPER_SECRET. The wallet must be the app's owner. A secret that is there
 // already stays as it is: nobody can tell whether it is the same. Its error is a
 // [*SecretError] or a [*ServiceError].
-func (s Service) PushAppSecret(ctx context.Context, owner Signer, app common.Address, value []byte) (made bool, err error) {
+func (s Service) PushAppSecret(ctx context.Context, owner node.Wallet, app common.Address, value []byte) (made bool, err error) {
 	if err := CheckSecretValue("of the app", value); err != nil {
 		return false, err
 	}
@@ -130,7 +131,7 @@ func CheckSecretValue(name string, value []byte) error {
 
 // add sends a secret that is not there, and asks for it afterwards. It is not made when
 // there is one after all.
-func (s Service) add(ctx context.Context, w Signer, at secret, value []byte) (made bool, err error) {
+func (s Service) add(ctx context.Context, w node.Wallet, at secret, value []byte) (made bool, err error) {
 	status, err := s.set(ctx, w, http.MethodPost, at, string(value))
 	if status == http.StatusConflict {
 		return false, nil

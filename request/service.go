@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/ethereum/go-ethereum/accounts"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -18,6 +17,7 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/internal/patient"
 	"github.com/mrelease/mrelease/internal/redact"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/outside"
 	"github.com/mrelease/mrelease/printable"
 )
@@ -29,12 +29,6 @@ type Service struct {
 	Tell func(text string)
 
 	secret string // of which nothing is told, whatever the service repeats
-}
-
-// Signer is a wallet.
-type Signer struct {
-	Address  common.Address
-	SignHash func(digest common.Hash) ([]byte, error) // 65 bytes r ‖ s ‖ v, with v 27 or 28
 }
 
 // ServiceError says that the secret service refused a request, failed, or did not
@@ -112,10 +106,9 @@ func (s Service) has(ctx context.Context, k secret) (bool, error) {
 
 // set sends a secret, signed by its owner: POST for one that is not there, PUT for
 // another value. The status is that of the answer, also with an error.
-func (s Service) set(ctx context.Context, w Signer, method string, k secret, value string) (status int, err error) {
+func (s Service) set(ctx context.Context, w node.Wallet, method string, k secret, value string) (status int, err error) {
 	s.secret = value
-	message := accounts.TextHash(challenge(k, value).Bytes())
-	signature, err := w.SignHash(common.BytesToHash(message))
+	signature, err := w.SignText(ctx, challenge(k, value).Bytes())
 	if err != nil {
 		return 0, err
 	}

@@ -208,12 +208,12 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*keyless.ConfigError], "E-SIGNING-CONFIG", usage.ExitUsage, usage.Say("name a signing configuration with a certificate authority and a timestamp authority in sign.keyless.signing-config (cosign signing-config create writes one)")),
 		usage.On(usage.Is[*keyless.ServiceError], "E-SIGSTORE", usage.ExitNetwork, usage.Say("wait and run the same command again: what is done is found")),
 		usage.On(usage.Is[*keys.Error], "E-SIGN-KEY", usage.ExitUsage, usage.Say("sign.key must be a cosign key (cosign generate-key-pair) of type ECDSA P-256 or RSA, and "+keys.CosignPassword+" its password")),
-
 		usage.On(usage.Is[*preflight.ClockError], "E-CLOCK", usage.ExitUsage, usage.Say("set the clock: timedatectl set-ntp true")),
 		usage.On(oddWallet, "E-WALLET", usage.ExitUsage, usage.Say("nobody makes such a keystore file for use: take it from its maker again, or write it anew with iexec wallet import")),
 		usage.On(unread[*node.WalletError], "E-WALLET", usage.ExitUsage, usage.Say("correct wallet.keystore or the rights of the file, or make a wallet: iexec wallet create --keystoredir .")),
 		usage.On(locked[*node.WalletError], "E-WALLET", usage.ExitUsage, usage.Say("set "+keys.WalletPassword+" to the password of the keystore file in wallet.keystore")),
 		usage.On(usage.Is[*node.WalletError], "E-WALLET", usage.ExitUsage, usage.Say("correct what is said above of wallet.keystore, wallet.address or "+keys.WalletKey)),
+		usage.On(usage.Is[*node.SignatureError], "E-SIGNER", usage.ExitUsage, usage.Say("nothing was sent: who signs for the wallet signs something else, or with another key; find out why before you use it again")),
 		usage.On(usage.Is[*apps.SyntheticError], "E-SYNTHETIC", usage.ExitPolicy, usage.Say("build on the real base image, or choose a chain with development: true")),
 		usage.On(usage.Is[*node.FundsError], "E-FUNDS", usage.ExitFunds, usage.Say("send the wallet some of the chain's native coin and run again")),
 		usage.On(usage.Is[*node.FeeError], "E-FEE", usage.ExitFunds, usage.Say("wait until the chain is less busy, or raise chains.<name>.max-fee-per-gas (of a release that was approved: in a new plan), then run again: what is done is found")),

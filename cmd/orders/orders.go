@@ -321,7 +321,7 @@ func (d *desk) renew(ctx context.Context, wallet node.Wallet, c rotation.Change)
 		d.Note("no record has order %s: give the release's with --record, and it will", c.Open.Hash)
 		return nil
 	}
-	changed, err := d.Renew(&r.Record, wallet, *c.Open)
+	changed, err := d.Renew(ctx, &r.Record, wallet, *c.Open)
 	if err != nil || !changed {
 		return err
 	}

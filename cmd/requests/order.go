@@ -134,7 +134,7 @@ func (s *shell) order(ctx context.Context, command string, w wanted) error {
 	}
 	s.tellMatch("would be matched with", out.Match, p)
 	s.Note("%s for %s nRLC now, and for %s at most", runs(o.Volume), out.Price, out.Most)
-	signed, err := request.SignOrder(request.Signer{Address: wallet.Address, SignHash: wallet.SignHash}, p.domain(), o)
+	signed, err := request.SignOrder(ctx, wallet, p.domain(), o)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/keys"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/request"
 	"github.com/mrelease/mrelease/settings"
@@ -91,17 +92,17 @@ func (s *shell) service(command string, cfg settings.Settings) (request.Service,
 }
 
 // open returns the service, and the wallet that signs for it.
-func (s *shell) open(ctx context.Context, command string) (request.Service, request.Signer, error) {
+func (s *shell) open(ctx context.Context, command string) (request.Service, node.Wallet, error) {
 	cfg, err := s.load()
 	if err != nil {
-		return request.Service{}, request.Signer{}, err
+		return request.Service{}, node.Wallet{}, err
 	}
 	service, err := s.service(command, cfg)
 	if err != nil {
-		return request.Service{}, request.Signer{}, err
+		return request.Service{}, node.Wallet{}, err
 	}
 	wallet, err := s.ring(cfg).OpenWallet(ctx)
-	return service, request.Signer{Address: wallet.Address, SignHash: wallet.SignHash}, err
+	return service, wallet, err
 }
 
 // look returns the service, and the wallet's address without its password.

@@ -59,8 +59,8 @@ type Offering struct {
 }
 
 // Sign signs an order as the app's owner.
-func Sign(d poco.Domain, w node.Wallet, order poco.AppOrder) (poco.SignedAppOrder, error) {
-	sig, err := w.SignHash(order.Hash(d))
+func Sign(ctx context.Context, d poco.Domain, w node.Wallet, order poco.AppOrder) (poco.SignedAppOrder, error) {
+	sig, err := w.SignTypedData(ctx, order.TypedData(d))
 	return poco.SignedAppOrder{AppOrder: order, Sign: sig}, err
 }
 
@@ -72,7 +72,7 @@ func Sign(d poco.Domain, w node.Wallet, order poco.AppOrder) (poco.SignedAppOrde
 // withdrawn for good by cancelling its order), *market.FullError, *market.UnlistedError, *market.Error,
 // *node.RPCError.
 func Offer(ctx context.Context, c *node.Client, m market.Client, w node.Wallet, order poco.AppOrder) (Offering, error) {
-	signed, err := Sign(c.Domain(), w, order)
+	signed, err := Sign(ctx, c.Domain(), w, order)
 	if err != nil {
 		return Offering{}, err
 	}

@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"os"
@@ -18,7 +19,7 @@ func ExampleParse() {
 		log.Fatal(err)
 	}
 	r := unsigned(owner.Address)
-	if err := r.Sign(owner); err != nil {
+	if err := r.Sign(context.Background(), owner); err != nil {
 		log.Fatal(err)
 	}
 	dir, err := os.MkdirTemp("", "")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ethereum/go-ethereum/accounts"
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/bounds"
@@ -73,11 +74,11 @@ func (e Enclave) isSynthetic() bool { return e.MRENCLAVE != nil && e.MRENCLAVE.I
 
 // check compares the parts of a record with each other.
 func (r Record) check() error {
-	digest, err := r.digest()
+	text, err := r.text()
 	if err != nil {
 		return err
 	}
-	signer, err := node.RecoverSigner(digest, r.Signature)
+	signer, err := node.RecoverSigner(common.BytesToHash(accounts.TextHash(text)), r.Signature)
 	if err != nil {
 		return &Error{"has no valid signature", err.Error(), "a signature of " + common.Address(r.App.Owner).Hex()}
 	}

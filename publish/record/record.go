@@ -2,11 +2,11 @@ package record
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 
-	"github.com/ethereum/go-ethereum/accounts"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -213,23 +213,23 @@ func (r Record) Domain() poco.Domain {
 //	mrelease record sha256:<hex>
 //
 // with the SHA-256 of the record's bytes without the signature.
-func (r *Record) Sign(w node.Wallet) error {
-	digest, err := r.digest()
+func (r *Record) Sign(ctx context.Context, w node.Wallet) error {
+	text, err := r.text()
 	if err != nil {
 		return err
 	}
-	r.Signature, err = w.SignHash(digest)
+	r.Signature, err = w.SignText(ctx, text)
 	return err
 }
 
-func (r Record) digest() (common.Hash, error) {
+// text is what the owner signs.
+func (r Record) text() ([]byte, error) {
 	r.Signature = nil
 	data, err := r.encode()
 	if err != nil {
-		return common.Hash{}, err
+		return nil, err
 	}
-	text := fmt.Sprintf("mrelease record sha256:%x", sha256.Sum256(data))
-	return common.BytesToHash(accounts.TextHash([]byte(text))), nil
+	return fmt.Appendf(nil, "mrelease record sha256:%x", sha256.Sum256(data)), nil
 }
 
 // encode is the one way to write a record: indented JSON in the order of the

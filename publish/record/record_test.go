@@ -51,7 +51,7 @@ func unsigned(owner common.Address) record.Record {
 // write signs a record and returns its bytes.
 func write(t *testing.T, r record.Record, w node.Wallet) []byte {
 	t.Helper()
-	if err := r.Sign(w); err != nil {
+	if err := r.Sign(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "dist", "record.json")
@@ -171,7 +171,7 @@ func TestPartsOfARecordAgree(t *testing.T) {
 func TestWriteFileReplacesWhole(t *testing.T) {
 	w := wallet(t, "01")
 	r := unsigned(w.Address)
-	if err := r.Sign(w); err != nil {
+	if err := r.Sign(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -201,7 +201,7 @@ func TestWriteFileReplacesWhole(t *testing.T) {
 func TestControl(t *testing.T) {
 	owner := wallet(t, "11")
 	r := unsigned(owner.Address)
-	if err := r.Sign(owner); err != nil {
+	if err := r.Sign(t.Context(), owner); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Control(); err != nil {

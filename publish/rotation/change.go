@@ -268,14 +268,14 @@ func (w World) isEnded(ctx context.Context, hash common.Hash) error {
 
 // Renew puts into a release's record the order by which it is on sale now, and has the
 // wallet sign it. A record that has that order already stays as it is.
-func (w World) Renew(r *record.Record, wallet node.Wallet, o Opening) (changed bool, err error) {
+func (w World) Renew(ctx context.Context, r *record.Record, wallet node.Wallet, o Opening) (changed bool, err error) {
 	if r.Order.Hash == o.Hash {
 		return false, nil
 	}
-	signed, err := orders.Sign(w.Chain.Domain(), wallet, o.Order)
+	signed, err := orders.Sign(ctx, w.Chain.Domain(), wallet, o.Order)
 	if err != nil {
 		return false, err
 	}
 	r.Order = record.Order{Hash: o.Hash, Signed: signed}
-	return true, r.Sign(wallet)
+	return true, r.Sign(ctx, wallet)
 }

@@ -101,11 +101,11 @@ func (o owned) buy(ctx context.Context, sold poco.SignedAppOrder, volume string)
 		return err
 	}
 	me, app, tag := o.address().Hex(), sold.App.Hex(), sold.Tag.String()
-	offer, err := o.signed(workerpoolOrder, map[string]string{"workerpool": pool.Hex(), "volume": volume, "tag": tag})
+	offer, err := o.signed(ctx, workerpoolOrder, map[string]string{"workerpool": pool.Hex(), "volume": volume, "tag": tag})
 	if err != nil {
 		return err
 	}
-	request, err := o.signed(requestOrder, map[string]string{"app": app, "appmaxprice": sold.AppPrice.String(), "requester": me, "beneficiary": me, "volume": volume, "tag": tag, "salt": salt})
+	request, err := o.signed(ctx, requestOrder, map[string]string{"app": app, "appmaxprice": sold.AppPrice.String(), "requester": me, "beneficiary": me, "volume": volume, "tag": tag, "salt": salt})
 	if err != nil {
 		return err
 	}
@@ -149,14 +149,18 @@ func (d dealOrder) fields() (fields []apitypes.Type, values map[string]string) {
 }
 
 // signed makes an order of the wallet.
-func (o owned) signed(encodeType string, values map[string]string) (dealOrder, error) {
+func (o owned) signed(ctx context.Context, encodeType string, values map[string]string) (dealOrder, error) {
 	fields, all := dealOrder{encodeType, values}.fields()
 	message := apitypes.TypedDataMessage{}
 	for name, value := range all {
 		message[name] = value
 	}
 	name, _, _ := strings.Cut(encodeType, "(")
-	hash, _, err := apitypes.TypedDataAndHash(apitypes.TypedData{
+	wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(o.key)))
+	if err != nil {
+		return dealOrder{}, err
+	}
+	sign, err := wallet.SignTypedData(ctx, apitypes.TypedData{
 		Types: apitypes.Types{
 			"EIP712Domain": {{Name: "name", Type: "string"}, {Name: "version", Type: "string"}, {Name: "chainId", Type: "uint256"}, {Name: "verifyingContract", Type: "address"}},
 			name:           fields,
@@ -164,14 +168,6 @@ func (o owned) signed(encodeType string, values map[string]string) (dealOrder, e
 		PrimaryType: name, Message: message,
 		Domain: apitypes.TypedDataDomain{Name: poco.DomainName, Version: poco.DomainVersion, ChainId: math.NewHexOrDecimal256(int64(o.chain.ID)), VerifyingContract: o.chain.Hub.Hex()},
 	})
-	if err != nil {
-		return dealOrder{}, err
-	}
-	wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(o.key)))
-	if err != nil {
-		return dealOrder{}, err
-	}
-	sign, err := wallet.SignHash(common.BytesToHash(hash))
 	all["sign"] = hexutil.Encode(sign)
 	return dealOrder{encodeType, all}, err
 }

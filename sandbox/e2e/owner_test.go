@@ -65,7 +65,7 @@ func owner(ts *testscript.TestScript, s *script, args []string) {
 		}
 		wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(s.key)))
 		ts.Check(err)
-		ts.Check(r.Sign(wallet))
+		ts.Check(r.Sign(ctx, wallet))
 		ts.Check(r.WriteFile(ts.MkAbs(args[1])))
 	default:
 		ts.Fatalf("unknown: owner %s", args[0])
@@ -200,7 +200,7 @@ func (o owned) unpublish(ctx context.Context, hash common.Hash) error {
 	if err != nil {
 		return err
 	}
-	sig, err := wallet.SignHash(digest)
+	sig, err := wallet.SignTypedData(ctx, poco.Challenge(o.chain.ID, challenge.Data.Message.Challenge))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -51,7 +52,7 @@ func (o *outcomes) strangeRecord(ts *testscript.TestScript, s *script, args []st
 		ts.Check(err)
 		ts.Check(writeFile(file, string(text)))
 		var r record.Record
-		if json.Unmarshal(text, &r) == nil && r.Sign(wallet) == nil {
+		if json.Unmarshal(text, &r) == nil && r.Sign(context.Background(), wallet) == nil {
 			ts.Check(r.WriteFile(file))
 		}
 		tried++

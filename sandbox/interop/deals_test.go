@@ -65,7 +65,7 @@ func (c *cli) buys(t *testing.T) (deal.Deal, []deal.Task) {
 	trade := deal.Trade{Chain: client, Market: market.Client{URL: c.Market, ChainID: c.chain.ID}}
 	_, err = orders.Offer(ctx, client, trade.Market, owner, orders.New(client.Domain(), made.Address, orders.Terms{Price: 4, Volume: 9, Tag: poco.TEE()}))
 	must(t, err)
-	order, err := request.SignOrder(request.Signer{Address: requester.Address, SignHash: requester.SignHash}, client.Domain(), poco.RequestOrder{
+	order, err := request.SignOrder(ctx, requester, client.Domain(), poco.RequestOrder{
 		App: made.Address, AppMaxPrice: big.NewInt(10), DatasetMaxPrice: new(big.Int), WorkerpoolMaxPrice: big.NewInt(100),
 		Requester: requester.Address, Beneficiary: common.HexToAddress(address(5)), Volume: big.NewInt(2), Tag: poco.TEE(),
 		Category: new(big.Int), Trust: new(big.Int), Params: `{"iexec_args":"two words"}`,

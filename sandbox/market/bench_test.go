@@ -142,26 +142,30 @@ func (o order) with(field string, value any, unless map[string]any) order {
 
 func (b *bench) hash(o order) common.Hash {
 	b.Helper()
-	message := maps.Clone(o.values)
-	delete(message, "sign")
-	hash, _, err := apitypes.TypedDataAndHash(apitypes.TypedData{
-		Types: apitypes.Types{
-			"EIP712Domain": {{Name: "name", Type: "string"}, {Name: "version", Type: "string"}, {Name: "chainId", Type: "uint256"}, {Name: "verifyingContract", Type: "address"}},
-			o.typ:          o.fields,
-		},
-		PrimaryType: o.typ, Message: message,
-		Domain: apitypes.TypedDataDomain{Name: "iExecODB", Version: "5.0.0", ChainId: math.NewHexOrDecimal256(int64(b.chain.ID)), VerifyingContract: b.chain.Hub.Hex()},
-	})
+	hash, _, err := apitypes.TypedDataAndHash(b.typed(o))
 	if err != nil {
 		b.Fatal(err)
 	}
 	return common.BytesToHash(hash)
 }
 
+func (b *bench) typed(o order) apitypes.TypedData {
+	message := maps.Clone(o.values)
+	delete(message, "sign")
+	return apitypes.TypedData{
+		Types: apitypes.Types{
+			"EIP712Domain": {{Name: "name", Type: "string"}, {Name: "version", Type: "string"}, {Name: "chainId", Type: "uint256"}, {Name: "verifyingContract", Type: "address"}},
+			o.typ:          o.fields,
+		},
+		PrimaryType: o.typ, Message: message,
+		Domain: apitypes.TypedDataDomain{Name: "iExecODB", Version: "5.0.0", ChainId: math.NewHexOrDecimal256(int64(b.chain.ID)), VerifyingContract: b.chain.Hub.Hex()},
+	}
+}
+
 // signed adds a wallet's signature.
 func (b *bench) signed(o order, w node.Wallet) order {
 	b.Helper()
-	sig, err := w.SignHash(b.hash(o))
+	sig, err := w.SignTypedData(b.Context(), b.typed(o))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -238,12 +242,12 @@ func (b *bench) authorization(w node.Wallet) string {
 // authorizationBy answers the challenge of an address with a wallet's signature.
 func (b *bench) authorizationBy(address common.Address, w node.Wallet) string {
 	b.Helper()
-	hash := poco.ChallengeHash(b.chain.ID, b.challenge(address))
-	sig, err := w.SignHash(hash)
+	text := b.challenge(address)
+	sig, err := w.SignTypedData(b.Context(), poco.Challenge(b.chain.ID, text))
 	if err != nil {
 		b.Fatal(err)
 	}
-	return fmt.Sprintf("%s_%s_%s", hash.Hex(), hexutil.Encode(sig), address.Hex())
+	return fmt.Sprintf("%s_%s_%s", poco.ChallengeHash(b.chain.ID, text), hexutil.Encode(sig), address.Hex())
 }
 
 // publish publishes an order and wants it to be taken.

@@ -156,7 +156,7 @@ func TestRotationSpares(t *testing.T) {
 		t.Errorf("of an order that was only unpublished %s runs are left, %v", left, err)
 	}
 	// It can be closed all the same, by whoever has its record.
-	signed, err := orders.Sign(s.Chain.Domain(), s.wallet, orders.New(s.Chain.Domain(), first.App, terms))
+	signed, err := orders.Sign(t.Context(), s.Chain.Domain(), s.wallet, orders.New(s.Chain.Domain(), first.App, terms))
 	if err != nil {
 		t.Fatal(err)
 	}

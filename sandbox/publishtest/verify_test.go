@@ -97,7 +97,7 @@ func publishRelease(t *testing.T, w *world.World, c world.Chain, app, version st
 
 func (p *published) sign(t *testing.T) {
 	t.Helper()
-	if err := p.Sign(p.owner); err != nil {
+	if err := p.Sign(t.Context(), p.owner); err != nil {
 		t.Fatal(err)
 	}
 }

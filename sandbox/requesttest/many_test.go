@@ -15,6 +15,7 @@ import (
 	"github.com/mrelease/mrelease/request/deal"
 	"github.com/mrelease/mrelease/sandbox/fault"
 	"github.com/mrelease/mrelease/sandbox/workerpool"
+	"github.com/mrelease/mrelease/sandbox/world"
 )
 
 // What has more runs or deals than are looked at is an error wherever it is met, and is not
@@ -66,8 +67,7 @@ func TestClaimLargeDeal(t *testing.T) {
 	must(t, err)
 	pool := s.plain(offers)
 	pool.Volume = big.NewInt(runs)
-	pool.Sign, err = s.wallet(8).SignHash(pool.Hash(s.trade.Chain.Domain())) // by the pool's owner
-	must(t, err)
+	pool.Sign = world.Sign(8, pool.Hash(s.trade.Chain.Domain())) // by the pool's owner
 	_, err = s.trade.Chain.Send(t.Context(), s.requester, hub, "matchOrders", poco.Match{App: offers.Apps[0], Dataset: poco.NoDataset(), Workerpool: pool, Request: r}.Arguments()...)
 	must(t, err)
 	deals, err := deal.OfRequest(t.Context(), s.trade.Chain, r.RequestOrder)
@@ -132,7 +132,7 @@ func (s *side) dealEach(r poco.SignedRequestOrder, deals int) {
 	for range deals {
 		order := orders.New(d, s.app, orders.Terms{Volume: 1, Tag: poco.TEE()})
 		rand.Read(order.Salt[:]) // never fails
-		m.App, err = orders.Sign(d, s.owner, order)
+		m.App, err = orders.Sign(s.t.Context(), d, s.owner, order)
 		must(s.t, err)
 		all = append(all, node.Transaction{Contract: s.trade.Chain.HubContract(), Method: "matchOrders", Args: m.Arguments()})
 	}

@@ -92,7 +92,7 @@ func (s *side) request(change func(*poco.RequestOrder)) poco.SignedRequestOrder 
 	if change != nil {
 		change(&o)
 	}
-	signed, err := request.SignOrder(request.Signer{Address: s.requester.Address, SignHash: s.requester.SignHash}, s.trade.Chain.Domain(), o)
+	signed, err := request.SignOrder(s.t.Context(), s.requester, s.trade.Chain.Domain(), o)
 	must(s.t, err)
 	return signed
 }

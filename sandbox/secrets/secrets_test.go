@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ethereum/go-ethereum/accounts"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -100,7 +99,7 @@ func sign(t *testing.T, w node.Wallet, address common.Address, name *string, val
 		message = append(message, crypto.Keccak256([]byte(*name))...)
 	}
 	message = append(message, crypto.Keccak256([]byte(value))...)
-	sig, err := w.SignHash(common.BytesToHash(accounts.TextHash(crypto.Keccak256(message))))
+	sig, err := w.SignText(t.Context(), crypto.Keccak256(message))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"math/big"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 )
@@ -32,6 +33,16 @@ func Key(account int) *ecdsa.PrivateKey {
 		panic("world: parsing test key: " + err.Error())
 	}
 	return key
+}
+
+// Sign has an account sign a hash, whatever that is of: 65 bytes r ‖ s ‖ v, with v 27 or 28.
+func Sign(account int, hash common.Hash) []byte {
+	signature, err := crypto.Sign(hash[:], Key(account))
+	if err != nil {
+		panic("world: signing: " + err.Error())
+	}
+	signature[crypto.RecoveryIDOffset] += 27
+	return signature
 }
 
 // balances gives every account ten thousand coins.

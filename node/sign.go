@@ -1,0 +1,123 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+
+	"github.com/ethereum/go-ethereum/accounts"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/signer/core/apitypes"
+)
+
+// Signer holds a wallet's key, or asks who does. It is told what is signed and not only
+// its hash, so that a program or a person with the key can judge that. It returns the 65
+// bytes r ‖ s ‖ v, with v 27 or 28 and the lower s, as contracts and wallets exchange them.
+type Signer interface {
+	// SignTransaction signs for a chain and no other (EIP-155).
+	SignTransaction(ctx context.Context, tx *types.Transaction, chain *big.Int) (signature []byte, err error)
+	// SignTypedData signs by EIP-712.
+	SignTypedData(ctx context.Context, data apitypes.TypedData) (signature []byte, err error)
+	// SignText signs a personal message (EIP-191, version 0x45).
+	SignText(ctx context.Context, text []byte) (signature []byte, err error)
+}
+
+// HashSigner is the [Signer] of a key that signs whatever hash it is given.
+type HashSigner func(ctx context.Context, hash common.Hash) (signature []byte, err error)
+
+// SignTransaction implements [Signer].
+func (s HashSigner) SignTransaction(ctx context.Context, tx *types.Transaction, chain *big.Int) ([]byte, error) {
+	return s(ctx, types.LatestSignerForChainID(chain).Hash(tx))
+}
+
+// SignTypedData implements [Signer].
+func (s HashSigner) SignTypedData(ctx context.Context, data apitypes.TypedData) ([]byte, error) {
+	hash, err := typedDataHash(data)
+	if err != nil {
+		return nil, err
+	}
+	return s(ctx, hash)
+}
+
+// SignText implements [Signer].
+func (s HashSigner) SignText(ctx context.Context, text []byte) ([]byte, error) {
+	return s(ctx, common.BytesToHash(accounts.TextHash(text)))
+}
+
+func typedDataHash(data apitypes.TypedData) (common.Hash, error) {
+	hash, _, err := apitypes.TypedDataAndHash(data)
+	if err != nil {
+		return common.Hash{}, fmt.Errorf("hashing %s: %w", data.PrimaryType, err)
+	}
+	return common.BytesToHash(hash), nil
+}
+
+// SignTypedData signs by EIP-712. Its error is a [*SignatureError], or the signer's.
+func (w Wallet) SignTypedData(ctx context.Context, data apitypes.TypedData) ([]byte, error) {
+	hash, err := typedDataHash(data)
+	if err != nil {
+		return nil, err
+	}
+	return w.sign("the typed data "+data.PrimaryType, hash, func() ([]byte, error) { return w.signer.SignTypedData(ctx, data) })
+}
+
+// SignText signs a personal message (EIP-191). Errors are those of [Wallet.SignTypedData].
+func (w Wallet) SignText(ctx context.Context, text []byte) ([]byte, error) {
+	return w.sign("a text", common.BytesToHash(accounts.TextHash(text)), func() ([]byte, error) { return w.signer.SignText(ctx, text) })
+}
+
+// SignTransaction signs what would be done on a chain, and nothing else: only the
+// signature is taken from the signer. Errors are those of [Wallet.SignTypedData].
+func (w Wallet) SignTransaction(ctx context.Context, data types.TxData, chainID uint64) (*types.Transaction, error) {
+	tx, chain := types.NewTx(data), new(big.Int).SetUint64(chainID)
+	rules := types.LatestSignerForChainID(chain)
+	signature, err := w.sign("a transaction", rules.Hash(tx), func() ([]byte, error) { return w.signer.SignTransaction(ctx, tx, chain) })
+	if err != nil {
+		return nil, err
+	}
+	signature[crypto.RecoveryIDOffset] -= 27
+	return tx.WithSignature(rules, signature)
+}
+
+// sign has something signed and makes sure that the wallet's key did, in the one form that
+// contracts take: whoever signs may be another program, or another machine.
+func (w Wallet) sign(what string, hash common.Hash, ask func() ([]byte, error)) ([]byte, error) {
+	if w.signer == nil {
+		return nil, fmt.Errorf("signing %s: only the address of wallet %s is known", what, w.Address)
+	}
+	signature, err := ask()
+	if err != nil {
+		return nil, fmt.Errorf("signing %s as %s: %w", what, w.Address, err)
+	}
+	found, err := RecoverSigner(hash, signature)
+	switch {
+	case err != nil:
+		return nil, &SignatureError{w.Address, what, "what came back is no signature: " + err.Error()}
+	case found != w.Address:
+		return nil, &SignatureError{w.Address, what, fmt.Sprintf("what came back is a signature of %s, or of something else", found)}
+	}
+	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:64])
+	if !crypto.ValidateSignatureValues(signature[crypto.RecoveryIDOffset]-27, r, s, true) {
+		return nil, &SignatureError{w.Address, what, "the signature has the higher s, which contracts refuse"}
+	}
+	return signature, nil
+}
+
+// SignatureError says that what came back from who signs for a wallet is not its
+// signature. Nothing was sent.
+type SignatureError struct {
+	Wallet  common.Address
+	What    string // was to be signed
+	Problem string
+}
+
+func (e *SignatureError) Error() string {
+	return fmt.Sprintf("signing %s as %s: %s", e.What, e.Wallet, e.Problem)
+}
+
+// Evidence returns who should have signed what, and what came.
+func (e *SignatureError) Evidence() [][2]string {
+	return [][2]string{{"wallet", e.Wallet.Hex()}, {"to sign", e.What}, {"problem", e.Problem}}
+}
