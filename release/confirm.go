@@ -105,7 +105,7 @@ func unheld(checks []record.Check) error {
 // sale still.
 func (r *run) lookForRetired(ctx context.Context, w rotation.World) error {
 	s, err := w.Succession(ctx, r.ended)
-	if left, _ := r.approved(s.Retire); err == nil && len(left) > 0 {
+	if left, _ := r.approved(s.Missed(r.ended, w.Chain.Domain())); err == nil && len(left) > 0 {
 		err = &rotation.UnretiredError{Sales: left, Chain: w.Chain.Name}
 	}
 	return err

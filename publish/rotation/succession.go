@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -40,6 +41,21 @@ type Next struct {
 type Succession struct {
 	Retire []Sale
 	Stay   []Staying
+	since  time.Time // when the new order was published; zero: it is not
+}
+
+// Missed returns, once orders were retired for a new one, which are on sale still: of
+// those that were, as the new one's known orders, and of those that were published before
+// it. What was published after it is no failure of its release: another one, of an earlier
+// version, went on at the same time, or came later. A further run retires that.
+func (s Succession) Missed(next Next, d poco.Domain) (missed []Sale) {
+	for _, sale := range s.Retire {
+		known := slices.ContainsFunc(next.Known, func(o poco.SignedAppOrder) bool { return o.Hash(d) == sale.Hash })
+		if known || s.since.IsZero() || !sale.Since.After(s.since) {
+			missed = append(missed, sale)
+		}
+	}
+	return missed
 }
 
 // Staying is an order that stays on sale.
@@ -60,11 +76,10 @@ func (w World) Succession(ctx context.Context, next Next) (s Succession, err err
 	if err != nil {
 		return s, err
 	}
-	var since time.Time // zero: not published yet
 	var others []market.Order[poco.SignedAppOrder]
 	for _, o := range listed {
 		if o.Hash == next.Hash {
-			since = o.Published
+			s.since = o.Published
 		} else {
 			others = append(others, o)
 		}
@@ -75,7 +90,7 @@ func (w World) Succession(ctx context.Context, next Next) (s Succession, err err
 		return s, err
 	}
 	for _, sale := range sales {
-		switch why := next.spares(sale, since); {
+		switch why := next.spares(sale, s.since); {
 		case !next.has(sale.App), sale.isOver():
 		case why != "":
 			s.Stay = append(s.Stay, Staying{sale, why})

@@ -189,6 +189,40 @@ func TestRotationInParallel(t *testing.T) {
 	}
 }
 
+// An earlier version that is offered while the release of a later one ends, or afterwards,
+// is no failure of that: it was not on sale when the old orders were looked for. A further
+// run retires it. What was on sale by then and is still is one, however late it is listed.
+func TestRotationBesideAnEarlierRelease(t *testing.T) {
+	w := startWorld(t)
+	for _, c := range []world.Chain{w.V6, w.V5} {
+		s := openShop(t, w, c)
+		missed := func(next rotation.Next) (versions []string) {
+			found, err := s.Succession(t.Context(), next)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, sale := range found.Missed(next, s.Chain.Domain()) {
+				versions = append(versions, sale.Version())
+			}
+			return versions
+		}
+		before, later := s.release(t, "1.0.0", terms), s.release(t, "2.0.0", terms)
+		expect(t, c.Name+": listed late", missed(later), "[1.0.0]")
+		s.rotate(t, later)
+		earlier := s.release(t, "1.1.0", terms)
+		expect(t, c.Name+": offered meanwhile", missed(later), "[]")
+		known := later
+		order, err := orders.Sign(s.Chain.Domain(), s.wallet, orders.New(s.Chain.Domain(), earlier.App, terms))
+		if err != nil {
+			t.Fatal(err)
+		}
+		known.Known = []poco.SignedAppOrder{order}
+		expect(t, c.Name+": retired, and on sale again", missed(known), "[1.1.0]")
+		expect(t, c.Name+": run again", s.rotate(t, later), "1")
+		expect(t, c.Name+": open", s.open(t, before, earlier, later), "[2.0.0]")
+	}
+}
+
 // Services that fail, answer late, or say yes and do nothing.
 func TestRotationWithFailingServices(t *testing.T) {
 	w := startWorld(t)
