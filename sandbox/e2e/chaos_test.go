@@ -14,10 +14,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ethereum/go-ethereum/crypto"
-
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/sandbox/fault"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
@@ -33,7 +32,9 @@ type lane struct {
 	gate  *gate
 	tools tools
 	state string
-	rows  *rows
+	// beside is the state of the builder of a second release.
+	beside string
+	rows   *rows
 }
 
 // rows become the test's attributes, for the table.
@@ -61,7 +62,7 @@ func inLanes(t *testing.T, n int, test func(t *testing.T, l *lane, i int)) {
 	close(next)
 	var all sync.WaitGroup
 	for range lanes {
-		l := &lane{startWorld(t), newGate(t), tools, t.TempDir(), of}
+		l := &lane{startWorld(t), newGate(t), tools, t.TempDir(), t.TempDir(), of}
 		all.Go(func() {
 			for i := range next {
 				t.Run(fmt.Sprint(i), func(t *testing.T) { test(t, l, i) })
@@ -95,9 +96,9 @@ func (g *gate) touched(times int) bool {
 	return !slices.ContainsFunc(g.faults.Rules(), func(r fault.Rule) bool { return r.Times == times })
 }
 
-// TestChaos lets services fail and kills releases, as a seed says, until a run ends well
-// or no fault is left; then a release is made without faults, perhaps on another machine.
-// Whatever happened, there is one of each thing, nothing is on sale that should not be,
+// TestChaos lets services fail and lie, and kills releases, as a seed says; meanwhile
+// others do something, blocks leave the chain, or a second release goes on beside. Then a
+// release is made without faults, perhaps on another machine. Whatever happened, there is one of each thing, nothing is on sale that should not be,
 // and the record verifies.
 func TestChaos(t *testing.T) {
 	t.Parallel()
@@ -149,70 +150,185 @@ func services() (all []fault.Rule) {
 const mostRuns = 2
 
 func converge(t *testing.T, l *lane, seed uint64) {
-	random := rand.New(rand.NewPCG(seed, 1))
-	r := l.newRun(t, fmt.Sprintf("chaos-%d", seed))
-	did, at := "", targets()
+	c := &chaos{run: l.newRun(t, fmt.Sprintf("chaos-%d", seed)), lane: l, random: rand.New(rand.NewPCG(seed, 1)), at: targets(), want: undisturbed()}
 	if seed%every == 0 {
-		did = "keyless: "
-		r.signKeyless(t)
-		at = append(at, services()...)
+		c.did = "keyless: "
+		c.signKeyless(t)
+		c.at = append(c.at, services()...)
 	}
-	for range 1 + random.IntN(3) {
-		d, faults := bad(random, at)
-		did += d.describe(faults) + ": "
-		for _, f := range faults {
-			to := &l.gate.faults
-			if !slices.Contains(behind(), f.Service) {
-				to = l.world.Faults
-			}
-			if err := to.Add(f); err != nil {
-				t.Fatal(err)
-			}
-		}
-		_ = r.release(t, d) // may end well
-		left := slices.DeleteFunc(l.world.Faults.Rules(), func(f fault.Rule) bool { return f.Service == "watcher" })
-		did += fmt.Sprintf("%d met; ", failed(faults)-failed(l.gate.faults.Rules())-failed(left))
-		l.calm(t)
-		if lost := losses()[random.IntN(len(losses()))]; random.IntN(4) == 0 && lost.gone(t.Context(), r) == nil {
-			did += lost.name + "; " // else it was not there
-		}
+	switch seed % 5 {
+	case 1:
+		c.beside, c.did = c.twin(t, l.beside, false), c.did+"the same release beside it: "
+	case 3:
+		c.beside, c.next, c.did = c.twin(t, l.beside, true), true, c.did+"the next release beside it: "
+	default:
+		e := events()[seed*3/5%uint64(len(events()))]
+		c.event, c.happened = &e, e.arm(t, c.run)
 	}
-	if random.IntN(2) == 0 {
-		did += "another machine; "
-		r.move(t)
+	for range 1 + c.random.IntN(3) {
+		c.disturb(t)
 	}
-	runs, err := 0, error(nil)
-	for runs = 1; runs <= mostRuns; runs++ {
-		if err = r.release(t, death{}); err == nil {
-			break
-		}
+	c.endEvent(t)
+	if c.random.IntN(2) == 0 {
+		c.did += "another machine; "
+		c.move(t)
 	}
+	runs, err := c.finishBoth(t)
 	got := fmt.Sprintf("ended with %v", err)
 	if err == nil {
-		got = r.held(t)
+		got = c.held(t)
 	}
 	if got != "converged" {
-		t.Errorf("seed %d, %s: %s\n%s", seed, did, got, strings.Join(r.printed, "\n"))
+		t.Errorf("seed %d, %s: %s\n%s", seed, c.did, got, strings.Join(c.printed, "\n"))
 	}
-	l.row(t, fmt.Sprintf("seed %3d: %s; runs without faults: %d", seed, strings.TrimSuffix(did, "; "), runs), "converged", got)
+	l.row(t, fmt.Sprintf("seed %3d: %s; runs without faults: %d", seed, strings.TrimSuffix(c.did, "; "), runs), "converged", got)
+}
+
+// chaos is what a seed orders, and what came of it.
+type chaos struct {
+	*run
+	lane     *lane
+	random   *rand.Rand
+	at       []fault.Rule // requests that fail
+	event    *event       // nil: none
+	happened func() bool
+	beside   *run // a second release; nil: none
+	next     bool // which is of the next version
+	first    *run // the one that it was beside
+	did      string
+	want     holdings
+}
+
+// undisturbed is what there is at the end: beside the release the earlier one's app, whose
+// order was closed.
+func undisturbed() holdings {
+	return holdings{images: 1, signatures: 1, attestations: 1, apps: 2, orders: 1, transactions: 3}
+}
+
+// disturb makes a release, or two, with faults; it may end well.
+func (c *chaos) disturb(t *testing.T) {
+	t.Helper()
+	d, faults := bad(c.random, c.at)
+	c.did += d.describe(faults) + ": "
+	for _, f := range faults {
+		to := &c.lane.gate.faults
+		if !slices.Contains(behind(), f.Service) {
+			to = c.lane.world.Faults
+		}
+		if err := to.Add(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.beside != nil {
+		together(t, c.run, c.beside, d)
+	} else {
+		_ = c.release(t, d)
+	}
+	left := slices.DeleteFunc(c.lane.world.Faults.Rules(), func(f fault.Rule) bool { return f.Service == "watcher" })
+	c.did += fmt.Sprintf("%d met; ", failed(faults)-failed(c.lane.gate.faults.Rules())-failed(left))
+	c.lane.calm(t)
+	if c.next {
+		return // what a release lost that another one took the place of, nobody makes anew
+	}
+	if lost := losses()[c.random.IntN(len(losses()))]; c.random.IntN(4) == 0 && lost.gone(t.Context(), c.run) == nil {
+		c.did += lost.name + "; " // else it was not there
+	}
+}
+
+// endEvent lets the event happen, if it did not yet, and be healed.
+func (c *chaos) endEvent(t *testing.T) {
+	t.Helper()
+	if c.event == nil {
+		return
+	}
+	if !c.happened() {
+		_ = c.release(t, death{}) // it disturbs this one
+	}
+	c.onWrite = nil
+	c.did += c.event.name + "; "
+	c.want.transactions += c.event.sent
+	if !c.happened() {
+		t.Errorf("it never happened: %s\n%s", c.event.name, strings.Join(c.printed, "\n"))
+	} else if c.event.heal != nil {
+		if err := c.event.heal(t.Context(), c.run); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// finishBoth makes the release without faults, and the one beside it, which is last: of an
+// earlier release whose order a later one closed it is known that it stays closed.
+func (c *chaos) finishBoth(t *testing.T) (runs int, err error) {
+	t.Helper()
+	runs, err = c.ends(t)
+	if ended := errorCode.FindString(strings.Join(c.printed, "\n")); c.next && (ended == "E-ORDER-CANCELLED" || ended == "E-ORDER-SPENT") {
+		err = nil // the chain alone does not tell which of both it is
+	}
+	if err != nil || c.beside == nil {
+		return runs, err
+	}
+	c.first, c.run, c.want = c.run, c.beside, c.wantBoth()
+	more, err := c.ends(t)
+	return max(runs, more), err
+}
+
+// wantBoth is what two releases leave. Two of one commit may both sign; and how many
+// transactions there are is open: one of two that do the same may be reverted.
+func (c *chaos) wantBoth() holdings {
+	want := c.want
+	if c.next {
+		want.images, want.signatures, want.attestations, want.apps = 2, 2, 2, 3
+	}
+	return want
+}
+
+// ends runs the release until it ends well.
+func (c *chaos) ends(t *testing.T) (runs int, err error) {
+	t.Helper()
+	for runs = 1; runs <= mostRuns; runs++ {
+		if err = c.release(t, death{}); err == nil {
+			return runs, nil
+		}
+	}
+	return runs, err
+}
+
+// holds compares what there is with what is wanted.
+func (c *chaos) holds(t *testing.T) string {
+	t.Helper()
+	got, err := look(t.Context(), c.world, c.there().Name(), c.owned().address())
+	counted := got
+	if c.beside != nil {
+		counted.signatures, counted.attestations = min(got.signatures, c.want.signatures), min(got.attestations, c.want.attestations)
+		counted.transactions = c.want.transactions
+	}
+	if err != nil || counted != c.want {
+		return fmt.Sprintf("the world holds %s, %v; want %s", got, err, c.want)
+	}
+	return ""
 }
 
 // held says "converged" when there is one of each thing and nothing else.
-func (r *run) held(t *testing.T) string {
+func (c *chaos) held(t *testing.T) string {
 	t.Helper()
-	owner := crypto.PubkeyToAddress(r.script.key.PublicKey)
-	got, err := look(t.Context(), r.world, r.there().Name(), owner)
-	// Beside the release there is the earlier one's app, whose order was closed.
-	if want := (holdings{images: 1, signatures: 1, attestations: 1, apps: 2, orders: 1, transactions: 3}); err != nil || got != want {
-		return fmt.Sprintf("the world holds %s, %v; want %s", got, err, want)
+	if other := c.holds(t); other != "" {
+		return other
 	}
-	c := r.world.V6
-	chain, err := node.Connect(t.Context(), poco.Chain{Name: c.Name, ID: c.ID, RPC: c.RPC, Hub: c.Hub, Fees: c.Fees})
+	r := c.run
+	v6 := r.world.V6
+	chain, err := node.Connect(t.Context(), poco.Chain{Name: v6.Name, ID: v6.ID, RPC: v6.RPC, Hub: v6.Hub, Fees: v6.Fees})
 	if err != nil {
 		return err.Error()
 	}
 	if left, err := node.Remaining(t.Context(), chain, r.earlier); err != nil || left.Sign() != 0 {
 		return fmt.Sprintf("of the earlier release's order %s runs are left, %v", left, err)
+	}
+	if c.next {
+		if old, err := record.ReadFile(c.first.recordFile()); err == nil {
+			if left, err := node.Remaining(t.Context(), chain, old.Order.Signed.AppOrder); err != nil || left.Sign() != 0 {
+				return fmt.Sprintf("of the order of the release before %s runs are left, %v", left, err)
+			}
+		}
 	}
 	if _, err := r.order(t.Context()); err != nil {
 		return err.Error()
@@ -262,6 +378,9 @@ func bad(random *rand.Rand, at []fault.Rule) (d death, faults []fault.Rule) {
 	for range 1 + random.IntN(3) {
 		f := at[random.IntN(len(at))]
 		ways(random)[random.IntN(len(ways(random)))](&f)
+		if random.IntN(3) == 0 {
+			f = lies(random)
+		}
 		f.Skip, f.Times = random.IntN(4), 1+random.IntN(6)
 		faults = append(faults, f)
 	}
@@ -315,8 +434,16 @@ func (d death) describe(faults []fault.Rule) string {
 			how = "drop"
 		case f.Twice:
 			how = "twice"
+		case f.Overtaken:
+			how = "overtaken"
 		case f.Delay != "":
 			how = "late"
+		case f.Old != "":
+			how = f.New
+		case f.Result != "":
+			how = "says " + f.Result[:min(len(f.Result), 20)]
+		case f.Body != "":
+			how = "lists nothing"
 		}
 		if f.After {
 			how += " when done"

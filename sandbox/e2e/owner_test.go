@@ -148,12 +148,14 @@ func (o owned) close(ctx context.Context, order poco.SignedAppOrder) error {
 // transfer gives an app, which is a token of the registry, to whoever deployed
 // the contracts.
 func (o owned) transfer(ctx context.Context, app common.Address) error {
-	to := crypto.PubkeyToAddress(world.Key(0).PublicKey)
-	return o.transact(ctx, o.chain.AppRegistry, "transferFrom", o.address(), to, app.Big())
+	return o.transact(ctx, o.chain.AppRegistry, "transferFrom", o.address(), o.holder().address(), app.Big())
 }
 
+// holder is to whom apps are given.
+func (o owned) holder() owned { return owned{o.chain, o.market, world.Key(0)} }
+
 func (o owned) reclaim(ctx context.Context, app common.Address) error {
-	holder := owned{o.chain, o.market, world.Key(0)}
+	holder := o.holder()
 	return holder.transact(ctx, o.chain.AppRegistry, "transferFrom", holder.address(), o.address(), app.Big())
 }
 

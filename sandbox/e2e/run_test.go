@@ -192,13 +192,24 @@ func (r *run) watch(d death, kill func()) func(what string) bool {
 // and the keys, and nothing of what the first one made.
 func (r *run) move(t *testing.T) {
 	t.Helper()
-	to := t.TempDir()
+	to := r.copyFiles(t)
+	r.script.dir, r.state = to, t.TempDir()
+	if err := os.Mkdir(r.temporary(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// copyFiles copies what a release is made from into a new folder: not dist, state, tmp and
+// what a home has.
+func (r *run) copyFiles(t *testing.T) (to string) {
+	t.Helper()
+	to = t.TempDir()
 	entries, err := os.ReadDir(r.script.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if e.IsDir() { // dist, state, tmp and what a home has
+		if e.IsDir() {
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(r.script.dir, e.Name()))
@@ -209,10 +220,7 @@ func (r *run) move(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r.script.dir, r.state = to, t.TempDir()
-	if err := os.Mkdir(r.temporary(), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	return to
 }
 
 // finish runs the release to its end, and makes sure that there is one of each

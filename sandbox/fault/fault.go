@@ -10,6 +10,7 @@ package fault
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,8 +21,8 @@ import (
 	"time"
 )
 
-// Rule says which requests fail, and how. Of Twice, Delay, Result, Drop, Hang, Endless,
-// Drip and Status the first that is set counts.
+// Rule says which requests fail, and how. Of Overtaken, Old, Twice, Delay, Result, Drop,
+// Hang, Endless, Drip and Status the first that is set counts.
 type Rule struct {
 	Service string `json:"service"`          // the name under which the handler was wrapped
 	Method  string `json:"method,omitempty"` // of HTTP; empty: any
@@ -42,6 +43,10 @@ type Rule struct {
 	Twice  bool   `json:"twice,omitempty"`  // do what was asked twice, and answer the second time
 	Delay  string `json:"delay,omitempty"`  // do what was asked after a while, such as 300ms
 
+	Old       string `json:"old,omitempty"`       // do what was asked, and tell another story: what stands in the answer
+	New       string `json:"new,omitempty"`       // in place of this
+	Overtaken bool   `json:"overtaken,omitempty"` // do what was asked after the service's next request, or without one after Delay
+
 	Skip  int  `json:"skip,omitempty"`  // how many such requests are let pass before
 	After bool `json:"after,omitempty"` // do what was asked first: only the answer is lost
 	Times int  `json:"times,omitempty"` // how many requests; 0: one
@@ -57,7 +62,7 @@ func (r Rule) check() error {
 	if r.Result != "" && !json.Valid([]byte(r.Result)) {
 		return fmt.Errorf("reading rule: result: want JSON, got %s", r.Result)
 	}
-	if r.Twice || r.Delay != "" || r.Result != "" {
+	if r.Twice || r.Delay != "" || r.Result != "" || r.Old != "" || r.Overtaken {
 		return nil
 	}
 	if !r.Drop && !r.Hang && !r.Endless && !r.Drip && (r.Status < 200 || r.Status > 599) {
@@ -76,6 +81,7 @@ func (r Rule) matches(service string, req *http.Request, body string) bool {
 type Injector struct {
 	mu    sync.Mutex
 	rules []Rule
+	next  map[string]chan struct{} // of a service: closed when a request of it was answered
 }
 
 // Add adds a rule; earlier ones are tried first.
@@ -110,7 +116,17 @@ func (i *Injector) Wrap(service string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rule, ok := i.take(service, r)
 		if !ok {
+			defer i.answered(service)
 			next.ServeHTTP(w, r)
+			return
+		}
+		if rule.Overtaken {
+			i.wait(r.Context(), service, rule.pause())
+			next.ServeHTTP(w, r)
+			return
+		}
+		if rule.Old != "" {
+			rule.edit(next, w, r)
 			return
 		}
 		if rule.Twice || rule.Delay != "" {
@@ -122,6 +138,33 @@ func (i *Injector) Wrap(service string, next http.Handler) http.Handler {
 		}
 		rule.fail(w, r)
 	})
+}
+
+// wait waits for the next request of a service to be answered.
+func (i *Injector) wait(ctx context.Context, service string, longest time.Duration) {
+	i.mu.Lock()
+	if i.next == nil {
+		i.next = map[string]chan struct{}{}
+	}
+	if i.next[service] == nil {
+		i.next[service] = make(chan struct{})
+	}
+	next := i.next[service]
+	i.mu.Unlock()
+	select {
+	case <-next:
+	case <-time.After(longest): // nobody else asks while this one waits
+	case <-ctx.Done():
+	}
+}
+
+func (i *Injector) answered(service string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if next := i.next[service]; next != nil {
+		close(next)
+		delete(i.next, service)
+	}
 }
 
 // Fails reports whether a rule says that a service which takes no requests shall fail
@@ -166,11 +209,15 @@ func peek(r *http.Request) string {
 	return string(data)
 }
 
+func (r Rule) pause() time.Duration {
+	pause, _ := time.ParseDuration(r.Delay) // checked when the rule was added
+	return pause
+}
+
 // serve does what was asked, late or twice.
 func (r Rule) serve(next http.Handler, w http.ResponseWriter, req *http.Request) {
-	pause, _ := time.ParseDuration(r.Delay) // checked when the rule was added
 	select {
-	case <-time.After(pause):
+	case <-time.After(r.pause()):
 	case <-req.Context().Done():
 	}
 	if r.Twice {
@@ -179,6 +226,16 @@ func (r Rule) serve(next http.Handler, w http.ResponseWriter, req *http.Request)
 		req.Body = io.NopCloser(strings.NewReader(body))
 	}
 	next.ServeHTTP(w, req)
+}
+
+// edit does what was asked, and changes the answer.
+func (r Rule) edit(next http.Handler, w http.ResponseWriter, req *http.Request) {
+	req.Header.Del("Accept-Encoding") // what is packed cannot be read here
+	kept := &keep{discard: discard{header: w.Header()}}
+	next.ServeHTTP(kept, req)
+	w.Header().Del("Content-Length")
+	w.WriteHeader(cmp.Or(kept.status, http.StatusOK))
+	io.WriteString(w, strings.ReplaceAll(kept.body.String(), r.Old, r.New))
 }
 
 // lie answers a JSON-RPC call.
@@ -244,6 +301,16 @@ type discard struct{ header http.Header }
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(int)             {}
+
+// keep is where the answer goes that is changed before the client gets it.
+type keep struct {
+	discard
+	status int
+	body   bytes.Buffer
+}
+
+func (k *keep) Write(p []byte) (int, error) { return k.body.Write(p) }
+func (k *keep) WriteHeader(status int)      { k.status = status }
 
 // ServeHTTP lets scripts add rules, see them, and forget them.
 func (i *Injector) ServeHTTP(w http.ResponseWriter, r *http.Request) {

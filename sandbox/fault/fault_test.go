@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -175,5 +177,62 @@ func TestAnswersThatLeadNowhere(t *testing.T) {
 	resp, err := http.DefaultTransport.RoundTrip(httptest.NewRequest(http.MethodGet, s.URL, nil))
 	if err != nil || resp.StatusCode != 307 || resp.Header.Get("Location") != "http://elsewhere.example/" {
 		t.Errorf("got %v, %v", resp, err)
+	}
+}
+
+func TestAnotherStory(t *testing.T) {
+	var faults fault.Injector
+	s := start(t, &faults)
+	if err := faults.Add(fault.Rule{Service: "market", Old: "open", New: "filled"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"it is filled, filled", "it is open, open"} {
+		if _, body, err := s.post(t, "/", "it is open, open"); err != nil || body != want {
+			t.Errorf("got %q, %v, want %q", body, err, want)
+		}
+	}
+}
+
+// A request that is overtaken is done after the next one, and after a while when there is
+// none.
+func TestOvertaken(t *testing.T) {
+	var faults fault.Injector
+	var mu sync.Mutex
+	var done []string
+	s := httptest.NewServer(faults.Wrap("rpc", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		done = append(done, r.URL.Path)
+	})))
+	defer s.Close()
+	ask := func(path, delay string) {
+		if delay != "" {
+			if err := faults.Add(fault.Rule{Service: "rpc", Path: path, Overtaken: true, Delay: delay}); err != nil {
+				t.Error(err)
+			}
+		}
+		resp, err := http.Get(s.URL + path)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		resp.Body.Close()
+	}
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		ask("/first", "1h")
+	}()
+	for waits := true; waits; {
+		select {
+		case <-first:
+			waits = false
+		default:
+			ask("/second", "")
+		}
+	}
+	ask("/alone", "10ms")
+	if done[0] != "/second" || done[len(done)-1] != "/alone" || !slices.Contains(done, "/first") {
+		t.Errorf("done: %q", done)
 	}
 }

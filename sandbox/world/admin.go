@@ -1,16 +1,41 @@
 package world
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
 	"time"
+
+	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/sandbox/worker"
 )
 
 // Advance lets time pass on the chain, at once; it must be at rest.
 func (c Chain) Advance(by time.Duration) error { return c.node.Advance(by) }
+
+// Reorganise seals blocks, and then has the chain leave at least three: those, and the last
+// that has a transaction of an account. What was in them waits again, or is lost.
+func (c Chain) Reorganise(ctx context.Context, account common.Address, lost bool) error {
+	if err := c.node.Seal(2); err != nil {
+		return err
+	}
+	head, err := c.Client.BlockNumber(ctx)
+	if err != nil {
+		return err
+	}
+	last, err := c.Client.NonceAt(ctx, account, new(big.Int).SetUint64(head))
+	for at := head; err == nil && at > 0; at-- {
+		var nonce uint64
+		if nonce, err = c.Client.NonceAt(ctx, account, new(big.Int).SetUint64(at-1)); nonce < last {
+			return c.node.Reorganise(int(head-at)+1, lost)
+		}
+	}
+	return errors.Join(err, fmt.Errorf("no block has a transaction of %s", account))
+}
 
 // admin takes orders from outside:
 //
