@@ -71,12 +71,12 @@ func (s *shell) revoke() *cobra.Command {
 		Use:   "revoke VERSION --why TEXT",
 		Short: "Withdraw a release for good, and say why",
 		Long: `revoke closes the orders of a release, whoever made them: those that the market lists or a
-record has, and the one that mrelease makes first of the release's terms. One that was
-opened anew, is in no record and was taken out of the market is not found. What signed the
-image, a key or a job, states that the release is withdrawn, and why: an attestation among
-the image's referrers (docs/predicates/revocation.md). A job must run at the reference at
-which it signed the image, such as the release's tag. From then on verify fails with
-E-REVOKED. There is no way back but a new version.`,
+record has, and the one that mrelease would open next under these terms and those of
+mrelease.yaml, which may have been signed though nobody lists it. What signed the image, a
+key or a job, states that the release is withdrawn, and why: an attestation among the
+image's referrers (docs/predicates/revocation.md). A job must run at the reference at which
+it signed the image, such as the release's tag. From then on verify fails with E-REVOKED.
+There is no way back but a new version.`,
 		Example: "  mrelease revoke 1.1.0 --why 'leaks what it greets'\n  mrelease revoke 1.1.0 --why '…' --dry-run",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -126,9 +126,10 @@ func findRevocation(ctx context.Context, d *desk, args []string) (w work, err er
 	if err != nil {
 		return w, err
 	}
-	known := rotation.Known(d.Chain.Domain(), d.line.Owner, d.all())
 	w.statement = &statement
-	w.Change, err = d.Revoke(ctx, d.line, app, terms, known)
+	w.Change, err = d.Revoke(ctx, rotation.Withdrawal{
+		Line: d.line, App: app, Terms: terms, Known: rotation.Known(d.Chain.Domain(), d.line.Owner, d.all()), Stated: statement.There,
+	})
 	return w, err
 }
 

@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -16,27 +17,67 @@ import (
 	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
+// Withdrawal is a release that is to be sold no more.
+type Withdrawal struct {
+	Line
+	App    apps.Registration
+	Terms  orders.Terms          // under which it would be offered now
+	Known  []poco.SignedAppOrder // that records have
+	Stated bool                  // it was withdrawn before, and nothing was opened since
+}
+
 // Revoke finds the orders by which a release is sold: what the market lists, whoever made
-// it, what records have, and the order of these terms, which may have been signed though
-// the market does not have it. Errors: those of [World.OnSale].
-func (w World) Revoke(ctx context.Context, line Line, app apps.Registration, terms orders.Terms, known []poco.SignedAppOrder) (c Change, err error) {
-	sales, err := w.everywhere(ctx, line.Owner, known)
+// it, what records have, and those that may have been signed though neither has them. Of
+// each offer, under the terms of now, of a record and of what is listed, that is the first
+// generation that has runs left: a later one is opened only when the earlier ones came to
+// their end. Errors: those of [World.OnSale].
+func (w World) Revoke(ctx context.Context, of Withdrawal) (c Change, err error) {
+	sales, err := w.everywhere(ctx, of.Owner, of.Known)
 	if err != nil {
 		return c, err
 	}
-	own := orders.New(w.Chain.Domain(), app.Address, terms)
-	seen := false
+	seen, offers := map[common.Hash]bool{}, []orders.Terms{of.Terms}
 	for _, sale := range sales {
-		seen = seen || sale.Hash == own.Hash(w.Chain.Domain())
-		if sale.Order.App == app.Address && !sale.isOver() {
+		if sale.Order.App != of.App.Address {
+			continue
+		}
+		seen[sale.Hash] = true
+		if terms := orders.TermsOf(sale.Order.AppOrder); sale.Own && !slices.Contains(offers, terms) {
+			offers = append(offers, terms)
+		}
+		if !sale.isOver() {
 			c.End = append(c.End, sale)
 		}
 	}
-	left, err := node.Remaining(ctx, w.Chain, own)
-	if err == nil && !seen && left.Sign() > 0 {
-		c.End = append(c.End, Sale{Hash: own.Hash(w.Chain.Domain()), Order: poco.SignedAppOrder{AppOrder: own}, Left: left, App: app.App, Own: true})
+	for _, terms := range offers {
+		hidden, err := w.hidden(ctx, of, terms)
+		if err != nil {
+			return c, err
+		}
+		if hidden.Left.Sign() > 0 && !seen[hidden.Hash] {
+			c.End = append(c.End, hidden)
+		}
 	}
-	return c, err
+	return c, nil
+}
+
+// hidden is the order of an offer that somebody may have, though no list has it. Of a
+// release that was withdrawn it is the first one only: else each further run would close
+// one more, which nobody ever signed.
+func (w World) hidden(ctx context.Context, of Withdrawal, terms orders.Terms) (Sale, error) {
+	order := orders.New(w.Chain.Domain(), of.App.Address, terms)
+	generation := uint64(0)
+	if !of.Stated {
+		last, n, err := orders.Opened(ctx, w.Chain, of.App.Address, terms)
+		if err != nil && !is[*orders.GenerationsError](err) {
+			return Sale{}, err
+		}
+		if err == nil {
+			order, generation = last, n
+		}
+	}
+	left, err := node.Remaining(ctx, w.Chain, order)
+	return Sale{Hash: order.Hash(w.Chain.Domain()), Order: poco.SignedAppOrder{AppOrder: order}, Left: left, App: of.App.App, Own: true, Generation: generation}, err
 }
 
 // Statement is a revocation that is to be among the statements about a release's image.

@@ -36,12 +36,17 @@ func openShop(t *testing.T, w *world.World, c world.Chain) shop {
 
 var terms = orders.Terms{Price: 7, Volume: 10, Tag: poco.TEE()}
 
+// versioned is the app of a version.
+func versioned(owner node.Wallet, version string) poco.App {
+	app := newApp(owner, "sold")
+	app.Multiaddr = []byte("registry.example/acme/sold:" + version)
+	return app
+}
+
 // release registers and offers a version, and returns what takes the place of others.
 func (s shop) release(t *testing.T, version string, terms orders.Terms) rotation.Next {
 	t.Helper()
-	app := newApp(s.wallet, "sold")
-	app.Multiaddr = []byte("registry.example/acme/sold:" + version)
-	reg, err := apps.Register(t.Context(), s.Chain, s.wallet, app, enclave)
+	reg, err := apps.Register(t.Context(), s.Chain, s.wallet, versioned(s.wallet, version), enclave)
 	if err != nil {
 		t.Fatal(err)
 	}
