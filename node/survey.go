@@ -1,11 +1,14 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/common"
@@ -57,7 +60,8 @@ func (c *Client) head(ctx context.Context) (*block, error) {
 
 // What a node may be behind the one that is furthest, in blocks and in the chain's
 // seconds. Only both together are too much: there are chains that seal four blocks a
-// second, and chains that seal one when there is something in it.
+// second, and chains that seal one when there is something in it. A block may be as many
+// seconds later than this machine's time.
 const (
 	behindBlocks  = 2
 	behindSeconds = 60
@@ -101,7 +105,7 @@ func (c *Client) survey(ctx context.Context, account common.Address) (mined, pen
 		})
 	}
 	_ = group.Wait() // each view has its own error
-	views, err = c.siftOut(views)
+	views, err = c.siftOut(ctx, views)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -126,15 +130,10 @@ func lowest(views []view) uint64 {
 	return uint64(low)
 }
 
-// siftOut leaves out nodes that do not answer or are behind, and takes in those that no
-// longer are.
-func (c *Client) siftOut(views []view) (rest []view, err error) {
-	var furthest view
-	for _, v := range views {
-		if v.err == nil && (furthest.at == nil || v.head != nil && v.head.Number > furthest.head.Number) {
-			furthest = v
-		}
-	}
+// siftOut leaves out nodes that do not answer, are behind, or say that they are ahead and
+// do not show it, and takes in those that no longer are.
+func (c *Client) siftOut(ctx context.Context, views []view) (rest []view, err error) {
+	furthest, doubted := c.furthest(ctx, views)
 	if furthest.at == nil {
 		failed := views[0]
 		if i := slices.IndexFunc(views, view.isLate); i >= 0 { // which passes
@@ -147,6 +146,8 @@ func (c *Client) siftOut(views []view) (rest []view, err error) {
 		switch {
 		case v.err != nil:
 			c.nodes.leaveOutFor(v.at, v.err)
+		case doubted[v.at] != nil:
+			c.nodes.leaveOut(v.at, late, doubted[v.at].Error())
 		case v.behind(furthest):
 			c.nodes.leaveOut(v.at, late, fmt.Sprintf("is at block %d, and %s at %d", v.head.Number, furthest.at.url, furthest.head.Number))
 		default:
@@ -155,6 +156,56 @@ func (c *Client) siftOut(views []view) (rest []view, err error) {
 		}
 	}
 	return rest, nil
+}
+
+// furthest is the view by which the others are told to be behind, and which ones are not
+// taken for that, and why. A node that would leave others out has to show that it is ahead:
+// one that is wrong, or lies, would be the only one left.
+func (c *Client) furthest(ctx context.Context, views []view) (furthest view, doubted map[*endpoint]error) {
+	answered := slices.DeleteFunc(slices.Clone(views), func(v view) bool { return v.err != nil })
+	slices.SortStableFunc(answered, func(a, b view) int { return cmp.Compare(b.number(), a.number()) })
+	doubted = map[*endpoint]error{}
+	for i, v := range answered {
+		leaves := slices.ContainsFunc(answered[i+1:], func(other view) bool { return other.behind(v) })
+		if leaves {
+			doubted[v.at] = c.show(ctx, v)
+		}
+		if doubted[v.at] == nil {
+			return v, doubted
+		}
+	}
+	return view{}, nil
+}
+
+// show has a node show the last block that it told of: it must not be of a time to come,
+// and be there by its number. Behind an address may be several nodes, of which one has it
+// later.
+func (c *Client) show(ctx context.Context, v view) error {
+	at := time.Unix(int64(min(v.head.Time, math.MaxInt64)), 0)
+	if time.Until(at) > behindSeconds*time.Second {
+		return fmt.Errorf("says that it is at block %d of %s, which is to come", v.head.Number, at.UTC().Format(time.RFC3339))
+	}
+	limited, cancel := context.WithTimeout(ctx, moment)
+	defer cancel()
+	for {
+		b, err := readBlock(limited, v.at.Client, hexutil.EncodeUint64(uint64(v.head.Number)))
+		if err == nil && b.Number == v.head.Number {
+			return nil
+		}
+		select {
+		case <-limited.Done():
+			return fmt.Errorf("says that it is at block %d, and does not have it", v.head.Number)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// number is that of the last block; 0 of a node that was not asked.
+func (v view) number() hexutil.Uint64 {
+	if v.head == nil {
+		return 0
+	}
+	return v.head.Number
 }
 
 // isLate reports whether the node lacks the block that was seen last.

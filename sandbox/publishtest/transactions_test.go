@@ -320,6 +320,43 @@ func TestManyWithOneWallet(t *testing.T) {
 	}
 }
 
+// A node that says that it is far ahead of two others, whose last block is old, does not
+// leave them out: it would be the only one left.
+func TestNodeThatSaysItIsAhead(t *testing.T) {
+	t.Parallel() // most of it is waiting
+	w := startWorld(t)
+	owner := wallet(t, 1)
+	p := profile(w, w.V6)
+	p.RPC, p.Spare = w.V6.RPC+"/ahead", []string{w.V6.RPC + "/one", w.V6.RPC + "/two"}
+	now := time.Now().Unix()
+	first := fmt.Sprintf(`"timestamp":"0x%x`, now)[:len(`"timestamp":"0x6`)]
+	for i, lie := range []struct {
+		time int64
+		told string
+	}{{now, "and does not have it: it is left out"}, {now + 1e6, "which is to come: it is left out"}} {
+		client := connect(t, p)
+		heard := listen(client)
+		for _, rule := range []fault.Rule{
+			{Path: "/ahead", Result: fmt.Sprintf(`{"number":"0xffffff","hash":"0x%064d","timestamp":"0x%x"}`, 2, lie.time)},
+			{Path: "/one", Old: first, New: `"timestamp":"0x1`}, // years ago
+			{Path: "/two", Old: first, New: `"timestamp":"0x1`},
+		} {
+			rule.Service, rule.Match, rule.Times = "rpc", `"latest",false`, 1000
+			if err := w.Faults.Add(rule); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := apps.Register(t.Context(), client, owner, newApp(owner, fmt.Sprint("app", i)), enclave)
+		w.Faults.Clear()
+		if told := strings.Join(heard.lines, "\n"); err != nil || !heard.has(lie.told) || strings.Count(told, "left out") != 1 {
+			t.Errorf("got %v; told %s", err, told)
+		}
+	}
+	if n := countApps(t, w.V6, owner.Address); n != 2 {
+		t.Errorf("%d apps, want 2", n)
+	}
+}
+
 // Several nodes of one chain.
 func TestSeveralNodes(t *testing.T) {
 	t.Parallel() // most of it is waiting
