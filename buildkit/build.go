@@ -117,16 +117,17 @@ func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Bui
 	if err != nil {
 		return Built{}, err
 	}
-	out, err := newLayoutStore(image, b.blobs, func(blob v1.Hash) bool { _, ok := layers.find(blob, src.epoch()); return ok }, refuse)
+	finish := finisher{layers: layers, epoch: src.epoch(), created: src.created()}
+	out, err := newLayoutStore(image, b.blobs, finish.knows, refuse)
 	if err != nil {
 		return Built{}, err
 	}
 	defer out.close()
+	finish.store = out
 	opt, err := src.request(in, partial, out)
 	if err != nil {
 		return Built{}, err
 	}
-	finish := finisher{store: out, layers: layers, epoch: src.epoch(), created: src.created()}
 	told := newTranscript(log, src.Secrets)
 	told.hides, told.want = src.isLinkedOut(), p.want
 	progress, shown := b.progress.to(dir)

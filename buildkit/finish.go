@@ -191,17 +191,25 @@ func (f finisher) date(history []ocispec.History) {
 	}
 }
 
+// knows reports whether a blob of the builder is needed no more, as an earlier build made a
+// layer of it. A layer of the base is needed as it is, and the base's configuration names it
+// by its content: so what a compressed blob is needed for cannot be told.
+func (f *finisher) knows(blob v1.Hash) bool {
+	n, ok := f.layers.find(blob, f.epoch)
+	return ok && n.isPlain() && !slices.Contains(f.plan.base.RootFS.DiffIDs, digest.Digest(blob.String()))
+}
+
 // layer brings one layer into its final form, unless an earlier build did.
 func (f finisher) layer(ctx context.Context, exported v1.Descriptor) (layer, error) {
-	if made, ok := f.layers.find(exported.Digest, f.epoch); ok {
-		return made, nil
+	if n, ok := f.layers.find(exported.Digest, f.epoch); ok {
+		return n.Layer, nil
 	}
-	m, err := f.layers.begin(exported.Digest, f.epoch)
+	m, err := f.layers.begin(exported, f.epoch)
 	if err != nil {
 		return layer{}, err
 	}
 	defer m.end()
-	err = f.store.read(exported.Digest, func(blob io.Reader) error { return m.write(ctx, blob, exported.MediaType) })
+	err = f.store.read(exported.Digest, func(blob io.Reader) error { return m.write(ctx, blob) })
 	if err != nil {
 		return layer{}, err
 	}

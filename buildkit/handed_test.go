@@ -2,12 +2,16 @@ package buildkit_test
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/buildkit/engine"
@@ -77,4 +81,35 @@ func TestAttackHandedOutLayout(t *testing.T) {
 		wholeLayers(t, "after a change of the builder's store", again)
 	})
 	shut(t, b)
+}
+
+// A base may be an uncompressed image whose layer is, byte for byte, what an earlier build
+// on this builder exported and made a layer of; it stays as it is in the image all the same.
+func TestABasesLayerThatWasMadeALayerStaysInTheImage(t *testing.T) {
+	t.Parallel()
+	for name, size := range map[string]int{"sent": 1, "on the builder's disk": 2 << 20} {
+		t.Run(name, func(t *testing.T) {
+			state := filepath.Join(t.TempDir(), "state")
+			b := open(t, buildkit.Options{State: state})
+			text := strings.Repeat("1", size)
+			build(t, b, source(t, "FROM scratch\nCOPY file /\n", files{"file": text}))
+			notes := must(filepath.Glob(filepath.Join(state, "layers", "*.json")))
+			equal(t, "layers that were made", len(notes), 1)
+			_, hex, _ := strings.Cut(strings.TrimSuffix(filepath.Base(notes[0]), ".json"), fmt.Sprintf("%d-", epoch.Unix()))
+			exported := must(filepath.Glob(filepath.Join(state, "runc-*", "content", "blobs", "sha256", hex)))
+			equal(t, "blobs of the builder", len(exported), 1)
+			base := static.NewLayer(must(os.ReadFile(exported[0])), types.OCIUncompressedLayer)
+
+			src := source(t, "FROM base\nCOPY file /\n", files{"file": text, "other": "2"})
+			src.Contexts["base"] = reference(t, assemble(v1.Config{}, base))
+			got := build(t, b, src)
+			equal(t, "layer of the base", must(got.Image.Manifest()).Layers[0].Digest, must(base.Digest()))
+			wholeLayers(t, "an image whose base an earlier build made", got)
+			again := build(t, b, src)
+			equal(t, "digest", again.manifest(), got.manifest())
+			wholeLayers(t, "the same image again", again)
+			elsewhere := build(t, open(t, buildkit.Options{}), src)
+			equal(t, "digest on another builder", elsewhere.manifest(), got.manifest())
+		})
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,19 +39,24 @@ type layerCache struct {
 
 type knownLayers struct {
 	sync.Mutex
-	byKey map[string]layer
+	byKey map[string]note
 }
 
 func newLayerCache(f form, dir, out string) layerCache {
-	return layerCache{f, dir, out, &knownLayers{byKey: map[string]layer{}}}
+	return layerCache{f, dir, out, &knownLayers{byKey: map[string]note{}}}
 }
 
 // note is what is written of a layer.
 type note struct {
-	Source v1.Hash `json:"source"` // in the builder
-	Epoch  int64   `json:"epoch"`
-	Layer  layer   `json:"layer"`
+	Source   v1.Hash         `json:"source"`   // in the builder
+	Exported types.MediaType `json:"exported"` // the form that the builder had it in
+	Epoch    int64           `json:"epoch"`
+	Layer    layer           `json:"layer"`
 }
+
+// isPlain reports whether the builder had the layer without compression, so that the
+// digest of the blob is that of its content, too.
+func (n note) isPlain() bool { return strings.HasSuffix(string(n.Exported), "tar") }
 
 // key is the file that tells what a blob of the builder is with the given time.
 func (c layerCache) key(source v1.Hash, epoch time.Time) string {
@@ -61,43 +67,43 @@ func (c layerCache) blob(h v1.Hash) string { return filepath.Join(c.dir, h.Hex) 
 
 // find puts the layer that was made from a blob of the builder into the layout, if it is
 // there and whole, and keeps it from being collected by another process.
-func (c layerCache) find(source v1.Hash, epoch time.Time) (layer, bool) {
+func (c layerCache) find(source v1.Hash, epoch time.Time) (note, bool) {
 	c.known.Lock()
 	defer c.known.Unlock()
 	key := c.key(source, epoch)
-	if l, ok := c.known.byKey[key]; ok {
-		return l, true
+	if n, ok := c.known.byKey[key]; ok {
+		return n, true
 	}
-	l, err := c.read(key, source, epoch)
+	n, err := c.read(key, source, epoch)
 	if err != nil {
-		return layer{}, false // it is made anew
+		return note{}, false // it is made anew
 	}
 	now := time.Now()
-	if errors.Join(os.Chtimes(key, now, now), os.Chtimes(c.blob(l.Digest), now, now)) != nil {
-		return layer{}, false
+	if errors.Join(os.Chtimes(key, now, now), os.Chtimes(c.blob(n.Layer.Digest), now, now)) != nil {
+		return note{}, false
 	}
-	c.known.byKey[key] = l
-	return l, true
+	c.known.byKey[key] = n
+	return n, true
 }
 
 // read reads a note, and copies the layer that it is about.
-func (c layerCache) read(key string, source v1.Hash, epoch time.Time) (layer, error) {
+func (c layerCache) read(key string, source v1.Hash, epoch time.Time) (note, error) {
 	data, err := readRegular(key, maxNote)
 	if err != nil {
-		return layer{}, err
+		return note{}, err
 	}
 	var n note
 	if err := json.Unmarshal(data, &n); err != nil {
-		return layer{}, fmt.Errorf("parsing %s: %w", key, err)
+		return note{}, fmt.Errorf("parsing %s: %w", key, err)
 	}
-	if _, err := v1.NewHash(n.Layer.Digest.String()); err != nil || n.Source != source || n.Epoch != epoch.Unix() {
-		return layer{}, fmt.Errorf("parsing %s: it is about something else", key)
+	if _, err := v1.NewHash(n.Layer.Digest.String()); err != nil || n.Source != source || n.Epoch != epoch.Unix() || n.Exported == "" {
+		return note{}, fmt.Errorf("parsing %s: it is about something else", key)
 	}
 	f, err := openRegular(c.blob(n.Layer.Digest))
 	if err != nil {
-		return layer{}, err
+		return note{}, err
 	}
-	return n.Layer, errors.Join(copyBlob(n.Layer.Digest, filepath.Join(c.out, n.Layer.Digest.Hex), f), f.Close())
+	return n, errors.Join(copyBlob(n.Layer.Digest, filepath.Join(c.out, n.Layer.Digest.Hex), f), f.Close())
 }
 
 // maxNote bounds what is read of a note, in bytes.
@@ -128,8 +134,8 @@ type making struct {
 }
 
 // begin begins to make the layer of a blob of the builder; the caller calls end.
-func (c layerCache) begin(source v1.Hash, epoch time.Time) (*making, error) {
-	m := &making{layerCache: c, note: note{Source: source, Epoch: epoch.Unix()}, handed: filepath.Join(c.out, ".new-"+source.Hex)}
+func (c layerCache) begin(exported v1.Descriptor, epoch time.Time) (*making, error) {
+	m := &making{layerCache: c, note: note{Source: exported.Digest, Exported: exported.MediaType, Epoch: epoch.Unix()}, handed: filepath.Join(c.out, ".new-"+exported.Digest.Hex)}
 	var err error
 	if m.work, err = os.MkdirTemp(c.dir, ".new-*"); err != nil {
 		return nil, fmt.Errorf("writing layer: %w", err)
@@ -142,8 +148,8 @@ func (m *making) end() { _ = errors.Join(os.RemoveAll(m.work), os.RemoveAll(m.ha
 
 // write makes the layer from the blob that was exported, for the cache and for the layout
 // at once.
-func (m *making) write(ctx context.Context, blob io.Reader, exported types.MediaType) (err error) {
-	archive, err := decompress(blob, exported)
+func (m *making) write(ctx context.Context, blob io.Reader) (err error) {
+	archive, err := decompress(blob, m.note.Exported)
 	if err != nil {
 		return fmt.Errorf("opening layer %s: %w", m.note.Source, err)
 	}

@@ -163,10 +163,14 @@ func (s layoutStore) path(blob v1.Hash) string {
 }
 
 // place has the layout hold a blob that was not sent; a file system that can shares the
-// blocks of both. Bytes that are not the blob's are a *ChangedError.
+// blocks of both. Bytes that are not the blob's are a *ChangedError. One that is nowhere is
+// an error here, and not of whoever reads the image.
 func (s layoutStore) place(blob v1.Hash) error {
 	file := s.heldFile(blob)
 	if file == nil {
+		if _, err := os.Lstat(s.path(blob)); err != nil {
+			return fmt.Errorf("looking for blob: %w", err)
+		}
 		return nil
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {

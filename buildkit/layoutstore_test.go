@@ -7,10 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/errdefs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/gzip"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -130,6 +133,54 @@ func TestAKnownBlobIsNotSent(t *testing.T) {
 	desc := ocispec.Descriptor{Digest: digest.FromBytes(blob), Size: int64(len(blob))}
 	if _, err := store.Writer(t.Context(), content.WithRef("ref"), content.WithDescriptor(desc)); !errdefs.IsAlreadyExists(err) {
 		t.Errorf("error %v, want that it exists already", err)
+	}
+}
+
+// What an earlier build made a layer of is sent again where it may be a layer of the base,
+// which stays as it is.
+func TestABlobThatTheBaseMayHaveIsSent(t *testing.T) {
+	plain := archived(t, 1000)
+	var zipped bytes.Buffer
+	zip := gzip.NewWriter(&zipped)
+	if _, err := zip.Write(plain); err != nil || zip.Close() != nil {
+		t.Fatal(err)
+	}
+	cache, dir := t.TempDir(), t.TempDir()
+	store, err := newLayoutStore(dir, "", func(v1.Hash) bool { return false }, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := finisher{store: store, layers: newLayerCache(formOf(CompressionGzip), cache, filepath.Join(dir, "blobs", "sha256")), epoch: time.Unix(1, 0)}
+	exported := func(blob []byte, form types.MediaType) v1.Descriptor {
+		d, err := f.put(blob, form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.layer(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tar, gz := exported(plain, types.OCIUncompressedLayer), exported(zipped.Bytes(), types.OCILayer)
+	for name, c := range map[string]struct {
+		blob v1.Hash
+		base []digest.Digest
+		want bool
+	}{
+		"of no base":                     {tar.Digest, nil, true},
+		"of another base":                {tar.Digest, []digest.Digest{digest.FromString("other")}, true},
+		"of the base":                    {tar.Digest, []digest.Digest{digest.Digest(tar.Digest.String())}, false},
+		"compressed, of whatever base":   {gz.Digest, nil, false},
+		"of which nothing was ever made": {v1.Hash{Algorithm: "sha256", Hex: digest.FromString("new").Encoded()}, nil, false},
+	} {
+		next := finisher{layers: newLayerCache(formOf(CompressionGzip), cache, filepath.Join(t.TempDir(), "blobs")), epoch: f.epoch}
+		next.plan.base.RootFS.DiffIDs = c.base
+		if got := next.knows(c.blob); got != c.want {
+			t.Errorf("%s: known = %t, want %t", name, got, c.want)
+		}
 	}
 }
 
