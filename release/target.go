@@ -174,6 +174,10 @@ func (t *Target) Chain(ctx context.Context, client registry.Client, asked string
 		return asked, nil
 	}
 	all, err := record.AppsOf(ctx, client, *t.image)
+	var crowd *bounds.Error
+	if errors.As(err, &crowd) { // whoever may push can bring it about
+		return "", &TargetError{t.text, "does not tell of which app it is the image, as not all records beside it are read: " + crowd.Error(), "name the app by its address, with --chain"}
+	}
 	if err != nil {
 		return "", err
 	}

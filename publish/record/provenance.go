@@ -10,7 +10,7 @@ import (
 )
 
 // ProvenanceType is the predicate type of SLSA's provenance.
-const ProvenanceType = "https://slsa.dev/provenance/v1"
+const ProvenanceType = registry.ProvenanceType
 
 // BuildType says how to read the provenance of a release:
 //

@@ -19,7 +19,7 @@ import (
 )
 
 // RevocationType is the predicate type of a revocation: docs/predicates/revocation.md.
-const RevocationType = "https://github.com/mrelease/mrelease/predicates/revocation/v1"
+const RevocationType = registry.PredicateType + "revocation/v1"
 
 // MaxReason bounds the reason of a revocation, in bytes.
 const MaxReason = 1000
@@ -129,14 +129,18 @@ func (a auditor) revocation(context.Context) (found, error) {
 	if r := Revoked(said.Statements, a.App.ChainID, common.Address(a.App.Address)); r != nil {
 		return found{}, &RevokedError{*r, image}
 	}
-	var crowd *bounds.Error
+	if err := said.Crowded(); err != nil {
+		return found{}, &UncheckedError{fmt.Sprintf("whether it was withdrawn: %v", err)}
+	}
+	var larger *bounds.Error
 	outage := said.Complete()
-	// A statement that is listed and not given may be the one. A place that cannot be listed is
-	// told: with some registries it never can, and releases are signed in the other one.
-	if outage != nil && said.Unreadable > 0 && !errors.As(outage, &crowd) {
+	// A statement that is listed and not given may be the one; no statement is too large, so
+	// what is stays a stranger's. A place that cannot be listed is told: with some registries
+	// it never can, and releases are signed in the other one.
+	if outage != nil && said.Unreadable > 0 && !errors.As(outage, &larger) {
 		return found{}, &UncheckedError{fmt.Sprintf("whether it was withdrawn: %v", outage)}
 	}
-	if outage != nil { // a crowd any stranger can bring about who may push
+	if outage != nil {
 		return asserted(theRegistry, fmt.Sprintf("none was found, by %s; not all places where one could be can be read: %v", said.word, outage)), nil
 	}
 	return asserted(theRegistry, "none is among the statements of who signed the image, by "+said.word), nil

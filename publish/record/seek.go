@@ -213,7 +213,7 @@ func choose(ctx context.Context, c *node.Client, all []Record) (Record, error) {
 // AppsOf returns which apps the records beside an image are about, on any chain: each is
 // signed by whom it names as owner, which only the app's chain can confirm. All of them are
 // read: of those that cannot be, or are beyond the bounds, one may be about another app.
-// Errors: *registry.Error, *Error when there is none, or may be more.
+// Errors: *registry.Error, *Error when there is none, *bounds.Error when there may be more.
 func AppsOf(ctx context.Context, c registry.Client, image name.Digest) ([]App, error) {
 	var found collection
 	attached, err := c.Attached(ctx, image, Kind(), func(document []byte) bool {
@@ -232,7 +232,7 @@ func AppsOf(ctx context.Context, c registry.Client, image name.Digest) ([]App, e
 		return nil, err
 	}
 	if attached.Beyond > 0 || attached.Endless {
-		return nil, &Error{"of this image may be beyond those that are read", found.aside(attached), fmt.Sprintf("at most %d records beside %s", bounds.Documents, image)}
+		return nil, &bounds.Error{Where: image.String(), What: "what is beside it as records", Most: printable.Count(bounds.Documents, "record"), Got: found.aside(attached)}
 	}
 	var all []App
 	for _, r := range found.taken {

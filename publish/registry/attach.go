@@ -50,7 +50,7 @@ func (c Client) Attach(ctx context.Context, image name.Digest, kind Kind, docume
 	}
 	var at desk = tagged{older{in, image}, kind}
 	if c.written() == Referrers {
-		b := newBundles(in, image)
+		b := newBundles(in, image, kind.Type)
 		list, err := b.list(ctx)
 		if err != nil {
 			return false, failed("listing referrers of", image, err)
@@ -184,7 +184,7 @@ func (c Client) Attached(ctx context.Context, image name.Digest, kind Kind, want
 		return a, failed("listing documents about", image, err)
 	}
 	var unread []error
-	for _, read := range []func(context.Context, *gathering) error{referring{newBundles(in, image), kind}.read, tagged{older{in, image}, kind}.read} {
+	for _, read := range []func(context.Context, *gathering) error{referring{newBundles(in, image, kind.Type), kind}.read, tagged{older{in, image}, kind}.read} {
 		g := gathering{wanted: wanted, into: &a}
 		if err := read(ctx, &g); err != nil {
 			unread = append(unread, err)

@@ -57,7 +57,7 @@ func (c Client) shelf(in *session, image name.Digest, layout Layout) shelf {
 	if layout == Tags {
 		return older{in, image}
 	}
-	return newBundles(in, image)
+	return newBundles(in, image, "")
 }
 
 // readable are the layouts that are read.

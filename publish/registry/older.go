@@ -161,12 +161,14 @@ func (o older) read(ctx context.Context, party signing.Party, s *Statements) err
 	return nil
 }
 
-// readLayers adds what the layers state. One that cannot be read or does not verify is
-// counted and does no harm.
+// readLayers adds what the layers state, first of those that a release may have made. One
+// that cannot be read or does not verify is counted and does no harm.
 func (o older) readLayers(layers []v1.Descriptor, suffix string, party signing.Party, s *Statements) {
-	for i, d := range layers {
+	likely, others := partition(layers, func(d v1.Descriptor) bool { return mayBeOfRelease(d.Annotations[predicateAnnotation]) })
+	for i, d := range slices.Concat(likely, others) {
 		if i == bounds.Referrers {
 			s.Beyond += len(layers) - i
+			s.hidden += max(0, len(likely)-i)
 			return
 		}
 		blob := o.Digest(d.Digest.String())
@@ -188,6 +190,17 @@ func (o older) readLayers(layers []v1.Descriptor, suffix string, party signing.P
 		said.proof = proof{content, verify}
 		s.verified = append(s.verified, said)
 	}
+}
+
+func partition(all []v1.Descriptor, is func(v1.Descriptor) bool) (those, others []v1.Descriptor) {
+	for _, d := range all {
+		if is(d) {
+			those = append(those, d)
+		} else {
+			others = append(others, d)
+		}
+	}
+	return those, others
 }
 
 // verifyClaim returns what checks a layer's signature of cosign's text about an image.

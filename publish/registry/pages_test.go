@@ -81,31 +81,50 @@ func TestAttackListsWithoutEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := refer(t, digest, "a picture", "image/png")
-	for _, filters := range []bool{true, false} {
+	for name, c := range map[string]struct {
+		filters, says    bool   // whether the registry lists what is asked for alone, and says so
+		listed           string // the artifact type of the others
+		finds, completes bool
+	}{
+		"it filters and says so":                {true, true, "image/png", true, true},
+		"it filters what it does not know":      {true, true, "", true, false},
+		"it filters and does not say so":        {true, false, "image/png", true, false},
+		"it does not filter":                    {false, false, "image/png", false, false},
+		"it says that it filters, and lists on": {false, true, "image/png", false, false},
+	} {
 		pages := 0
 		endless := transportFunc(func(r *http.Request) (*http.Response, error) {
 			resp, err := http.DefaultTransport.RoundTrip(r)
-			if err != nil || !strings.Contains(r.URL.Path, "/referrers/") || filters && r.URL.Query().Has("artifactType") {
+			if err != nil || !strings.Contains(r.URL.Path, "/referrers/") {
+				return resp, err
+			}
+			if c.says && r.URL.Query().Has("artifactType") {
+				resp.Header.Set("OCI-Filters-Applied", "artifactType")
+			}
+			if c.filters && r.URL.Query().Has("artifactType") {
 				return resp, err
 			}
 			pages++
-			page := answer(resp, fmt.Sprintf(`{"schemaVersion":2,"manifests":[{"mediaType":%q,"size":1,"digest":%q,"artifactType":"image/png"}]}`, types.OCIManifestSchema1, other.DigestStr()))
+			page := answer(resp, fmt.Sprintf(`{"schemaVersion":2,"manifests":[{"mediaType":%q,"size":1,"digest":%q,"artifactType":%q}]}`, types.OCIManifestSchema1, other.DigestStr(), c.listed))
+			if filtered := resp.Header.Get("OCI-Filters-Applied"); filtered != "" {
+				page.Header.Set("OCI-Filters-Applied", filtered)
+			}
 			page.Header.Set("Link", fmt.Sprintf(`<%s?page=%d>; rel="next"`, r.URL.Path, pages))
 			return page, resp.Body.Close()
 		})
 		said, err := registry.Client{Transport: endless}.Statements(t.Context(), digest, k.PublicKey)
-		if err != nil || !said.Endless || !strings.Contains(said.Aside(), "beyond the 100 pages") {
-			t.Errorf("got %+v, %v", said, err)
+		if err != nil || said.Endless == c.completes || strings.Contains(said.Aside(), "beyond the 100 pages") == c.completes {
+			t.Errorf("%s: got %+v, %v", name, said, err)
 		}
 		var larger *bounds.Error
-		if err := said.Complete(); !errors.As(err, &larger) {
-			t.Errorf("complete: %v, want that not all were read", err)
+		if err := said.Complete(); errors.As(err, &larger) == c.completes {
+			t.Errorf("%s: complete: %v, want it to be: %t", name, err, c.completes)
 		}
-		if err := said.CheckSignature(); (err == nil) != filters {
-			t.Errorf("filters: %t: %v", filters, err)
+		if err := said.CheckSignature(); (err == nil) != c.finds {
+			t.Errorf("%s: %v", name, err)
 		}
 		if most := 2 * bounds.Pages; pages > most {
-			t.Errorf("%d pages were asked for, want %d at most", pages, most)
+			t.Errorf("%s: %d pages were asked for, want %d at most", name, pages, most)
 		}
 	}
 }

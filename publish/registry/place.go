@@ -160,7 +160,7 @@ func (s *session) prove(ctx context.Context) (place Place, err error) {
 
 // listed lists the referrers of a manifest.
 func (s *session) listed(ctx context.Context, of v1.Hash) (listing, error) {
-	list, err := newBundles(s, s.Digest(of.String())).list(ctx)
+	list, err := newBundles(s, s.Digest(of.String()), "").list(ctx)
 	if err == nil && list.place == Nowhere {
 		err = &UnkeptError{s.Repository, list.because}
 	}

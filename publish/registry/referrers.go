@@ -28,11 +28,12 @@ import (
 type bundles struct {
 	*session
 	image name.Digest
+	kind  string                    // of the documents that are looked for; empty: none are
 	seen  map[string]*v1.Descriptor // in the index under the tag, in any of its answers
 }
 
-func newBundles(in *session, image name.Digest) *bundles {
-	return &bundles{in, image, map[string]*v1.Descriptor{}}
+func newBundles(in *session, image name.Digest, kind string) *bundles {
+	return &bundles{in, image, kind, map[string]*v1.Descriptor{}}
 }
 
 // readers is how many referrers are read at a time: each may take some of a bundle's
@@ -45,6 +46,7 @@ func (b *bundles) read(ctx context.Context, party signing.Party, s *Statements) 
 		return err
 	}
 	s.Beyond += list.beyond
+	s.hidden += list.hidden
 	s.Endless = s.Endless || list.endless
 	read := make([]func(*Statements), len(list.referrers)) // in the order of the list
 	var group errgroup.Group
@@ -70,6 +72,10 @@ const (
 	bundleType    = "application/vnd.dev.sigstore.bundle"
 	bundleVersion = ".v0.3+json"
 )
+
+// predicateAnnotationOfBundle is how the manifest of a bundle states the type of its
+// predicate, and a registry that lists it.
+const predicateAnnotationOfBundle = "dev.sigstore.bundle.predicateType"
 
 // emptyType is the media type of a configuration that says nothing, which the manifest
 // of a bundle has (OCI image specification 1.1, guidelines for artifact usage).
@@ -97,23 +103,6 @@ func referrerManifest(subject v1.Descriptor, kind types.MediaType, content []byt
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: string(layer.MediaType), Config: config, Layers: []v1.Descriptor{layer},
 		Subject: &v1.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size},
 	}, nil
-}
-
-// bundlesFirst puts what is listed as a bundle before what is listed as something else,
-// in the order of the list, so that a thousand other referrers do not hide a signature.
-// It is no more than an order: registries do not agree on the artifact type they list
-// (some take the media type of the configuration for it, which is an empty one here).
-func bundlesFirst(listed []v1.Descriptor) {
-	rank := func(d v1.Descriptor) int {
-		switch {
-		case strings.HasPrefix(d.ArtifactType, bundleType):
-			return 0
-		case d.ArtifactType == "" || d.ArtifactType == emptyType:
-			return 1
-		}
-		return 2
-	}
-	slices.SortStableFunc(listed, func(a, b v1.Descriptor) int { return rank(a) - rank(b) })
 }
 
 // readOne reads a referrer, and returns what it adds to the statements.
@@ -190,7 +179,7 @@ func (b *bundles) add(ctx context.Context, all []kept) error {
 	case Nowhere:
 		return &UnkeptError{b.Repository, list.because}
 	}
-	return b.index(ctx, len(list.referrers)+list.beyond+len(list.documents)+list.documentsBeyond, listed)
+	return b.index(ctx, list.all, listed)
 }
 
 // push pushes a bundle, and returns its entry in the index.
@@ -204,9 +193,9 @@ func (b *bundles) push(ctx context.Context, k kept) (v1.Descriptor, error) {
 		return v1.Descriptor{}, err
 	}
 	manifest.Annotations = map[string]string{
-		"org.opencontainers.image.created":  time.Now().UTC().Format(time.RFC3339),
-		"dev.sigstore.bundle.content":       "dsse-envelope",
-		"dev.sigstore.bundle.predicateType": k.predicateType,
+		"org.opencontainers.image.created": time.Now().UTC().Format(time.RFC3339),
+		"dev.sigstore.bundle.content":      "dsse-envelope",
+		predicateAnnotationOfBundle:        k.predicateType,
 	}
 	return b.refer(ctx, manifest, k.content)
 }

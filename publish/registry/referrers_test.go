@@ -126,7 +126,7 @@ func TestAttackReferrersWithoutNumber(t *testing.T) {
 		t.Errorf("got %+v, %v", said, err)
 	}
 	var larger *bounds.Error
-	if err := said.Complete(); !errors.As(err, &larger) || larger.Got != "1022" {
+	if err := said.Complete(); !errors.As(err, &larger) || larger.Got != "1021" { // one of the 22 is listed as something else
 		t.Errorf("complete: %v, want that not all were read", err)
 	}
 	if n := counting.asked["GET /v2/acme/hello/manifests/"+signed.DigestStr()]; n != bounds.Referrers {
@@ -153,11 +153,51 @@ func TestAttackReferrersInFrontOfASignature(t *testing.T) {
 	}
 }
 
+// Whoever may push adds as many referrers as they like. What cannot be a statement of a
+// release keeps nobody from saying that all of them were read; what can be one does, and
+// none is said to be missing that is beyond them.
+func TestAttackCrowdsOfReferrers(t *testing.T) {
+	digest, k := push(t, start(t, testregistry.WithReferrersSupport(true))), key(t)
+	if _, err := client.Sign(t.Context(), digest, k); err != nil {
+		t.Fatal(err)
+	}
+	picture, statement := refer(t, digest, "a picture", "image/png"), refer(t, digest, "a statement", bundleType)
+	for _, times := range []int{1_001, 10_000} {
+		for name, c := range map[string]struct {
+			crowd    listed
+			complete bool
+		}{
+			"pictures":                     {listed{picture, times, "image/png", ""}, true},
+			"what a scanner finds":         {listed{statement, times, bundleType, "https://cosign.sigstore.dev/attestation/vuln/v1"}, true},
+			"documents of another kind":    {listed{picture, times, registry.DocumentType + "other", ""}, true},
+			"bundles of which no one says": {listed{statement, times, bundleType, ""}, false},
+			"what may be revocations":      {listed{statement, times, bundleType, registry.PredicateType + "revocation/v1"}, false},
+			"what has no type":             {listed{statement, times, "", ""}, false},
+		} {
+			t.Run(fmt.Sprint(times, " ", name), func(t *testing.T) {
+				t.Parallel()
+				said, err := registry.Client{Transport: c.crowd.before(http.DefaultTransport)}.Statements(t.Context(), digest, k.PublicKey)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var larger *bounds.Error
+				if err := said.Complete(); c.complete && err != nil || !c.complete && !errors.As(err, &larger) {
+					t.Errorf("complete: %v, want it to be: %t", err, c.complete)
+				}
+				if err := said.CheckSignature(); c.complete && err != nil {
+					t.Errorf("the signature behind them: %v", err)
+				}
+			})
+		}
+	}
+}
+
 // listed is a registry that lists a referrer many times, before the others.
 type listed struct {
 	referrer     name.Digest
 	times        int
 	artifactType string
+	predicate    string // that the list states of it
 }
 
 func (l listed) before(next http.RoundTripper) http.RoundTripper {
@@ -170,7 +210,7 @@ func (l listed) before(next http.RoundTripper) http.RoundTripper {
 		if err := json.NewDecoder(resp.Body).Decode(&list); err != nil {
 			return nil, err
 		}
-		one := fmt.Sprintf(`{"mediaType":%q,"size":1,"digest":%q,"artifactType":%q},`, types.OCIManifestSchema1, l.referrer.DigestStr(), l.artifactType)
+		one := fmt.Sprintf(`{"mediaType":%q,"size":1,"digest":%q,"artifactType":%q,"annotations":{"dev.sigstore.bundle.predicateType":%q}},`, types.OCIManifestSchema1, l.referrer.DigestStr(), l.artifactType, l.predicate)
 		others, err := json.Marshal(list.Manifests)
 		if err != nil {
 			return nil, err

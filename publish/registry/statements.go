@@ -28,6 +28,7 @@ type Statements struct {
 	Endless    bool // their list goes on beyond bounds.Pages, which was not followed
 
 	image    name.Digest
+	hidden   int // of those beyond, the ones that may state what a release does
 	verified []statement
 	reasons  error // why bundles do not verify, and referrers cannot be read; some of them
 	outage   error // a reason that may be gone when it is tried again; nil: none
@@ -114,16 +115,23 @@ func (s Statements) check(a Attestation) error {
 
 // Complete reports whether all places in which statements can be were read, so that one
 // which is not found is in none of them. Its error is an [*Error] where a place cannot be
-// read now, and a [*bounds.Error] where there are more referrers than are read: whoever may
-// push can put as many before the one that matters.
+// read now, and a [*bounds.Error] where more referrers than are read may be statements of a
+// release: whoever may push can put as many before the one that matters.
 func (s Statements) Complete() error {
-	switch {
-	case s.outage != nil:
+	if s.outage != nil {
 		return s.outage
+	}
+	return s.Crowded()
+}
+
+// Crowded returns a [*bounds.Error] where more referrers than are read may be statements of a
+// release.
+func (s Statements) Crowded() error {
+	switch {
 	case s.Endless:
 		return &bounds.Error{Where: s.image.String(), What: "the list of its referrers", Most: fmt.Sprintf("%d pages", bounds.Pages)}
-	case s.Beyond > 0:
-		return &bounds.Error{Where: s.image.String(), What: "the number of its referrers", Most: fmt.Sprint(bounds.Referrers), Got: fmt.Sprint(bounds.Referrers + s.Beyond)}
+	case s.hidden > 0:
+		return &bounds.Error{Where: s.image.String(), What: "the number of its referrers that may be statements of a release", Most: fmt.Sprint(bounds.Referrers), Got: fmt.Sprint(bounds.Referrers + s.hidden)}
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/mrelease/mrelease/publish/registry"
 )
 
-// crowd lists the first referrer that it saw as often as referrers are read, before all.
+// crowd lists the first bundle that it saw as often as referrers are read, before all.
 type crowd struct{ first *v1.Descriptor }
 
 func (c *crowd) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -34,8 +34,11 @@ func (c *crowd) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || len(list.Manifests) == 0 {
 		return resp, err
 	}
+	if i := slices.IndexFunc(list.Manifests, func(d v1.Descriptor) bool { return strings.Contains(d.ArtifactType, "bundle") }); c.first == nil && i >= 0 {
+		c.first = &list.Manifests[i]
+	}
 	if c.first == nil {
-		c.first = &list.Manifests[0]
+		return resp, errors.New("no bundle is listed")
 	}
 	list.Manifests = append(slices.Repeat([]v1.Descriptor{*c.first}, bounds.Referrers), list.Manifests...)
 	text, err := json.Marshal(list)

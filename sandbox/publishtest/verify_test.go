@@ -253,8 +253,8 @@ func TestAttackAppsOf(t *testing.T) {
 	}
 }
 
-// Where the registry fails to give a statement that it lists, nobody knows whether the release
-// was withdrawn: that is no pass.
+// Where the registry fails to give a statement that it lists, or lists more than are read,
+// nobody knows whether the release was withdrawn: that is no pass.
 func TestAttackRevocationThatIsNotGiven(t *testing.T) {
 	t.Parallel()
 	w := startWorld(t)
@@ -285,6 +285,10 @@ func TestAttackRevocationThatIsNotGiven(t *testing.T) {
 	if c := look(noting); c.Err != nil {
 		t.Fatal(c.Err)
 	}
+	hidden := &crowd{}
+	if c := look(hidden); !record.Unchecked(c.Err) { // it cannot tell, and has seen what to list
+		t.Errorf("in a crowd: %v", c)
+	}
 	revocation := record.Revocation{Version: "1.0.0", Reason: "greets nobody", ChainID: p.App.ChainID, App: p.App.Address}
 	if _, err := (registry.Client{}).State(t.Context(), p.image, p.key, revocation.Attestation()); err != nil {
 		t.Fatal(err)
@@ -295,6 +299,9 @@ func TestAttackRevocationThatIsNotGiven(t *testing.T) {
 	}
 	if c := look(withholding); !record.Unchecked(c.Err) {
 		t.Errorf("not given: %v", c)
+	}
+	if c := look(hidden); !record.Unchecked(c.Err) {
+		t.Errorf("given, and in a crowd: %v", c)
 	}
 }
 
