@@ -116,14 +116,12 @@ func FlagError(c *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	switch {
 	case errors.As(err, &unknown):
-		var known []string
-		c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
 		written := unknown.GetSpecifiedName()
 		if letters := unknown.GetSpecifiedShortnames(); len(letters) > 1 { // -version
 			written, _, _ = strings.Cut(letters, "=")
 		}
-		if near := settings.Nearest(written, known); near != "" && len(written) > 1 {
-			return Errorf(c.CommandPath(), "%w, did you mean --%s?", err, near)
+		if near := flagsLike(c, written); near != "" {
+			return Errorf(c.CommandPath(), "%w, did you mean %s?", err, near)
 		}
 	case errors.As(err, &invalid):
 		kinds := map[string]string{"bool": "true or false", "int": "a whole number", "int64": "a whole number", "uint": notNegative, "uint64": notNegative}
@@ -134,6 +132,28 @@ func FlagError(c *cobra.Command, err error) error {
 		return Errorf(c.CommandPath(), "--%s: want %s, got %q", f.Name, cmp.Or(kinds[f.Value.Type()], f.Value.Type()), invalid.GetValue())
 	}
 	return Errorf(c.CommandPath(), "%w", err)
+}
+
+// flagsLike returns the flags that a name was probably meant for: one that is misspelt, or
+// what begins with it, as other programs take --vers and -v.
+func flagsLike(c *cobra.Command, written string) string {
+	var known, begun []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		known = append(known, f.Name)
+		if strings.HasPrefix(f.Name, strings.ToLower(written)) {
+			begun = append(begun, "--"+f.Name)
+		}
+	})
+	if near := settings.Nearest(written, known); near != "" && len(written) > 1 {
+		return "--" + near
+	}
+	if len(begun) > 3 { // that is no hint
+		return ""
+	}
+	return strings.Join(begun, " or ")
 }
 
 // Check refuses a flag whose value is empty, which is a variable that was not set: left
