@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+
+	"github.com/mrelease/mrelease/printable"
 )
 
 // Fingerprint is the legacy value that chains store about an enclave whose
@@ -27,7 +29,7 @@ type Fingerprint struct {
 func ParseFingerprint(s string) (Fingerprint, error) {
 	parts := strings.Split(s, "|")
 	if len(parts) != 3 && len(parts) != 4 {
-		return Fingerprint{}, &FormatError{"fingerprint", fmt.Sprintf("has %d parts, want KEY|TAG|MRENCLAVE or KEY|TAG|MRENCLAVE|ENTRYPOINT", len(parts)), excerpt(s)}
+		return Fingerprint{}, &FormatError{"fingerprint", fmt.Sprintf("has %s, want KEY|TAG|MRENCLAVE or KEY|TAG|MRENCLAVE|ENTRYPOINT", printable.Count(len(parts), "part")), excerpt(s)}
 	}
 	var f Fingerprint
 	if err := decodeHex("KEY", parts[0], f.Key[:]); err != nil {

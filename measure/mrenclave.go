@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+
+	"github.com/mrelease/mrelease/printable"
 )
 
 // MRENCLAVE is the SHA-256 that the CPU computes over an enclave's initial
@@ -56,7 +58,7 @@ func (e *FormatError) Evidence() [][2]string {
 // part, so that a key of 63 digits is not taken for a bad measurement.
 func decodeHex(part, s string, dst []byte) error {
 	if want := hex.EncodedLen(len(dst)); len(s) != want {
-		return &FormatError{part, fmt.Sprintf("has %d characters, want %d hex digits", len(s), want), excerpt(s)}
+		return &FormatError{part, fmt.Sprintf("has %s, want %d hex digits", printable.Count(len(s), "character"), want), excerpt(s)}
 	}
 	for i, c := range []byte(s) {
 		if !isLowerHex(c) {
@@ -75,5 +77,5 @@ func excerpt(s string) string {
 	if len(s) <= limit {
 		return fmt.Sprintf("%q", s)
 	}
-	return fmt.Sprintf("%q and %d bytes more", s[:limit], len(s)-limit)
+	return fmt.Sprintf("%q and %s more", s[:limit], printable.Count(len(s)-limit, "byte"))
 }

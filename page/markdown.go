@@ -64,7 +64,7 @@ func shortened(text string, most int) string {
 	for !utf8.RuneStart(text[end]) {
 		end--
 	}
-	return fmt.Sprintf("%s… and %d bytes more", text[:end], len(text)-end)
+	return fmt.Sprintf("%s… and %s more", text[:end], printable.Count(len(text)-end, "byte"))
 }
 
 // markdown is a summary that is being written. A part that would not fit is left out

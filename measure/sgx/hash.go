@@ -37,7 +37,7 @@ func (m *MRSIGNER) UnmarshalText(text []byte) error { return decodeHash("MRSIGNE
 // differ are two values.
 func decodeHash(part string, text, dst []byte) error {
 	if len(text) != hex.EncodedLen(len(dst)) {
-		return &FormatError{Part: part, Problem: "has the wrong length", Offset: -1, Got: fmt.Sprintf("%d characters", len(text)), Want: "64 lower-case hex digits"}
+		return &FormatError{Part: part, Problem: "has the wrong length", Offset: -1, Got: fmt.Sprintf("a length of %d", len(text)), Want: "64 lower-case hex digits"}
 	}
 	for i, c := range text {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
