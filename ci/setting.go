@@ -11,10 +11,14 @@ import (
 // is empty without a system, and for an error that lacks nothing.
 //
 // What is lacking, an error says by its methods: Unset() []string are variables of the
-// environment, Login() string is a registry that wants another login.
+// environment, Login() string is a registry that wants another login; and a *TokenError is
+// the identity of a job.
 func Setting(getenv func(string) string, err error) string {
 	if systemOf(getenv) == "" {
 		return ""
+	}
+	if e, ok := errors.AsType[*TokenError](err); ok {
+		return identity(getenv, e.From)
 	}
 	if e, ok := errors.AsType[interface {
 		error
@@ -52,6 +56,19 @@ func variables(getenv func(string) string, names []string) string {
 		fmt.Fprintf(&lines, "  %s: ${{ secrets.%s }}\n", name, name)
 	}
 	return strings.TrimSuffix(lines.String(), "\n")
+}
+
+// identity gives a job a token that says who it is, where its system has them.
+func identity(getenv func(string) string, from string) string {
+	switch system := systemOf(getenv); {
+	case system == GitHub && from == FromGitHub && readPullRequest(getenv("GITHUB_EVENT_PATH")).isForks():
+		return "# GitHub gives no identity to the pull request of a fork: plan it (mode: auto does), and release the tag"
+	case system == GitHub && from == FromGitHub:
+		return "permissions:  # of the job\n  contents: read\n  id-token: write"
+	case system == GitLab && from == FromGitLab:
+		return "id_tokens:  # of the job, in the project's own file\n  " + GitLabToken + ":\n    aud: sigstore"
+	}
+	return ""
 }
 
 // login gives a job a login to a registry: GitHub's takes the job's own token, if the

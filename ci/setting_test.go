@@ -44,6 +44,10 @@ func TestSettingIsConfigurationOfTheSystem(t *testing.T) {
 		"GitHub, another registry":   {"GITHUB_ACTIONS", "", refused("quay.io"), "map[env:map[DOCKER_AUTH_CONFIG:${{ secrets.DOCKER_AUTH_CONFIG }}]]", `{"auths": {"quay.io": {"auth":`},
 		"GitLab, a registry":         {"GITLAB_CI", "", refused("ghcr.io"), "map[variables:map[DOCKER_AUTH_CONFIG:$SECRET_DOCKER_AUTH_CONFIG]]", `{"auths": {"ghcr.io": {"auth":`},
 		"GitHub, a fork":             {"GITHUB_ACTIONS", fork, unset{"COSIGN_PASSWORD"}, "map[]", "no secret to the pull request of a fork"},
+		"GitHub, an identity":        {"GITHUB_ACTIONS", "", &ci.TokenError{From: ci.FromGitHub}, "map[permissions:map[contents:read id-token:write]]", ""},
+		"GitLab, an identity":        {"GITLAB_CI", "", &ci.TokenError{From: ci.FromGitLab}, "map[id_tokens:map[SIGSTORE_ID_TOKEN:map[aud:sigstore]]]", ""},
+		"a fork, an identity":        {"GITHUB_ACTIONS", fork, &ci.TokenError{From: ci.FromGitHub}, "map[]", "no identity to the pull request of a fork"},
+		"another system's identity":  {"GITLAB_CI", "", &ci.TokenError{From: ci.FromGitHub}, "map[]", ""},
 		"nothing is lacking":         {"GITHUB_ACTIONS", "", unset{}, "map[]", ""},
 		"no login is lacking":        {"GITHUB_ACTIONS", "", refused(""), "map[]", ""},
 		"no system":                  {"", "", unset{"COSIGN_PASSWORD"}, "map[]", ""},
@@ -51,7 +55,7 @@ func TestSettingIsConfigurationOfTheSystem(t *testing.T) {
 		text := ci.Setting(func(name string) string {
 			return map[string]string{tt.system: "true", "GITHUB_EVENT_PATH": tt.event}[name]
 		}, fmt.Errorf("around: %w", tt.err))
-		var got map[string]map[string]string
+		var got map[string]map[string]any
 		if err := yaml.Unmarshal([]byte(text), &got); err != nil || fmt.Sprint(got) != tt.want || !strings.Contains(text, tt.says) {
 			t.Errorf("%s: got %v, %v of\n%s", name, got, err, text)
 		}
