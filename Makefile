@@ -329,6 +329,7 @@ notices: bin/notices
 bin/notices: FORCE
 	@cd tools && $(BUILD) -o ../$@ ./notices
 
+# The workflows in docs/ are linted, too, with this checkout's action for a release's.
 lint: bin/staticcheck bin/actionlint bin/notices
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	@for m in . sandbox; do (cd $$m && $(GO) vet -tags attack,cases,chaos,conformance,interop,rebuild,$(TAGS) ./... && $(CURDIR)/bin/staticcheck -tags attack,cases,chaos,conformance,interop,rebuild,$(TAGS) ./...) || exit 1; done
@@ -338,6 +339,9 @@ lint: bin/staticcheck bin/actionlint bin/notices
 	@for m in . sandbox tools tools/attest tools/clients tools/dist; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
 	@$(call install,shellcheck=shellcheck)
 	@shellcheck action/run.sh examples/demo.sh .ci/run && bin/actionlint -pyflakes=
+	@rm -rf build/examples; mkdir -p build/examples
+	@awk '/^```yaml$$/ { file = sprintf("build/examples/%d.yml", ++n); next } /^```$$/ { file = "" } file { print > file }' docs/*.md
+	@sed -i 's|mrelease/mrelease@<commit of a release>|./|' build/examples/*; bin/actionlint -pyflakes= $$(grep -l '^jobs:' build/examples/*)
 
 # The parts of .ci/run, in their order, with the seconds that each may take on a new
 # machine with two processors, where all has to be fetched and compiled; reserve is
