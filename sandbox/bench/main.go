@@ -46,6 +46,7 @@ func sections() []section {
 		{name: "reproduce", measure: reproductions},
 		{name: "enclave", measure: enclaves},
 		{name: "again", measure: noChange},
+		{name: "action", measure: pullRequests},
 		{name: "memory", measure: memory},
 		{name: "release", measure: releases},
 		{name: "large", measure: large, long: true},
