@@ -43,6 +43,7 @@ func sections() []section {
 		{name: "decrypt", measure: decryptions},
 		{name: "build", measure: builds},
 		{name: "measure", measure: measures},
+		{name: "rootless", measure: rootless, long: true},
 		{name: "reproduce", measure: reproductions},
 		{name: "enclave", measure: enclaves},
 		{name: "again", measure: noChange},
