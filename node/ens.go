@@ -23,6 +23,11 @@ func (e *NameError) Evidence() [][2]string {
 	return [][2]string{{"name", e.Name}, {"problem", e.Problem}, {"where", e.Chain}}
 }
 
+// NoNames is the *NameError of a name that is looked for on a chain without ENS.
+func NoNames(c poco.Chain, name string) error {
+	return &NameError{name, "the chain has no registry of names", c.Name}
+}
+
 // Resolve asks ENS for the address of a name, where the chain has ENS. Errors: *NameError,
 // *RPCError.
 func Resolve(ctx context.Context, c *Client, name string) (common.Address, error) {
@@ -30,7 +35,7 @@ func Resolve(ctx context.Context, c *Client, name string) (common.Address, error
 		return common.Address{}, &NameError{name, problem, c.Name}
 	}
 	if c.ENS == (common.Address{}) {
-		return fail("the chain has no registry of names")
+		return common.Address{}, NoNames(c.Chain, name)
 	}
 	hash, err := poco.NameHash(name)
 	if err != nil {

@@ -3,9 +3,7 @@ package request
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -32,21 +30,39 @@ func (e *AppError) Evidence() [][2]string {
 	return [][2]string{{"app", e.Named}, {"problem", e.Problem}}
 }
 
+// CheckApp says, without asking anybody, why what is named is no app of a chain. Errors:
+// *AppError, and *node.NameError where the chain has no names.
+func CheckApp(c poco.Chain, named string) error {
+	_, isName, err := readApp(c, named)
+	if isName && c.ENS == (common.Address{}) {
+		return node.NoNames(c, named)
+	}
+	return err
+}
+
 // FindApp returns the address that is meant by an address, a name of ENS, or the file of a
 // release's record. Nothing of a record but chain and address is looked at: mrelease verify
 // is for that. Errors: *AppError, *node.NameError, *node.RPCError.
 func FindApp(ctx context.Context, c *node.Client, named string) (common.Address, error) {
-	var at common.Address
-	if at.UnmarshalText([]byte(named)) == nil {
-		return at, nil
-	}
-	fail := func(problem string, err error) (common.Address, error) {
-		return common.Address{}, &AppError{named, problem, err}
-	}
-	text, err := bounds.ReadJSON(named, bounds.Record)
-	if errors.Is(err, fs.ErrNotExist) && poco.IsENSName(named) && strings.HasSuffix(named, ".eth") {
+	at, isName, err := readApp(c.Chain, named)
+	if isName {
 		return node.Resolve(ctx, c, named)
 	}
+	return at, err
+}
+
+// readApp reads what this machine knows of what is named: a name must be asked for.
+func readApp(c poco.Chain, named string) (at common.Address, isName bool, err error) {
+	if at.UnmarshalText([]byte(named)) == nil {
+		return at, false, nil
+	}
+	fail := func(problem string, err error) (common.Address, bool, error) {
+		return common.Address{}, false, &AppError{named, problem, err}
+	}
+	if strings.HasSuffix(strings.ToLower(named), ".eth") && !strings.ContainsAny(named, `/\`) { // whatever files are there
+		return at, true, nil
+	}
+	text, err := bounds.ReadJSON(named, bounds.Record)
 	if err != nil {
 		return fail("it is neither an address (0x and 40 hex digits), nor a name, nor the file of a record", err)
 	}
@@ -62,5 +78,5 @@ func FindApp(ctx context.Context, c *node.Client, named string) (common.Address,
 	if record.App.ChainID != c.ID {
 		return fail(fmt.Sprintf("it was released on the chain with the id %d, and this one has %d", record.App.ChainID, c.ID), nil)
 	}
-	return record.App.Address, nil
+	return record.App.Address, false, nil
 }

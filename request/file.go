@@ -45,6 +45,19 @@ func (e *FileError) Evidence() [][2]string {
 	return [][2]string{{"where", e.Path}, {"problem", e.Problem}}
 }
 
+// CheckNew makes sure that there is no file yet in the place of a new request's. Its error
+// is a [*FileError].
+func CheckNew(path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return thereAlready(path, fs.ErrExist)
+	}
+	return nil // what else is wrong with the place shows when the file is written
+}
+
+func thereAlready(path string, err error) error {
+	return &FileError{path, "it is there already: a request is written once", err}
+}
+
 // WriteOrder writes a request into a file that is not there yet, whole, before anybody is
 // told of it: whoever has the file can go on with the request, and finds the deal that was
 // made of it. Its error is a [*FileError].
@@ -58,7 +71,7 @@ func WriteOrder(path string, d poco.Domain, o poco.SignedRequestOrder) error {
 	}
 	err = create(path, append(text, '\n'))
 	if errors.Is(err, fs.ErrExist) {
-		return &FileError{path, "it is there already: a request is written once", err}
+		return thereAlready(path, err)
 	}
 	if err != nil {
 		return &FileError{path, "it cannot be written: " + err.Error(), err}

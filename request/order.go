@@ -20,6 +20,19 @@ func (e *OrderError) Error() string { return "signing requestorder: " + e.Proble
 // Evidence returns why.
 func (e *OrderError) Evidence() [][2]string { return [][2]string{{"problem", e.Problem}} }
 
+// CheckParams says why no run can be given params, for an order's tag. Its error is an
+// [*OrderError].
+func CheckParams(text string, tag poco.Tag) error {
+	params, err := poco.ParseParams(text)
+	if err == nil {
+		err = params.Check(tag)
+	}
+	if err != nil {
+		return &OrderError{err.Error()}
+	}
+	return nil
+}
+
 // SignOrder signs an order as its requester. An order without a salt is given a random
 // one: each request is a new one, although it asks for the same. Its error is an
 // [*OrderError], or the wallet's.
@@ -27,12 +40,8 @@ func SignOrder(ctx context.Context, w node.Wallet, d poco.Domain, o poco.Request
 	if o.Requester != w.Address {
 		return poco.SignedRequestOrder{}, &OrderError{fmt.Sprintf("the requester is %s, and the wallet %s", o.Requester, w.Address)}
 	}
-	params, err := poco.ParseParams(o.Params)
-	if err == nil {
-		err = params.Check(o.Tag)
-	}
-	if err != nil {
-		return poco.SignedRequestOrder{}, &OrderError{err.Error()}
+	if err := CheckParams(o.Params, o.Tag); err != nil {
+		return poco.SignedRequestOrder{}, err
 	}
 	if o.Salt == (common.Hash{}) {
 		if _, err := rand.Read(o.Salt[:]); err != nil {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/node"
-	"github.com/mrelease/mrelease/request"
 	"github.com/mrelease/mrelease/request/deal"
 )
 
@@ -34,7 +33,7 @@ task can still be done.`,
 		Example: "  mrelease request claim request.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			p, err := s.connect(c.Context(), c.CommandPath())
+			p, err := s.place(c.CommandPath())
 			if err != nil {
 				return err
 			}
@@ -115,7 +114,11 @@ gateway has it.`,
 }
 
 func (s *shell) get(ctx context.Context, command, named string, f *fetching) error {
-	p, err := s.connect(ctx, command)
+	p, err := s.place(command)
+	if err != nil {
+		return err
+	}
+	fetch, err := s.fetch(command, p, f)
 	if err != nil {
 		return err
 	}
@@ -124,8 +127,7 @@ func (s *shell) get(ctx context.Context, command, named string, f *fetching) err
 		return err
 	}
 	d := deals[len(deals)-1]
-	var fetch *request.Fetching
-	if fetch, err = s.fetch(command, p, d.Beneficiary, f); err != nil {
+	if err := s.unlock(fetch, d.Beneficiary); err != nil {
 		return err
 	}
 	tasks, err := deal.Tasks(ctx, p.trade.Chain, d)

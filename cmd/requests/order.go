@@ -81,17 +81,35 @@ make. Prices are in nRLC (1 RLC = 10^9 nRLC).`,
 	return c
 }
 
-// request makes the order that is asked for, without its salt.
-func (w wanted) request(ctx context.Context, command string, p place, requester common.Address) (poco.RequestOrder, error) {
+// check looks at what the command line says, and at this machine's files, before anybody is
+// asked.
+func (w wanted) check(command string, p place) error {
 	if w.app == "" {
-		return poco.RequestOrder{}, usage.Errorf(command, "want --app, an address, a name or a record")
+		return usage.Errorf(command, "want --app, an address, a name or a record")
 	}
 	if w.volume.Sign() == 0 || w.volume.Cmp(big.NewInt(bounds.Runs)) > 0 {
-		return poco.RequestOrder{}, usage.Errorf(command, "--volume must be from 1 to %d", bounds.Runs)
+		return usage.Errorf(command, "--volume must be from 1 to %d", bounds.Runs)
 	}
 	tag, err := poco.ParseTag(w.tag)
 	if err != nil {
-		return poco.RequestOrder{}, usage.Errorf(command, "--tag: %v", err)
+		return usage.Errorf(command, "--tag: %v", err)
+	}
+	if err := request.CheckParams(w.params, tag); err != nil {
+		return err
+	}
+	if !w.same { // which may find its file
+		if err := request.CheckNew(w.file); err != nil {
+			return err
+		}
+	}
+	return request.CheckApp(p.profile, w.app)
+}
+
+// request makes the order that is asked for, without its salt.
+func (w wanted) request(ctx context.Context, p place, requester common.Address) (poco.RequestOrder, error) {
+	tag, err := poco.ParseTag(w.tag)
+	if err != nil {
+		return poco.RequestOrder{}, err
 	}
 	app, err := request.FindApp(ctx, p.trade.Chain, w.app)
 	if err != nil {
@@ -115,17 +133,26 @@ func (w wanted) request(ctx context.Context, command string, p place, requester 
 
 // order makes a request: look, sign, write, publish.
 func (s *shell) order(ctx context.Context, command string, w wanted) error {
-	p, err := s.connect(ctx, command)
+	p, err := s.place(command)
 	if err != nil {
+		return err
+	}
+	if err := w.check(command, p); err != nil {
 		return err
 	}
 	wallet, err := s.ring(p.settings).OpenWallet(ctx)
 	if err != nil {
 		return err
 	}
-	o, err := w.request(ctx, command, p, wallet.Address)
+	if err := p.connect(ctx); err != nil {
+		return err
+	}
+	o, err := w.request(ctx, p, wallet.Address)
 	if err != nil {
 		return err
+	}
+	if o.App.Hex() != w.app {
+		s.Note("%s is the app %s", w.app, o.App)
 	}
 	ahead := request.Preflight{Trade: p.trade, Service: request.Service{URL: p.profile.SMS, Tell: s.tell}, Deposit: w.deposit}
 	out, err := ahead.Check(ctx, o)
@@ -215,7 +242,7 @@ hash in the market.`,
 		Example: "  mrelease request cancel request.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			p, err := s.connect(c.Context(), c.CommandPath())
+			p, err := s.place(c.CommandPath())
 			if err != nil {
 				return err
 			}
@@ -225,6 +252,9 @@ hash in the market.`,
 			}
 			wallet, err := s.ring(p.settings).OpenWallet(c.Context())
 			if err != nil {
+				return err
+			}
+			if err := p.connect(c.Context()); err != nil {
 				return err
 			}
 			cancelled, err := request.Cancel(c.Context(), p.trade.Chain, wallet, o.RequestOrder)
@@ -270,12 +300,15 @@ they are. It is named by its file, or by its hash in the market. It needs no pas
 }
 
 func (s *shell) show(ctx context.Context, command, named string) error {
-	p, err := s.connect(ctx, command)
+	p, err := s.place(command)
 	if err != nil {
 		return err
 	}
 	o, err := p.order(ctx, named)
 	if err != nil {
+		return err
+	}
+	if err := p.connect(ctx); err != nil {
 		return err
 	}
 	hash := o.Hash(p.domain())

@@ -2,7 +2,6 @@ package requests
 
 import (
 	"context"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -161,11 +160,15 @@ func (r running) pick(command string) (p deal.Pick, err error) {
 }
 
 func (s *shell) runRequest(ctx context.Context, command, named string, r running) error {
-	p, err := s.connect(ctx, command)
+	p, err := s.place(command)
 	if err != nil {
 		return err
 	}
 	if p.trade.Pick, err = r.pick(command); err != nil {
+		return err
+	}
+	fetch, err := s.fetch(command, p, r.fetching)
+	if err != nil {
 		return err
 	}
 	o, err := p.order(ctx, named)
@@ -179,8 +182,13 @@ func (s *shell) runRequest(ctx context.Context, command, named string, r running
 	if wallet.Address != o.Requester {
 		return usage.Errorf(command, "the request is of %s, and the wallet is %s", o.Requester, wallet.Address)
 	}
-	fetch, err := s.fetch(command, p, o.Beneficiary, r.fetching)
-	if err != nil {
+	if err := s.unlock(fetch, o.Beneficiary); err != nil {
+		return err
+	}
+	if err := p.connect(ctx); err != nil {
+		return err
+	}
+	if err := p.checkFolder(ctx, o, fetch); err != nil {
 		return err
 	}
 	d, made, err := p.trade.Buy(ctx, wallet, o, deal.Buying{Deposit: r.deposit, Tell: func(m poco.Match, deposited *big.Int) {
@@ -196,32 +204,52 @@ func (s *shell) runRequest(ctx context.Context, command, named string, r running
 	return s.follow(ctx, p, d, made, fetch)
 }
 
+// checkFolder makes sure, before anything is bought, that nothing is in the place of the
+// results. What was bought before may have its results there: they are looked at then.
+func (p place) checkFolder(ctx context.Context, o poco.SignedRequestOrder, fetch *request.Fetching) error {
+	if fetch == nil {
+		return nil
+	}
+	taken := fetch.CheckFree()
+	if taken == nil || !usage.Is[*result.ExistsError](taken) {
+		return taken
+	}
+	deals, err := deal.OfRequest(ctx, p.trade.Chain, o.RequestOrder)
+	if err == nil && len(deals) == 0 {
+		err = taken
+	}
+	return err
+}
+
 func (s *shell) runDeal(ctx context.Context, command string, r running) error {
-	p, d, fetch, err := s.openDeal(ctx, command, r.deal, r.fetching)
+	id, err := parseHash(command, "deal", r.deal)
 	if err != nil {
+		return err
+	}
+	p, err := s.place(command)
+	if err != nil {
+		return err
+	}
+	fetch, err := s.fetch(command, p, r.fetching)
+	if err != nil {
+		return err
+	}
+	if err := p.connect(ctx); err != nil {
+		return err
+	}
+	d, err := deal.Read(ctx, p.trade.Chain, id)
+	if err != nil {
+		return err
+	}
+	if err := s.unlock(fetch, d.Beneficiary); err != nil {
 		return err
 	}
 	return s.follow(ctx, p, d, false, fetch)
 }
 
-// openDeal opens a deal by its id.
-func (s *shell) openDeal(ctx context.Context, command, id string, f *fetching) (p place, d deal.Deal, fetch *request.Fetching, err error) {
-	hash, err := parseHash(command, "deal", id)
-	if err != nil {
-		return p, d, nil, err
-	}
-	if p, err = s.connect(ctx, command); err != nil {
-		return p, d, nil, err
-	}
-	if d, err = deal.Read(ctx, p.trade.Chain, hash); err != nil {
-		return p, d, nil, err
-	}
-	fetch, err = s.fetch(command, p, d.Beneficiary, f)
-	return p, d, fetch, err
-}
-
-// fetch returns how results are fetched; nil when they are not to be.
-func (s *shell) fetch(command string, p place, beneficiary common.Address, f *fetching) (*request.Fetching, error) {
+// fetch returns how results are fetched, as far as the command line says it; nil when they
+// are not to be.
+func (s *shell) fetch(command string, p place, f *fetching) (*request.Fetching, error) {
 	if f.folder == "" {
 		return nil, nil
 	}
@@ -235,27 +263,28 @@ func (s *shell) fetch(command string, p place, beneficiary common.Address, f *fe
 	if len(gateways) == 0 {
 		return nil, usage.Errorf(command, "the chain %s has no gateway: --gateway URL, or chains.%s.gateway in mrelease.yaml", p.profile.Name, p.profile.Name)
 	}
-	key, err := s.beneficiaryKey(f.key, beneficiary)
-	if err != nil {
-		return nil, err
-	}
 	fetch := &request.Fetching{
-		Gateways: gateway.Gateways{URLs: gateways, Tell: s.tell}, Key: key, Tell: s.tell,
+		Gateways: gateway.Gateways{URLs: gateways, Tell: s.tell}, Tell: s.tell,
 		Unpacking: result.Unpacking{Folder: f.folder, Most: int64(f.limit) << 30},
 	}
-	return fetch, fetch.CheckFree() // before anything is bought
+	var err error
+	if f.key != "" {
+		fetch.Key, err = request.ReadPrivateKey(f.key)
+	}
+	return fetch, err
 }
 
-// beneficiaryKey reads the key that is named, else the beneficiary's if there is one.
-func (s *shell) beneficiaryKey(file string, beneficiary common.Address) (*rsa.PrivateKey, error) {
-	if file != "" {
-		return request.ReadPrivateKey(file)
+// unlock has results decrypted with the beneficiary's key if there is one, and none was named.
+func (s *shell) unlock(fetch *request.Fetching, beneficiary common.Address) error {
+	if fetch == nil || fetch.Key != nil {
+		return nil
 	}
 	key, err := request.ReadPrivateKey(request.FilesOf(s.folder, beneficiary).Private)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
-	return key, err
+	fetch.Key = key
+	return err
 }
 
 // follow follows a deal to its end, and fetches the results.

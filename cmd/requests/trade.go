@@ -31,27 +31,27 @@ type requestError struct{ error }
 
 func (e *requestError) Unwrap() error { return e.error }
 
-// connect opens the chain that is meant.
-func (s *shell) connect(ctx context.Context, command string) (place, error) {
+// place returns the chain that is meant, of which nobody is asked anything yet: what a
+// command is given is looked at first.
+func (s *shell) place(command string) (place, error) {
 	cfg, err := s.load()
 	if err != nil {
 		return place{}, err
 	}
 	profile, err := s.profile(command, cfg)
-	if err != nil {
-		return place{}, err
-	}
-	client, err := node.Connect(ctx, profile)
-	if err != nil {
-		return place{}, err
-	}
 	book := market.Client{URL: profile.Market, ChainID: profile.ID, Tell: s.tell}
-	return place{cfg, profile, deal.Trade{Chain: client, Market: book}}, nil
+	return place{cfg, profile, deal.Trade{Market: book}}, err
+}
+
+// connect opens the chain.
+func (p *place) connect(ctx context.Context) (err error) {
+	p.trade.Chain, err = node.Connect(ctx, p.profile)
+	return err
 }
 
 func (s *shell) tell(text string) { s.Note("%s", text) }
 
-func (p place) domain() poco.Domain { return p.trade.Chain.Domain() }
+func (p place) domain() poco.Domain { return p.profile.Domain() }
 
 // hashText matches the hash of an order, and the id of a deal or task.
 var hashText = regexp.MustCompile(`^0x[0-9a-fA-F]{64}$`)
@@ -67,7 +67,8 @@ func parseHash(command, flag, text string) (common.Hash, error) {
 	return common.HexToHash(text), nil
 }
 
-// order returns the request that is named by a file, or by its hash in the market.
+// order returns the request that is named by a file, or by its hash in the market. The chain
+// need not be open.
 func (p place) order(ctx context.Context, named string) (poco.SignedRequestOrder, error) {
 	if !hashText.MatchString(named) {
 		return request.ReadOrder(named, p.domain())
@@ -85,19 +86,36 @@ func (p place) order(ctx context.Context, named string) (poco.SignedRequestOrder
 	return there.Order, nil
 }
 
-// deals returns the deals that are named: by the id of one, or by a request.
-func (p place) deals(ctx context.Context, named string) ([]deal.Deal, error) {
-	if hashText.MatchString(named) {
-		d, err := deal.Read(ctx, p.trade.Chain, common.HexToHash(named))
-		var none *deal.NoDealError
-		if err == nil || !errors.As(err, &none) {
-			return []deal.Deal{d}, err
+// deals opens the chain, and returns the deals that are named: by the id of one, or by a
+// request, whose file is read before.
+func (p *place) deals(ctx context.Context, named string) ([]deal.Deal, error) {
+	if !hashText.MatchString(named) {
+		o, err := p.order(ctx, named)
+		if err == nil {
+			err = p.connect(ctx)
 		}
+		if err != nil {
+			return nil, err
+		}
+		return p.dealsOf(ctx, o)
+	}
+	if err := p.connect(ctx); err != nil {
+		return nil, err
+	}
+	d, err := deal.Read(ctx, p.trade.Chain, common.HexToHash(named))
+	var none *deal.NoDealError
+	if err == nil || !errors.As(err, &none) {
+		return []deal.Deal{d}, err
 	}
 	o, err := p.order(ctx, named)
 	if err != nil {
 		return nil, err
 	}
+	return p.dealsOf(ctx, o)
+}
+
+// dealsOf returns the deals of a request, one at least.
+func (p *place) dealsOf(ctx context.Context, o poco.SignedRequestOrder) ([]deal.Deal, error) {
 	deals, err := deal.OfRequest(ctx, p.trade.Chain, o.RequestOrder)
 	if err == nil && len(deals) == 0 {
 		err = &requestError{&node.OrderError{

@@ -39,8 +39,15 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %q", name, at, err, problem)
 		}
 	}
+	// Letters that look like others are not taken for them, nor made to fit.
+	for _, name := range []string{"Hello-World.apps.iexec.eth", "hell\u043e-world.apps.iexec.eth", "hello-world.apps.iexec.ETH", "hello world.apps.iexec.eth", "hello-world..iexec.eth", ".eth"} {
+		var failed *node.NameError
+		if at, err := request.FindApp(t.Context(), chain, name); !errors.As(err, &failed) || !strings.Contains(failed.Problem, "lower-case letters") {
+			t.Errorf("%s: %s, %v", name, at, err)
+		}
+	}
 	var none *request.AppError
-	for _, name := range []string{"Hello-World.apps.iexec.eth", "hello-world.apps.iexec", "hello-world"} { // no names that are resolved, and no files
+	for _, name := range []string{"hello-world.apps.iexec", "hello-world", "./hello-world.apps.iexec.eth"} { // no names, and no files
 		if at, err := request.FindApp(t.Context(), chain, name); !errors.As(err, &none) {
 			t.Errorf("%s: %s, %v", name, at, err)
 		}
