@@ -181,6 +181,9 @@ func (c *Checker) checkChain(name string) {
 		if profile.Hub != (common.Address{}) && profile.Hub != builtin.Hub {
 			c.Complain(key+".hub", "%s is built in with the hub %s: another chain is another name", name, builtin.Hub)
 		}
+		if profile.ENS != (common.Address{}) && profile.ENS != builtin.ENS {
+			c.Complain(key+".ens", "%s is built in, and its names are not those of another registry", name)
+		}
 		if profile.Development {
 			c.Complain(key+".development", "%s is built in, and takes no measurement of a stand-in toolchain", name)
 		}

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
@@ -77,6 +79,28 @@ func grant(ts *testscript.TestScript, s *script, _ []string) {
 	for _, c := range []world.Chain{s.world.V6, s.world.V5} {
 		ts.Check(c.Grant(context.Background(), crypto.PubkeyToAddress(s.key.PublicKey)))
 	}
+}
+
+// names brings a registry of names to the chain sandbox-v5, which the script's own
+// configuration does not know, and writes one that does:
+//
+//	names FILE NAME ADDRESS [NAME ADDRESS...]
+//
+// The address of a name may be none.
+func names(ts *testscript.TestScript, s *script, args []string) {
+	if len(args) < 3 || len(args)%2 == 0 {
+		ts.Fatalf("usage: names FILE NAME ADDRESS [NAME ADDRESS...]")
+	}
+	all := map[string]common.Address{}
+	for pair := range slices.Chunk(args[1:], 2) {
+		all[pair[0]] = common.HexToAddress(pair[1])
+	}
+	key, err := crypto.GenerateKey()
+	ts.Check(err)
+	registry, err := protocol.DeployENS(context.Background(), s.world.V5.Client, key, "../node_modules", all)
+	ts.Check(err)
+	text := fmt.Sprintf("chains: {%s: {ens: %q}}\n", s.world.V5.Name, registry.Hex())
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
 // stored asserts what the secret service holds of an address:
