@@ -28,8 +28,8 @@ type Fetched struct {
 	Got      gateway.Got
 	Result   result.Decrypted
 	Archive  string // the file with the result as it came, when it was not decrypted
-	// Before says that it was fetched, and compared, by an earlier call; its files are as
-	// they were then.
+	// Before says that it was fetched by an earlier call. What is told of it was compared by
+	// this one: of a decrypted result the digest, of an archive its address.
 	Before bool
 }
 

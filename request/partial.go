@@ -51,9 +51,13 @@ func (e *PartialError) Evidence() [][2]string {
 // lockRetry is how often the lock of another call is tried again.
 const lockRetry = 200 * time.Millisecond
 
+func partialPath(parent string, id common.Hash) string {
+	return filepath.Join(parent, ".deal-"+id.Hex()+".partial")
+}
+
 // openPartial takes a deal's folder for this call, and waits for another one that has it.
 func (f Fetching) openPartial(ctx context.Context, parent string, id common.Hash) (*partial, error) {
-	path := filepath.Join(parent, ".deal-"+id.Hex()+".partial")
+	path := partialPath(parent, id)
 	for {
 		if err := cmp.Or(ctx.Err(), os.MkdirAll(parent, 0o755)); err != nil {
 			return nil, fmt.Errorf("making folder: %w", err)
@@ -79,7 +83,7 @@ func (f Fetching) tryPartial(ctx context.Context, path string) (*partial, error)
 	if err := checkOwn(path); err != nil {
 		return nil, err
 	}
-	lock := flock.New(filepath.Join(path, "lock"), flock.SetPermissions(0o600))
+	lock := newLock(path)
 	held, err := lock.TryLock()
 	if err == nil && !held {
 		if f.Tell != nil {
@@ -91,6 +95,10 @@ func (f Fetching) tryPartial(ctx context.Context, path string) (*partial, error)
 		return nil, fmt.Errorf("locking folder: %w", err)
 	}
 	return &partial{path: path, lock: lock}, nil
+}
+
+func newLock(path string) *flock.Flock {
+	return flock.New(filepath.Join(path, "lock"), flock.SetPermissions(0o600))
 }
 
 // checkOwn makes sure that nobody else put the folder there, or can write to it: what is in
@@ -150,9 +158,10 @@ type note struct {
 const neverFetched = "it is not there"
 
 // before returns what is told of a result that was fetched by a call before, or why it is
-// not used: it must be whole, as it was written then, and what the chain has. What a note
-// says of that is not taken for it: a folder may have come with somebody's archive.
-func (p *partial) before(t deal.Task) (got Fetched, why string) {
+// not used: it must be whole, as it was written then, and compare with the chain now. What a
+// note says of that is not taken for it, since a folder may have come with somebody's archive:
+// what cannot be compared is fetched again.
+func (f Fetching) before(ctx context.Context, p *partial, t deal.Task) (got Fetched, why string) {
 	if _, err := os.Lstat(p.result(t)); err != nil {
 		return got, neverFetched
 	}
@@ -172,16 +181,46 @@ func (p *partial) before(t deal.Task) (got Fetched, why string) {
 	if err != nil || !slices.Equal(files, n.Files) {
 		return got, "its files are not as they were written then"
 	}
-	if n.Fetched.Archive == "" && !p.isWhatWasTold(t, n.Fetched.Result) {
-		return got, "it does not compare with the chain as it did then"
+	got = Fetched{Location: location, Before: true}
+	got.Got.Size, got.Got.Gateway = n.Fetched.Got.Size, n.Fetched.Got.Gateway
+	if n.Fetched.Archive != "" {
+		why = f.archived(ctx, p.result(t), files, &got)
+		return got, why
 	}
-	return n.Fetched, ""
+	got.Got.Unchecked = "it was fetched by an earlier call, and what of it computed.json does not name is as it lies on this disk"
+	got.Result, why = compared(t, p.result(t))
+	got.Result.Format = n.Fetched.Result.Format
+	return got, why
 }
 
-func (p *partial) isWhatWasTold(t deal.Task, told result.Decrypted) bool {
-	var now result.Decrypted
-	err := wanted(t).Compare(p.result(t), &now)
-	return err == nil && now.Digest == told.Digest && now.Unchecked == told.Unchecked
+// archived compares a result that is kept as it came with its address.
+func (f Fetching) archived(ctx context.Context, folder string, files []result.File, got *Fetched) (why string) {
+	if f.Key != nil {
+		return "it was not decrypted, and there is a key now"
+	}
+	if len(files) != 1 || files[0].Name != archiveName {
+		return "there is more than what was downloaded"
+	}
+	got.Archive = filepath.Join(folder, archiveName)
+	file, _, err := bounds.Open(got.Archive)
+	if err != nil {
+		return "it cannot be read"
+	}
+	defer file.Close()
+	unchecked, err := f.Gateways.Check(ctx, got.Location.Place, file)
+	if err != nil {
+		return "it is not what its address names"
+	}
+	if unchecked != "" {
+		return "it cannot be compared with its address: " + unchecked
+	}
+	got.Got.Checked = true
+	got.Result.Format, err = result.FormatOf(got.Archive)
+	if err != nil || got.Result.Format == result.Clear {
+		return "it is no encrypted result"
+	}
+	got.Result.Unchecked = "it is encrypted, and there is no key"
+	return ""
 }
 
 // forget removes what there is of a result.

@@ -44,14 +44,14 @@ type taskAnswer struct {
 type fetchedShown struct {
 	Folder   string        `json:"folder"`
 	Location string        `json:"location"`
-	Gateway  string        `json:"gateway"`
+	Gateway  string        `json:"gateway"`           // "" when its folder was there
 	Size     int64         `json:"size"`              // of what was downloaded
 	Address  string        `json:"address"`           // "checked", or why the bytes could not be compared with it
 	Chain    string        `json:"chain"`             // "checked", or why the result could not be compared with the chain's digest
 	Archive  string        `json:"archive,omitempty"` // the result as it came, when there was no key
 	Format   result.Format `json:"format"`
 	Files    []result.File `json:"files"`
-	Before   bool          `json:"before,omitempty"` // fetched and compared by an earlier call, which was interrupted
+	Before   bool          `json:"before,omitempty"` // fetched by an earlier call; address and chain say what of it this one compared
 }
 
 func answerOf(d deal.Deal, tasks []deal.Task) dealAnswer {
@@ -355,11 +355,14 @@ func show(got request.Fetched) fetchedShown {
 
 // tellResult tells what was fetched, and what of it was checked.
 func (s *shell) tellResult(r fetchedShown) {
-	before := ""
-	if r.Before {
-		before = ", fetched before"
+	switch {
+	case r.Gateway == "":
+		s.Note("result: %s, which was there", r.Folder)
+	case r.Before:
+		s.Note("result: %s, %d bytes from %s, fetched before", r.Folder, r.Size, r.Gateway)
+	default:
+		s.Note("result: %s, %d bytes from %s", r.Folder, r.Size, r.Gateway)
 	}
-	s.Note("result: %s, %d bytes from %s%s", r.Folder, r.Size, r.Gateway, before)
 	if r.Address == "checked" {
 		s.Note("  the bytes are those that %s names", r.Location)
 	} else {

@@ -99,6 +99,28 @@ func (g Gateways) Download(ctx context.Context, path string, f *os.File) (got Go
 	return Got{}, err
 }
 
+// Check compares a file that was downloaded before with its path. The gateways are asked for
+// the blocks in between only, which a file of one block has none of. It returns why it cannot
+// be compared; "" for a file that is what the path names. Its error is a *ForgedError, or of f.
+func (g Gateways) Check(ctx context.Context, path string, f *os.File) (unchecked string, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("reading result: %w", err)
+	}
+	unchecked = "no gateway is named"
+	for _, base := range g.URLs {
+		d, err := g.download(base, path, f)
+		if err != nil {
+			return "", err
+		}
+		d.at = info.Size()
+		if unchecked, err = d.check(ctx); err != nil || unchecked == "" {
+			return "", err
+		}
+	}
+	return unchecked, nil
+}
+
 // resumptions is how often a download that broke off goes on, and after what wait at first.
 const (
 	resumptions = 5

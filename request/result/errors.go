@@ -71,14 +71,21 @@ func (e *RefusedError) Evidence() [][2]string {
 }
 
 // ExistsError says that there is something in the place of the new folder.
-type ExistsError struct{ Path string }
+type ExistsError struct {
+	Path    string
+	Problem string // why it is not the result itself; "" when that was not looked at
+}
 
 // Error implements error.
 func (e *ExistsError) Error() string { return "unpacking result: " + e.Path + " is there already" }
 
 // Evidence returns the place.
 func (e *ExistsError) Evidence() [][2]string {
-	return [][2]string{{"expected", "nothing in the place of the new folder"}, {"where", e.Path}}
+	facts := [][2]string{{"expected", "nothing in the place of the new folder"}}
+	if e.Problem != "" {
+		facts = [][2]string{{"expected", "nothing in the place of the new folder, or this very result"}, {"actual", e.Problem}}
+	}
+	return append(facts, [2]string{"where", e.Path})
 }
 
 // DigestError says that a result is not the one that the contracts have the digest of.

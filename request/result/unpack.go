@@ -106,7 +106,7 @@ func (u Unpacking) Decrypt(ctx context.Context, e *Encrypted, key *rsa.PrivateKe
 func (u Unpacking) write(format Format, fill func(folder string) ([]File, error)) (d Decrypted, err error) {
 	if _, err := os.Lstat(u.Folder); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
-			err = &ExistsError{u.Folder}
+			err = &ExistsError{Path: u.Folder}
 		}
 		return d, err
 	}

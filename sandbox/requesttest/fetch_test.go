@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -182,7 +183,7 @@ func TestFetchAllGoesOn(t *testing.T) {
 		t.Fatalf("again: asked %v times, %v", asked, err)
 	}
 	for i, got := range all {
-		if got.Before != (i < 2) || !got.Got.Checked || got.Result.Digest != d.tasks[i].Digest.Hex() || got.Folder != filepath.Join(d.dir, "result", fmt.Sprint(i)) || len(got.Result.Files) != 2 {
+		if got.Before != (i < 2) || got.Got.Checked == got.Before || got.Result.Digest != d.tasks[i].Digest.Hex() || got.Folder != filepath.Join(d.dir, "result", fmt.Sprint(i)) || len(got.Result.Files) != 2 {
 			t.Errorf("task %d: %+v", i, got)
 		}
 		d.holds(fmt.Sprintf("result/%d/result.txt", i), fmt.Sprintf("result %d", i))
@@ -190,9 +191,60 @@ func TestFetchAllGoesOn(t *testing.T) {
 	if left := d.left(); !slices.Equal(left, []string{"other", "result"}) {
 		t.Errorf("left: %v", left)
 	}
-	var exists *result.ExistsError
-	if _, asked, err := d.fetch("result", nil); !errors.As(err, &exists) || slices.Max(asked) != 0 {
+	if all, asked, err := d.fetch("result", nil); err != nil || slices.Max(asked) != 0 || len(all) != 4 {
 		t.Errorf("a third time: asked %v times, %v", asked, err)
+	}
+}
+
+// A folder that is there is taken if it holds these results, as they compare with the chain,
+// and nothing is fetched then; it is left as it is if it holds anything else.
+func TestFetchAllThatIsThere(t *testing.T) {
+	for name, change := range map[string]func(d *done) error{
+		"it":           func(*done) error { return nil },
+		"as at a kill": func(d *done) error { return os.MkdirAll(d.partial()+"/arriving", 0o700) },
+	} {
+		for _, tasks := range []int{1, 3} {
+			d := newDone(t, tasks, nil)
+			_, _, err := d.fetch("result", nil)
+			must(t, errors.Join(err, change(d)))
+			all, asked, err := d.fetch("result", nil)
+			if err != nil || slices.Max(asked) != 0 || len(all) != tasks || !slices.Equal(d.left(), []string{"result"}) {
+				t.Fatalf("%s, of %d: asked %v times, %v, left %v", name, tasks, asked, err, d.left())
+			}
+			for i, got := range all {
+				if !got.Before || got.Got.Checked || got.Got.Unchecked == "" || got.Result.Digest != d.tasks[i].Digest.Hex() || len(got.Result.Files) != 2 {
+					t.Errorf("%s: %+v", name, got)
+				}
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(d *done) error
+		want   string
+	}{
+		"another result":     {func(d *done) error { return os.WriteFile(d.dir+"/result/1/result.txt", []byte("other"), 0o600) }, "it has the digest 0x"},
+		"one run less":       {func(d *done) error { return os.RemoveAll(d.dir + "/result/1") }, "it has other entries"},
+		"something else too": {func(d *done) error { return os.WriteFile(d.dir+"/result/mine", nil, 0o600) }, "it has other entries"},
+		"a file for a run": {func(d *done) error {
+			return errors.Join(os.RemoveAll(d.dir+"/result/1"), os.WriteFile(d.dir+"/result/1", nil, 0o600))
+		}, "it has other entries"},
+		"no digest": {func(d *done) error { return os.Remove(d.dir + "/result/1/computed.json") }, "it cannot be compared with the chain: the result has no computed.json"},
+		"a link": {func(d *done) error {
+			return errors.Join(os.Rename(d.dir+"/result", d.dir+"/there"), os.Symlink("there", d.dir+"/result"))
+		}, "it is no folder, or a link"},
+		"an empty folder": {func(d *done) error {
+			return errors.Join(os.RemoveAll(d.dir+"/result"), os.Mkdir(d.dir+"/result", 0o700))
+		}, "it has other entries"},
+		"another deal":       {func(d *done) error { d.tasks[0].Digest = common.Hash{9}; return nil }, "it has the digest 0x"},
+		"no digest on chain": {func(d *done) error { d.tasks[0].Digest = common.Hash{}; return nil }, "no digest to compare with"},
+	} {
+		d := newDone(t, 2, nil)
+		_, _, err := d.fetch("result", nil)
+		must(t, errors.Join(err, c.change(d)))
+		var exists *result.ExistsError
+		if _, asked, err := d.fetch("result", nil); !errors.As(err, &exists) || slices.Max(asked) != 0 || !strings.Contains(exists.Problem, c.want) {
+			t.Errorf("%s: asked %v times, %v (%+v)", name, asked, err, exists)
+		}
 	}
 }
 
@@ -262,10 +314,62 @@ func TestAttackKeptResultWithItsNote(t *testing.T) {
 		found = strings.ReplaceAll(found, `"sha256":"`+sum("result 0"), `"sha256":"`+sum("forged 0"))
 		must(t, os.WriteFile(d.partial()+"/0.json", []byte(chains+`"Result":`+found), 0o600))
 		all, asked, err := d.fetch("result", nil)
-		if err != nil || asked[0] != 1 || all[0].Before || !strings.Contains(strings.Join(d.told, "\n"), "does not compare with the chain as it did then") {
+		if err != nil || asked[0] != 1 || all[0].Before || !strings.Contains(strings.Join(d.told, "\n"), "it has the digest 0x") {
 			t.Errorf("%s: asked %v times, %v, told %q", name, asked, err, d.told)
 		}
 		d.holds("result/0/result.txt", "result 0")
+	}
+}
+
+// What is kept and cannot be compared with the chain, nor with its address, is fetched again:
+// whoever made the folder could have put anything there.
+func TestAttackKeptResultThatNothingTells(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(t, err)
+	refit := func(d *done, change func(n map[string]any)) { // the note fits the files again
+		text, err := os.ReadFile(d.partial() + "/0.json")
+		must(t, err)
+		var n map[string]any
+		must(t, json.Unmarshal(text, &n))
+		change(n)
+		text, err = json.Marshal(n)
+		must(t, errors.Join(err, os.WriteFile(d.partial()+"/0.json", text, 0o600)))
+	}
+	file := func(name, content string) map[string]any {
+		return map[string]any{"name": name, "size": len(content), "sha256": fmt.Sprintf("%x", sha256.Sum256([]byte(content)))}
+	}
+	for name, c := range map[string]struct {
+		key  *rsa.PublicKey
+		put  func(d *done)
+		want string
+	}{
+		"without what names the digest": {nil, func(d *done) {
+			must(t, errors.Join(os.Remove(d.partial()+"/results/0/computed.json"), os.WriteFile(d.partial()+"/results/0/result.txt", []byte("forged"), 0o600)))
+			refit(d, func(n map[string]any) { n["files"] = []any{file("result.txt", "forged")} })
+		}, "it cannot be compared with the chain: the result has no computed.json"},
+		"another archive": {&key.PublicKey, func(d *done) {
+			must(t, os.WriteFile(d.partial()+"/results/0/result.zip", []byte("forged"), 0o600))
+			refit(d, func(n map[string]any) { n["files"] = []any{file("result.zip", "forged")} })
+		}, "it is not what its address names"},
+		"a file beside the archive": {&key.PublicKey, func(d *done) {
+			must(t, os.WriteFile(d.partial()+"/results/0/a", []byte("forged"), 0o600))
+			refit(d, func(n map[string]any) { n["files"] = append([]any{file("a", "forged")}, n["files"].([]any)...) })
+		}, "there is more than what was downloaded"},
+		"a clear result as an archive": {nil, func(d *done) {
+			refit(d, func(n map[string]any) { n["fetched"].(map[string]any)["Archive"] = "result.zip" })
+		}, "there is more than what was downloaded"},
+	} {
+		d := newDone(t, 2, c.key)
+		d.lacks(1)
+		if _, _, err := d.fetch("result", nil); err == nil {
+			t.Fatal("it has a result that is not there")
+		}
+		d.lacks()
+		c.put(d)
+		all, asked, err := d.fetch("result", nil)
+		if err != nil || asked[0] != 1 || all[0].Before || !strings.Contains(strings.Join(d.told, "\n"), "is fetched again: "+c.want) {
+			t.Errorf("%s: asked %v times, %v, told %q", name, asked, err, d.told)
+		}
 	}
 }
 
@@ -339,9 +443,7 @@ func TestFetchAllTwice(t *testing.T) {
 			errs <- err
 		}()
 	}
-	var exists *result.ExistsError
-	first, second := <-errs, <-errs
-	if (first == nil) == (second == nil) || !errors.As(errors.Join(first, second), &exists) || len(d.asked) != 3 {
+	if first, second := <-errs, <-errs; first != nil || second != nil || len(d.asked) != 3 {
 		t.Errorf("%v, and %v; asked %d times", first, second, len(d.asked))
 	}
 	if left := d.left(); !slices.Equal(left, []string{"result"}) {

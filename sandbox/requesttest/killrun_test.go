@@ -217,8 +217,7 @@ func (k *killing) live(d doom, name string) (killed bool) {
 	args := []string{"run", name + ".json", "--deposit", "--to", filepath.Join(name, "result")}
 	first, printed := k.run(d, args...)
 	k.first = maps.Clone(k.count)
-	there := k.isThere(name)
-	if again, told := k.run(doom{}, args...); again != 0 && !(there && again == 2 && strings.Contains(told, "E-EXISTS")) {
+	if again, told := k.run(doom{}, args...); again != 0 {
 		k.t.Fatalf("%s: ended with %d:\n%s\nand again with %d:\n%s", d, first, printed, again, told)
 	}
 	deals, err := deal.OfRequest(k.t.Context(), k.trade.Chain, r.RequestOrder)
