@@ -15,8 +15,9 @@ import (
 
 // CheckOrder is [node.CheckOrder], and asks the market which end an order without
 // runs came to.
-func CheckOrder(ctx context.Context, c *node.Client, m Client, order poco.SignedAppOrder, owner common.Address) error {
-	return m.whichEnd(ctx, node.CheckOrder(ctx, c, order, owner))
+func CheckOrder(ctx context.Context, c *node.Client, m Client, order poco.SignedAppOrder, owner common.Address) (left *big.Int, err error) {
+	left, err = node.CheckOrder(ctx, c, order, owner)
+	return left, m.whichEnd(ctx, err)
 }
 
 // CheckOpen is [node.CheckOpen], likewise.
@@ -25,12 +26,8 @@ func CheckOpen(ctx context.Context, c *node.Client, m Client, order poco.AppOrde
 }
 
 // Runs says how many runs of an open order are left: of what the market and the chain
-// say, the least. Error: *node.RPCError.
-func Runs(ctx context.Context, c *node.Client, order poco.AppOrder, inMarket uint64) (string, error) {
-	left, err := node.Remaining(ctx, c, order)
-	if err != nil {
-		return "", err
-	}
+// say, the least.
+func Runs(left *big.Int, inMarket uint64) string {
 	market := new(big.Int).SetUint64(inMarket)
 	least, aside := left, ""
 	if market.Cmp(left) < 0 {
@@ -40,9 +37,9 @@ func Runs(ctx context.Context, c *node.Client, order poco.AppOrder, inMarket uin
 		aside = fmt.Sprintf(" (the market says %s, the chain %s)", market, left)
 	}
 	if least.Cmp(big.NewInt(1)) == 0 {
-		return "1 run remaining" + aside, nil
+		return "1 run remaining" + aside
 	}
-	return fmt.Sprintf("%s runs remaining%s", least, aside), nil
+	return fmt.Sprintf("%s runs remaining%s", least, aside)
 }
 
 // whichEnd tells an order that was sold out from one that was cancelled, as far as

@@ -13,7 +13,6 @@ import (
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/ethclient"
 
 	"github.com/mrelease/mrelease/internal/redact"
 	"github.com/mrelease/mrelease/poco"
@@ -142,21 +141,22 @@ func (c *Client) check(ctx context.Context) error {
 }
 
 func (c *Client) checkNode(ctx context.Context) error {
-	id, err := ask(ctx, c.nodes, func(n *ethclient.Client) (*big.Int, error) { return n.ChainID(ctx) })
-	if err != nil {
-		return c.rpcError("asking for the chain id", err)
-	}
-	if !id.IsUint64() || id.Uint64() != c.ID {
-		return &WrongChainError{"chain id", id.String(), fmt.Sprint(c.ID), c.Node()}
-	}
-	if err := c.checkDomain(ctx); err != nil {
-		return err
-	}
-	out, err := c.askHub(ctx, "appregistry")
+	id, domain, registries, err := c.checkTogether(ctx)
 	if err != nil {
 		return err
 	}
-	registry := *abi.ConvertType(out[0], new(common.Address)).(*common.Address)
+	if got := id.ToInt(); !got.IsUint64() || got.Uint64() != c.ID {
+		return &WrongChainError{"chain id", got.String(), fmt.Sprint(c.ID), c.Node()}
+	}
+	if err := c.checkDomain(ctx, domain); err != nil {
+		return err
+	}
+	if registries == nil {
+		if registries, err = c.askHub(ctx, "appregistry"); err != nil {
+			return err
+		}
+	}
+	registry := *abi.ConvertType(registries[0], new(common.Address)).(*common.Address)
 	if c.AppRegistry != (common.Address{}) && registry != c.AppRegistry {
 		return &WrongChainError{"app registry", registry.Hex(), c.AppRegistry.Hex(), c.Node()}
 	}
@@ -165,16 +165,17 @@ func (c *Client) checkNode(ctx context.Context) error {
 }
 
 // checkDomain compares the EIP-712 domain in which orders will be signed with
-// the one that the hub checks them in.
-func (c *Client) checkDomain(ctx context.Context) error {
+// the one that the hub checks them in, which is asked for unless it was answered already.
+func (c *Client) checkDomain(ctx context.Context, out []any) (err error) {
 	type domain struct {
 		Name, Version     string
 		ChainId           *big.Int //nolint:revive // go-ethereum derives the name from the ABI
 		VerifyingContract common.Address
 	}
-	out, err := c.askHub(ctx, "domain")
-	if err != nil {
-		return err
+	if out == nil {
+		if out, err = c.askHub(ctx, "domain"); err != nil {
+			return err
+		}
 	}
 	got := *abi.ConvertType(out[0], new(domain)).(*domain)
 	show := func(name, version string, id, hub any) string {

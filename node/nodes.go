@@ -287,6 +287,9 @@ func (n *nodes) saw(at *endpoint, block uint64) {
 	n.has[at] = block
 }
 
+// limitExceeded is EIP-1474's code for a node that is asked too often.
+const limitExceeded = -32005
+
 // unreachable reports whether the node could not be asked, in contrast to an
 // answer that is an error.
 func unreachable(err error) bool {
@@ -296,7 +299,7 @@ func unreachable(err error) bool {
 	var larger *bounds.Error
 	var behind *lateError
 	var refused rpc.Error
-	limited := errors.As(err, &refused) && refused.ErrorCode() == -32005 // EIP-1474: limit exceeded
+	limited := errors.As(err, &refused) && refused.ErrorCode() == limitExceeded
 	return limited || errors.As(err, &behind) || errors.As(err, &larger) || errors.As(err, &network) || errors.As(err, &status) || errors.As(err, &garbage) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 

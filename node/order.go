@@ -43,26 +43,49 @@ func (e *OrderError) Evidence() [][2]string {
 }
 
 // CheckOrder asks the hub whether an order can be matched: the signature is the
-// owner's, and the volume is not consumed. Its error is an *OrderError if not.
-func CheckOrder(ctx context.Context, c *Client, order poco.SignedAppOrder, owner common.Address) error {
-	signed, err := IsSigned(ctx, c, order, owner)
+// owner's, and the volume is not consumed. It returns how many runs are left, which is nil
+// only when the hub does not say so. Its error is an *OrderError if not.
+func CheckOrder(ctx context.Context, c *Client, order poco.SignedAppOrder, owner common.Address) (left *big.Int, err error) {
+	hash := order.Hash(c.Domain())
+	whose, sold := signedBy(c, hash, order.Sign, owner), soldOf(c, hash)
+	c.Ask(ctx, whose, sold)
+	consumed, err := Answer[*big.Int](sold)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	left = new(big.Int).Sub(order.Runs(), consumed)
+	signed, err := isSigned(whose)
+	if err != nil {
+		return left, err
 	}
 	if !signed {
-		return &OrderError{order.Hash(c.Domain()), "", "is not signed by the app's owner", fmt.Sprintf("signature 0x%x", order.Sign), "a signature of " + owner.Hex(), c.Name}
+		return left, &OrderError{hash, "", "is not signed by the app's owner", fmt.Sprintf("signature 0x%x", order.Sign), "a signature of " + owner.Hex(), c.Name}
 	}
-	return CheckOpen(ctx, c, order.AppOrder)
+	return left, checkLeft(c, order.AppOrder, left)
+}
+
+func signedBy(c *Client, order common.Hash, signature []byte, by common.Address) *Question {
+	return &Question{Contract: c.HubContract(), Method: "verifySignature", Args: []any{by, order, signature}}
+}
+
+func soldOf(c *Client, order common.Hash) *Question {
+	return &Question{Contract: c.HubContract(), Method: "viewConsumed", Args: []any{order}}
+}
+
+func isSigned(asked *Question) (bool, error) {
+	valid, err := Answer[bool](asked)
+	if err != nil && strings.Contains(err.Error(), "revert") { // as the hub does for a malformed signature
+		return false, nil
+	}
+	return valid, err
 }
 
 // IsSigned asks the hub whether it takes an order's signature for somebody's. Error:
 // *RPCError.
 func IsSigned(ctx context.Context, c *Client, order poco.SignedAppOrder, by common.Address) (bool, error) {
-	valid, err := Call[bool](ctx, c, c.HubContract(), "verifySignature", by, order.Hash(c.Domain()), order.Sign)
-	if err != nil && strings.Contains(err.Error(), "revert") { // as the hub does for a malformed signature
-		return false, nil
-	}
-	return valid, err
+	asked := signedBy(c, order.Hash(c.Domain()), order.Sign, by)
+	c.Ask(ctx, asked)
+	return isSigned(asked)
 }
 
 // IsOf asks the hub whether an order, of whatever kind, is somebody's: signed by them, or
@@ -82,6 +105,10 @@ func CheckOpen(ctx context.Context, c *Client, order poco.AppOrder) error {
 	if err != nil {
 		return err
 	}
+	return checkLeft(c, order, left)
+}
+
+func checkLeft(c *Client, order poco.AppOrder, left *big.Int) error {
 	if left.Sign() <= 0 {
 		consumed := new(big.Int).Sub(order.Volume, left)
 		return &OrderError{order.Hash(c.Domain()), Spent, "has no runs left on chain: it was sold out or cancelled", "consumed " + consumed.String(), "less than " + order.Volume.String(), c.Name}

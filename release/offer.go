@@ -107,8 +107,11 @@ func (r *run) findOrder(ctx context.Context) ([]Finding, error) {
 	if err := r.Market.CheckListed(ctx, order.App, r.offering.Hash); err != nil {
 		return nil, err
 	}
-	runs, err := market.Runs(ctx, r.Chain, order, there.Remaining)
-	return []Finding{{"order", There, fmt.Sprintf("%s is offered, %s", r.offering.Hash, runs)}}, err
+	left, err := node.Remaining(ctx, r.Chain, order)
+	if err != nil {
+		return nil, err
+	}
+	return []Finding{{"order", There, fmt.Sprintf("%s is offered, %s", r.offering.Hash, market.Runs(left, there.Remaining))}}, nil
 }
 
 // soldBefore says of an order that the market does not have what the chain knows of it:

@@ -9,7 +9,6 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/node"
@@ -203,42 +202,59 @@ func Lookup(ctx context.Context, c *node.Client, app poco.App) (Registration, er
 // Read reads an app's six fields. Its error is a *NoAppError for an address
 // that the registry does not know, whatever contract may be there.
 func Read(ctx context.Context, c *node.Client, address common.Address) (poco.App, error) {
-	registered, err := node.Call[bool](ctx, c, registry(c), "isRegistered", address)
+	known := &node.Question{Contract: registry(c), Method: "isRegistered", Args: []any{address}}
+	fields := askFields(ctx, c, address, known)
+	registered, err := node.Answer[bool](known)
 	if err != nil {
 		return poco.App{}, err
 	}
-	if !registered {
+	if !registered { // whatever the contract there answers
 		return poco.App{}, &NoAppError{address, c.Name}
 	}
-	return readFields(ctx, c, address)
+	return fields.read()
 }
 
-func readFields(ctx context.Context, c *node.Client, address common.Address) (app poco.App, err error) {
-	f := fields{chain: c, contract: node.Contract{Address: address, ABI: poco.AppABI()}}
-	f.Group, f.ctx = errgroup.WithContext(ctx)
-	readField(f, "owner", &app.Owner)
-	readField(f, "m_appName", &app.Name)
-	readField(f, "m_appType", &app.Type)
-	readField(f, "m_appMultiaddr", &app.Multiaddr)
-	readField(f, "m_appChecksum", &app.Checksum)
-	readField(f, "m_appMREnclave", &app.MREnclave)
-	if err := f.Wait(); err != nil {
-		return poco.App{}, err
+func readFields(ctx context.Context, c *node.Client, address common.Address) (poco.App, error) {
+	return askFields(ctx, c, address).read()
+}
+
+// askFields asks for an app's fields, and something besides, in one request: a node may be
+// a tenth of a second away, and count what it is asked.
+func askFields(ctx context.Context, c *node.Client, address common.Address, besides ...*node.Question) *fields {
+	f := &fields{of: node.Contract{Address: address, ABI: poco.AppABI()}, asked: besides}
+	readField(f, "owner", &f.app.Owner)
+	readField(f, "m_appName", &f.app.Name)
+	readField(f, "m_appType", &f.app.Type)
+	readField(f, "m_appMultiaddr", &f.app.Multiaddr)
+	readField(f, "m_appChecksum", &f.app.Checksum)
+	readField(f, "m_appMREnclave", &f.app.MREnclave)
+	c.Ask(ctx, f.asked...)
+	return f
+}
+
+// read takes the answers.
+func (f *fields) read() (poco.App, error) {
+	for _, take := range f.take {
+		if err := take(); err != nil {
+			return poco.App{}, err
+		}
 	}
-	return app, nil
+	return f.app, nil
 }
 
-// fields are read at the same time: a node may be a tenth of a second away.
+// fields are asked for together, and then taken.
 type fields struct {
-	*errgroup.Group
-	ctx      context.Context
-	chain    *node.Client
-	contract node.Contract
+	app   poco.App
+	of    node.Contract
+	asked []*node.Question
+	take  []func() error
 }
 
-func readField[T any](f fields, name string, into *T) {
-	f.Go(func() (err error) {
-		*into, err = node.Call[T](f.ctx, f.chain, f.contract, name)
+func readField[T any](f *fields, name string, into *T) {
+	q := &node.Question{Contract: f.of, Method: name}
+	f.asked = append(f.asked, q)
+	f.take = append(f.take, func() (err error) {
+		*into, err = node.Answer[T](q)
 		return err
 	})
 }

@@ -76,7 +76,7 @@ func Offer(ctx context.Context, c *node.Client, m market.Client, w node.Wallet, 
 	if err != nil {
 		return Offering{}, err
 	}
-	if err := market.CheckOrder(ctx, c, m, signed, w.Address); err != nil {
+	if _, err := market.CheckOrder(ctx, c, m, signed, w.Address); err != nil {
 		return Offering{}, err
 	}
 	offering, err := FindOffer(ctx, c, m, signed)

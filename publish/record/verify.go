@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"sync"
@@ -119,12 +120,16 @@ type auditor struct {
 	Subject
 	statements func() (statements, error) // of the signer about the image, read once
 	there      func() (poco.App, error)   // the app on the chain, read once
+	left       func() (*big.Int, error)   // how many runs of the order, asked once
 }
 
 func newAuditor(ctx context.Context, w World, s Subject) auditor {
 	a := auditor{World: w, Subject: s}
 	a.statements = sync.OnceValues(func() (statements, error) { return a.readStatements(ctx) })
 	a.there = sync.OnceValues(func() (poco.App, error) { return a.readApp(ctx) })
+	a.left = sync.OnceValues(func() (*big.Int, error) {
+		return market.CheckOrder(ctx, w.Chain, w.Market, s.Order.Signed, common.Address(s.App.Owner))
+	})
 	return a
 }
 
@@ -174,8 +179,8 @@ func (a auditor) record(context.Context) (found, error) {
 	return found{Signed, "the app's owner " + there.Owner.Hex(), a.Found}, nil
 }
 
-func (a auditor) orderOnChain(ctx context.Context) (found, error) {
-	if err := market.CheckOrder(ctx, a.World.Chain, a.Market, a.Order.Signed, common.Address(a.App.Owner)); err != nil {
+func (a auditor) orderOnChain(context.Context) (found, error) {
+	if _, err := a.left(); err != nil {
 		return found{}, err
 	}
 	return found{Signed, "the owner", a.Order.Hash.Hex() + ", and not used up, as the node says"}, nil
@@ -186,10 +191,11 @@ func (a auditor) orderOnMarket(ctx context.Context) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	runs, err := market.Runs(ctx, a.World.Chain, a.Order.Signed.AppOrder, offer.Remaining)
-	if err != nil {
+	left, err := a.left()
+	if left == nil {
 		return found{}, err
 	}
+	runs := market.Runs(left, offer.Remaining) // whether it can be matched is the chain's line
 	return asserted(theMarket, fmt.Sprintf("%s is open, %s, tag %s", a.Order.Hash, runs, a.Order.Signed.Tag)), nil
 }
 
@@ -204,7 +210,7 @@ func (a auditor) orders(ctx context.Context) (found, error) {
 		return asserted(theMarket, "it lists no order of the app's owner"), nil
 	}
 	cheapest := open[0]
-	if err := node.CheckOrder(ctx, a.World.Chain, cheapest.Order, common.Address(a.App.Owner)); err != nil {
+	if _, err := node.CheckOrder(ctx, a.World.Chain, cheapest.Order, common.Address(a.App.Owner)); err != nil {
 		return found{}, err
 	}
 	return asserted(theMarket, fmt.Sprintf("%s on sale, the cheapest %s for %s nRLC a run, tag %s, signed by the owner", printable.Count(len(open), "order"), cheapest.Hash, cheapest.Order.AppPrice, cheapest.Order.Tag)), nil

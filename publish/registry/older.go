@@ -145,6 +145,9 @@ func (o older) under(ctx context.Context, tag name.Tag) (v1.Image, error) {
 
 func (o older) read(ctx context.Context, party signing.Party, s *Statements) error {
 	for _, suffix := range []string{signatureSuffix, attestationSuffix} {
+		if signed, _ := s.of(cosigntypes.CosignSignPredicateType); suffix == signatureSuffix && len(signed) > 0 {
+			continue // it was found in a bundle, and nothing but signatures is here
+		}
 		image, err := o.under(ctx, tagOf(o.image, suffix))
 		if err != nil {
 			return err

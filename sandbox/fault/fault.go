@@ -136,7 +136,7 @@ func (i *Injector) Wrap(service string, next http.Handler) http.Handler {
 		if rule.After {
 			next.ServeHTTP(&discard{header: http.Header{}}, r)
 		}
-		rule.fail(w, r)
+		rule.fail(next, w, r)
 	})
 }
 
@@ -238,23 +238,53 @@ func (r Rule) edit(next http.Handler, w http.ResponseWriter, req *http.Request) 
 	io.WriteString(w, strings.ReplaceAll(kept.body.String(), r.Old, r.New))
 }
 
-// lie answers a JSON-RPC call.
-func (r Rule) lie(w http.ResponseWriter, req *http.Request) {
-	var call struct {
-		ID json.RawMessage `json:"id"`
+// lie answers a JSON-RPC call; of several in a request those that the rule matches, and the
+// rest is the service's.
+func (r Rule) lie(next http.Handler, w http.ResponseWriter, req *http.Request) {
+	body := []byte(peek(req))
+	calls, several := []json.RawMessage{body}, false
+	if trimmed := bytes.TrimSpace(body); len(trimmed) > 0 && trimmed[0] == '[' {
+		calls, several = nil, true
+		if err := json.Unmarshal(body, &calls); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
 	}
-	if err := json.Unmarshal([]byte(peek(req)), &call); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+	answers := make([]string, len(calls))
+	for i, c := range calls {
+		var call struct {
+			ID json.RawMessage `json:"id"`
+		}
+		if err := json.Unmarshal(c, &call); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		answers[i] = fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":%s}`, call.ID, r.Result)
+		if several && !strings.Contains(string(c), r.Match) {
+			answers[i] = truth(next, req, c)
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%s}`, call.ID, r.Result)
+	if !several {
+		io.WriteString(w, answers[0])
+		return
+	}
+	fmt.Fprintf(w, "[%s]", strings.Join(answers, ","))
 }
 
-func (r Rule) fail(w http.ResponseWriter, req *http.Request) {
+// truth is what a service answers one of several calls.
+func truth(next http.Handler, req *http.Request, call []byte) string {
+	alone := req.Clone(req.Context())
+	alone.Body, alone.ContentLength = io.NopCloser(bytes.NewReader(call)), int64(len(call))
+	said := &keep{discard: discard{header: http.Header{}}}
+	next.ServeHTTP(said, alone)
+	return said.body.String()
+}
+
+func (r Rule) fail(next http.Handler, w http.ResponseWriter, req *http.Request) {
 	switch {
 	case r.Result != "":
-		r.lie(w, req)
+		r.lie(next, w, req)
 	case r.Drop:
 		panic(http.ErrAbortHandler) // the server's way to close a connection without a word
 	case r.Hang:
@@ -302,7 +332,7 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(int)             {}
 
-// keep is where the answer goes that is changed before the client gets it.
+// keep is where an answer goes that the client does not get as it is.
 type keep struct {
 	discard
 	status int

@@ -236,3 +236,16 @@ func TestOvertaken(t *testing.T) {
 		t.Errorf("done: %q", done)
 	}
 }
+
+// Of several calls in a request those are answered with a lie that the rule matches.
+func TestLieAboutOneOfSeveralCalls(t *testing.T) {
+	var faults fault.Injector
+	s := start(t, &faults)
+	if err := faults.Add(fault.Rule{Service: "market", Match: "eth_call", Result: `"0x2a"`}); err != nil {
+		t.Fatal(err)
+	}
+	_, body, err := s.post(t, "/", `[{"id":1,"method":"eth_chainId"},{"id":2,"method":"eth_call"}]`)
+	if want := `[{"id":1,"method":"eth_chainId"},{"jsonrpc":"2.0","id":2,"result":"0x2a"}]`; err != nil || body != want {
+		t.Errorf("got %s, %v, want %s", body, err, want)
+	}
+}

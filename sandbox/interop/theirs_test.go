@@ -34,7 +34,8 @@ func (c *cli) isRead(t *testing.T) {
 	if order.Order.Hash(client.Domain()) != hash || order.Order.Volume.Int64() != 7 || order.Order.App != app {
 		t.Errorf("order reads as %+v", order)
 	}
-	must(t, node.CheckOrder(t.Context(), client, order.Order, there.Owner))
+	_, err = node.CheckOrder(t.Context(), client, order.Order, there.Owner)
+	must(t, err)
 	file, err := node.FindKeystore(c.Dir, there.Owner)
 	must(t, err)
 	wallet, err := node.OpenKeystore(file, []byte(walletPassword))

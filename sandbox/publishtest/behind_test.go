@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -97,6 +98,10 @@ func reads(app poco.App, owner node.Wallet) map[string]func(context.Context, *no
 	return map[string]func(context.Context, *node.Client) error{
 		"Read": func(ctx context.Context, c *node.Client) error {
 			_, err := apps.Lookup(ctx, c, app)
+			return err
+		},
+		"Ask": func(ctx context.Context, c *node.Client) error {
+			_, err := node.CheckOrder(ctx, c, poco.SignedAppOrder{AppOrder: poco.AppOrder{AppPrice: new(big.Int), Volume: big.NewInt(1)}}, owner.Address)
 			return err
 		},
 		"Balance":   func(ctx context.Context, c *node.Client) error { _, err := c.Balance(ctx, owner.Address); return err },

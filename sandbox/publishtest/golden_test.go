@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -88,18 +89,21 @@ func compare(t *testing.T, file, got string) {
 
 // transcript is what services were asked, in order.
 type transcript struct {
+	asked atomic.Int64 // how many requests they were
 	lock  sync.Mutex
 	lines []string
 }
 
 func (l *transcript) note(text string) { l.add("# " + text) }
 
-// add writes a line down. A poll counts once.
-func (l *transcript) add(line string) {
+// add writes lines down. A poll counts once.
+func (l *transcript) add(lines ...string) {
 	l.lock.Lock()
 	defer l.lock.Unlock()
-	if n := len(l.lines); n == 0 || l.lines[n-1] != line {
-		l.lines = append(l.lines, line)
+	for _, line := range lines {
+		if n := len(l.lines); n == 0 || l.lines[n-1] != line {
+			l.lines = append(l.lines, line)
+		}
 	}
 }
 
@@ -119,12 +123,13 @@ func (l *transcript) record(t *testing.T, service, backend string) (at string) {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		line := service + " " + r.Method + " " + r.URL.String() + " " + string(body)
 		if service == "rpc" {
-			line = service + " " + call(body)
+			line = service + " " + strings.Join(calls(body), "\n"+service+" ")
 		}
 		if a := r.Header.Get("Authorization"); a != "" {
 			line += " authorization " + secrets.ReplaceAllString(a, "<hash>_<signature>_")
 		}
-		l.add(line)
+		l.asked.Add(1)
+		l.add(strings.Split(line, "\n")...)
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
@@ -132,6 +137,18 @@ func (l *transcript) record(t *testing.T, service, backend string) (at string) {
 }
 
 var secrets = regexp.MustCompile(`^0x[0-9a-f]{64}_0x[0-9a-f]{130}_`)
+
+// calls writes each call of a request, of which there may be several in one.
+func calls(body []byte) (lines []string) {
+	var several []json.RawMessage
+	if json.Unmarshal(body, &several) != nil {
+		return []string{call(body)}
+	}
+	for _, c := range several {
+		lines = append(lines, call(c))
+	}
+	return lines
+}
 
 // call writes a JSON-RPC request without its number. Of a transaction the fees
 // are left out, which are the chain's at the time.

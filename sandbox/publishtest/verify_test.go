@@ -1,11 +1,16 @@
 package publishtest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -107,15 +112,14 @@ func TestVerifyRequests(t *testing.T) {
 	t.Parallel()
 	w := startWorld(t)
 	p := publishRelease(t, w, w.V6, "counted", "1.0.0")
-	var log transcript
-	var asked atomic.Int64
+	var rpcLog, marketLog, registryLog transcript
 	profile := p.profile
-	profile.RPC, profile.Market = log.record(t, "rpc", profile.RPC), log.record(t, "market", profile.Market)
+	profile.RPC, profile.Market = rpcLog.record(t, "rpc", profile.RPC), marketLog.record(t, "market", profile.Market)
 	world, err := record.Connect(t.Context(), profile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	world.Registry = registry.Client{Transport: counted{&log, &asked}}.Remembering()
+	world.Registry = registry.Client{Transport: counted{&registryLog}}.Remembering()
 	subject, err := record.Seek(t.Context(), world, common.Address(p.App.Address))
 	if err != nil || subject.Missing != nil {
 		t.Fatal(err, subject.Missing)
@@ -124,20 +128,74 @@ func TestVerifyRequests(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if n := len(log.lines); n > 28 {
-		t.Errorf("%d requests for an image of one layer, want at most 28:\n%.20000s", n, strings.Join(log.lines, "\n"))
+	rpc, market, asked := rpcLog.asked.Load(), marketLog.asked.Load(), registryLog.asked.Load()
+	t.Logf("%d requests: %d to the node, %d to the market, %d to the registry", rpc+market+asked, rpc, market, asked)
+	if rpc > 3 || market > 1 || asked > 12 {
+		t.Errorf("%d, %d and %d requests to node, market and registry for an image of one layer, want at most 3, 1 and 12:\n%.20000s", rpc, market, asked,
+			strings.Join(slices.Concat(rpcLog.lines, marketLog.lines, registryLog.lines), "\n"))
 	}
 }
 
-// counted writes down what a registry is asked, and each thing as often as it is asked.
-type counted struct {
-	log *transcript
-	n   *atomic.Int64
+// A node that takes one call in a request is asked one call after the other, with the same end.
+func TestVerifyWithoutBatches(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t)
+	p := publishRelease(t, w, w.V6, "lonely", "1.0.0")
+	target, err := url.Parse(p.profile.RPC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, refuse := range map[string]func(http.ResponseWriter){
+		"an error in their place": func(w http.ResponseWriter) {
+			fmt.Fprint(w, `{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"batches are not allowed"}}`)
+		},
+		"a status":          func(w http.ResponseWriter) { http.Error(w, "one at a time", http.StatusBadRequest) },
+		"no answers":        func(w http.ResponseWriter) { fmt.Fprint(w, `[]`) },
+		"more than is read": func(w http.ResponseWriter) { fmt.Fprintf(w, "[%s]", strings.Repeat(" ", bounds.RPCAnswer)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var refused atomic.Int64
+			forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+			lonely := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				if err != nil {
+					panic(http.ErrAbortHandler)
+				}
+				if strings.HasPrefix(string(body), "[") {
+					refused.Add(1)
+					refuse(w)
+					return
+				}
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				forward.ServeHTTP(w, r)
+			}))
+			defer lonely.Close()
+			profile := p.profile
+			profile.RPC = lonely.URL
+			world, err := record.Connect(t.Context(), profile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := record.Verify(t.Context(), world, record.Given(p.Record, ""), func(record.Check) {}); err != nil {
+				t.Error(err)
+			}
+			if refused.Load() == 0 {
+				t.Error("no batch was asked")
+			}
+		})
+	}
 }
 
+// counted writes down what a registry is asked, and each thing as often as it is asked. A
+// registry without TLS is tried with TLS too, which is no request.
+type counted struct{ log *transcript }
+
 func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
-	c.log.add(fmt.Sprintf("registry %s %s #%d", r.Method, r.URL.Path, c.n.Add(1)))
-	return http.DefaultTransport.RoundTrip(r)
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil {
+		c.log.add(fmt.Sprintf("registry %s %s #%d", r.Method, r.URL.Path, c.log.asked.Add(1)))
+	}
+	return resp, err
 }
 
 // Beside an image anybody who may push can put a record. What counts is by whom the app's
