@@ -53,6 +53,16 @@ const (
 	Pages        = 100     // of a registry's list, which each answer goes on with a link
 )
 
+// Proofs of what a chain stores. A node of a trie has 532 bytes at most where what is stored
+// is a word or an account, and 64 levels.
+const (
+	Header     = 8 << 10 // bytes of a block's header; Ethereum's have 700
+	ProofNode  = 1 << 10 // bytes of a node
+	ProofNodes = 64      // of one proof
+	ProofText  = 4 << 10 // bytes of a text that is stored: an app's multiaddr, or what it says of its enclave
+	Slots      = 500     // words of a contract that are proven
+)
+
 // What an owner or a requester has on a chain and its market.
 const (
 	Apps   = 1_000 // apps of an owner that are looked at, the newest first
