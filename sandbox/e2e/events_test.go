@@ -156,7 +156,7 @@ func buyEarlier(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	signed, err := orders.Sign(poco.Domain{ChainID: r.world.V6.ID, Hub: r.world.V6.Hub}, wallet, r.earlier)
+	signed, err := orders.Sign(ctx, poco.Domain{ChainID: r.world.V6.ID, Hub: r.world.V6.Hub}, wallet, r.earlier)
 	if err != nil {
 		return err
 	}

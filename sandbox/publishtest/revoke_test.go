@@ -29,7 +29,7 @@ func TestRevokeWhatNobodyLists(t *testing.T) {
 		for _, terms := range []orders.Terms{terms, cheaper} {
 			first := orders.New(s.Chain.Domain(), app.Address, terms)
 			s.offer(t, "1.0.0", first)
-			signed, err := orders.Sign(s.Chain.Domain(), s.wallet, first)
+			signed, err := orders.Sign(t.Context(), s.Chain.Domain(), s.wallet, first)
 			if err == nil && terms == cheaper {
 				of.Known = append(of.Known, signed) // the record was not renewed
 			}

@@ -217,7 +217,7 @@ func TestRotationBesideAnEarlierRelease(t *testing.T) {
 		earlier := s.release(t, "1.1.0", terms)
 		expect(t, c.Name+": offered meanwhile", missed(later), "[]")
 		known := later
-		order, err := orders.Sign(s.Chain.Domain(), s.wallet, orders.New(s.Chain.Domain(), earlier.App, terms))
+		order, err := orders.Sign(t.Context(), s.Chain.Domain(), s.wallet, orders.New(s.Chain.Domain(), earlier.App, terms))
 		if err != nil {
 			t.Fatal(err)
 		}
