@@ -240,7 +240,8 @@ bin/bench: FORCE
 	@cd sandbox && $(BUILD) -o ../$@ ./bench
 
 # The comparison needs a machine that does nothing else.
-bench: setup bin/mrelease bin/sandbox bin/bench bin/buildctl bin/buildkitd bin/cosign build/base sandbox/clients/node_modules/.package-lock.json
+bench: ANY := 1
+bench: setup $(if $(SHORT),,image-amd64) bin/mrelease bin/sandbox bin/bench bin/buildctl bin/buildkitd bin/cosign build/base sandbox/clients/node_modules/.package-lock.json
 	@BENCH_SHORT=$${BENCH_SHORT-$(SHORT)} bin/sandbox --base build/base -- bin/bench
 
 rebuild: setup bin/gotestsum bin/mrelease build/base bin/buildctl bin/buildkitd bin/rootlesskit

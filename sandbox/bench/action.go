@@ -97,22 +97,22 @@ func (a action) run(ctx context.Context) (first, whole cost, err error) {
 	return untilFirst(cmd)
 }
 
-// untilFirst runs a command that must succeed, and returns what it took until it first
-// wrote to standard error, and until it ended.
+// untilFirst runs a command, and returns what it took until it first wrote to standard
+// error, and until it ended, also when that was with an error.
 func untilFirst(cmd *exec.Cmd) (first, whole cost, err error) {
 	var stdout bytes.Buffer
 	stderr := &firstWords{}
 	cmd.Stdout, cmd.Stderr = &stdout, stderr
 	start := time.Now()
 	err = cmd.Run()
-	whole.Wall = time.Since(start)
-	switch {
-	case err != nil:
-		return first, whole, fmt.Errorf("running %s: %w\n%s%s", filepath.Base(cmd.Path), err, &stdout, &stderr.text)
-	case stderr.at.IsZero():
-		return first, whole, fmt.Errorf("running %s: it says nothing", filepath.Base(cmd.Path))
+	whole.Wall, first.Wall = time.Since(start), stderr.at.Sub(start)
+	if err == nil && stderr.at.IsZero() {
+		err = errors.New("it says nothing")
 	}
-	return cost{Wall: stderr.at.Sub(start)}, whole, nil
+	if err != nil {
+		err = fmt.Errorf("running %s: %w\n%s%s", filepath.Base(cmd.Path), err, &stdout, &stderr.text)
+	}
+	return first, whole, err
 }
 
 // firstWords keeps what is written, and when that began.

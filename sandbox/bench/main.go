@@ -50,6 +50,7 @@ func sections() []section {
 		{name: "action", measure: pullRequests},
 		{name: "memory", measure: memory},
 		{name: "release", measure: releases},
+		{name: "container", measure: containers, long: true},
 		{name: "large", measure: large, long: true},
 		{name: "request", measure: requests, long: true},
 	}
