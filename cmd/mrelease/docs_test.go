@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -108,6 +109,42 @@ func TestEveryExampleIsLookedAt(t *testing.T) {
 	want := []string{"a release's story", "commands", "commands of cosign", "configuration", "drawing", "part of a configuration", "pipeline", "workflow"}
 	if got := slices.Sorted(maps.Keys(found)); !slices.Equal(got, want) {
 		t.Errorf("found examples of %q, want %q", got, want)
+	}
+}
+
+// The recording shows the steps that README.md shows, which a script compares with those of
+// a release; and nothing of the machine that it was made on.
+func TestRecordingIsOfToday(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recording, err := os.ReadFile("../../docs/demo.cast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown strings.Builder
+	for line := range strings.Lines(string(recording)) {
+		var piece []any
+		if json.Unmarshal([]byte(line), &piece) == nil && len(piece) == 3 { // not the head
+			shown.WriteString(fmt.Sprint(piece[2]))
+		}
+	}
+	text := regexp.MustCompile(`\x1b\[[?0-9;]*[A-Za-z]|\r`).ReplaceAllString(shown.String(), "")
+	_, first, _ := strings.Cut(text, "== 1. ")
+	first, _, found := strings.Cut(first, "== 2. ")
+	step := regexp.MustCompile(`(?m)^✓ (\w+) +[0-9.]+ s `)
+	names := func(text string) (all []string) {
+		for _, m := range step.FindAllStringSubmatch(text, -1) {
+			all = append(all, m[1])
+		}
+		return all
+	}
+	if want := names(string(readme)); !found || len(want) < 10 || !slices.Equal(names(first), want) {
+		t.Errorf("docs/demo.cast shows the steps %q, want %q: make recording", names(first), want)
+	}
+	if places := regexp.MustCompile(`/(home|root|Users|work|builds)/\S*`).FindAllString(text, -1); places != nil {
+		t.Errorf("docs/demo.cast shows %q", places)
 	}
 }
 
