@@ -41,7 +41,7 @@ func TestAttackFloodOfOrders(t *testing.T) {
 	began := time.Now()
 	_, err := s.best(o)
 	var larger *bounds.Error
-	if took := time.Since(began); !errors.As(err, &larger) || took > 20*time.Second {
+	if took := time.Since(began); !errors.As(err, &larger) || took > 2*time.Minute {
 		t.Errorf("after %s: %v", took, err)
 	}
 }
