@@ -26,7 +26,7 @@ func Rules() []usage.Rule {
 		usage.On(usage.Is[*node.NameError], "E-NAME", usage.ExitUsage, usage.Say("name the address itself")),
 		usage.On(usage.Is[*request.FileError], "E-REQUEST-FILE", usage.ExitUsage, usage.Say("name a file that mrelease request order wrote, or for a new request one that is not there yet (--file)")),
 		usage.On(usage.Is[*deal.NoDealError], "E-DEAL-MISSING", usage.ExitChain, usage.Say("check the id, and the chain (--chain)")),
-		usage.On(late, "E-TASK-LATE", usage.ExitTask, usage.Say("mrelease request claim, with the request or the deal: what was paid comes back")),
+		usage.On(late, "E-TASK-LATE", usage.ExitTask, usage.Say("mrelease request claim, with the request or the deal: what was paid comes back; before another run is ordered, see that the app's image starts with these params where you can read what it prints")),
 		usage.On(usage.Is[*deal.TaskError], "E-TASK-FAILED", usage.ExitTask, usage.Say("what was paid is in the stake again if it failed: order another run; if it goes on: mrelease request run")),
 		usage.On(usage.Is[*deal.TooManyError], "E-TOO-LARGE", usage.ExitUsage, usage.Say("make requests of fewer runs (--volume); nothing was paid now; of a larger deal that was made elsewhere mrelease request claim brings back what can be claimed, and what became of its tasks iExec's command line tells, one by one")),
 		usage.On(usage.Is[*deal.RestError], "E-TOO-LARGE", usage.ExitUsage, rest),

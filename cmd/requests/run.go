@@ -296,7 +296,7 @@ func (s *shell) follow(ctx context.Context, p place, d deal.Deal, made bool, fet
 			left = fmt.Sprintf(", %s left", e.Left.Round(time.Second))
 		}
 		s.Note("  task %s: %s%s", e.Task.ID, e.Task.Stage, left)
-	}, Every: pollEvery(p)})
+	}, Idle: func(i deal.Idle) { s.Note("  %s", i) }, Quiet: 12 * pollEvery(p), Every: pollEvery(p)})
 	answer := runAnswer{"mrelease.request-run/v1", p.profile.Name, made, answerOf(d, tasks)}
 	if err == nil {
 		err = s.fetchAll(ctx, fetch, &answer, tasks)
@@ -310,12 +310,13 @@ func (s *shell) follow(ctx context.Context, p place, d deal.Deal, made bool, fet
 	return usage.Told(err, *s.JSON)
 }
 
-// pollEvery is how often the chain is asked: a development chain has a block at once.
+// pollEvery is how often the chain is asked: a development chain has a block at once. A dozen
+// looks at which nothing is new are told.
 func pollEvery(p place) time.Duration {
 	if p.profile.IsDevelopment() {
 		return 100 * time.Millisecond
 	}
-	return 0
+	return 5 * time.Second // a block of Bellecour
 }
 
 // fetchAll fetches the results of a deal's tasks.

@@ -175,7 +175,7 @@ type Task struct {
 	Deal         common.Hash
 	Index        uint64
 	Stage        Stage
-	Unset        bool // the scheduler has not taken it, whatever the stage is
+	Reached      Stage // that it had before it was late; else Stage
 	Deadline     time.Time
 	Contributors []common.Address
 	Digest       common.Hash // of the result, which the workers agreed on; zero before
@@ -240,7 +240,8 @@ func readTask(ctx context.Context, c *node.Client, d Deal, index uint64, now tim
 	if got.FinalDeadline.Sign() > 0 {
 		t.Deadline = at(got.FinalDeadline)
 	}
-	t.Stage, t.Unset = stage(got.Status, len(got.Contributors)), got.Status == 0
+	t.Stage = stage(got.Status, len(got.Contributors))
+	t.Reached = t.Stage
 	if !t.Stage.IsOver() && !now.Before(t.Deadline) {
 		t.Stage = Late
 	}

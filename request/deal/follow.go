@@ -20,9 +20,54 @@ type Event struct {
 	Left time.Duration // until the task's deadline
 }
 
+// Idle is a time in which no task made a step.
+type Idle struct {
+	Tasks []Task        // that go on, at least one
+	Since time.Duration // that long
+	Left  time.Duration // until the deadline of the first of them
+}
+
+// String says what the chain tells of the first task, and how many others go on.
+func (i Idle) String() string {
+	t := i.Tasks[0]
+	others := ""
+	if n := len(i.Tasks) - 1; n > 0 {
+		others = fmt.Sprintf(" (and %d more go on)", n)
+	}
+	return fmt.Sprintf("nothing new for %s: task %s is %s, %s%s; %s left until %s", i.Since.Round(time.Second), t.ID, t.Stage, t.Stage.lack(), others, i.Left.Round(time.Second), t.Deadline.Format(time.RFC3339))
+}
+
+// lack is what a task of a stage waits for.
+func (s Stage) lack() string {
+	switch s {
+	case Waiting:
+		return "the workerpool's scheduler has not taken it"
+	case Initialised:
+		return "no worker has contributed"
+	case Contributed:
+		return "the workers that contributed are too few, or do not agree"
+	}
+	return "the workers agree, and have not told on what"
+}
+
+// may says what it may mean that a task came no further. The chain does not tell which.
+func (s Stage) may() string {
+	switch s {
+	case Waiting:
+		return "the scheduler is down, or takes no tasks with such a tag"
+	case Initialised:
+		return "the app's program does not start (its command, its image, its enclave) or takes longer than the category allows, or no worker was free"
+	case Contributed:
+		return "the app's results differ from run to run, or the trust asks for more workers than there were"
+	}
+	return "the workers went away"
+}
+
 // Following says how tasks are followed.
 type Following struct {
 	Tell  func(Event)   // is told of each step of each task; may be nil
+	Idle  func(Idle)    // is told when none made a step for a time, and again for twice that; may be nil
+	Quiet time.Duration // how long that is at first; 0: a minute
 	Every time.Duration // how often the chain is asked; 0: 5 s, a block of Bellecour
 }
 
@@ -42,10 +87,14 @@ func (e *TaskError) Error() string {
 
 // Evidence returns the task, and when it had to end.
 func (e *TaskError) Evidence() [][2]string {
-	return [][2]string{
+	facts := [][2]string{
 		{"expected", string(Completed)}, {"actual", string(e.Task.Stage)}, {"task", e.Task.ID.Hex()}, {"deal", e.Task.Deal.Hex()},
 		{"deadline", e.Task.Deadline.Format(time.RFC3339)}, {"where", e.Chain},
 	}
+	if e.Task.Stage == Late {
+		facts = append(facts, [2]string{"came to", fmt.Sprintf("%s: %s", e.Task.Reached, e.Task.Reached.lack())}, [2]string{"may mean", e.Task.Reached.may()})
+	}
+	return facts
 }
 
 // maxOutage is how long a node may fail while a task is followed.
@@ -57,7 +106,7 @@ const maxOutage = 10 * time.Minute
 // Errors: *TaskError for the first task that ended without a result, beside all tasks;
 // *node.RPCError.
 func Follow(ctx context.Context, c *node.Client, d Deal, f Following) ([]Task, error) {
-	told := map[uint64]Stage{}
+	w := watch{Following: f, told: map[uint64]Stage{}}
 	answered := time.Now()
 	for {
 		tasks, err := Tasks(ctx, c, d)
@@ -67,15 +116,7 @@ func Follow(ctx context.Context, c *node.Client, d Deal, f Following) ([]Task, e
 		case ctx.Err() != nil || time.Since(answered) > maxOutage:
 			return nil, err
 		}
-		over := err == nil
-		for _, t := range tasks {
-			if told[t.Index] != t.Stage && f.Tell != nil {
-				f.Tell(Event{t, max(time.Until(t.Deadline), 0)})
-			}
-			told[t.Index] = t.Stage
-			over = over && t.Stage.IsOver()
-		}
-		if over {
+		if over := w.look(tasks, time.Now()); over && err == nil {
 			return tasks, firstFailure(c, tasks)
 		}
 		select {
@@ -84,6 +125,38 @@ func Follow(ctx context.Context, c *node.Client, d Deal, f Following) ([]Task, e
 		case <-time.After(cmp.Or(f.Every, 5*time.Second)):
 		}
 	}
+}
+
+// watch is what was told of tasks that are followed.
+type watch struct {
+	Following
+	told  map[uint64]Stage
+	moved time.Time     // when a task last made a step
+	next  time.Duration // of rest, after which it is told
+}
+
+// look tells what is new of tasks, and reports whether all have ended.
+func (w *watch) look(tasks []Task, now time.Time) (over bool) {
+	var open []Task
+	for _, t := range tasks {
+		if w.told[t.Index] != t.Stage {
+			w.moved, w.next = now, cmp.Or(w.Quiet, time.Minute)
+			if w.Tell != nil {
+				w.Tell(Event{t, max(t.Deadline.Sub(now), 0)})
+			}
+		}
+		w.told[t.Index] = t.Stage
+		if !t.Stage.IsOver() {
+			open = append(open, t)
+		}
+	}
+	if rest := now.Sub(w.moved); len(open) > 0 && rest >= w.next {
+		w.next *= 2
+		if w.Idle != nil {
+			w.Idle(Idle{open, rest, max(open[0].Deadline.Sub(now), 0)})
+		}
+	}
+	return len(open) == 0
 }
 
 func firstFailure(c *node.Client, tasks []Task) error {
@@ -180,7 +253,7 @@ func claimSome(ctx context.Context, c *node.Client, w node.Wallet, d Deal, from,
 // claim claims a task. One that was never initialised is, first.
 func claim(ctx context.Context, c *node.Client, w node.Wallet, t Task) error {
 	method, args := "claim", []any{t.ID}
-	if t.Unset {
+	if t.Reached == Waiting {
 		method, args = "initializeAndClaimArray", []any{[][32]byte{t.Deal}, []*big.Int{new(big.Int).SetUint64(t.Index)}}
 	}
 	_, err := c.Send(ctx, w, c.HubContract(), method, args...)

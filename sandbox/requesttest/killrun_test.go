@@ -297,6 +297,36 @@ func TestKillRun(t *testing.T) {
 	}
 }
 
+// A run that nobody does says while it waits what it waits for, and at the deadline what
+// that may mean; it is gone on with, and claimed.
+func TestRunThatNobodyDoes(t *testing.T) {
+	k := newKilling(t, func(w *world.World) world.Chain { return w.V6 })
+	must(t, request.WriteOrder(filepath.Join(k.dir, "idle.json"), k.trade.Chain.Domain(), k.request(nil)))
+	k.fault(fault.Rule{Service: string(workerpool.Idle), Drop: true})
+	waits := doom{line: regexp.MustCompile(`nothing new for .*: task 0x\w+ is initialised, no worker has contributed; .* left until `)}
+	if code, printed := k.run(waits, "run", "idle.json", "--deposit"); code != -1 {
+		t.Fatalf("ended with %d:\n%s", code, printed)
+	}
+	if code, printed := k.run(doom{}, "claim", "idle.json"); code != 18 || !strings.Contains(printed, "E-CLAIM-EARLY") {
+		t.Errorf("claimed before the deadline: %d\n%s", code, printed)
+	}
+	must(t, k.chain.Advance(time.Hour))
+	for _, want := range []string{"E-TASK-LATE", "initialised: no worker has contributed", "may mean", "the app's program does not start", "mrelease request claim"} {
+		if code, printed := k.run(doom{}, "run", "idle.json"); code != 18 || !strings.Contains(printed, want) {
+			t.Errorf("after the deadline: %d, want %q in\n%s", code, want, printed)
+		}
+	}
+	if code, printed := k.run(doom{}, "claim", "idle.json"); code != 0 || !strings.Contains(printed, "claimed: 1") {
+		t.Errorf("claimed: %d\n%s", code, printed)
+	}
+	if code, printed := k.run(doom{}, "run", "idle.json"); code != 18 || !strings.Contains(printed, "E-TASK-FAILED") {
+		t.Errorf("after the claim: %d\n%s", code, printed)
+	}
+	if free, locked := k.stake(); free != 104 || locked != 0 {
+		t.Errorf("the stake is %d and %d", free, locked)
+	}
+}
+
 // What came back before a claim went wrong is told beside that.
 func TestClaimThatBreaksOff(t *testing.T) {
 	k := newKilling(t, func(w *world.World) world.Chain { return w.V6 })

@@ -1,9 +1,18 @@
 package requesttest
 
 import (
+	"bytes"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"io"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,11 +44,19 @@ func TestClaim(t *testing.T) {
 			if _, n, err := deal.Claim(t.Context(), s.trade.Chain, s.requester, d, 0); !errors.As(err, &early) || n != 0 {
 				t.Errorf("%s: before the deadline: %d, %v", f, n, err)
 			}
-			must(t, s.chain.Advance(time.Hour))
-			tasks, _, err := s.watch(d)
+			var told []string
+			tasks, err := deal.Follow(t.Context(), s.trade.Chain, d, deal.Following{Every: 10 * time.Millisecond, Quiet: 20 * time.Millisecond, Idle: func(i deal.Idle) {
+				if told = append(told, i.String()); len(told) == 2 {
+					must(t, s.chain.Advance(time.Hour))
+				}
+			}})
 			var late *deal.TaskError
-			if !errors.As(err, &late) || late.Task.Stage != deal.Late || len(tasks) != 1 {
+			if !errors.As(err, &late) || late.Task.Stage != deal.Late || late.Task.Reached != want || len(tasks) != 1 {
 				t.Errorf("%s: after the deadline: %+v, %v", f, tasks, err)
+			}
+			lacks := map[deal.Stage][2]string{deal.Initialised: {"no worker has contributed", "program does not start"}, deal.Waiting: {"scheduler has not taken it", "scheduler is down"}}[want]
+			if facts := fmt.Sprint(late.Evidence()); len(told) < 2 || !strings.Contains(told[0], lacks[0]) || !strings.Contains(told[0], " left until ") || !strings.Contains(facts, lacks[0]) || !strings.Contains(facts, lacks[1]) {
+				t.Errorf("%s: told %q, and %s", f, told, facts)
 			}
 			tasks, n, err := deal.Claim(t.Context(), s.trade.Chain, s.requester, d, 0)
 			if err != nil || n != 1 || tasks[0].Stage != deal.Failed {
@@ -167,6 +184,72 @@ func TestOvertaken(t *testing.T) {
 			t.Errorf("the price moved: %v", err)
 		}
 		if free, locked := s.stake(); free != 0 || locked != 0 {
+			t.Errorf("the stake is %d and %d", free, locked)
+		}
+	})
+}
+
+// afterSimulating has something happen when the node has said once that a match would be a
+// deal, and before it is sent.
+func (s *side) afterSimulating(happen func()) {
+	s.t.Helper()
+	target, err := url.Parse(s.chain.RPC)
+	must(s.t, err)
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	match := hex.EncodeToString(poco.HubABI().Methods["matchOrders"].ID)
+	var once sync.Once
+	gate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler) // the client went away
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		proxy.ServeHTTP(w, r)
+		if strings.Contains(string(body), "eth_call") && strings.Contains(string(body), match) {
+			once.Do(happen)
+		}
+	}))
+	s.t.Cleanup(gate.Close)
+	profile := s.trade.Chain.Chain
+	profile.RPC = gate.URL
+	s.trade.Chain, err = node.Connect(s.t.Context(), profile)
+	must(s.t, err)
+}
+
+// The price moves between the simulation and the transaction: what is dearer is bought if
+// that is allowed, and else nothing, and what was deposited is in the stake.
+func TestOvertakenAtTheLast(t *testing.T) {
+	both(t, func(t *testing.T, s *side) {
+		direct := s.trade.Chain
+		cheap := s.sell(orders.Terms{Price: 4, Volume: 1, Tag: poco.TEE()})
+		dear := s.sell(orders.Terms{Price: 10, Volume: 9, Tag: poco.TEE()})
+		moves := 0
+		closing := func(o poco.AppOrder) func() {
+			return func() {
+				moves++
+				if _, err := node.Close(t.Context(), direct, s.owner, o); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		s.afterSimulating(closing(cheap))
+		bought, made, err := s.trade.Buy(t.Context(), s.requester, s.request(nil), deal.Buying{Deposit: true})
+		if err != nil || !made || bought.App.Price.Int64() != 10 || moves != 1 {
+			t.Fatalf("bought %+v, %v, %v, after %d moves", bought, made, err, moves)
+		}
+		if _, _, err := s.watch(bought); err != nil {
+			t.Error(err)
+		}
+		s.afterSimulating(closing(dear))
+		r := s.request(nil)
+		var none *deal.NoMatchError
+		if _, _, err := s.trade.Buy(t.Context(), s.requester, r, deal.Buying{Deposit: true}); !errors.As(err, &none) || moves != 2 {
+			t.Errorf("with no other order: %v, after %d moves", err, moves)
+		}
+		if deals, err := deal.OfRequest(t.Context(), direct, r.RequestOrder); err != nil || len(deals) != 0 {
+			t.Errorf("deals %+v, %v", deals, err)
+		}
+		if free, locked := s.stake(); free != 110 || locked != 0 {
 			t.Errorf("the stake is %d and %d", free, locked)
 		}
 	})
