@@ -139,3 +139,25 @@ func FuzzParseParams(f *testing.F) {
 		}
 	})
 }
+
+// A text as params is doubted where it is no command, and nowhere else.
+func TestDoubtParams(t *testing.T) {
+	scone, tdx := poco.Tag{31: 3}, poco.Tag{31: 9}
+	for _, c := range []struct {
+		text string
+		tag  poco.Tag
+		want string // a part; "": no doubt
+	}{
+		{"python3 /app/app.py", poco.TEE(), ""},
+		{"python3 /app/app.py", poco.Tag{}, ""},
+		{"python3 /app/app.py", scone, `with scone in its tag a run takes it as arguments`},
+		{"a <b>", tdx, `: {"iexec_args":"a <b>"}`},
+		{"", scone, ""},
+		{`{"iexec_args":"a"}`, scone, ""},
+		{`{"iexec_argz":"a"}`, scone, ""},
+	} {
+		if got := poco.DoubtParams(c.text, c.tag); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%q with %s: %q, want %q", c.text, c.tag, got, c.want)
+		}
+	}
+}

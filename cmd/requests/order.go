@@ -55,7 +55,13 @@ written to a file, signed by the wallet, whose password is in MRELEASE_WALLET_PA
 published, and read back. With --private it is only written: nobody else can match it.
 
 Each request is another one, unless --same asks for the one that the same words always
-make. Prices are in nRLC (1 RLC = 10^9 nRLC).`,
+make. Prices are in nRLC (1 RLC = 10^9 nRLC).
+
+--params is what the run is to do: for an app of 2019 a text, its command; for one of
+today, whose tag names a framework, an object with the arguments to its own command.
+
+Exit codes: 0 ordered; 2 what was given is no request, or its file is there; 14 it could
+not be served; 23 the stake is too low.`,
 		Example: `  mrelease request order --app 0x… --params "python3 /app/app.py" --workerpool-max-price 100 --file request.json
   mrelease request order --app dist/record.json --params '{"iexec_args":"a b","iexec_result_encryption":true}' --file request.json --deposit`,
 		Args: cobra.NoArgs,
@@ -73,7 +79,8 @@ make. Prices are in nRLC (1 RLC = 10^9 nRLC).`,
 	w.category = amountFlag(c, "category", 0, "how long a run may take: 0 (5 min), 1 (20 min), 2 (1 h), 3 (3 h), 4 (10 h)")
 	w.trust = amountFlag(c, "trust", 0, "how many workers have to agree, as the contracts count it")
 	f.StringVar(&w.tag, "tag", "tee", "what a run needs: 0x and hex digits, or names of bits")
-	f.StringVar(&w.params, "params", "", "what the run is to do: a command, or the JSON object of iExec's SDK")
+	_ = c.RegisterFlagCompletionFunc("tag", cobra.FixedCompletions(poco.TagNames(), cobra.ShellCompDirectiveNoFileComp)) // there is such a flag
+	f.StringVar(&w.params, "params", "", "what the run is to do: the JSON object of iExec's SDK, or a text")
 	f.StringVar(&w.file, "file", "request.json", "new file that the request is written to")
 	f.BoolVar(&w.deposit, "deposit", false, "deposit what the stake lacks")
 	f.BoolVar(&w.private, "private", false, "do not publish it: write the file only")
@@ -82,35 +89,31 @@ make. Prices are in nRLC (1 RLC = 10^9 nRLC).`,
 }
 
 // check looks at what the command line says, and at this machine's files, before anybody is
-// asked.
-func (w wanted) check(command string, p place) error {
+// asked, and returns the tag.
+func (w wanted) check(command string, p place) (poco.Tag, error) {
 	if w.app == "" {
-		return usage.Errorf(command, "want --app, an address, a name or a record")
+		return poco.Tag{}, usage.Errorf(command, "want --app, an address, a name or a record")
 	}
 	if w.volume.Sign() == 0 || w.volume.Cmp(big.NewInt(bounds.Runs)) > 0 {
-		return usage.Errorf(command, "--volume must be from 1 to %d", bounds.Runs)
+		return poco.Tag{}, usage.Errorf(command, "--volume must be from 1 to %d", bounds.Runs)
 	}
 	tag, err := poco.ParseTag(w.tag)
 	if err != nil {
-		return usage.Errorf(command, "--tag: %v", err)
+		return tag, usage.Errorf(command, "--tag: %v", err)
 	}
 	if err := request.CheckParams(w.params, tag); err != nil {
-		return err
+		return tag, err
 	}
 	if !w.same { // which may find its file
 		if err := request.CheckNew(w.file); err != nil {
-			return err
+			return tag, err
 		}
 	}
-	return request.CheckApp(p.profile, w.app)
+	return tag, request.CheckApp(p.profile, w.app)
 }
 
 // request makes the order that is asked for, without its salt.
-func (w wanted) request(ctx context.Context, p place, requester common.Address) (poco.RequestOrder, error) {
-	tag, err := poco.ParseTag(w.tag)
-	if err != nil {
-		return poco.RequestOrder{}, err
-	}
+func (w wanted) request(ctx context.Context, p place, requester common.Address, tag poco.Tag) (poco.RequestOrder, error) {
 	app, err := request.FindApp(ctx, p.trade.Chain, w.app)
 	if err != nil {
 		return poco.RequestOrder{}, err
@@ -137,8 +140,12 @@ func (s *shell) order(ctx context.Context, command string, w wanted) error {
 	if err != nil {
 		return err
 	}
-	if err := w.check(command, p); err != nil {
+	tag, err := w.check(command, p)
+	if err != nil {
 		return err
+	}
+	if doubt := poco.DoubtParams(w.params, tag); doubt != "" {
+		s.Note("%s", doubt)
 	}
 	wallet, err := s.ring(p.settings).OpenWallet(ctx)
 	if err != nil {
@@ -147,7 +154,7 @@ func (s *shell) order(ctx context.Context, command string, w wanted) error {
 	if err := p.connect(ctx); err != nil {
 		return err
 	}
-	o, err := w.request(ctx, p, wallet.Address)
+	o, err := w.request(ctx, p, wallet.Address, tag)
 	if err != nil {
 		return err
 	}
