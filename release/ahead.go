@@ -12,7 +12,7 @@ func (r *run) lookAhead(ctx context.Context) (string, error) {
 	for _, s := range r.steps() {
 		looks := []lookFunc{s.look, s.cost}
 		switch {
-		case s.name == "register" || s.name == "secret" || s.name == "canary" || s.name == "offer":
+		case s.name == "register" || s.name == "secret" || s.name == "canary" || s.name == "offer" || s.name == "project":
 		case r.Approved == nil || !s.writes:
 			continue
 		}

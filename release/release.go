@@ -78,8 +78,8 @@ func (w *World) Connect(ctx context.Context, cfg settings.Settings) (poco.Chain,
 	return profile, nil
 }
 
-// steps are a release, in order: by how hard they are to take back. The app's secret and the
-// canary are steps of whoever asks for them, and the comparison with what was approved of
+// steps are a release, in order: by how hard they are to take back. The app's secret, the
+// canary and the files of a project are steps of whoever asks for them, and the comparison with what was approved of
 // whoever has that.
 func (r Release) steps() []step {
 	all := []step{
@@ -99,10 +99,13 @@ func (r Release) steps() []step {
 		{name: "offer", look: (*run).lookForOrder, do: (*run).offer, writes: true},
 		{name: "retire", look: (*run).lookForOldOrders, do: (*run).retire, writes: true, cost: (*run).retireCost},
 		{name: "record", do: (*run).writeRecord, writes: true},
+		{name: "project", look: (*run).lookAtProject, do: (*run).keepProject, writes: true},
 		{name: "confirm", do: (*run).confirm, afterwards: true},
 	}
 	return slices.DeleteFunc(all, func(s step) bool {
 		switch s.name {
+		case "project":
+			return r.Settings.Project == ""
 		case "secret":
 			return r.Settings.Secret == settings.Secret{}
 		case "canary":

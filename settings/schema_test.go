@@ -132,6 +132,7 @@ order:
 app-secret: {env: APP_SECRET, file: app-secret}
 canary: {run: true, workerpool: "0x1234567890123456789012345678901234567890", max-price: 1, category: 1, params: a, deposit: true, file: f, digest: "sha256:0123456789012345678901234567890123456789012345678901234567890123", judge: j, judge-timeout: 1m, timeout: 1h}
 record: r.json
+project: p
 `
 
 // The schema and the decoder take and refuse the same.

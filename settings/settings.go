@@ -39,6 +39,7 @@ type Settings struct {
 	Order   Order            `yaml:"order" doc:"the terms of the app's order"`
 	Canary  Canary           `yaml:"canary" doc:"a run of the app that its owner buys before its order is offered"`
 	Record  Path             `yaml:"record" doc:"file that the record is written to"`
+	Project Path             `yaml:"project" doc:"folder of a project of iExec's command line: each release writes its app and order into iexec.json, deployed.json and orders.json there; they stay as they are when it is not set"`
 }
 
 // Build says what the image is made from.

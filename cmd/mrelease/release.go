@@ -68,7 +68,7 @@ func (a *app) release(ctx context.Context, approved *approval.Plan, dryRun bool)
 			return err
 		}
 	}
-	if err := cmp.Or(release.TryOutput(r.Layout), release.TryOutput(string(r.Settings.Record)), release.TryOutput(a.page.Summary), a.story.ci.Ready(a.page.KnownOutputs()...)); err != nil {
+	if err := cmp.Or(release.TryOutput(r.Layout), release.TryOutput(string(r.Settings.Record)), release.TryProject(r.Settings), release.TryOutput(a.page.Summary), a.story.ci.Ready(a.page.KnownOutputs()...)); err != nil {
 		return err
 	}
 	opening, err := a.ring(r.Settings).Open()
