@@ -34,7 +34,7 @@ import (
 )
 
 // Schema names the layout of a document. Another layout has another number.
-const Schema = "mrelease.approval/v1"
+const Schema = "mrelease.approval/v2"
 
 // Plan is the document. A member that is null is not known before the image is built:
 // what it comes to is not approved by its value, and everything else of it is.
@@ -46,8 +46,8 @@ type Plan struct {
 	Image   Image   `json:"image"`
 	Enclave Enclave `json:"enclave"`
 	App     App     `json:"app"`
-	// Secret is the service that gets the app's secret, whose value no plan has; empty when
-	// the app gets none.
+	// Secret is the URL of the service that gets the app's secret, as Chain.Market is; no plan
+	// has the secret's value. Empty when the app gets none.
 	Secret string  `json:"app-secret"`
 	Canary *Canary `json:"canary,omitempty"` // absent when none is asked for
 	Order  Order   `json:"order"`
@@ -73,7 +73,7 @@ type Chain struct {
 	ID     string `json:"id"`     // decimal
 	Hub    string `json:"hub"`    // address
 	Apps   string `json:"apps"`   // address of the app registry
-	Market string `json:"market"` // scheme and host
+	Market string `json:"market"` // URL, without user, password and query
 }
 
 // Image is what is pushed and signed.
@@ -85,6 +85,7 @@ type Image struct {
 	// which publishes who signed what, else sha256:…, of their signing configuration. Empty
 	// with a key.
 	Services string `json:"services"`
+	Layout   string `json:"layout"` // in which signatures and record are kept: referrers or tags
 }
 
 // Enclave is what must be measured.
@@ -95,6 +96,7 @@ type Enclave struct {
 	Lock      string  `json:"lock"`      // sha256:…, of enclave.lock; empty without one
 	Debug     bool    `json:"debug"`     // one that is signed for debug mode is taken
 	Signers   string  `json:"signers"`   // the MRSIGNER values that are taken, with a space between; empty for any
+	Signer    *string `json:"signer"`    // MRSIGNER of the key that the seal signs with; empty without one; null when it could not be read
 	MRENCLAVE *string `json:"mrenclave"` // 64 hex digits; empty with format none
 }
 
@@ -116,10 +118,14 @@ type Canary struct {
 	Category   string `json:"category"`
 	Params     string `json:"params"`
 	Deposit    bool   `json:"deposit"`
-	Again      bool   `json:"again"`  // another one is bought where the last one failed
-	File       string `json:"file"`   // of its result, which must have the digest
-	Digest     string `json:"digest"` // sha256:…
-	Judge      string `json:"judge"`  // program
+	Again      bool   `json:"again"`        // another one is bought where the last one failed
+	File       string `json:"file"`         // of its result, which must have the digest
+	Digest     string `json:"digest"`       // sha256:…
+	Judge      string `json:"judge"`        // path of a program
+	JudgeIs    string `json:"judge-digest"` // sha256:…, of that file; not of what it starts or reads
+	// How long the judge may take, and the run before the release ends without it.
+	JudgeTimeout string `json:"judge-timeout"`
+	Timeout      string `json:"timeout"`
 }
 
 // Order is the offer.
@@ -263,6 +269,9 @@ func (p Plan) Unknown() []string {
 		if value == nil {
 			names = append(names, name)
 		}
+	}
+	if p.Enclave.Signer == nil && p.Image.Digest == nil { // what signed a finished image stands in it
+		names = append(names, "enclave.signer")
 	}
 	for i, c := range p.Calls {
 		for _, name := range slices.Sorted(maps.Keys(c.Arguments)) {

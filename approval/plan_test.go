@@ -28,7 +28,7 @@ func example(t testing.TB) approval.Plan {
 		Source:  approval.Source{Commit: strings.Repeat("c0", 20), Inputs: "sha256:" + strings.Repeat("1", 64)},
 		Chain:   approval.Chain{Name: "sandbox", ID: "65535", Hub: "0x01", Apps: "0x02", Market: "http://market"},
 		Image:   approval.Image{Reference: "ghcr.io/acme/hello:1.3.0", Signer: known("-----BEGIN PUBLIC KEY-----\nabc=\n-----END PUBLIC KEY-----\n")},
-		Enclave: approval.Enclave{Format: "legacy", Trust: "known"},
+		Enclave: approval.Enclave{Format: "legacy", Trust: "known", Signer: known("")},
 		App:     approval.App{Owner: "0x03", Name: "a\u2028b\u2029 <&> \"\\/ ä 😀 \t", Type: "DOCKER", Multiaddr: "ghcr.io/acme/hello:1.3.0"},
 		Order:   approval.Order{Price: "9007199254740993", Volume: "1000000", Tag: "0x01"},
 		Retire:  approval.Retire{How: "close", Overlap: "0s", Orders: []approval.OldOrder{{Hash: "0x0a", App: "0x0b", Version: "1.2.0", Consumed: "1000000"}}},
@@ -129,7 +129,7 @@ func TestPlanThatWasChanged(t *testing.T) {
 		"a member less":     {`"version": "1.3.0",`, ``, new(*approval.Error)},
 		"another type":      {`"version": "1.3.0",`, `"version": 1.3,`, new(*approval.Error)},
 		"no list":           {`"writes": [`, `"writes": null, "x": [`, new(*approval.Error)},
-		"another version":   {approval.Schema, "mrelease.approval/v2", new(*approval.Error)},
+		"another version":   {approval.Schema, "mrelease.approval/v1", new(*approval.Error)},
 		"another document":  {approval.Schema, "mrelease.plan/v1", new(*document.Error)},
 		"more behind it":    {"\n}\n", "\n}\n{}", new(*approval.Error)},
 		"less":              {"\n}\n", "", new(*approval.Error)},
@@ -188,6 +188,16 @@ func TestReleaseIsCompared(t *testing.T) {
 		if test.differs == "" && err != nil || test.differs != "" && (!errors.As(err, &differs) || !strings.HasSuffix(err.Error(), "another "+test.differs)) {
 			t.Errorf("%s: %v, want %q", name, err, test.differs)
 		}
+	}
+	// Who seals is not known where the key is not: it matters until the image is there.
+	unsealed := example(t)
+	unsealed.Enclave.Signer = nil
+	if got := strings.Join(unsealed.Unknown(), " "); !strings.Contains(got, "enclave.signer") {
+		t.Errorf("unknown: %s", got)
+	}
+	built(&unsealed)
+	if got := strings.Join(unsealed.Unknown(), " "); strings.Contains(got, "enclave.signer") {
+		t.Errorf("unknown once the image is there: %s", got)
 	}
 	// What was known is compared once it is known again, and not before.
 	approved, now := example(t), example(t)
@@ -253,7 +263,7 @@ func FuzzParse(f *testing.F) {
 	data := encode(f, example(f))
 	f.Add(data)
 	f.Add(bytes.ReplaceAll(data, []byte("null"), []byte(`"\u2028"`)))
-	f.Add([]byte(`{"schema":"mrelease.approval/v1"}`))
+	f.Add([]byte(`{"schema":"mrelease.approval/v2"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := approval.Parse("plan.json", data)
 		if err != nil {

@@ -67,6 +67,18 @@ func (e Expected) compare(folder string) (verdict, error) {
 	return verdict{}, nil
 }
 
+// JudgeDigest returns the digest of the judge's file, sha256:…; empty without a judge.
+func (e Expected) JudgeDigest() (string, error) {
+	if e.Judge == "" {
+		return "", nil
+	}
+	digest, err := digestOf(filepath.Dir(e.Judge), filepath.Base(e.Judge))
+	if err != nil {
+		return "", fmt.Errorf("reading the judge: %w", err)
+	}
+	return digest, nil
+}
+
 func digestOf(folder, name string) (digest string, err error) {
 	root, err := os.OpenRoot(folder)
 	if err != nil {

@@ -220,13 +220,7 @@ func saidBy(folder string) (said string, err error) {
 func (c Canary) proof(r round, t deal.Task) (record.Canary, error) {
 	e := c.Terms.Expected
 	proof := record.Canary{Deal: r.deal.ID, Task: t.ID, Result: t.Digest, File: e.File, Digest: e.Digest}
-	if e.Judge == "" {
-		return proof, nil
-	}
 	var err error
-	proof.Judge, err = digestOf(filepath.Dir(e.Judge), filepath.Base(e.Judge))
-	if err != nil {
-		err = fmt.Errorf("reading the judge: %w", err)
-	}
+	proof.Judge, err = e.JudgeDigest()
 	return proof, err
 }

@@ -16,8 +16,10 @@ import (
 
 	"github.com/mrelease/mrelease/approval"
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/canary"
 	"github.com/mrelease/mrelease/internal/redact"
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/rotation"
@@ -132,8 +134,8 @@ func (r *run) bind(ctx context.Context) (p approval.Plan, err error) {
 	p = approval.Plan{
 		Version: r.Source.Version,
 		Source:  approval.Source{Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Inputs: r.inputs.String()},
-		Chain:   approval.Chain{Name: r.Chain.Name, ID: strconv.FormatUint(r.Chain.ID, 10), Hub: r.Chain.Hub.Hex(), Apps: r.Chain.AppRegistry.Hex(), Market: r.Market.Node()},
-		Image:   approval.Image{Reference: r.tag.Name(), Signer: r.signs(ctx)},
+		Chain:   approval.Chain{Name: r.Chain.Name, ID: strconv.FormatUint(r.Chain.ID, 10), Hub: r.Chain.Hub.Hex(), Apps: r.Chain.AppRegistry.Hex(), Market: redact.Address(r.Market.URL)},
+		Image:   approval.Image{Reference: r.tag.Name(), Signer: r.signs(ctx), Layout: string(s.Sign.Layout)},
 		App:     approval.App{Owner: app.Owner.Hex(), Name: app.Name, Type: app.Type, Multiaddr: string(app.Multiaddr)},
 		Order: approval.Order{
 			Price: strconv.FormatUint(s.Order.Price, 10), Volume: strconv.FormatUint(s.Order.Volume, 10), Tag: s.Order.Tag.String(),
@@ -148,10 +150,12 @@ func (r *run) bind(ctx context.Context) (p approval.Plan, err error) {
 		return p, err
 	}
 	if s.Secret != (settings.Secret{}) {
-		p.Secret = redact.URL(r.Chain.SMS)
+		p.Secret = redact.Address(r.Chain.SMS)
 	}
 	if s.Canary.Run {
-		p.Canary = r.boundCanary()
+		if p.Canary, err = r.boundCanary(); err != nil {
+			return p, err
+		}
 	}
 	r.bindBuilt(&p, app)
 	sales, err := r.bindRetired(ctx, &p)
@@ -221,7 +225,7 @@ func (r *run) services() (string, error) {
 // boundEnclave is what the measurement must keep to.
 func (r *run) boundEnclave() (approval.Enclave, error) {
 	s := r.Settings.Enclave
-	e := approval.Enclave{Format: string(s.Format), Trust: string(s.Trust), Debug: s.AllowDebug}
+	e := approval.Enclave{Format: string(s.Format), Trust: string(s.Trust), Debug: s.AllowDebug, Signer: r.sealer()}
 	policy, err := s.Policy()
 	if err != nil {
 		return e, err
@@ -243,12 +247,39 @@ func (r *run) boundEnclave() (approval.Enclave, error) {
 	return e, err
 }
 
-func (r *run) boundCanary() *approval.Canary {
+// sealer identifies the key that the seal signs the enclave with: by what is public of it. It
+// is nil where the key cannot be read.
+func (r *run) sealer() *string {
+	var signer string
+	if !r.Settings.Enclave.Seals() {
+		return &signer
+	}
+	pem, err := r.Keys.EnclaveKey()
+	if err != nil {
+		return nil // it is told as unknown
+	}
+	if pem == nil {
+		return &signer
+	}
+	key, err := sgx.LoadKey(pem)
+	if err != nil {
+		return nil
+	}
+	signer = sgx.SignerOf(&key.PublicKey).String()
+	return &signer
+}
+
+func (r *run) boundCanary() (*approval.Canary, error) {
 	c := r.Settings.Canary
+	judge, err := canary.Expected{Judge: string(c.Judge)}.JudgeDigest()
+	if err != nil {
+		return nil, err
+	}
 	return &approval.Canary{
 		Workerpool: c.Workerpool.Hex(), MaxPrice: strconv.FormatUint(c.MaxPrice, 10), Category: strconv.FormatUint(c.Category, 10), Params: c.Params,
 		Deposit: c.Deposit, Again: r.CanaryAgain, File: c.File, Digest: string(c.Digest), Judge: string(c.Judge),
-	}
+		JudgeIs: judge, JudgeTimeout: time.Duration(c.JudgeTimeout).String(), Timeout: time.Duration(c.Timeout).String(),
+	}, nil
 }
 
 // bindRetired adds the orders that the release takes the place of, now or, with an

@@ -17,6 +17,15 @@ func URL(raw string) string {
 	return u.Scheme + "://" + u.Host
 }
 
+// Address keeps the path too, for who must tell one service from another at its host.
+func Address(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return "(malformed URL)"
+	}
+	return u.Scheme + "://" + u.Host + u.EscapedPath()
+}
+
 // Error replaces the URL in an error of the HTTP client, which quotes it whole.
 func Error(err error) error {
 	var network *url.Error

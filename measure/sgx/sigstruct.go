@@ -2,6 +2,7 @@ package sgx
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -142,6 +143,14 @@ func (s *SIGSTRUCT) Bytes() []byte { return slices.Clone(s.raw[:]) }
 // if Verify succeeds.
 func (s *SIGSTRUCT) MRSIGNER() MRSIGNER {
 	return MRSIGNER(sha256.Sum256(s.raw[atModulus:][:keySize]))
+}
+
+// SignerOf identifies a key of 3072 bits, as the processor does: by the SHA-256 of its modulus,
+// the lowest byte first.
+func SignerOf(key *rsa.PublicKey) MRSIGNER {
+	modulus := key.N.FillBytes(make([]byte, keySize))
+	slices.Reverse(modulus)
+	return MRSIGNER(sha256.Sum256(modulus))
 }
 
 // ParseSIGSTRUCT reads the 1808 bytes of a SIGSTRUCT. It refuses all that EINIT

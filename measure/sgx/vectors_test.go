@@ -105,6 +105,9 @@ func TestSignAsOthersDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := sgx.SignerOf(&key.PublicKey); got != s.MRSIGNER() {
+		t.Errorf("the key is of signer %s, want %s", got, s.MRSIGNER())
+	}
 	if again, err := sgx.Sign(s.Body(), key); err != nil || !bytes.Equal(again.Bytes(), want) {
 		t.Errorf("other bytes, %v", err)
 	}
