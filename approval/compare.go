@@ -123,24 +123,82 @@ func (e *DiffersError) equal(name string, approved, now any) {
 	}
 }
 
-// atMost notes each of the things that was not approved.
+// atMost notes each of the things that was not approved: in what it is not the one that
+// was, or all of it.
 func (e *DiffersError) atMost(name string, approved, now []any) {
 	for _, thing := range now {
-		if !slices.ContainsFunc(approved, func(a any) bool { return fits(a, thing) }) {
-			e.Differences = append(e.Differences, Difference{name, briefly(approved), text(thing)})
+		if slices.ContainsFunc(approved, func(a any) bool { return fits(a, thing) }) {
+			continue
+		}
+		d := Difference{name, briefly(approved), described(thing, slices.Sorted(maps.Keys(leaves(thing))))}
+		if near, differ := nearest(approved, thing); near != nil {
+			d.Approved, d.Now = described(near, differ), described(thing, differ)
+		}
+		e.Differences = append(e.Differences, d)
+	}
+}
+
+// nearest returns the thing of the same name that differs in the fewest members, and these;
+// nil for none.
+func nearest(approved []any, thing any) (near any, differ []string) {
+	is := leaves(thing)
+	for _, a := range approved {
+		if called(a) != called(thing) {
+			continue
+		}
+		was := leaves(a)
+		others := slices.DeleteFunc(members(was, is), func(key string) bool { return was[key] == nil || is[key] == nil || was[key] == is[key] })
+		if near == nil || len(others) < len(differ) {
+			near, differ = a, others
 		}
 	}
+	return near, differ
+}
+
+// leaves are the members of an object, and of those in it, by their own names.
+func leaves(thing any) map[string]any {
+	all := map[string]any{}
+	object, _ := thing.(map[string]any)
+	for key, value := range object {
+		if below, ok := value.(map[string]any); ok {
+			maps.Copy(all, below)
+		} else {
+			all[key] = value
+		}
+	}
+	return all
+}
+
+// called is the name of a call or of an order: of the one its function, of the other its hash.
+func called(thing any) string {
+	object, ok := thing.(map[string]any)
+	if !ok {
+		return text(thing)
+	}
+	name, _, _ := strings.Cut(text(cmp.Or(object["hash"], object["function"])), "(")
+	return name
+}
+
+// described writes members of a thing in words.
+func described(thing any, keys []string) string {
+	values := leaves(thing)
+	var said []string
+	for _, key := range keys {
+		if key != "hash" && key != "function" {
+			said = append(said, key+" "+text(values[key]))
+		}
+	}
+	if said == nil {
+		return called(thing)
+	}
+	return called(thing) + ": " + strings.Join(said, ", ")
 }
 
 // briefly names the things that were approved.
 func briefly(approved []any) string {
 	names := []string{"nothing"}
 	for _, thing := range approved {
-		name := text(thing)
-		if object, ok := thing.(map[string]any); ok {
-			name, _, _ = strings.Cut(text(cmp.Or(object["hash"], object["function"])), "(")
-		}
-		names = append(names, name)
+		names = append(names, called(thing))
 	}
 	if len(names) > 1 {
 		names = names[1:]

@@ -189,6 +189,28 @@ func TestReleaseIsCompared(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, test.differs)
 		}
 	}
+	// What of a list is not as it was approved is told, and not all of it.
+	for name, test := range map[string]struct {
+		now           func(p *approval.Plan)
+		expect, found string
+	}{
+		"an argument": {func(p *approval.Plan) {
+			p.Calls[0].Arguments = map[string]*string{"owner": known("0x09"), "checksum": nil}
+		}, "createApp: owner 0x03", "createApp: owner 0x09"},
+		"another call": {func(p *approval.Plan) { p.Calls[0].Function = "close(bytes)" }, "createApp", "close: checksum none, owner 0x03, to 0x02"},
+		"an order's runs": {func(p *approval.Plan) {
+			p.Retire.Orders = []approval.OldOrder{{Hash: "0x0a", App: "0x0b", Version: "1.2.0", Consumed: "5"}}
+		}, "0x0a: consumed 1000000", "0x0a: consumed 5"},
+		"another order": {func(p *approval.Plan) { p.Retire.Orders = []approval.OldOrder{{Hash: "0x0c", App: "0x0b"}} }, "0x0a", "0x0c: app 0x0b, consumed , version "},
+		"a write":       {func(p *approval.Plan) { p.Writes = []string{"order"} }, "image, app", "order"},
+	} {
+		approved, now := example(t), example(t)
+		test.now(&now)
+		var differs *approval.DiffersError
+		if err := approved.Check(now, false); !errors.As(err, &differs) || len(differs.Differences) != 1 || differs.Differences[0].Approved != test.expect || differs.Differences[0].Now != test.found {
+			t.Errorf("%s: %+v, want %q, %q", name, err, test.expect, test.found)
+		}
+	}
 	// Who seals is not known where the key is not: it matters until the image is there.
 	unsealed := example(t)
 	unsealed.Enclave.Signer = nil
