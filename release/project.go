@@ -20,7 +20,7 @@ func (r *run) keepProject(ctx context.Context) (string, error) {
 	if _, err := r.lookAtProject(ctx); err != nil { // which anybody may have changed since
 		return "", err
 	}
-	signed, err := orders.Sign(r.Chain.Domain(), r.keys.wallet, r.order())
+	signed, err := orders.Sign(ctx, r.Chain.Domain(), r.keys.wallet, r.order())
 	if err != nil {
 		return "", err
 	}
