@@ -157,7 +157,7 @@ func (c Canary) follow(ctx context.Context, r round, p Proving) (deal.Task, erro
 		if !e.Task.Stage.IsOver() {
 			p.Tell(fmt.Sprintf("the canary's task %s is %s, %s left", e.Task.ID, e.Task.Stage, e.Left.Round(time.Second)))
 		}
-	}})
+	}, Idle: func(i deal.Idle) { p.Tell(i.String()) }})
 	var ended *deal.TaskError
 	switch {
 	case errors.As(err, &ended) && ended.Task.Stage == deal.Late:
