@@ -241,7 +241,7 @@ func (c *chaos) endEvent(t *testing.T) {
 	if c.event == nil {
 		return
 	}
-	if !c.happened() {
+	for run := 0; run < mostRuns && !c.happened(); run++ {
 		_ = c.release(t, death{}) // it disturbs this one
 	}
 	c.onWrite = nil
