@@ -109,9 +109,6 @@ func (i *inspection) context(src buildkit.Source) {
 		{git, "ContextGit", "the build context holds .git, which is another one in each clone: the same commit has other inputs there"},
 		{filepath.Join("dist", "image"), "ContextOutput", "the build context holds what a release writes: the next one has other inputs"},
 		{string(i.Settings.Record), "ContextOutput", "the build context holds what a release writes: the next one has other inputs"},
-		{string(i.Settings.Sign.Key), "ContextKey", "the build context holds the signing key"},
-		{string(i.Settings.Enclave.Key), "ContextKey", "the build context holds the key that signs the enclave"},
-		{string(i.Settings.Wallet.Keystore), "ContextKey", "the build context holds the wallet"},
 	} {
 		if f.path == "" || strings.Contains(f.path, "://") {
 			continue

@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/settings"
 )
 
 // ReadSecrets reads the values of the build's secrets. Its error is a
 // [*settings.Error] with every one that cannot be had, or that no build may have, and with
-// the app's secret where the build would see that.
+// the keys of the release, and the app's secret, where the build would see them.
 func (o Options) ReadSecrets() (map[string][]byte, error) {
 	values := map[string][]byte{}
 	var problems []settings.Problem
@@ -31,19 +33,58 @@ func (o Options) ReadSecrets() (map[string][]byte, error) {
 		}
 		values[id] = value
 	}
-	if file := string(o.Settings.Secret.File); file != "" {
-		sent, err := o.build().Sends(file)
-		if err != nil {
-			return nil, err
-		}
-		if sent { // as it is, and a COPY would publish it for good
-			problems = append(problems, settings.Problem{Where: "app-secret", Key: "file", Text: file + " is in the build context, and so may be in the image: name it in .dockerignore"})
-		}
-	}
+	problems = append(problems, o.seenKeys()...)
 	if len(problems) > 0 {
 		return nil, &settings.Error{Problems: problems}
 	}
 	return values, nil
+}
+
+// seenKeys are this release's own keys, and its app's secret, that the build would see in one
+// of its contexts: as they are, and a COPY would publish them for good. A link in a context
+// is sent as a link, so what counts is where a file itself is, and where its name is.
+func (o Options) seenKeys() (problems []settings.Problem) {
+	sight, err := o.build().Sight()
+	if err != nil {
+		return nil // an ignore file that cannot be read is the build's affair
+	}
+	s := o.Settings
+	for _, k := range []struct {
+		key  string
+		path settings.Path
+	}{{"sign.key", s.Sign.Key}, {"enclave.key", s.Enclave.Key}, {"wallet.keystore", s.Wallet.Keystore}, {"app-secret.file", s.Secret.File}} {
+		if !slices.Contains(s.KeyFiles(), string(k.path)) {
+			continue
+		}
+		for _, file := range filesIn([]string{string(k.path)}) {
+			if isSeen(sight, file) {
+				problems = append(problems, settings.Problem{Where: k.key, Text: file + " is in the build context, and so may be in the image: name it in .dockerignore"})
+				break // one file of a folder tells enough
+			}
+		}
+	}
+	return problems
+}
+
+// isSeen reports whether a build sees a file, by its name or by where its links lead.
+func isSeen(sight buildkit.Sight, file string) bool {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return false
+	}
+	real, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return false // there is none
+	}
+	if info, err := os.Lstat(file); err == nil && info.Mode().IsRegular() {
+		file = real // its folder may be a link
+	}
+	for _, path := range []string{file, real} {
+		if seen, err := sight.Sees(path); err == nil && seen {
+			return true
+		}
+	}
+	return false
 }
 
 func (o Options) readSecret(s settings.Secret) ([]byte, *settings.Problem) {

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,4 +59,61 @@ func settingsError(t *testing.T, err error, e **settings.Error) string {
 		t.Fatal(err)
 	}
 	return (*e).Problems[0].String()
+}
+
+// A key of the release that would be sent to the builder is refused, in whichever context it
+// is, and however it is named; one that is not, and what only looks like one, is not.
+func TestAttackKeysInTheContext(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
+	for _, name := range []string{"app/cosign.key", "app/other.key", "app/keystore/UTC--1", "app/left-out/cosign.key", "named/enclave.pem", "named/left-out.pem", "keys/cosign.key"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(at(name)), 0o755), os.WriteFile(at(name), []byte("key"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for file, text := range map[string]string{"app/.dockerignore": "left-out\n", "named/.dockerignore": "left-out.pem\n"} {
+		if err := os.WriteFile(at(file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, to := range map[string]string{"keys/linked.key": "app/cosign.key", "app/linked.key": "keys/cosign.key", "here": "app", "keys/nowhere": "app/nothing"} {
+		if err := os.Symlink(at(to), at(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		set  func(*settings.Settings, settings.Path)
+		file string
+		seen string // the key of the configuration; empty when nothing is refused
+	}{
+		"the key that signs":               {func(s *settings.Settings, p settings.Path) { s.Sign.Key = p }, "app/cosign.key", "sign.key"},
+		"a link to it from elsewhere":      {func(s *settings.Settings, p settings.Path) { s.Sign.Key = p }, "keys/linked.key", "sign.key"},
+		"by a folder that is a link":       {func(s *settings.Settings, p settings.Path) { s.Sign.Key = p }, "here/cosign.key", "sign.key"},
+		"a link in the context":            {func(s *settings.Settings, p settings.Path) { s.Sign.Key = p }, "app/linked.key", "sign.key"},
+		"one that is left out":             {func(s *settings.Settings, p settings.Path) { s.Sign.Key = p }, "app/left-out/cosign.key", ""},
+		"one elsewhere":                    {func(s *settings.Settings, p settings.Path) { s.Sign.Key = p }, "keys/cosign.key", ""},
+		"one that is not there":            {func(s *settings.Settings, p settings.Path) { s.Sign.Key = p }, "app/missing.key", ""},
+		"a link to nothing":                {func(s *settings.Settings, p settings.Path) { s.Sign.Key = p }, "keys/nowhere", ""},
+		"the enclave's, in a named one":    {func(s *settings.Settings, p settings.Path) { s.Enclave.Key = p }, "named/enclave.pem", "enclave.key"},
+		"left out of a named one":          {func(s *settings.Settings, p settings.Path) { s.Enclave.Key = p }, "named/left-out.pem", ""},
+		"a folder of wallets":              {func(s *settings.Settings, p settings.Path) { s.Wallet.Keystore = p }, "app/keystore", "wallet.keystore"},
+		"a wallet":                         {func(s *settings.Settings, p settings.Path) { s.Wallet.Keystore = p }, "app/keystore/UTC--1", "wallet.keystore"},
+		"the app's secret, in a named one": {func(s *settings.Settings, p settings.Path) { s.Secret.File = p }, "named/enclave.pem", "app-secret.file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := settings.Defaults()
+			s.Build.Context, s.Build.Contexts = settings.Path(at("app")), map[string]string{"more": at("named")}
+			c.set(&s, settings.Path(at(c.file)))
+			_, err := Options{Settings: s, Getenv: environment(nil)}.ReadSecrets()
+			if (err != nil) != (c.seen != "") {
+				t.Fatalf("%v, want it refused: %t", err, c.seen != "")
+			}
+			var e *settings.Error
+			if err != nil {
+				if text := settingsError(t, err, &e); len(e.Problems) != 1 || !strings.Contains(text, c.seen+": ") {
+					t.Errorf("%s, want it of %s", text, c.seen)
+				}
+			}
+		})
+	}
 }
