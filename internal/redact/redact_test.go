@@ -28,3 +28,16 @@ func TestNothingOfAURLButItsHostIsShown(t *testing.T) {
 		t.Errorf("a malformed URL is shown as %s", got)
 	}
 }
+
+// Two services of one host are told apart, and what may be a key is not shown.
+func TestAddress(t *testing.T) {
+	for raw, want := range map[string]string{
+		"https://user:password@example.com:81/market/v2?key=abc#x": "https://example.com:81/market/v2",
+		"https://example.com": "https://example.com",
+		"example.com/market":  "(malformed URL)",
+	} {
+		if got := redact.Address(raw); got != want {
+			t.Errorf("%s: %s, want %s", raw, got, want)
+		}
+	}
+}
