@@ -96,6 +96,12 @@ bin/cosign3: tools/cosign3/go.mod
 	@echo "compiling $@ (many minutes the first time)"
 	@cd tools/cosign3 && $(BUILD) -ldflags '$(LDFLAGS)' -o ../../$@ github.com/sigstore/cosign/v3/cmd/cosign
 
+# A module of its own: go-ethereum has it no more in the version that is used here. It
+# takes minutes of a processor; the short form of interop does without.
+bin/clef: tools/clef/go.mod
+	@echo "compiling $@ (minutes the first time)"
+	@cd tools/clef && $(BUILD) -ldflags '$(LDFLAGS)' -o ../../$@ github.com/ethereum/go-ethereum/cmd/clef
+
 bin/distribution: FORCE
 	@cd tools/clients && $(BUILD) -ldflags '$(LDFLAGS)' -o ../../$@ ./distribution
 
@@ -222,8 +228,9 @@ sandbox/clients/node_modules/.package-lock.json: sandbox/clients/package-lock.js
 	@echo "installing iexec's command line, three versions, from npm"
 	@cd sandbox/clients && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.package-lock.json
 
-interop: setup bin/gotestsum bin/mrelease bin/dist bin/attest bin/cosign $(if $(SHORT),,bin/cosign3) bin/distribution sandbox/clients/node_modules/.package-lock.json
+interop: setup bin/gotestsum bin/mrelease bin/dist bin/attest bin/cosign $(if $(SHORT),,bin/cosign3 bin/clef) bin/distribution sandbox/clients/node_modules/.package-lock.json
 	cd sandbox && $(GOTEST) -tags interop,$(TAGS) $(if $(SHORT),-short) -timeout 20m -count=1 ./interop
+	$(if $(SHORT),,$(GOTEST) -tags interop,$(TAGS) -timeout 5m -count=1 -run TestClefItself ./keys/clef)
 
 sandbox/gitlab/node_modules/.package-lock.json: sandbox/gitlab/package-lock.json
 	@echo "installing gitlab-ci-local from npm"

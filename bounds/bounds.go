@@ -44,6 +44,7 @@ const (
 	RPCAnswer    = 1 << 20 // bytes of a node's answer; code of a contract has 49 KB
 	MarketAnswer = 1 << 20 // bytes of a market's answer; an order has 2 KB
 	SecretAnswer = 4 << 10 // bytes of the secret service's answer, which has a sentence
+	SignerAnswer = 1 << 20 // bytes of an external signer's answer, which repeats the transaction
 	Manifest     = 4 << 20 // bytes: what registries take, and all that is neither blob nor error
 	ImageConfig  = 1 << 20 // bytes of an image's config
 	ErrorBody    = 4 << 10 // bytes of an answer that is an error; the rest is left out
@@ -100,6 +101,7 @@ const (
 	Answer     = 2 * time.Minute  // for the head of an answer, and again for all of one that is no blob
 	Act        = time.Hour        // for one check of a record, one push, one comparison, and accepting an image
 	Request    = 45 * time.Second // for a request to node or market, with all of its tries
+	Approval   = 10 * time.Minute // for a person to approve what an external signer signs
 	Sigstore   = 10 * time.Minute // for which a service that signing needs is tried again
 	Throttled  = 4 * Request      // waited in all, where a node or market says when to ask again; iExec's market counts a minute
 )

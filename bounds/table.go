@@ -47,6 +47,7 @@ func All() []Bound {
 		{"an ignore file or configuration of git, without git's program", Bytes(GitFile)},
 		{"tracked files that are searched for keys", fmt.Sprint(Tracked)},
 		{"submodules that are looked into", fmt.Sprint(GitNested)},
+		{"an external signer's answer, and the wait for it", Bytes(SignerAnswer) + ", " + said(Approval)},
 		{"a request to node or market, with all of its tries", said(Request)},
 		{"the waits for it, where node or market say when to ask again (`Retry-After`)", said(Throttled)},
 		{"the tries of a service that signing by identity needs", said(Sigstore)},

@@ -7,12 +7,14 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/keys/clef"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/settings"
 )
 
-// OpenWallet decrypts the wallet, or takes a raw key from the environment where
-// that is allowed. Its error is a [*node.WalletError].
+// OpenWallet decrypts the wallet, takes a raw key from the environment where that is
+// allowed, or asks Clef whether it has the account. Its error is a [*node.WalletError] or a
+// [*node.SignerError].
 func (r Ring) OpenWallet(ctx context.Context) (node.Wallet, error) {
 	l, err := r.lockedWallet()
 	if err != nil {
@@ -22,6 +24,9 @@ func (r Ring) OpenWallet(ctx context.Context) (node.Wallet, error) {
 }
 
 func (r Ring) lockedWallet() (l locked[node.Wallet], err error) {
+	if r.Wallet.Clef != "" {
+		return r.lockedClef()
+	}
 	path, err := r.Keystore()
 	if err != nil {
 		return l, err
@@ -57,6 +62,34 @@ func (r Ring) lockedWallet() (l locked[node.Wallet], err error) {
 		return wallet, nil
 	}
 	return l, nil
+}
+
+// lockedClef is an account of Clef. No context interrupts what Clef is asked when both keys
+// are opened at once; it has a bound of its own.
+func (r Ring) lockedClef() (l locked[node.Wallet], err error) {
+	if r.Wallet.Keystore != "" {
+		return l, &node.WalletError{Where: "wallet.clef", Problem: "stands beside wallet.keystore (--keystore): want one of them"}
+	}
+	if r.Getenv(WalletKey) != "" {
+		return l, &node.WalletError{Where: "environment " + WalletKey, Problem: "a raw key is refused beside wallet.clef"}
+	}
+	if r.Wallet.Address == (common.Address{}) {
+		return l, &node.WalletError{Where: "wallet.clef", Problem: "wallet.address must say which account of Clef signs"}
+	}
+	l.open = func() (node.Wallet, error) { return r.clef().Open(context.Background()) }
+	return l, nil
+}
+
+func (r Ring) clef() clef.Signer {
+	return clef.Signer{At: string(r.Wallet.Clef), Account: r.Wallet.Address}
+}
+
+// External says who signs for the wallet when its key is not here; empty when it is.
+func (r Ring) External() string {
+	if r.Wallet.Clef == "" {
+		return ""
+	}
+	return r.clef().String()
 }
 
 // compare returns a [*node.WalletError] when a key is of another address than the one
@@ -107,6 +140,10 @@ func (r Ring) Keystore() (path string, err error) {
 // Owner returns the wallet's address, without the password where the keystore file
 // states it. Then stated says who does: only opening the key shows whether it is so.
 func (r Ring) Owner(ctx context.Context) (owner common.Address, stated string, err error) {
+	if r.Wallet.Clef != "" {
+		_, err := r.lockedClef()
+		return r.Wallet.Address, "wallet.address, for " + r.External() + ",", err
+	}
 	path, err := r.Keystore()
 	if err == nil && path != "" {
 		file, err := r.readStated(path)

@@ -215,7 +215,7 @@ func (c *Client) judge(ctx context.Context, s *sent, receipt *types.Receipt) err
 // sign makes the transaction with an offer. Those of one act differ in nothing else, so
 // of one nonce only one thing can be done.
 func (c *Client) sign(ctx context.Context, s *sent, o offer) error {
-	tx, err := s.wallet.SignTransaction(ctx, c.transaction(s, o), c.ID)
+	tx, err := s.wallet.SignTransaction(ctx, c.transaction(s, o), c.ID, s.contract.ABI.Methods[s.method].Sig)
 	if err != nil {
 		return fmt.Errorf("signing %s: %w", s.method, err)
 	}

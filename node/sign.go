@@ -16,8 +16,9 @@ import (
 // its hash, so that a program or a person with the key can judge that. It returns the 65
 // bytes r ‖ s ‖ v, with v 27 or 28 and the lower s, as contracts and wallets exchange them.
 type Signer interface {
-	// SignTransaction signs for a chain and no other (EIP-155).
-	SignTransaction(ctx context.Context, tx *types.Transaction, chain *big.Int) (signature []byte, err error)
+	// SignTransaction signs for a chain and no other (EIP-155). What is called is told as
+	// its ABI writes it, createApp(address,string,…).
+	SignTransaction(ctx context.Context, tx *types.Transaction, chain *big.Int, call string) (signature []byte, err error)
 	// SignTypedData signs by EIP-712.
 	SignTypedData(ctx context.Context, data apitypes.TypedData) (signature []byte, err error)
 	// SignText signs a personal message (EIP-191, version 0x45).
@@ -28,7 +29,7 @@ type Signer interface {
 type HashSigner func(ctx context.Context, hash common.Hash) (signature []byte, err error)
 
 // SignTransaction implements [Signer].
-func (s HashSigner) SignTransaction(ctx context.Context, tx *types.Transaction, chain *big.Int) ([]byte, error) {
+func (s HashSigner) SignTransaction(ctx context.Context, tx *types.Transaction, chain *big.Int, _ string) ([]byte, error) {
 	return s(ctx, types.LatestSignerForChainID(chain).Hash(tx))
 }
 
@@ -54,13 +55,13 @@ func typedDataHash(data apitypes.TypedData) (common.Hash, error) {
 	return common.BytesToHash(hash), nil
 }
 
-// SignTypedData signs by EIP-712. Its error is a [*SignatureError], or the signer's.
+// SignTypedData signs by EIP-712. Its error is a [*SignerError], or the signer's.
 func (w Wallet) SignTypedData(ctx context.Context, data apitypes.TypedData) ([]byte, error) {
 	hash, err := typedDataHash(data)
 	if err != nil {
 		return nil, err
 	}
-	return w.sign("the typed data "+data.PrimaryType, hash, func() ([]byte, error) { return w.signer.SignTypedData(ctx, data) })
+	return w.sign("typed data "+data.PrimaryType, hash, func() ([]byte, error) { return w.signer.SignTypedData(ctx, data) })
 }
 
 // SignText signs a personal message (EIP-191). Errors are those of [Wallet.SignTypedData].
@@ -70,10 +71,10 @@ func (w Wallet) SignText(ctx context.Context, text []byte) ([]byte, error) {
 
 // SignTransaction signs what would be done on a chain, and nothing else: only the
 // signature is taken from the signer. Errors are those of [Wallet.SignTypedData].
-func (w Wallet) SignTransaction(ctx context.Context, data types.TxData, chainID uint64) (*types.Transaction, error) {
+func (w Wallet) SignTransaction(ctx context.Context, data types.TxData, chainID uint64, call string) (*types.Transaction, error) {
 	tx, chain := types.NewTx(data), new(big.Int).SetUint64(chainID)
 	rules := types.LatestSignerForChainID(chain)
-	signature, err := w.sign("a transaction", rules.Hash(tx), func() ([]byte, error) { return w.signer.SignTransaction(ctx, tx, chain) })
+	signature, err := w.sign("a call of "+call, rules.Hash(tx), func() ([]byte, error) { return w.signer.SignTransaction(ctx, tx, chain, call) })
 	if err != nil {
 		return nil, err
 	}
@@ -91,33 +92,44 @@ func (w Wallet) sign(what string, hash common.Hash, ask func() ([]byte, error)) 
 	if err != nil {
 		return nil, fmt.Errorf("signing %s as %s: %w", what, w.Address, err)
 	}
+	wrong := func(problem string) error {
+		return &SignerError{Wallet: w.Address, What: what, Problem: problem, Advice: "find out why before you use it again"}
+	}
 	found, err := RecoverSigner(hash, signature)
 	switch {
 	case err != nil:
-		return nil, &SignatureError{w.Address, what, "what came back is no signature: " + err.Error()}
+		return nil, wrong("what came back is no signature: " + err.Error())
 	case found != w.Address:
-		return nil, &SignatureError{w.Address, what, fmt.Sprintf("what came back is a signature of %s, or of something else", found)}
+		return nil, wrong(fmt.Sprintf("what came back is a signature of %s, or of something else", found))
 	}
 	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:64])
 	if !crypto.ValidateSignatureValues(signature[crypto.RecoveryIDOffset]-27, r, s, true) {
-		return nil, &SignatureError{w.Address, what, "the signature has the higher s, which contracts refuse"}
+		return nil, wrong("the signature has the higher s, which contracts refuse")
 	}
 	return signature, nil
 }
 
-// SignatureError says that what came back from who signs for a wallet is not its
-// signature. Nothing was sent.
-type SignatureError struct {
+// SignerError says that who signs for a wallet did not, or signed something else. Nothing
+// of it was sent.
+type SignerError struct {
 	Wallet  common.Address
-	What    string // was to be signed
+	What    string // was to be signed, or asked
 	Problem string
+	Advice  string
+	Err     error // the cause, if there is one that may be shown
 }
 
-func (e *SignatureError) Error() string {
+func (e *SignerError) Error() string {
 	return fmt.Sprintf("signing %s as %s: %s", e.What, e.Wallet, e.Problem)
 }
 
+// Unwrap returns the cause.
+func (e *SignerError) Unwrap() error { return e.Err }
+
+// Remedy returns what can be done.
+func (e *SignerError) Remedy() string { return "nothing of it was sent: " + e.Advice }
+
 // Evidence returns who should have signed what, and what came.
-func (e *SignatureError) Evidence() [][2]string {
+func (e *SignerError) Evidence() [][2]string {
 	return [][2]string{{"wallet", e.Wallet.Hex()}, {"to sign", e.What}, {"problem", e.Problem}}
 }

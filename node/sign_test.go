@@ -40,7 +40,7 @@ func TestSign(t *testing.T) {
 		t.Errorf("challenge: %x, %v, want %s", signature, err, want)
 	}
 	for _, data := range []types.TxData{transfer(), &types.LegacyTx{Nonce: 7, GasPrice: new(big.Int), Gas: 21_000, To: transfer().To}} {
-		tx, err := w.SignTransaction(t.Context(), data, 5)
+		tx, err := w.SignTransaction(t.Context(), data, 5, "pay()")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,9 +88,9 @@ func TestAttackSigner(t *testing.T) {
 			w := node.NewWallet(crypto.PubkeyToAddress(key.PublicKey), node.HashSigner(func(_ context.Context, h common.Hash) ([]byte, error) { return c.sign(h), nil }))
 			_, text := w.SignText(t.Context(), []byte("text"))
 			_, typed := w.SignTypedData(t.Context(), poco.Challenge(134, "text"))
-			_, sent := w.SignTransaction(t.Context(), transfer(), 5)
+			_, sent := w.SignTransaction(t.Context(), transfer(), 5, "pay()")
 			for _, err := range []error{text, typed, sent} {
-				var refused *node.SignatureError
+				var refused *node.SignerError
 				if !errors.As(err, &refused) || !strings.Contains(refused.Problem, c.want) {
 					t.Errorf("got %v, want a problem with %q", err, c.want)
 				}
@@ -110,8 +110,8 @@ func higher(signature []byte) []byte {
 // A signature of a transaction for all chains could be sent on another one.
 func TestAttackUnprotectedTransaction(t *testing.T) {
 	w := node.NewWallet(knownWallet(t).Address, unprotecting{t})
-	var refused *node.SignatureError
-	if _, err := w.SignTransaction(t.Context(), &types.LegacyTx{GasPrice: new(big.Int), Gas: 21_000, To: transfer().To}, 5); !errors.As(err, &refused) {
+	var refused *node.SignerError
+	if _, err := w.SignTransaction(t.Context(), &types.LegacyTx{GasPrice: new(big.Int), Gas: 21_000, To: transfer().To}, 5, "pay()"); !errors.As(err, &refused) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -119,7 +119,7 @@ func TestAttackUnprotectedTransaction(t *testing.T) {
 // unprotecting signs as before EIP-155.
 type unprotecting struct{ t *testing.T }
 
-func (u unprotecting) SignTransaction(_ context.Context, tx *types.Transaction, _ *big.Int) ([]byte, error) {
+func (u unprotecting) SignTransaction(_ context.Context, tx *types.Transaction, _ *big.Int, _ string) ([]byte, error) {
 	hash := types.HomesteadSigner{}.Hash(tx)
 	key, err := crypto.HexToECDSA(strings.Repeat("11", 32))
 	if err != nil {

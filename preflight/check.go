@@ -162,7 +162,7 @@ func named(where string, err error) string {
 }
 
 func (i *inspection) wallet(ctx context.Context) string {
-	if i.Refused("wallet.keystore") {
+	if i.Refused("wallet.keystore") || i.Refused("wallet.clef") || i.Refused("wallet.address") {
 		return ""
 	}
 	evidence, err := i.openWallet(ctx)
@@ -176,6 +176,10 @@ func (i *inspection) wallet(ctx context.Context) string {
 }
 
 func (i *inspection) openWallet(ctx context.Context) (evidence string, err error) {
+	if who := i.ring.External(); who != "" {
+		owner, _, err := i.ring.Owner(ctx)
+		return fmt.Sprintf("%s, for which %s signs, not asked", owner, who), err
+	}
 	path, err := i.ring.Keystore()
 	if err != nil {
 		return "", err

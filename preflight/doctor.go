@@ -195,12 +195,12 @@ func (d *doctor) signer(ctx context.Context) (string, error) {
 // wallet also notes the address that the file states without its password, for
 // the checks that need no more.
 func (d *doctor) wallet(ctx context.Context) (string, error) {
-	if d.settings.Wallet.Keystore == "" && !d.settings.Wallet.AllowRawKey {
-		return "", Skipped("the configuration has no wallet.keystore")
+	if d.settings.Wallet.Keystore == "" && d.settings.Wallet.Clef == "" && !d.settings.Wallet.AllowRawKey {
+		return "", Skipped("the configuration has no wallet")
 	}
 	wallet, err := d.Keys.OpenWallet(ctx)
 	if d.owner = wallet.Address; err == nil {
-		return wallet.Address.Hex(), nil
+		return strings.TrimSuffix(wallet.Address.Hex()+", "+d.Keys.External(), ", "), nil
 	}
 	if owner, _, ownerErr := d.Keys.Owner(ctx); ownerErr == nil {
 		d.owner = owner

@@ -29,15 +29,28 @@ func (c *Checker) checkKeyPlaces() {
 		{"sign.key", "a cosign key file, or env://VARIABLE with its text", c.Settings.Sign.Key},
 		{"enclave.key", "a key file, or env://VARIABLE with its text", c.Settings.Enclave.Key},
 		{"wallet.keystore", "a keystore file, or a folder of them", c.Settings.Wallet.Keystore},
+		{"wallet.clef", "the path of Clef's socket, or its http:// or https:// URL", c.Settings.Wallet.Clef},
 	} {
 		found := keyPlace.FindStringSubmatch(string(k.where))
 		if found == nil {
 			continue
 		}
-		if scheme := cmp.Or(found[1], found[2]); scheme != "env" || k.key == "wallet.keystore" {
+		if scheme := cmp.Or(found[1], found[2]); !slices.Contains(schemesOf(k.key), scheme) {
 			c.Complain(k.key, "%s: keys of %s are not supported%s: want %s", k.where, scheme, unlinked(scheme), k.want)
 		}
 	}
+}
+
+// schemesOf are the schemes that a key may begin with, beside none: there are no others, and
+// none that names a program.
+func schemesOf(key string) []string {
+	switch key {
+	case "wallet.keystore":
+		return nil
+	case "wallet.clef":
+		return []string{"http", "https"}
+	}
+	return []string{"env"}
 }
 
 // unlinked says of a cloud's keys why.

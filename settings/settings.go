@@ -124,8 +124,9 @@ type Chain struct {
 
 // Wallet says which wallet is the owner's.
 type Wallet struct {
-	Keystore    Path           `yaml:"keystore" doc:"keystore file of version 3, or a folder of them (required)"`
-	Address     common.Address `yaml:"address" doc:"which of a folder's wallets"`
+	Keystore    Path           `yaml:"keystore" doc:"keystore file of version 3, or a folder of them (required, or wallet.clef)"`
+	Clef        Path           `yaml:"clef" doc:"socket or http:// URL of Clef, go-ethereum's external signer, which has the key"`
+	Address     common.Address `yaml:"address" doc:"which of a folder's wallets, or of Clef's (required with it)"`
 	AllowRawKey bool           `yaml:"allow-raw-key" doc:"take a raw key from MRELEASE_WALLET_KEY"`
 }
 

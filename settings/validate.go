@@ -213,9 +213,7 @@ func (c *Checker) checkPublish() {
 		c.Complain("chain", "unknown chain %q, %s", c.Settings.Chain, cmp.Or(c.Settings.NearestChain(), "want "+chains))
 	}
 	c.checkSign()
-	if c.Settings.Wallet.Keystore == "" && !c.Settings.Wallet.AllowRawKey {
-		c.missing("wallet.keystore", "a keystore file, or a folder of them and wallet.address")
-	}
+	c.checkWallet()
 	if info, err := os.Stat(string(c.Settings.Record)); c.Settings.Record == "" {
 		c.missing("record", "the file that the record is written to, such as dist/record.json")
 	} else if err == nil && !info.Mode().IsRegular() {
@@ -235,4 +233,17 @@ func (c *Checker) checkPublish() {
 		c.Complain("order.price", "must be at most %d nRLC, the market's limit, got %d", uint64(poco.MaxAmount), o.Price)
 	}
 	c.checkCanary()
+}
+
+// checkWallet finds out whether one wallet is named, and whose it is where only that can
+// tell whether what was signed is right.
+func (c *Checker) checkWallet() {
+	switch w := c.Settings.Wallet; {
+	case w.Clef != "" && (w.Keystore != "" || w.AllowRawKey):
+		c.Complain("wallet.clef", "stands beside wallet.keystore or wallet.allow-raw-key: want one of them")
+	case w.Clef != "" && w.Address == common.Address{}:
+		c.missing("wallet.address", "the account of Clef that signs")
+	case w.Clef == "" && w.Keystore == "" && !w.AllowRawKey:
+		c.missing("wallet.keystore", "a keystore file, or a folder of them and wallet.address")
+	}
 }
