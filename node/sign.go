@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/big"
+	"slices"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/accounts"
 	"github.com/ethereum/go-ethereum/common"
@@ -82,11 +84,34 @@ func (w Wallet) SignTransaction(ctx context.Context, data types.TxData, chainID 
 	return tx.WithSignature(rules, signature)
 }
 
-// sign has something signed and makes sure that the wallet's key did, in the one form that
+// signatures are those that a wallet made. A release shows its order and its record several
+// times; a person is asked for each once, and one that a signer makes anew each time, with
+// other random numbers, stays the same.
+type signatures struct {
+	mu sync.Mutex
+	of map[common.Hash][]byte
+}
+
+func (s *signatures) find(hash common.Hash) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.of[hash])
+}
+
+func (s *signatures) keep(hash common.Hash, signature []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.of[hash] = slices.Clone(signature)
+}
+
+// sign has something signed, unless it was, and makes sure that the wallet's key did, in the one form that
 // contracts take: whoever signs may be another program, or another machine.
 func (w Wallet) sign(what string, hash common.Hash, ask func() ([]byte, error)) ([]byte, error) {
 	if w.signer == nil {
 		return nil, fmt.Errorf("signing %s: only the address of wallet %s is known", what, w.Address)
+	}
+	if made := w.made.find(hash); made != nil {
+		return made, nil
 	}
 	signature, err := ask()
 	if err != nil {
@@ -106,6 +131,7 @@ func (w Wallet) sign(what string, hash common.Hash, ask func() ([]byte, error)) 
 	if !crypto.ValidateSignatureValues(signature[crypto.RecoveryIDOffset]-27, r, s, true) {
 		return nil, wrong("the signature has the higher s, which contracts refuse")
 	}
+	w.made.keep(hash, signature)
 	return signature, nil
 }
 

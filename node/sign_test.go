@@ -144,3 +144,36 @@ func TestSignWithAddressAlone(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What was signed is not asked for again: each time could be a question to a person.
+func TestSignOnce(t *testing.T) {
+	asked, known := 0, knownWallet(t)
+	w := node.NewWallet(known.Address, node.HashSigner(func(_ context.Context, h common.Hash) ([]byte, error) {
+		asked++
+		key, err := crypto.HexToECDSA(strings.Repeat("11", 32))
+		if err != nil {
+			return nil, err
+		}
+		signature, err := crypto.Sign(h[:], key)
+		signature[64] += 27
+		return signature, err
+	}))
+	for range 3 {
+		for _, text := range []string{"one", "two"} {
+			got, err := w.SignText(t.Context(), []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want, err := known.SignText(t.Context(), []byte(text)); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: %x, %v, want %x", text, got, err, want)
+			}
+			clear(got) // is the caller's
+		}
+		if _, err := w.SignTransaction(t.Context(), transfer(), 5, "pay()"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked != 3 {
+		t.Errorf("asked %d times, want 3", asked)
+	}
+}

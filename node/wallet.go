@@ -18,10 +18,13 @@ import (
 type Wallet struct {
 	Address common.Address
 	signer  Signer
+	made    *signatures
 }
 
 // NewWallet returns the wallet that a signer signs for.
-func NewWallet(address common.Address, s Signer) Wallet { return Wallet{address, s} }
+func NewWallet(address common.Address, s Signer) Wallet {
+	return Wallet{address, s, &signatures{of: map[common.Hash][]byte{}}}
+}
 
 // keyWallet returns the wallet of a key in memory.
 func keyWallet(key *ecdsa.PrivateKey) Wallet {
