@@ -64,6 +64,14 @@ const (
 	Slots      = 500     // words of a contract that are proven
 )
 
+// A file of what a verification was told.
+const (
+	Evidence   = 32 << 20 // bytes of it
+	Kept       = 16 << 20 // bytes of all answers in it
+	KeptAnswer = 4 << 20  // bytes of an answer: larger ones are layers
+	Answers    = 5_000    // in it
+)
+
 // What an owner or a requester has on a chain and its market.
 const (
 	Apps   = 1_000 // apps of an owner that are looked at, the newest first

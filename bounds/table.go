@@ -29,6 +29,7 @@ func All() []Bound {
 		{"an RSA key that signs images", fmt.Sprintf("%d bits", RSA)},
 		{"a node's answer", Bytes(RPCAnswer)},
 		{"a proof of what a chain stores", fmt.Sprintf("a header of %s, %d words of a contract, %d nodes of %s each for a word, a text of %s", Bytes(Header), Slots, ProofNodes, Bytes(ProofNode), Bytes(ProofText))},
+		{"a file of what a verification was told", fmt.Sprintf("%s, %d answers of %s each, %s together", Bytes(Evidence), Answers, Bytes(KeptAnswer), Bytes(Kept))},
 		{"a market's answer", Bytes(MarketAnswer)},
 		{"the secret service's answer, and a secret of an app or a requester", Bytes(SecretAnswer) + ", " + fmt.Sprint(RequesterSecret) + " bytes"},
 		{"a registry's answer that is no blob: a manifest, a list of referrers, a token", Bytes(Manifest)},

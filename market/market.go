@@ -34,6 +34,8 @@ type Client struct {
 	Patience time.Duration
 	// Tell is told of waits that the market asks for; nil: nobody is.
 	Tell func(text string)
+	// Around, unless it is nil, is put around what makes the requests.
+	Around func(http.RoundTripper) http.RoundTripper
 }
 
 // Node returns the market's URL without the secrets in it.
@@ -213,7 +215,7 @@ func (m Client) do(ctx context.Context, r request, answer any) error {
 	if err != nil {
 		return fail(0, err.Error(), err)
 	}
-	service := outside.Service{Host: req.URL.Host, Most: bounds.MarketAnswer}
+	service := outside.Service{Host: req.URL.Host, Most: bounds.MarketAnswer, Around: m.Around}
 	resp, err := patient.Client(cmp.Or(m.Patience, bounds.Request), service, m.Tell).Do(req)
 	if err != nil {
 		err = redact.Error(err)

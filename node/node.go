@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -93,7 +94,13 @@ func (e *NotPoCoError) Evidence() [][2]string {
 //
 // Errors: *RPCError, *WrongChainError, *NotPoCoError.
 func Connect(ctx context.Context, profile poco.Chain) (*Client, error) {
-	all, err := dial(ctx, profile)
+	return ConnectAround(ctx, profile, nil)
+}
+
+// ConnectAround is Connect with something around what makes the requests, such as what
+// keeps the answers.
+func ConnectAround(ctx context.Context, profile poco.Chain, around func(http.RoundTripper) http.RoundTripper) (*Client, error) {
+	all, err := dial(ctx, profile, around)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/http"
 	"net/url"
 	"slices"
 	"sync"
@@ -50,7 +51,7 @@ const (
 )
 
 // dial makes the connections, which reaches no node yet. Error: *RPCError.
-func dial(ctx context.Context, profile poco.Chain) (*nodes, error) {
+func dial(ctx context.Context, profile poco.Chain, around func(http.RoundTripper) http.RoundTripper) (*nodes, error) {
 	n := &nodes{out: map[*endpoint]lack{}, has: map[*endpoint]uint64{}}
 	urls := append([]string{profile.RPC}, profile.Spare...)
 	limit := bounds.Request
@@ -62,7 +63,7 @@ func dial(ctx context.Context, profile poco.Chain) (*nodes, error) {
 		if err != nil {
 			return nil, &RPCError{redact.URL(raw), "dialing", redact.Error(err)}
 		}
-		client := patient.Client(limit, outside.Service{Host: at.Host, Most: bounds.RPCAnswer}, nil)
+		client := patient.Client(limit, outside.Service{Host: at.Host, Most: bounds.RPCAnswer, Around: around}, nil)
 		dialed, err := rpc.DialOptions(ctx, raw, rpc.WithHTTPClient(client))
 		if err != nil {
 			return nil, &RPCError{redact.URL(raw), "dialing", redact.Error(err)}

@@ -61,7 +61,7 @@ func CheckOrder(ctx context.Context, c *Client, order poco.SignedAppOrder, owner
 	if !signed {
 		return left, &OrderError{hash, "", "is not signed by the app's owner", fmt.Sprintf("signature 0x%x", order.Sign), "a signature of " + owner.Hex(), c.Name}
 	}
-	return left, checkLeft(c, order.AppOrder, left)
+	return left, CheckLeft(c, order.AppOrder, left)
 }
 
 func signedBy(c *Client, order common.Hash, signature []byte, by common.Address) *Question {
@@ -105,10 +105,11 @@ func CheckOpen(ctx context.Context, c *Client, order poco.AppOrder) error {
 	if err != nil {
 		return err
 	}
-	return checkLeft(c, order, left)
+	return CheckLeft(c, order, left)
 }
 
-func checkLeft(c *Client, order poco.AppOrder, left *big.Int) error {
+// CheckLeft is [CheckOpen] of an order of which it is known how many runs are left.
+func CheckLeft(c *Client, order poco.AppOrder, left *big.Int) error {
 	if left.Sign() <= 0 {
 		consumed := new(big.Int).Sub(order.Volume, left)
 		return &OrderError{order.Hash(c.Domain()), Spent, "has no runs left on chain: it was sold out or cancelled", "consumed " + consumed.String(), "less than " + order.Volume.String(), c.Name}

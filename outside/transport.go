@@ -31,6 +31,9 @@ type Service struct {
 	Stay bool
 	// Base makes the requests; nil: a transport of this package.
 	Base http.RoundTripper
+	// Around, unless it is nil, is put around what makes the requests, to this service and
+	// to those that it sends requests on to: what keeps the answers, or gives them itself.
+	Around func(http.RoundTripper) http.RoundTripper
 }
 
 // Transport returns a transport for requests to a service. It must be used with a
@@ -40,6 +43,9 @@ func Transport(s Service) http.RoundTripper {
 	t := &transport{Service: s, limits: usual(), look: lookUp, elsewhere: s.Base}
 	if s.Base == nil {
 		t.Base, t.elsewhere = base(), guarded()
+	}
+	if s.Around != nil {
+		t.Base, t.elsewhere = s.Around(t.Base), s.Around(t.elsewhere)
 	}
 	return t
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -34,14 +35,32 @@ type Asked struct {
 	Node   string         `json:"node"`             // URL, without secrets
 	Market string         `json:"market"`           // likewise
 	Config []string       `json:"config,omitempty"` // files that say so in place of what is built in
+	Bundle string         `json:"bundle,omitempty"` // file that answered in the place of node, market and registry
+	AsOf   *time.Time     `json:"asOf,omitempty"`   // when it was made, as it says
+	Block  *Block         `json:"block,omitempty"`  // at which it proves app and order
+}
+
+// Block is a block of a chain.
+type Block struct {
+	Hash   common.Hash `json:"hash"`
+	Number uint64      `json:"number"`
+	Time   time.Time   `json:"time"`
+	Given  bool        `json:"given"` // the hash is one that whoever verifies gave
 }
 
 // NewAsked says whom a world asks, and which files chose that.
 func NewAsked(w record.World, files []string) Asked {
-	return Asked{
+	asked := Asked{
 		Chain: w.Chain.Name, ID: w.Chain.ID, Hub: record.Address(w.Chain.Hub),
 		Node: w.Chain.Node(), Market: w.Market.Node(), Config: files,
 	}
+	if s := w.Saved; s != nil {
+		asked.Bundle, asked.AsOf = s.File, &s.Made
+		if f := s.Facts; f != nil {
+			asked.Block = &Block{f.Block.Hash, f.Block.Number, f.Block.Time, s.Given}
+		}
+	}
+	return asked
 }
 
 func (q Asked) String() string {
@@ -49,7 +68,21 @@ func (q Asked) String() string {
 	if len(q.Config) > 0 {
 		from = "with " + strings.Join(q.Config, ", ")
 	}
+	if q.Bundle != "" {
+		return fmt.Sprintf("nobody: %s (%d), hub %s, as %s of %s has it (%s ago), %s", q.Chain, q.ID, common.Address(q.Hub), q.Bundle, q.AsOf.Format(time.RFC3339), time.Since(*q.AsOf).Round(time.Minute), q.Block)
+	}
 	return fmt.Sprintf("%s (%d), hub %s, node %s, market %s, %s", q.Chain, q.ID, common.Address(q.Hub), q.Node, q.Market, from)
+}
+
+// String names the block, and says whose word its hash is.
+func (b *Block) String() string {
+	switch {
+	case b == nil:
+		return "without a proof"
+	case b.Given:
+		return fmt.Sprintf("proven at block %d of %s, whose hash was given", b.Number, b.Time.Format(time.RFC3339))
+	}
+	return fmt.Sprintf("proven at block %d (%s) of %s, if that is one of the chain", b.Number, b.Hash, b.Time.Format(time.RFC3339))
 }
 
 // Check is a link of a release.
@@ -114,6 +147,10 @@ func (v *Verification) incomplete(open []error) error {
 	if others := slices.DeleteFunc(slices.Clone(open), isUnmeasured); len(others) > 0 {
 		v.verdict = "INCOMPLETE: not all links could be looked at"
 		return errors.Join(others...)
+	}
+	if len(open) > 1 {
+		v.verdict = "INCOMPLETE: neither layers nor measurement were checked"
+		return fmt.Errorf("all else holds, but layers and measurement were %w", open[0])
 	}
 	v.verdict = "INCOMPLETE: the measurement was not checked"
 	return fmt.Errorf("all else holds, but the measurement was %w", open[0])

@@ -29,7 +29,9 @@ import (
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/preflight"
+	"github.com/mrelease/mrelease/proof"
 	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/evidence"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
@@ -138,7 +140,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*ci.EmulatedError], "E-EMULATED", usage.ExitPolicy, usage.Say("release from the CI system itself; here: mrelease plan, --dry-run, or a chain of your own with development: true")),
 		usage.On(usage.Is[*source.StateError], "E-SOURCE-DIRTY", usage.ExitPolicy, adviceOf[*source.StateError]),
 
-		usage.On(usage.Is[*measure.NotRunError], "E-UNMEASURED", usage.ExitUnmeasured, usage.Say("leave out --no-run, on a machine that has a builder")),
+		usage.On(usage.Is[*measure.NotRunError], "E-UNMEASURED", usage.ExitUnmeasured, usage.Say("leave out --no-run, or verify the release itself and not a file of it, on a machine that has a builder")),
 		usage.On(usage.Is[*measure.UnmeasuredError], "E-UNMEASURED", usage.ExitUnmeasured, adviceOf[*buildkit.NoBuilderError]),
 		usage.On(usage.Is[*buildkit.AddressError], "E-USAGE", usage.ExitUsage, adviceOf[*buildkit.AddressError]),
 		usage.On(usage.Is[*buildkit.NoBuilderError], "E-BUILDER", usage.ExitUsage, adviceOf[*buildkit.NoBuilderError]),
@@ -180,6 +182,8 @@ func rules() []usage.Rule {
 		usage.On(either[*buildkit.ExtractError, *measure.LayerError], "E-IMAGE-EXTRACT", usage.ExitMeasurement, usage.Say("build the image again with another builder: no runtime can make its files of such layers")),
 		usage.On(usage.Is[*measure.FormatError], "E-MEASURE-FORMAT", usage.ExitMeasurement, usage.Say("correct the step of the Dockerfile that writes the fingerprint: KEY (64 hex digits)|TAG (32)|MRENCLAVE (64)")),
 
+		usage.On(usage.Is[*proof.Error], "E-PROOF", usage.ExitChain, usage.Say("compare the block's hash with your source of it; else take the file for one that proves nothing, and verify the release itself")),
+		usage.On(usage.Is[*evidence.Error], "E-EVIDENCE", usage.ExitUsage, usage.Say("take the file again from who made it (mrelease verify --save): any change makes it invalid")),
 		usage.On(usage.Is[*record.Error], "E-RECORD", usage.ExitSignature, usage.Say("take the record from its release again: any change makes it invalid")),
 		usage.On(usage.Is[*record.UnrecordedError], "E-UNRECORDED", usage.ExitSignature, usage.Say("ask the app's owner for the record's file, or to run mrelease release of the same version, which puts it there; an app that was given away has the one of its former owner")),
 		usage.On(usage.Is[*record.UncheckedError], "E-UNCHECKED", usage.ExitSignature, usage.Say("give what it lacks, as the line says; who runs the repository can remove a crowd of statements")),

@@ -20,8 +20,8 @@ import (
 func (a *app) verifyCommand() *cobra.Command {
 	var trusted trusted
 	c := &cobra.Command{
-		Use:   "verify TARGET",
-		Short: "Check a release, from its app's address, its image or its record",
+		Use:   "verify [TARGET]",
+		Short: "Check a release, from its app's address, its image, its record or a file that was saved",
 		Long: `verify goes from what you hold of a release through each of its links: the app on the
 chain, the record that the app's owner signed, the image and each of its layers, the
 image's signature and provenance, the measurement (by running the image again, unless
@@ -35,11 +35,15 @@ From an address and from an image the record is found beside the image. No walle
 login is needed, but for the registry where the image is not public.
 A configuration is read only when it is named, since that of the current folder may be
 anybody's: for the node and the market that are asked, and for a chain that is not built in.
+--save keeps all that was answered in a file, with a proof of the app and its order against a
+block of the chain; --bundle verifies from that file, without any network, as of then, and
+without the measurement and large layers: --block gives the block's hash, from a source of
+your own.
 Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record (also: none by the owner), image, signature, provenance; 13 chain; 14 order; 15 all but the measurement; 20 registry or market, 22 node.`,
-		Example: "  mrelease verify 0x… --chain bellecour\n  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json\n  mrelease verify --trusted-root trusted-root.json dist/record.json\n  mrelease verify --config chains.yaml dist/record.json",
-		Args:    cobra.ExactArgs(1),
+		Example: "  mrelease verify 0x… --chain bellecour\n  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json\n  mrelease verify --trusted-root trusted-root.json dist/record.json\n  mrelease verify --config chains.yaml dist/record.json\n  mrelease verify 0x… --chain arbitrum-one --save evidence.json\n  mrelease verify --bundle evidence.json --block 0x…",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.runVerify(c.Context(), args[0], trusted)
+			return a.runVerify(c.Context(), strings.Join(args, ""), &trusted)
 		},
 	}
 	c.Flags().StringArrayVarP(&a.config, "config", "f", nil, "configuration file that says which node, market and chain to ask; with several, later ones override (default: none)")
@@ -49,6 +53,9 @@ Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record (also: none
 	c.Flags().StringVar(&trusted.signer.Identity.Issuer, "issuer", "", "OIDC issuer that the identity's certificate must name (default: likewise)")
 	c.Flags().StringVar(&trusted.signer.Root, "trusted-root", "", "file of the authorities that may certify identities, in Sigstore's JSON")
 	c.Flags().StringVar(&a.build.chain, "chain", "", "chain of the address")
+	c.Flags().StringVar(&trusted.evidence.Save, "save", "", "`FILE` to keep what was answered in, for --bundle; written unless a link fails")
+	c.Flags().StringVar(&trusted.evidence.Bundle, "bundle", "", "`FILE` of --save to verify from, in the place of TARGET and without any network")
+	c.Flags().StringVar(&trusted.evidence.Block, "block", "", "`HASH` of the block at which the file must prove app and order (default: the file's, which proves nothing to you)")
 	c.Flags().BoolVar(&trusted.noRun, "no-run", false, "run nothing: leave the measurement out, and end with 15 when all else holds")
 	c.Flags().TextVar(&trusted.least, "trust", measure.Trust(""), "`GRADE` that the measurement must have at least: computed, known or stated (default: what the record says)")
 	c.Flags().StringArrayVar(&trusted.bases, "base", nil, "digest (sha256:…) of a base image whose programs are trusted, in place of the one that the record names; may be repeated")
@@ -61,9 +68,11 @@ type trusted struct {
 	least  measure.Trust
 	bases  []string
 	noRun  bool
+
+	evidence release.Evidence
 }
 
-func (a *app) runVerify(ctx context.Context, given string, t trusted) error {
+func (a *app) runVerify(ctx context.Context, given string, t *trusted) error {
 	src := settings.Sources{Files: a.config, Getenv: a.getenv, Flags: map[string]string{}}
 	if a.build.chain != "" {
 		src.Flags["chain"] = a.build.chain
@@ -72,7 +81,7 @@ func (a *app) runVerify(ctx context.Context, given string, t trusted) error {
 	if err != nil {
 		return err
 	}
-	target, err := release.ReadTarget(ctx, given)
+	target, err := t.evidence.Target(ctx, given)
 	if err != nil {
 		return err
 	}
@@ -86,17 +95,20 @@ func (a *app) runVerify(ctx context.Context, given string, t trusted) error {
 	} else if err != nil {
 		return err
 	}
-	world, err := a.openWorld(ctx, cfg, &target)
+	world, err := t.evidence.Open(ctx, cfg, &target, a.registry(), a.build.chain != "")
 	if err != nil {
 		return err
 	}
+	world.Progress = a.story.progress()
 	subject, err := target.Subject(ctx, world)
 	if err != nil {
 		return err
 	}
 	world.Signer, world.NoRunner, world.Timeout = signer, error(&measure.NotRunError{Flag: "--no-run"}), time.Duration(cfg.Enclave.Timeout)
 	world.Trust, world.Bases = t.least, bases
-	if !t.noRun {
+	if none := t.evidence.Runner(); none != nil {
+		world.NoRunner, given = none, t.evidence.Bundle
+	} else if !t.noRun {
 		builder, missing, err := a.openBuilderIfAny(ctx)
 		if err != nil {
 			return err
@@ -108,29 +120,8 @@ func (a *app) runVerify(ctx context.Context, given string, t trusted) error {
 	}
 	a.page.BesideRecord(string(settings.Defaults().Record)) // not beside one that is kept somewhere
 	a.page.Record = given
-	return a.verify(ctx, world, subject, page.NewVerification(page.NewAsked(world, a.config), subject, given))
-}
-
-// openWorld connects to the target's chain, whose profile is chosen by name.
-func (a *app) openWorld(ctx context.Context, cfg settings.Settings, target *release.Target) (record.World, error) {
-	client := a.registry().Remembering()
-	chain, err := target.Chain(ctx, client, cfg.Chain, a.build.chain != "")
-	if err != nil {
-		return record.World{}, err
-	}
-	if chain == "" {
-		return record.World{}, usage.Errorf("mrelease verify", "the address is one of which chain? --chain %s", strings.Join(cfg.ChainNames(), ", --chain "))
-	}
-	profile, ok := cfg.Profile(chain)
-	if !ok {
-		return record.World{}, &settings.Error{Problems: []settings.Problem{{
-			Where: "chains", Key: chain,
-			Text: "the chain is not built in: name the file that describes it, as in mrelease verify --config mrelease.yaml TARGET",
-		}}}
-	}
-	world, err := record.Connect(ctx, profile)
-	world.Registry, world.Progress = client, a.story.progress()
-	return world, err
+	err = a.verify(ctx, world, subject, page.NewVerification(page.NewAsked(world, a.config), subject, given))
+	return t.evidence.Keep(ctx, world, subject, a.story.note, err)
 }
 
 func (a *app) verify(ctx context.Context, world record.World, subject record.Subject, answer page.Verification) error {

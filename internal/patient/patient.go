@@ -60,7 +60,8 @@ func (t whole) RoundTrip(r *http.Request) (*http.Response, error) {
 func retry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	var inside *bounds.AddressError
 	var larger *bounds.Error
-	if _, told := comeAgain(resp); told || errors.As(err, &inside) || errors.As(err, &larger) {
+	var absent interface{ Absent() } // of what is no service
+	if _, told := comeAgain(resp); told || errors.As(err, &inside) || errors.As(err, &larger) || errors.As(err, &absent) {
 		return false, nil
 	}
 	return retryablehttp.DefaultRetryPolicy(ctx, resp, err)

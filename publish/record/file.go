@@ -165,26 +165,31 @@ func (e Enclave) stated() (measure.MRENCLAVE, error) {
 	return fingerprint.MRENCLAVE, err
 }
 
-// WriteFile writes a signed record so that a reader sees the old file or the
-// new one, never a part. The part has one name, so that a run that was killed
-// leaves nothing that the next one does not use up; what has that name, a link to
-// somebody's file perhaps, is removed and never written to.
+// WriteFile writes a signed record with [Replace].
 func (r Record) WriteFile(path string) (err error) {
 	data, err := r.encode()
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("writing record: %w", err)
-	}
-	folder, err := os.OpenRoot(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("writing record: %w", err)
-	}
-	if err := errors.Join(replace(folder, filepath.Base(path), data), folder.Close()); err != nil {
+	if err := Replace(path, data); err != nil {
 		return fmt.Errorf("writing record: %w", err)
 	}
 	return nil
+}
+
+// Replace writes a file so that a reader sees the old file or the new one, never a part.
+// The part has one name, so that a run that was killed leaves nothing that the next one
+// does not use up; what has that name, a link to somebody's file perhaps, is removed and
+// never written to.
+func Replace(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	folder, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(replace(folder, filepath.Base(path), data), folder.Close())
 }
 
 // replace puts a new file in the place of what is there.

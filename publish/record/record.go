@@ -232,6 +232,9 @@ func (r Record) text() ([]byte, error) {
 	return fmt.Appendf(nil, "mrelease record sha256:%x", sha256.Sum256(data)), nil
 }
 
+// Encode is a record as its file has it.
+func (r Record) Encode() ([]byte, error) { return r.encode() }
+
 // encode is the one way to write a record: indented JSON in the order of the
 // fields above, with a line feed at the end.
 func (r Record) encode() ([]byte, error) {

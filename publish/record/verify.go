@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -37,14 +38,25 @@ type World struct {
 	Timeout  time.Duration // for one run of the image
 	Trust    measure.Trust // what the measurement must rest on at least; empty: what the record says
 	Bases    []v1.Hash     // digests of the base images whose programs are trusted; none: the record's own
+	Saved    *Saved        // nil: what is asked answers now
 	// Progress, unless it is nil, is told how far a check is, often.
 	Progress func(text string)
 }
 
 // Connect connects with a chain and its market. Its error is that of [node.Connect].
 func Connect(ctx context.Context, profile poco.Chain) (World, error) {
-	client, err := node.Connect(ctx, profile)
-	return World{Chain: client, Market: market.Client{URL: profile.Market, ChainID: profile.ID}}, err
+	return ConnectAround(ctx, profile, Around{})
+}
+
+// Around is what is put around the requests to node and market.
+type Around struct {
+	Node, Market func(http.RoundTripper) http.RoundTripper
+}
+
+// ConnectAround is Connect with something around the requests.
+func ConnectAround(ctx context.Context, profile poco.Chain, around Around) (World, error) {
+	client, err := node.ConnectAround(ctx, profile, around.Node)
+	return World{Chain: client, Market: market.Client{URL: profile.Market, ChainID: profile.ID, Around: around.Market}}, err
 }
 
 // CheckDomain compares the hub that a record names with a chain's. Its error is a
@@ -64,7 +76,7 @@ func Verify(ctx context.Context, w World, s Subject, report func(Check)) error {
 	a := newAuditor(ctx, w, s)
 	var errs []error
 	for _, c := range a.checks() {
-		looked := c.run(ctx)
+		looked := w.Saved.settle(c.run(ctx))
 		report(looked)
 		if looked.Err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", c.name, looked.Err))
@@ -128,12 +140,18 @@ func newAuditor(ctx context.Context, w World, s Subject) auditor {
 	a.statements = sync.OnceValues(func() (statements, error) { return a.readStatements(ctx) })
 	a.there = sync.OnceValues(func() (poco.App, error) { return a.readApp(ctx) })
 	a.left = sync.OnceValues(func() (*big.Int, error) {
+		if w.Saved.proven() != nil {
+			return w.Saved.left(w.Chain, s.Record)
+		}
 		return market.CheckOrder(ctx, w.Chain, w.Market, s.Order.Signed, common.Address(s.App.Owner))
 	})
 	return a
 }
 
 func (a auditor) readApp(ctx context.Context) (poco.App, error) {
+	if proven := a.Saved.proven(); proven != nil {
+		return proven.App, nil
+	}
 	if a.read != nil {
 		return *a.read, nil
 	}
@@ -148,7 +166,11 @@ func (a auditor) app(context.Context) (found, error) {
 	if diff := there.Diff(a.OnChain()); len(diff) > 0 && a.Missing == nil {
 		return found{}, &apps.ConflictError{Address: common.Address(a.App.Address), Diff: diff, Chain: a.App.Chain}
 	}
-	if registry := a.World.Chain.AppRegistry; common.Address(a.App.Registry) != registry {
+	registry := a.World.Chain.AppRegistry
+	if proven := a.Saved.proven(); proven != nil {
+		registry = proven.Registry
+	}
+	if common.Address(a.App.Registry) != registry {
 		return found{}, &Error{"names another app registry than the hub", common.Address(a.App.Registry).Hex(), registry.Hex()}
 	}
 	evidence := fmt.Sprintf("%s on %s, ", common.Address(a.App.Address), a.App.Chain)
@@ -160,7 +182,7 @@ func (a auditor) app(context.Context) (found, error) {
 	if scripts := printable.Scripts(a.App.Name); scripts != nil {
 		evidence += fmt.Sprintf("; its name %s mixes letters of %s: it may be read as another name", a.App.Name, strings.Join(scripts, ", "))
 	}
-	return asserted(theNode, evidence), nil
+	return a.Saved.app(evidence), nil
 }
 
 // record asks whether the record is by whom the chain names. That its bytes are signed by
@@ -183,7 +205,7 @@ func (a auditor) orderOnChain(context.Context) (found, error) {
 	if _, err := a.left(); err != nil {
 		return found{}, err
 	}
-	return found{Signed, "the owner", a.Order.Hash.Hex() + ", and not used up, as the node says"}, nil
+	return found{Signed, "the owner", a.Order.Hash.Hex() + ", and not used up, " + a.Saved.unused()}, nil
 }
 
 func (a auditor) orderOnMarket(ctx context.Context) (found, error) {

@@ -243,7 +243,7 @@ func (c Client) tryUpload(ctx context.Context, repo name.Repository) (cancelled 
 
 // transport makes requests to a registry, and to those to which it sends them on.
 func (c Client) transport(to name.Registry) http.RoundTripper {
-	return outside.Transport(outside.Service{Host: to.RegistryStr(), Most: bounds.Manifest, Blob: outside.IsBlob, Base: c.Transport})
+	return outside.Transport(outside.Service{Host: to.RegistryStr(), Most: bounds.Manifest, Blob: outside.IsBlob, Base: c.Transport, Around: c.Around})
 }
 
 // resolve returns what the keychain has for a repository.

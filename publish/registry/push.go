@@ -42,6 +42,8 @@ type Client struct {
 	Keychain  authn.Keychain    // nil: anonymous
 	Layout    Layout            // of statements; empty: both are read, and [Referrers] written
 	Transport http.RoundTripper // nil: one of its own, with time limits
+	// Around, unless it is nil, is put around what makes the requests.
+	Around func(http.RoundTripper) http.RoundTripper
 	// Progress, unless it is nil, is told how far a push is, often.
 	Progress func(text string)
 

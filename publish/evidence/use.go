@@ -1,0 +1,148 @@
+package evidence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/proof"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
+)
+
+// Use is how a verification keeps what it is told, or is made from what was kept. Its
+// zero value asks and keeps nothing.
+type Use struct {
+	Save   string // file that is written
+	Bundle string // file that is read, in the place of everything outside
+	Block  string // hash of the block that the file must be proven at; empty: whoever made the file chose it
+
+	recorder Recorder
+	file     File
+	facts    *proof.Facts
+}
+
+// Read reads the file, and the record in it. Errors: *Error, *record.Error.
+func (e *Use) Read() (r record.Record, err error) {
+	if e.file, err = Read(e.Bundle); err != nil {
+		return r, err
+	}
+	return record.Parse([]byte(e.file.Record))
+}
+
+// Registry is a client that keeps what it is told, or asks the file.
+func (e *Use) Registry(c registry.Client) registry.Client {
+	switch {
+	case e.Bundle != "":
+		c = registry.Client{Around: e.file.Around(Registry)} // without logins
+	case e.Save != "":
+		c.Around = e.recorder.Around(Registry)
+	}
+	return c.Remembering()
+}
+
+// Connect is [record.Connect], and with a file checks its proof. Errors: those of
+// [node.Connect], *proof.Error.
+func (e *Use) Connect(ctx context.Context, profile poco.Chain) (record.World, error) {
+	around := record.Around{}
+	switch {
+	case e.Bundle != "":
+		around = record.Around{Node: e.file.Around(Node), Market: e.file.Around(Market)}
+		profile.Spare = nil // one file answers
+	case e.Save != "":
+		around = record.Around{Node: e.recorder.Around(Node), Market: e.recorder.Around(Market)}
+	}
+	if err := e.check(profile); err != nil {
+		return record.World{}, err
+	}
+	w, err := record.ConnectAround(ctx, profile, around)
+	if e.Bundle != "" {
+		w.Saved = &record.Saved{File: e.Bundle, Made: e.file.Made, Facts: e.facts, Unproven: e.file.Unproven, Given: e.Block != ""}
+	}
+	return w, err
+}
+
+// check checks the file's proof against the block that was given.
+func (e *Use) check(profile poco.Chain) error {
+	if e.Bundle == "" {
+		return nil
+	}
+	if e.file.Proof == nil {
+		if e.Block == "" {
+			return nil
+		}
+		return &proof.Error{Problem: "is not in the file: " + e.file.Unproven, Got: "none", Want: "a proof at block " + e.Block}
+	}
+	r, err := record.Parse([]byte(e.file.Record))
+	if err != nil {
+		return err
+	}
+	f, err := e.file.Proof.Check(claim(profile, r))
+	if err != nil {
+		return err
+	}
+	if want := common.HexToHash(e.Block); e.Block != "" && f.Block.Hash != want {
+		return &proof.Error{Problem: "is of another block than the one that was given", Got: f.Block.String(), Want: want.Hex()}
+	}
+	e.facts = &f
+	return nil
+}
+
+func claim(profile poco.Chain, r record.Record) proof.Claim {
+	return proof.Claim{Domain: profile.Domain(), App: common.Address(r.App.Address), Order: r.Order.Hash}
+}
+
+// Runner is why nothing is run for a file: a builder would ask for the image's base. It is
+// nil where something may be.
+func (e *Use) Runner() error {
+	if e.Bundle == "" {
+		return nil
+	}
+	return &measure.NotRunError{Flag: "--bundle"}
+}
+
+// Keep writes what the verification was told, unless a link of it failed; ended is how it
+// ended, which is returned. It tells what it wrote. Errors: also *Error.
+func (e *Use) Keep(ctx context.Context, w record.World, s record.Subject, tell func(format string, args ...any), ended error) error {
+	var failed *record.UnverifiedError
+	if e.Save == "" || errors.As(ended, &failed) {
+		return ended
+	}
+	if s.Missing != nil {
+		tell("%s is not written: there is no record to verify by", e.Save)
+		return ended
+	}
+	text, err := s.Record.Encode()
+	if err != nil {
+		return errors.Join(ended, err)
+	}
+	f := File{Schema: Schema, Made: time.Now().UTC().Truncate(time.Second), Record: string(text)}
+	said := "without a proof"
+	if made, facts, err := prove(ctx, w.Chain, s.Record); err != nil {
+		f.Unproven = fmt.Sprintf("%.500s", err)
+		said += ", since " + f.Unproven
+	} else {
+		f.Proof, said = &made, "with a proof at "+facts.Block.String()
+	}
+	f.Answers = e.recorder.Answers()
+	if err := f.Write(e.Save); err != nil {
+		return errors.Join(ended, err)
+	}
+	tell("%s is written, %s", e.Save, said)
+	return ended
+}
+
+func prove(ctx context.Context, c *node.Client, r record.Record) (proof.Chain, proof.Facts, error) {
+	app, err := apps.Read(ctx, c, common.Address(r.App.Address))
+	if err != nil {
+		return proof.Chain{}, proof.Facts{}, err
+	}
+	return node.Prove(ctx, c, claim(c.Chain, r), app)
+}

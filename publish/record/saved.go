@@ -1,0 +1,100 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/proof"
+)
+
+// Saved says that what is asked answers from a file, which somebody made. Nothing of what
+// happened since can be seen there.
+type Saved struct {
+	File     string
+	Made     time.Time    // by the clock of who made it
+	Facts    *proof.Facts // nil: there is no proof
+	Unproven string       // why not
+	Given    bool         // the hash of the proof's block is the one that whoever verifies gave
+}
+
+// AbsentError says that a file does not hold all bytes of an image.
+type AbsentError struct{ File string }
+
+func (e *AbsentError) Error() string {
+	return "not checked: " + e.File + " does not hold all of the image's bytes"
+}
+
+// Unwrap says that nothing was measured either.
+func (e *AbsentError) Unwrap() error {
+	return &measure.UnmeasuredError{Err: &measure.NotRunError{Flag: "--bundle"}}
+}
+
+func (s *Saved) proven() *proof.Facts {
+	if s == nil {
+		return nil
+	}
+	return s.Facts
+}
+
+// settle says of a link that was looked up in a file by whose word it holds, and that what
+// the file does not have was not looked at.
+func (s *Saved) settle(c Check) Check {
+	var absent interface{ Absent() }
+	switch {
+	case s == nil:
+	case errors.As(c.Err, &absent) && c.Name == "layers":
+		c.Err = &AbsentError{s.File}
+	case errors.As(c.Err, &absent):
+		c.Err = &UncheckedError{fmt.Sprintf("%s does not have it (%v)", s.File, absent)}
+	case c.Err == nil && c.Name == "image":
+		c.Evidence += "; whether the tag names it still is not known"
+	case c.Err == nil && c.Word == Asserted && (c.Name != "app" || s.Facts == nil):
+		c.By += ", as who made " + s.File + " has it"
+		c.Evidence += "; as of " + s.Made.Format(time.RFC3339) + ", what came later is not known"
+	}
+	return c
+}
+
+// app is by whose word an app is what it is.
+func (s *Saved) app(evidence string) found {
+	switch {
+	case s == nil:
+		return asserted(theNode, evidence)
+	case s.Facts == nil:
+		return asserted(theNode, evidence+"; not proven: "+s.Unproven)
+	case s.Given:
+		return proved(fmt.Sprintf("%s; at %s, whose hash was given", evidence, s.Facts.Block))
+	}
+	return asserted("who made "+s.File, fmt.Sprintf("%s; proven at %s, of which nothing here says that it is in the chain: give a hash that you know by --block", evidence, s.Facts.Block))
+}
+
+// unused says as of when an order has runs left, and by whose word.
+func (s *Saved) unused() string {
+	switch {
+	case s == nil:
+		return "as the node says"
+	case s.Facts == nil:
+		return fmt.Sprintf("as the node said, as who made %s has it, as of %s", s.File, s.Made.Format(time.RFC3339))
+	case s.Given:
+		return fmt.Sprintf("as is proved at block %d, whose hash was given; what came later is not known", s.Facts.Block.Number)
+	}
+	return fmt.Sprintf("as who made %s has it, at block %d; what came later is not known", s.File, s.Facts.Block.Number)
+}
+
+// left is how many runs of the record's order were left at the block, and whether it is the
+// owner's. What the owner did not sign here, a contract may have, which only the hub can ask.
+func (s *Saved) left(c *node.Client, r Record) (*big.Int, error) {
+	order := r.Order.Signed
+	left := new(big.Int).Sub(order.Volume, s.Facts.Sold)
+	signer, err := node.RecoverSigner(order.Hash(c.Domain()), order.Sign)
+	if err != nil || signer != common.Address(r.App.Owner) {
+		return left, &UncheckedError{"the order's signature is none by the key of the owner's address: if that is a contract, only the chain can tell"}
+	}
+	return left, node.CheckLeft(c, order.AppOrder, left)
+}
