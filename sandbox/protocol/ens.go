@@ -19,6 +19,10 @@ func DeployENS(ctx context.Context, client *ethclient.Client, key *ecdsa.Private
 	d := newDeployer(ctx, client, key, a.v5())
 	d.free = true
 	registry, ens := d.deploy("ENSRegistry")
+	// go-ethereum lets an account that is in no block yet have one transaction waiting.
+	if err := d.settle(); err != nil {
+		return registry, err
+	}
 	resolver, addresses := d.deploy("PublicResolver", registry)
 	for name, at := range names {
 		var node common.Hash
