@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -57,13 +58,23 @@ func (o Options) seenKeys() (problems []settings.Problem) {
 			continue
 		}
 		for _, file := range filesIn([]string{string(k.path)}) {
-			if isSeen(sight, file) {
+			if (file == string(k.path) || isKeystore(file)) && isSeen(sight, file) {
 				problems = append(problems, settings.Problem{Where: k.key, Text: file + " is in the build context, and so may be in the image: name it in .dockerignore"})
 				break // one file of a folder tells enough
 			}
 		}
 	}
 	return problems
+}
+
+// isKeystore reports whether a file in a folder of wallets is one: a keystore of version 3
+// (Web3 Secret Storage), whose "crypto" some programs write with a capital.
+func isKeystore(file string) bool {
+	var wallet struct {
+		Crypto json.RawMessage `json:"crypto"`
+	}
+	data, err := bounds.ReadJSON(file, bounds.Key)
+	return err == nil && json.Unmarshal(data, &wallet) == nil && len(wallet.Crypto) > 0
 }
 
 // isSeen reports whether a build sees a file, by its name or by where its links lead.

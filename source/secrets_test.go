@@ -66,12 +66,12 @@ func settingsError(t *testing.T, err error, e **settings.Error) string {
 func TestAttackKeysInTheContext(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
-	for _, name := range []string{"app/cosign.key", "app/other.key", "app/keystore/UTC--1", "app/left-out/cosign.key", "named/enclave.pem", "named/left-out.pem", "keys/cosign.key"} {
-		if err := errors.Join(os.MkdirAll(filepath.Dir(at(name)), 0o755), os.WriteFile(at(name), []byte("key"), 0o600)); err != nil {
+	for _, name := range []string{"app/cosign.key", "app/other.key", "app/keystore/UTC--1", "app/left-out/cosign.key", "app/others/nested/UTC--1", "named/enclave.pem", "named/left-out.pem", "keys/cosign.key"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(at(name)), 0o755), os.WriteFile(at(name), []byte(`{"Crypto": {}}`), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for file, text := range map[string]string{"app/.dockerignore": "left-out\n", "named/.dockerignore": "left-out.pem\n"} {
+	for file, text := range map[string]string{"app/.dockerignore": "left-out\n", "named/.dockerignore": "left-out.pem\n", "app/others/package.json": "{}"} {
 		if err := os.WriteFile(at(file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -98,6 +98,7 @@ func TestAttackKeysInTheContext(t *testing.T) {
 		"left out of a named one":          {func(s *settings.Settings, p settings.Path) { s.Enclave.Key = p }, "named/left-out.pem", ""},
 		"a folder of wallets":              {func(s *settings.Settings, p settings.Path) { s.Wallet.Keystore = p }, "app/keystore", "wallet.keystore"},
 		"a wallet":                         {func(s *settings.Settings, p settings.Path) { s.Wallet.Keystore = p }, "app/keystore/UTC--1", "wallet.keystore"},
+		"a folder without wallets":         {func(s *settings.Settings, p settings.Path) { s.Wallet.Keystore = p }, "app/others", ""},
 		"the app's secret, in a named one": {func(s *settings.Settings, p settings.Path) { s.Secret.File = p }, "named/enclave.pem", "app-secret.file"},
 	} {
 		t.Run(name, func(t *testing.T) {
