@@ -344,7 +344,7 @@ lint: bin/staticcheck bin/actionlint bin/notices
 	@cd tools && $(GO) vet ./cross ./notices && $(CURDIR)/bin/staticcheck ./cross ./notices && $(GO) test -vet=off ./notices
 	@for m in attest clients dist; do (cd tools/$$m && $(GO) vet ./... && $(CURDIR)/bin/staticcheck ./...) || exit 1; done
 	@$(LINKED) | bin/notices -check THIRD-PARTY
-	@for m in . sandbox tools tools/attest tools/clients tools/dist; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
+	@for m in . sandbox tools tools/attest tools/clef tools/clients tools/dist; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
 	@$(call install,shellcheck=shellcheck)
 	@shellcheck action/run.sh examples/demo.sh .ci/run && bin/actionlint -pyflakes=
 	@rm -rf build/examples; mkdir -p build/examples
