@@ -33,6 +33,8 @@ type Answer struct {
 	Question string  `json:"question"` // path with query, of a registry with its host; of a node, method and parameters
 	Status   int     `json:"status"`   // of HTTP
 	Type     string  `json:"type,omitempty"`
+	Link     string  `json:"link,omitempty"`    // where a list goes on
+	Filters  string  `json:"filters,omitempty"` // OCI-Filters-Applied, of a list of referrers
 	Body     []byte  `json:"body,omitempty"`
 }
 

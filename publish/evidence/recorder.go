@@ -56,6 +56,9 @@ func (r *Recorder) keep(a Answer) {
 	}
 }
 
+// filters is the header by which a registry says that it lists only what was asked for.
+const filters = "OCI-Filters-Applied"
+
 type recording struct {
 	*Recorder
 	service Service
@@ -75,7 +78,10 @@ func (r recording) RoundTrip(req *http.Request) (*http.Response, error) {
 	if r.service == Registry && (!strings.HasPrefix(asked.URL.Path, "/v2/") || asked.URL.Path == "/v2/") {
 		return resp, nil
 	}
-	a := Answer{Service: r.service, Question: r.service.asked(asked), Status: resp.StatusCode, Type: resp.Header.Get("Content-Type")}
+	a := Answer{
+		Service: r.service, Question: r.service.asked(asked), Status: resp.StatusCode, Type: resp.Header.Get("Content-Type"),
+		Link: strings.Join(resp.Header.Values("Link"), ", "), Filters: resp.Header.Get(filters),
+	}
 	resp.Body = &kept{ReadCloser: resp.Body, recorder: r.Recorder, answer: a}
 	return resp, nil
 }

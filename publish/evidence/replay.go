@@ -39,9 +39,15 @@ func (r replay) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func response(req *http.Request, a Answer) *http.Response {
+	header := http.Header{"Content-Type": {a.Type}}
+	for name, value := range map[string]string{"Link": a.Link, filters: a.Filters} {
+		if value != "" {
+			header.Set(name, value)
+		}
+	}
 	return &http.Response{
 		Status: fmt.Sprintf("%d %s", a.Status, http.StatusText(a.Status)), StatusCode: a.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Content-Type": {a.Type}}, ContentLength: int64(len(a.Body)), Request: req, Body: io.NopCloser(bytes.NewReader(a.Body)),
+		Header: header, ContentLength: int64(len(a.Body)), Request: req, Body: io.NopCloser(bytes.NewReader(a.Body)),
 	}
 }
 

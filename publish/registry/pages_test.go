@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/publish/evidence"
 	"github.com/mrelease/mrelease/publish/registry"
 )
 
@@ -112,7 +113,8 @@ func TestAttackListsWithoutEnd(t *testing.T) {
 			page.Header.Set("Link", fmt.Sprintf(`<%s?page=%d>; rel="next"`, r.URL.Path, pages))
 			return page, resp.Body.Close()
 		})
-		said, err := registry.Client{Transport: endless}.Statements(t.Context(), digest, k.PublicKey)
+		var kept evidence.Recorder
+		said, err := registry.Client{Transport: endless, Around: kept.Around(evidence.Registry)}.Statements(t.Context(), digest, k.PublicKey)
 		if err != nil || said.Endless == c.completes || strings.Contains(said.Aside(), "beyond the 100 pages") == c.completes {
 			t.Errorf("%s: got %+v, %v", name, said, err)
 		}
@@ -125,6 +127,11 @@ func TestAttackListsWithoutEnd(t *testing.T) {
 		}
 		if most := 2 * bounds.Pages; pages > most {
 			t.Errorf("%s: %d pages were asked for, want %d at most", name, pages, most)
+		}
+		// A file of it has no fewer pages: what may be hidden is not taken for absent there.
+		again, err := registry.Client{Around: evidence.File{Answers: kept.Answers()}.Around(evidence.Registry)}.Statements(t.Context(), digest, k.PublicKey)
+		if err != nil || again.Aside() != said.Aside() || again.Endless != said.Endless || (again.CheckSignature() == nil) != c.finds {
+			t.Errorf("%s, from a file: got %+v, %v", name, again, err)
 		}
 	}
 }
