@@ -3,8 +3,13 @@ package evidence
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+
+	"github.com/ethereum/go-ethereum/rpc"
 
 	"github.com/mrelease/mrelease/bounds"
 )
@@ -25,6 +30,82 @@ func TestTheLargestAreLetGo(t *testing.T) {
 	if small != 16 || total > bounds.Kept || total != r.size {
 		t.Errorf("%d small ones, %d bytes, counted %d", small, total, r.size)
 	}
+}
+
+// What is kept of a node's answer is what who asked took for it, in whichever way it is written.
+func TestAttackReplies(t *testing.T) {
+	const one, two = `{"jsonrpc":"2.0","id":ONE,"result":"0x1"}`, `{"jsonrpc":"2.0","id":TWO,"result":"0x2"}`
+	const failed = `{"jsonrpc":"2.0","id":ONE,"error":{"code":-32000,"message":"no"}}`
+	for name, c := range map[string]struct {
+		answer string
+		alone  bool
+	}{
+		"alone":              {one, true},
+		"of another id":      {`{"jsonrpc":"2.0","id":77,"result":"0x1"}`, true},
+		"without an error":   {`{"jsonrpc":"2.0","id":ONE,"error":null,"result":"0x1"}`, true},
+		"with an error, too": {`{"jsonrpc":"2.0","id":ONE,"error":{"code":-32000,"message":"no"},"result":"0x1"}`, true},
+		"nothing":            {`{"jsonrpc":"2.0","id":ONE,"result":null}`, true},
+		"a list for one":     {`[` + one + `]`, true},
+		"in order":           {`[` + one + `,` + two + `]`, false},
+		"in another order":   {`[` + two + `,` + one + `]`, false},
+		"each twice":         {`[` + one + `,` + two + `,` + strings.Replace(one, "0x1", "0x3", 1) + `,` + strings.Replace(two, "0x2", "0x4", 1) + `]`, false},
+		"an error, then it":  {`[` + failed + `,` + one + `,` + two + `]`, false},
+		"it, then an error":  {`[` + one + `,` + failed + `,` + two + `]`, false},
+		"one is missing":     {`[null,` + one + `]`, false},
+		"one for a list":     {one, false},
+		"of another type":    {`[` + one + `,{"jsonrpc":"2.0","id":TWO,"error":null,"result":{}}]`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			served := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				calls, _, err := readCalls(r)
+				if err != nil {
+					t.Error(err)
+				}
+				text := strings.ReplaceAll(c.answer, "ONE", string(calls[0].ID))
+				text = strings.ReplaceAll(text, "TWO", string(calls[len(calls)-1].ID))
+				w.Header().Set("Content-Type", "application/json")
+				if _, err := io.WriteString(w, text); err != nil {
+					t.Error(err)
+				}
+			}))
+			defer served.Close()
+			var kept Recorder
+			told := ask(t, kept.Around(Node)(http.DefaultTransport), served.URL, c.alone)
+			again := ask(t, File{Answers: kept.Answers()}.Around(Node)(nil), served.URL, c.alone)
+			for i := range told {
+				if told[i] != again[i] {
+					t.Errorf("call %d: %s was told, and kept is %s", i, told[i], again[i])
+				}
+			}
+		})
+	}
+}
+
+const failure = "an error"
+
+// ask is what go-ethereum's client takes for the answers to two calls, or to one.
+func ask(t *testing.T, by http.RoundTripper, url string, alone bool) (told []string) {
+	t.Helper()
+	client, err := rpc.DialOptions(t.Context(), url, rpc.WithHTTPClient(&http.Client{Transport: by}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var results [2]string
+	calls := []rpc.BatchElem{{Method: "eth_chainId", Result: &results[0]}, {Method: "eth_gasPrice", Result: &results[1]}}
+	if alone {
+		calls = calls[:1]
+		calls[0].Error = client.CallContext(t.Context(), &results[0], calls[0].Method)
+	} else if err := client.BatchCallContext(t.Context(), calls); err != nil {
+		return []string{failure, failure}
+	}
+	for i, c := range calls {
+		if c.Error != nil {
+			results[i] = failure
+		}
+		told = append(told, results[i])
+	}
+	return told
 }
 
 // Whatever is read is written again as it was.

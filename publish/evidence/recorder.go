@@ -118,7 +118,7 @@ func (k *kept) Read(p []byte) (int, error) {
 
 // calls keeps what a node answers to each call.
 func (r recording) calls(req *http.Request) (*http.Response, error) {
-	asked, _, err := readCalls(req)
+	asked, several, err := readCalls(req)
 	if err != nil {
 		return nil, err
 	}
@@ -138,16 +138,24 @@ func (r recording) calls(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
-	replies, _, err := decode[reply](body)
-	if err != nil {
+	replies, together, err := decode[reply](body)
+	if err != nil || together != several {
 		return resp, nil // who asked says what is wrong with it
 	}
 	for _, c := range asked {
-		for _, said := range replies {
-			if bytes.Equal(said.ID, c.ID) && said.Error == nil && json.Valid(said.Result) {
-				r.keep(Answer{Service: Node, Question: c.question(), Status: http.StatusOK, Body: said.Result})
-			}
+		if said := answering(c, replies, several); said != nil && said.Error == nil && json.Valid(said.Result) {
+			r.keep(Answer{Service: Node, Question: c.question(), Status: http.StatusOK, Body: said.Result})
 		}
 	}
 	return resp, nil
+}
+
+// answering is the reply that go-ethereum's client takes for that to a call: among several the
+// first with the call's id, and to one alone the one that comes.
+func answering(c call, replies []reply, several bool) *reply {
+	at := slices.IndexFunc(replies, func(said reply) bool { return !several || bytes.Equal(said.ID, c.ID) })
+	if at < 0 {
+		return nil
+	}
+	return &replies[at]
 }
