@@ -3,6 +3,7 @@ package release
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -24,8 +25,12 @@ func (r *run) confirm(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := Patiently(ctx, func() error { return r.look(ctx, rec) }); err != nil {
+	var late []rotation.Sale
+	if err := Patiently(ctx, func() (err error) { late, err = r.look(ctx, rec); return err }); err != nil {
 		return "", err
+	}
+	for _, sale := range late[:min(len(late), maxStaying)] {
+		r.Teller.Note(fmt.Sprintf("old order %s is on sale: the market has it as offered after this release's; a further run of the release retires it, or order close", sale))
 	}
 	return "image, signature, provenance, app, order and record, as released", r.checkRecord(rec)
 }
@@ -66,8 +71,8 @@ func (e *UnheldError) Unwrap() (all []error) {
 }
 
 // look reads all at the same time, but for what has to be asked one after the other. Its
-// error is an [*UnheldError].
-func (r *run) look(ctx context.Context, rec record.Record) error {
+// error is an [*UnheldError]. late are the orders of [rotation.Succession.Missed].
+func (r *run) look(ctx context.Context, rec record.Record) (late []rotation.Sale, err error) {
 	var checks []record.Check
 	var tag, old error
 	var group errgroup.Group
@@ -81,16 +86,16 @@ func (r *run) look(ctx context.Context, rec record.Record) error {
 			return err
 		}
 		group.Go(func() error {
-			old = r.lookForRetired(ctx, rotation.World{Chain: fresh.Chain, Market: fresh.Market})
+			late, old = r.lookForRetired(ctx, rotation.World{Chain: fresh.Chain, Market: fresh.Market})
 			return nil
 		})
 		checks = record.Standing(ctx, record.World{Registry: fresh.Registry, Chain: fresh.Chain, Market: fresh.Market, Party: r.keys.signer}, rec)
 		return nil
 	})
 	if err := group.Wait(); err != nil {
-		return err
+		return nil, err
 	}
-	return unheld(append(checks, record.Check{Name: "old orders", Err: old}, record.Check{Name: "git tag", Err: tag}))
+	return late, unheld(append(checks, record.Check{Name: "old orders", Err: old}, record.Check{Name: "git tag", Err: tag}))
 }
 
 func unheld(checks []record.Check) error {
@@ -102,13 +107,14 @@ func unheld(checks []record.Check) error {
 }
 
 // lookForRetired asks chain and market whether what this release takes the place of is on
-// sale still.
-func (r *run) lookForRetired(ctx context.Context, w rotation.World) error {
+// sale still; late is what was offered meanwhile.
+func (r *run) lookForRetired(ctx context.Context, w rotation.World) (late []rotation.Sale, err error) {
 	s, err := w.Succession(ctx, r.ended)
-	if left, _ := r.approved(s.Missed(r.ended, w.Chain.Domain())); err == nil && len(left) > 0 {
+	missed, late := s.Missed(r.ended, w.Chain.Domain())
+	if left, _ := r.approved(missed); err == nil && len(left) > 0 {
 		err = &rotation.UnretiredError{Sales: left, Chain: w.Chain.Name}
 	}
-	return err
+	return late, err
 }
 
 // checkRecord reads the record's file, which must be the one that was written.

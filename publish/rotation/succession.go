@@ -46,16 +46,19 @@ type Succession struct {
 
 // Missed returns, once orders were retired for a new one, which are on sale still: of
 // those that were, as the new one's known orders, and of those that were published before
-// it. What was published after it is no failure of its release: another one, of an earlier
-// version, went on at the same time, or came later. A further run retires that.
-func (s Succession) Missed(next Next, d poco.Domain) (missed []Sale) {
+// it. What was published after it is late, and no failure of its release: another one, of
+// an earlier version, went on at the same time, or came later. A further run retires that.
+// When something was published is the market's word alone, so late orders are to be told.
+func (s Succession) Missed(next Next, d poco.Domain) (missed, late []Sale) {
 	for _, sale := range s.Retire {
 		known := slices.ContainsFunc(next.Known, func(o poco.SignedAppOrder) bool { return o.Hash(d) == sale.Hash })
 		if known || s.since.IsZero() || !sale.Since.After(s.since) {
 			missed = append(missed, sale)
+		} else {
+			late = append(late, sale)
 		}
 	}
-	return missed
+	return missed, late
 }
 
 // Staying is an order that stays on sale.

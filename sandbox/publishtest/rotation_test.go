@@ -201,28 +201,31 @@ func TestRotationBesideAnEarlierRelease(t *testing.T) {
 	w := startWorld(t)
 	for _, c := range []world.Chain{w.V6, w.V5} {
 		s := openShop(t, w, c)
-		missed := func(next rotation.Next) (versions []string) {
+		missed := func(next rotation.Next) (versions [2][]string) {
 			found, err := s.Succession(t.Context(), next)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, sale := range found.Missed(next, s.Chain.Domain()) {
-				versions = append(versions, sale.Version())
+			missed, late := found.Missed(next, s.Chain.Domain())
+			for i, sales := range [][]rotation.Sale{missed, late} {
+				for _, sale := range sales {
+					versions[i] = append(versions[i], sale.Version())
+				}
 			}
 			return versions
 		}
 		before, later := s.release(t, "1.0.0", terms), s.release(t, "2.0.0", terms)
-		expect(t, c.Name+": listed late", missed(later), "[1.0.0]")
+		expect(t, c.Name+": listed late", missed(later), "[[1.0.0] []]")
 		s.rotate(t, later)
 		earlier := s.release(t, "1.1.0", terms)
-		expect(t, c.Name+": offered meanwhile", missed(later), "[]")
+		expect(t, c.Name+": offered meanwhile", missed(later), "[[] [1.1.0]]")
 		known := later
 		order, err := orders.Sign(t.Context(), s.Chain.Domain(), s.wallet, orders.New(s.Chain.Domain(), earlier.App, terms))
 		if err != nil {
 			t.Fatal(err)
 		}
 		known.Known = []poco.SignedAppOrder{order}
-		expect(t, c.Name+": retired, and on sale again", missed(known), "[1.1.0]")
+		expect(t, c.Name+": retired, and on sale again", missed(known), "[[1.1.0] []]")
 		expect(t, c.Name+": run again", s.rotate(t, later), "1")
 		expect(t, c.Name+": open", s.open(t, before, earlier, later), "[2.0.0]")
 	}
