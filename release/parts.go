@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
 )
 
 // Part is something that a release leaves behind, and what is known of it when a run ended
@@ -13,7 +14,9 @@ type Part struct {
 	Name  string   `json:"part"`
 	State Progress `json:"state"`
 	// Again: the same command, run again, does it, or finds it done.
-	Again    bool   `json:"again"`
+	Again bool `json:"again"`
+	// Never is why no run will do it under this version; empty where one can.
+	Never    string `json:"never,omitempty"`
 	Evidence string `json:"evidence,omitempty"` // what was read back, or why it is not there
 }
 
@@ -31,6 +34,10 @@ const (
 func (p Part) String() string {
 	text, more := string(p.State), p.Evidence
 	switch {
+	case p.State == PartBegun && p.Never != "":
+		text += ", perhaps done: no more of it will be, as " + p.Never
+	case p.State == PartLeft && p.Never != "":
+		text += ": nor will it be, as " + p.Never
 	case p.State == PartBegun && p.Again:
 		text += ", perhaps done: running again finds it, or does it"
 	case p.State == PartBegun:
@@ -98,9 +105,24 @@ func (r *run) unfinished(steps []step, at int, err error) error {
 		if p.Name == "tag" && p.State == PartDone {
 			p.Evidence = r.tag.Name()
 		}
+		if p.State != PartDone {
+			p.Never = never(err)
+		}
 		e.Parts = append(e.Parts, p)
 	}
 	return e
+}
+
+// never says of an error whose remedy is another version, or the source that this one was
+// released from, why the rest of the release at hand will never be done.
+func never(err error) string {
+	if _, revoked := errors.AsType[*record.RevokedError](err); revoked {
+		return "the version was revoked"
+	}
+	if _, taken := errors.AsType[*registry.TakenError](err); taken {
+		return "the version is taken"
+	}
+	return ""
 }
 
 // about returns the first of these checks that failed; nil when none did.

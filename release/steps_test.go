@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -88,5 +89,30 @@ func TestUnfinished(t *testing.T) {
 		if text := strings.Join(got, ", "); text != tt.want {
 			t.Errorf("%s: got %s, want %s", name, text, tt.want)
 		}
+	}
+}
+
+// Of a version that can never be released nothing is promised, in whatever step that is
+// found out; what was done stays so.
+func TestUnfinishedForEver(t *testing.T) {
+	taken := &registry.TakenError{}
+	for why, err := range map[string]error{"revoked": &record.RevokedError{}, "taken": taken, "is taken": &TimeError{TakenError: taken}} {
+		for at, s := range (Release{}).steps() {
+			r := &run{told: &memory{Teller: silent{}, done: []string{"push"}, begun: s.name, evidence: map[string]string{}}}
+			var e *UnfinishedError
+			if !errors.As(r.unfinished(Release{}.steps(), at, err), &e) {
+				t.Fatalf("%s: it is no unfinished release", s.name)
+			}
+			for _, p := range e.Parts {
+				if text := p.String(); strings.Contains(text, "running again") || (p.State == PartDone) == strings.Contains(text, why) {
+					t.Errorf("%s in step %s: %s is %s", why, s.name, p.Name, text)
+				}
+			}
+		}
+	}
+	r := &run{told: &memory{Teller: silent{}}}
+	var e *UnfinishedError
+	if !errors.As(r.unfinished(Release{}.steps(), 0, errors.New("x")), &e) || !strings.Contains(e.Parts[0].String(), "running again") {
+		t.Errorf("another error: %v", e.Parts)
 	}
 }
