@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -48,7 +49,8 @@ func (e *TargetError) Remedy() string { return e.cure }
 // name that ends with .eth for one of ENS, and repository@sha256:… for an image, whatever
 // files are there: the current folder may be anybody's, and a file in it that is named as an
 // address would be verified in its place. All else is a record's file, and so is what begins
-// with ./, ../ or /. Records are read at once. Errors: *TargetError, those of [ReadRecord].
+// with ./, ../ or /. Records are read at once. Errors: *TargetError, *UnreadError, those of
+// [ReadRecord].
 func ReadTarget(ctx context.Context, text string) (Target, error) {
 	t := Target{text: text}
 	_, missing := os.Lstat(text)
@@ -75,6 +77,9 @@ func ReadTarget(ctx context.Context, text string) (Target, error) {
 		}
 	}
 	r, err := ReadRecord(text)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = &UnreadError{"", err}
+	}
 	t.record = &r
 	return t, err
 }
@@ -119,41 +124,56 @@ func (t *Target) fetch(ctx context.Context) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
-		return &UnfetchedError{at.Host, err}
+		return &UnreadError{at.Host, err}
 	}
 	client := http.Client{Transport: outside.Transport(outside.Service{Host: at.Host, Most: bounds.Record}), Timeout: bounds.Answer}
 	resp, err := client.Do(req)
 	if err != nil {
-		return &UnfetchedError{at.Host, errors.Unwrap(err)} // without the address, which may hold a secret
+		return &UnreadError{at.Host, errors.Unwrap(err)} // without the address, which may hold a secret
 	}
 	data, err := bounds.ReadAll(resp.Body, bounds.Record)
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		return &UnfetchedError{at.Host, err}
+		return &UnreadError{at.Host, err}
 	}
 	if resp.StatusCode != http.StatusOK {
-		return &UnfetchedError{at.Host, fmt.Errorf("it answers %s", resp.Status)}
+		return &UnreadError{at.Host, fmt.Errorf("it answers %s", resp.Status)}
 	}
 	r, err := parseRecord(at.Host+at.Path, data)
 	t.text, t.record = at.Host+at.Path, &r
 	return err
 }
 
-// UnfetchedError says that a record could not be read from its URL.
-type UnfetchedError struct {
-	Host string
+// UnreadError says that the record of a target could not be read: from its URL, or from a
+// file, which is not there.
+type UnreadError struct {
+	Host string // empty for a file
 	Err  error
 }
 
-func (e *UnfetchedError) Error() string {
+func (e *UnreadError) Error() string {
+	if e.Host == "" {
+		return e.Err.Error()
+	}
 	return fmt.Sprintf("reading the record from %s: %v", e.Host, e.Err)
 }
 
 // Unwrap returns the cause.
-func (e *UnfetchedError) Unwrap() error { return e.Err }
+func (e *UnreadError) Unwrap() error { return e.Err }
 
-// Evidence returns who was asked, and the answer.
-func (e *UnfetchedError) Evidence() [][2]string {
+// Evidence returns where the record was looked for, and what was found.
+func (e *UnreadError) Evidence() [][2]string {
+	if path, ok := errors.AsType[*fs.PathError](e.Err); ok && e.Host == "" {
+		return [][2]string{{"where", path.Path}, {"problem", path.Err.Error()}}
+	}
 	return [][2]string{{"where", e.Host}, {"actual", fmt.Sprint(e.Err)}}
+}
+
+// Remedy is what to give in its place.
+func (e *UnreadError) Remedy() string {
+	if e.Host == "" {
+		return "name a record's file that is there; or give the app's address (0x…), its name (NAME.eth), the image by its digest (REPOSITORY@sha256:…) or the record's URL (https://…)"
+	}
+	return "check the address; or fetch the record yourself and give its file"
 }
 
 // Chain returns the name of the chain that the target is on: of a record and of an image

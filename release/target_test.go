@@ -1,6 +1,7 @@
 package release_test
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -26,6 +27,30 @@ func TestAttackFileInThePlaceOfATarget(t *testing.T) {
 		}
 		if _, err := release.ReadTarget(t.Context(), "./"+target); err == nil {
 			t.Errorf("./%s is not read as a file", target)
+		}
+	}
+}
+
+// What is nothing is told with each form that a target may have. Each leads elsewhere than
+// to a file, or the remedy names one that is none.
+func TestAbsentTarget(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, target := range []string{"missing.json", "./missing.json", "dist/record.json"} {
+		_, err := release.ReadTarget(t.Context(), target)
+		absent, ok := errors.AsType[*release.UnreadError](err)
+		if !ok || !errors.Is(err, os.ErrNotExist) {
+			t.Fatalf("%s: %v", target, err)
+		}
+		for _, form := range []string{"file", "0x…", "NAME.eth", "REPOSITORY@sha256:…", "https://…"} {
+			if !strings.Contains(absent.Remedy(), form) {
+				t.Errorf("%s: the remedy lacks %s: %s", target, form, absent.Remedy())
+			}
+		}
+	}
+	digits := "00000000000000000000000000000000000000aa00000000000000000000000a"
+	for _, form := range []string{"0x" + digits[:40], "NAME.eth", "localhost:5000/REPOSITORY@sha256:" + digits, "https://"} {
+		if _, err := release.ReadTarget(t.Context(), form); errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is taken for a file: %v", form, err)
 		}
 	}
 }

@@ -188,7 +188,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*record.UnrecordedError], "E-UNRECORDED", usage.ExitSignature, usage.Say("ask the app's owner for the record's file, or to run mrelease release of the same version, which puts it there; an app that was given away has the one of its former owner")),
 		usage.On(usage.Is[*record.UncheckedError], "E-UNCHECKED", usage.ExitSignature, usage.Say("give what it lacks, as the line says; who runs the repository can remove a crowd of statements")),
 		usage.On(usage.Is[*release.TargetError], "E-USAGE", usage.ExitUsage, adviceOf[*release.TargetError]),
-		usage.On(usage.Is[*release.UnfetchedError], "E-FILE", usage.ExitUsage, usage.Say("check the address; or fetch the record yourself and give its file")),
+		usage.On(usage.Is[*release.UnreadError], "E-FILE", usage.ExitUsage, adviceOf[*release.UnreadError]),
 		usage.On(usage.Is[*record.MovedError], "E-IMAGE-MOVED", usage.ExitSignature, usage.Say("the registry serves another image than was released: do not run it")),
 		usage.On(usage.Is[*record.ContentError], "E-IMAGE-CONTENT", usage.ExitSignature, usage.Say("the registry serves other bytes than were released: do not run the image")),
 		usage.On(usage.Is[*registry.UnsignedError], "E-SIGNATURE", usage.ExitSignature, usage.Say("check that the key is the one the release was signed with")),
