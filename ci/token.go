@@ -9,9 +9,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/internal/patient"
 	"github.com/mrelease/mrelease/outside"
 )
 
@@ -113,29 +113,16 @@ func gitHubToken(ctx context.Context, address, key, audience string) (string, er
 	query := u.Query()
 	query.Set("audience", audience)
 	u.RawQuery = query.Encode()
-	ctx, cancel := context.WithTimeout(ctx, bounds.Request)
-	defer cancel()
-	var last error
-	for _, wait := range []time.Duration{0, time.Second, 3 * time.Second, 9 * time.Second} {
-		select {
-		case <-ctx.Done():
-			return fail("the service does not answer", errors.Join(last, ctx.Err()))
-		case <-time.After(wait):
-		}
-		token, status, err := askForToken(ctx, u, key)
-		switch {
-		case err == nil && status == http.StatusOK && token != "":
-			return token, nil
-		case err == nil && status == http.StatusOK:
-			return fail("the service answers with an empty token", nil)
-		case err == nil && status < 500 && status != http.StatusTooManyRequests:
-			return fail(fmt.Sprintf("the service answers %d %s", status, http.StatusText(status)), nil)
-		case err == nil:
-			err = fmt.Errorf("the service answers %d %s", status, http.StatusText(status))
-		}
-		last = err
+	token, status, err := askForToken(ctx, u, key)
+	switch {
+	case status != 0 && status != http.StatusOK:
+		return fail(fmt.Sprintf("the service answers %d %s", status, http.StatusText(status)), err)
+	case err != nil:
+		return fail(err.Error(), err)
+	case token == "":
+		return fail("the service answers with an empty token", nil)
 	}
-	return fail(last.Error(), last)
+	return token, nil
 }
 
 func askForToken(ctx context.Context, u *url.URL, key string) (token string, status int, err error) {
@@ -145,8 +132,7 @@ func askForToken(ctx context.Context, u *url.URL, key string) (token string, sta
 	}
 	req.Header.Set("Authorization", "bearer "+key)
 	req.Header.Set("Accept", "application/json")
-	client := &http.Client{Transport: outside.Transport(outside.Service{Host: u.Host, Most: bounds.Key, Stay: true})}
-	resp, err := client.Do(req)
+	resp, err := patient.Client(bounds.Request, outside.Service{Host: u.Host, Most: bounds.Key, Stay: true}, nil).Do(req)
 	if err != nil {
 		return "", 0, err
 	}

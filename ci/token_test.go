@@ -10,9 +10,14 @@ import (
 
 func TestTokens(t *testing.T) {
 	status, body := http.StatusOK, `{"count":1,"value":"a.b.c"}`
+	failures := 0 // before it answers
 	var asked *http.Request
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked = r
+		if failures--; failures >= 0 {
+			http.Error(w, "come again", http.StatusBadGateway)
+			return
+		}
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(body))
 	}))
@@ -24,12 +29,16 @@ func TestTokens(t *testing.T) {
 		status   int
 		body     string
 		proposed bool
+		failures int
 		want     string // token, or a part of the error
 	}{
 		"github":                   {from: FromGitHub, env: gitHub, want: "a.b.c"},
 		"an empty token":           {from: FromGitHub, env: gitHub, body: `{"count":1,"value":""}`, want: "with an empty token"},
 		"no permission":            {from: FromGitHub, want: "is not set"},
 		"a refusal":                {from: FromGitHub, env: gitHub, status: 401, body: `{"message":"no"}`, want: "answers 401 Unauthorized"},
+		"a failure that passes":    {from: FromGitHub, env: gitHub, failures: 3, want: "a.b.c"},
+		"one that stays":           {from: FromGitHub, env: gitHub, failures: 99, want: "answers 502 Bad Gateway"},
+		"no answer of its":         {from: FromGitHub, env: gitHub, body: "<html>", want: "reading the answer"},
 		"gitlab":                   {from: FromGitLab, env: map[string]string{"SIGSTORE_ID_TOKEN": "d.e.f"}, want: "d.e.f"},
 		"gitlab's beside github's": {from: FromGitHub, env: with(gitHub, "SIGSTORE_ID_TOKEN", "d.e.f"), want: "a.b.c"},
 		"gitlab without":           {from: FromGitLab, env: gitHub, want: "SIGSTORE_ID_TOKEN is not set"},
@@ -39,7 +48,7 @@ func TestTokens(t *testing.T) {
 		"one that may":             {from: FromGitHub, proposed: true, env: with(with(gitHub, "GITHUB_ACTIONS", "true"), "GITHUB_EVENT_NAME", "pull_request"), want: "a.b.c"},
 		"a merge request":          {from: FromGitLab, env: map[string]string{"GITLAB_CI": "true", "CI_PIPELINE_SOURCE": "merge_request_event", "SIGSTORE_ID_TOKEN": "d.e.f"}, want: "for a proposed change"},
 	} {
-		status, body, asked = http.StatusOK, `{"count":1,"value":"a.b.c"}`, nil
+		status, body, failures, asked = http.StatusOK, `{"count":1,"value":"a.b.c"}`, tt.failures, nil
 		if tt.status != 0 {
 			status = tt.status
 		}
