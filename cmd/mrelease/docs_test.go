@@ -346,7 +346,8 @@ func TestComponentIsDocumented(t *testing.T) {
 // Every configuration in the documentation is one that check takes.
 func TestConfigurationsOfDocumentation(t *testing.T) {
 	tried := 0
-	const whole = "image: ghcr.io/acme/hello\nchain: bellecour\nsign: {key: cosign.key}\nwallet: {keystore: wallet.json}\n"
+	const whole, wallet = "image: ghcr.io/acme/hello\nchain: bellecour\nsign: {key: cosign.key}\n", "wallet: {keystore: wallet.json}\n"
+	omitted := strings.NewReplacer("sha256:…", "sha256:"+strings.Repeat("0", 64), `"0x…"`, `"0x`+strings.Repeat("1", 40)+`"`)
 	for _, f := range fences(t) {
 		part := f.kind() == "part of a configuration"
 		if !part && f.kind() != "configuration" {
@@ -354,14 +355,17 @@ func TestConfigurationsOfDocumentation(t *testing.T) {
 		}
 		tried++
 		t.Chdir(t.TempDir())
-		text, files := strings.ReplaceAll(f.text, "sha256:…", "sha256:"+strings.Repeat("0", 64)), []string{settings.File}
+		text, files, rest := omitted.Replace(f.text), []string{settings.File}, whole
+		if !strings.Contains(text, "wallet:") {
+			rest += wallet
+		}
 		if part {
 			files = append([]string{"whole.yaml"}, files...)
 		}
 		if err := os.Mkdir("test", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		for name, text := range map[string]string{settings.File: text, "whole.yaml": whole, "test/judge.sh": "#!/bin/sh\n", "Dockerfile": "FROM scratch\nENTRYPOINT [\"/app\"]\n"} {
+		for name, text := range map[string]string{settings.File: text, "whole.yaml": rest, "test/judge.sh": "#!/bin/sh\n", "Dockerfile": "FROM scratch\nENTRYPOINT [\"/app\"]\n"} {
 			if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
 				t.Fatal(err)
 			}
