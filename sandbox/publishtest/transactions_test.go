@@ -225,21 +225,21 @@ func TestCeiling(t *testing.T) {
 	t.Parallel() // most of it is waiting
 	owner := wallet(t, 1)
 	chain, c, p := startChain(t, owner.Address, poco.FeesEIP1559)
-	head, err := c.Client.HeaderByNumber(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.MaxFeePerGas = head.BaseFee.Uint64() - 1
+	p.MaxFeePerGas = 1 // each block without transactions makes the next one cheaper, down to seven
 	client := connect(t, p)
 	var fee *node.FeeError
 	if _, err := apps.Register(t.Context(), client, owner, newApp(owner, "dear"), enclave); !errors.As(err, &fee) {
 		t.Errorf("got %v, want a *node.FeeError", err)
 	}
 
-	p.MaxFeePerGas = 2 * head.BaseFee.Uint64()
 	if err := chain.Hold(); err != nil {
 		t.Fatal(err)
 	}
+	head, err := c.Client.HeaderByNumber(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.MaxFeePerGas = 2 * head.BaseFee.Uint64()
 	client = connect(t, p)
 	client.Patience = 20 * time.Millisecond
 	told := listen(client)
