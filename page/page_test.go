@@ -201,6 +201,22 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// What a file says of the chain is no pass, unless it is proven at a block that was given.
+func TestAttackVerdictOfAFile(t *testing.T) {
+	unmeasured := &measure.UnmeasuredError{Err: &measure.NotRunError{}}
+	for name, block := range map[string]*page.Block{"unproven": nil, "at a block of its maker": {}, "at a block that was given": {Given: true}} {
+		given := block != nil && block.Given
+		for _, links := range [][]error{{nil, nil}, {nil, unmeasured}} {
+			v := page.NewVerification(page.Asked{Bundle: "evidence.json", Block: block}, record.Subject{}, "evidence.json")
+			err := v.Conclude(links)
+			var unchecked *record.UncheckedError
+			if errors.As(err, &unchecked) == given || v.OK != (err == nil) || strings.HasPrefix(v.Verdict(), "PASSED") != v.OK {
+				t.Errorf("%s: %s, ok %t, %v", name, v.Verdict(), v.OK, err)
+			}
+		}
+	}
+}
+
 const hostile = "a` | evil |\n\n# PASSED\n<b>x</b> [l](https://evil) @all ``` </details>\x1b[2J\n::error::evil\n```\n"
 
 // Whatever a name, an evidence or an error says, it is code in its cell or block: taken

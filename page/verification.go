@@ -74,6 +74,10 @@ func (q Asked) String() string {
 	return fmt.Sprintf("%s (%d), hub %s, node %s, market %s, %s", q.Chain, q.ID, common.Address(q.Hub), q.Node, q.Market, from)
 }
 
+// isHearsay reports whether a file is all that says what the chain has: whoever made it may
+// have made the chain, too.
+func (q Asked) isHearsay() bool { return q.Bundle != "" && (q.Block == nil || !q.Block.Given) }
+
 // String names the block, and says whose word its hash is.
 func (b *Block) String() string {
 	switch {
@@ -123,6 +127,9 @@ func (v *Verification) Conclude(all []error) error {
 		} else if err != nil {
 			failed = append(failed, err)
 		}
+	}
+	if v.Asked.isHearsay() {
+		open = append(open, &record.HearsayError{File: v.Asked.Bundle, Block: v.Asked.Block.String()})
 	}
 	switch {
 	case len(failed) > 0:

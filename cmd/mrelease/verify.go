@@ -38,7 +38,7 @@ anybody's: for the node and the market that are asked, and for a chain that is n
 --save keeps all that was answered in a file, with a proof of the app and its order against a
 block of the chain; --bundle verifies from that file, without any network, as of then, and
 without the measurement and large layers: --block gives the block's hash, from a source of
-your own.
+your own, without which nothing is known of the chain (12).
 Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record (also: none by the owner), image, signature, provenance; 13 chain; 14 order; 15 all but the measurement; 20 registry or market, 22 node.`,
 		Example: "  mrelease verify 0x… --chain bellecour\n  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json\n  mrelease verify --trusted-root trusted-root.json dist/record.json\n  mrelease verify --config chains.yaml dist/record.json\n  mrelease verify 0x… --chain arbitrum-one --save evidence.json\n  mrelease verify --bundle evidence.json --block 0x…",
 		Args:    cobra.MaximumNArgs(1),

@@ -35,6 +35,22 @@ func (e *AbsentError) Unwrap() error {
 	return &measure.UnmeasuredError{Err: &measure.NotRunError{Flag: "--bundle"}}
 }
 
+// HearsayError says that a file is all that says what the chain has: whoever made it may have
+// made the chain, too.
+type HearsayError struct{ File, Block string }
+
+func (e *HearsayError) Error() string {
+	return "not checked: what the chain has is the word of who made " + e.File + ": give a block's hash that you know by --block, to a file with a proof"
+}
+
+// Evidence returns what it is proven by.
+func (e *HearsayError) Evidence() [][2]string {
+	return [][2]string{{"expected", "a proof at a block whose hash was given"}, {"actual", e.File + " is " + e.Block}}
+}
+
+// Unwrap says that it was not checked.
+func (e *HearsayError) Unwrap() error { return &UncheckedError{"what the chain has"} }
+
 func (s *Saved) proven() *proof.Facts {
 	if s == nil {
 		return nil
