@@ -133,11 +133,12 @@ func (a auditor) revocation(context.Context) (found, error) {
 		return found{}, &UncheckedError{fmt.Sprintf("whether it was withdrawn: %v", err)}
 	}
 	var larger *bounds.Error
+	var absent interface{ Absent() } // who made a file may have cut it out
 	outage := said.Complete()
 	// A statement that is listed and not given may be the one; no statement is too large, so
 	// what is stays a stranger's. A place that cannot be listed is told: with some registries
 	// it never can, and releases are signed in the other one.
-	if outage != nil && said.Unreadable > 0 && !errors.As(outage, &larger) {
+	if errors.As(outage, &absent) || outage != nil && said.Unreadable > 0 && !errors.As(outage, &larger) {
 		return found{}, &UncheckedError{fmt.Sprintf("whether it was withdrawn: %v", outage)}
 	}
 	if outage != nil {

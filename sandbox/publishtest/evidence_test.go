@@ -267,6 +267,23 @@ func TestAttackEvidence(t *testing.T) {
 			refused(t, data)
 		})
 	}
+	// What is cut out is not taken for something that is not there.
+	t.Run("an answer is cut out", func(t *testing.T) {
+		for at, a := range theirs.Answers {
+			if a.Service == evidence.Node || string(a.Body) == theirs.Record || bytes.Contains(a.Body, []byte("record.v1+json")) && !strings.Contains(a.Question, "/referrers/") {
+				continue // the proof and the record in the file have what matters of these
+			}
+			f := theirs
+			f.Answers = slices.Delete(slices.Clone(theirs.Answers), at, at+1)
+			cut := filepath.Join(t.TempDir(), "cut.json")
+			if err := f.Write(cut); err != nil {
+				t.Fatal(err)
+			}
+			if v := verifyBy(t, &evidence.Use{Bundle: cut, Block: blockOf(t, otherPath)}, common.Address{}, s); v.err == nil {
+				t.Errorf("without %s: all holds, and %s", a.Question, v.checks["revocation"])
+			}
+		}
+	})
 	for name, data := range map[string][]byte{
 		"cut": raw[:len(raw)/2], "empty": nil, "a byte more": append(slices.Clone(raw), ' '), "nested": bytes.Repeat([]byte("["), 1000),
 		"a field more": bytes.Replace(raw, []byte(`{`), []byte(`{"more":1,`), 1), "too large": make([]byte, bounds.Evidence+1),
