@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -106,6 +107,34 @@ func ask(t *testing.T, by http.RoundTripper, url string, alone bool) (told []str
 		told = append(told, results[i])
 	}
 	return told
+}
+
+// What no verification keeps is not read, and why there is no proof is read as it is written.
+func TestAttackFile(t *testing.T) {
+	long := errors.New(strings.Repeat("é", 1000))
+	for name, f := range map[string]File{
+		"a service that fails for ever": {Answers: []Answer{{Service: Market, Question: "/apporders", Status: http.StatusBadGateway}}},
+		"a redirect":                    {Answers: []Answer{{Service: Registry, Question: "x/v2/y", Status: http.StatusFound}}},
+		"no status":                     {Answers: []Answer{{Service: Node, Question: "eth_chainId []"}}},
+		"a long reason":                 {Unproven: long.Error()},
+	} {
+		f.Schema = Schema
+		data, err := f.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wrong *Error
+		if _, err := Parse(data); !errors.As(err, &wrong) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	data, err := File{Schema: Schema, Unproven: reason(long), Answers: []Answer{}}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err := Parse(data); err != nil || len(f.Unproven) < maxReason-4 {
+		t.Errorf("%q, %v", f.Unproven, err)
+	}
 }
 
 // Whatever is read is written again as it was.

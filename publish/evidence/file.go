@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 
 // Schema names the layout of a file.
 const Schema = "mrelease.evidence/v1"
+
+// maxReason bounds why there is no proof, in bytes: it is shown.
+const maxReason = 500
 
 // File is what a verification was told.
 type File struct {
@@ -101,7 +105,13 @@ func Parse(data []byte) (f File, err error) {
 	if _, offset := f.Made.Zone(); offset != 0 || f.Made.Nanosecond() != 0 {
 		return fail("has a time that is not in seconds of UTC", f.Made.String(), "as 2026-01-02T15:04:05Z")
 	}
+	if len(f.Unproven) > maxReason {
+		return fail("has too long a reason for its want of a proof", fmt.Sprintf("%d bytes", len(f.Unproven)), fmt.Sprintf("at most %d", maxReason))
+	}
 	for i, a := range f.Answers {
+		if a.Status != http.StatusOK && a.Status != http.StatusNotFound {
+			return fail("has an answer that is not kept", fmt.Sprintf("status %d", a.Status), "status 200 or 404")
+		}
 		if i > 0 && f.Answers[i-1].compare(a) >= 0 || a.Service != Node && a.Service != Market && a.Service != Registry {
 			return fail("has answers that are not in order, or twice", fmt.Sprintf("%.200q", a.Question), "each once, in order")
 		}

@@ -3,7 +3,7 @@ package evidence
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -126,7 +126,7 @@ func (e *Use) Keep(ctx context.Context, w record.World, s record.Subject, tell f
 	f := File{Schema: Schema, Made: time.Now().UTC().Truncate(time.Second), Record: string(text)}
 	said := "without a proof"
 	if made, facts, err := prove(ctx, w.Chain, s.Record); err != nil {
-		f.Unproven = fmt.Sprintf("%.500s", err)
+		f.Unproven = reason(err)
 		said += ", since " + f.Unproven
 	} else {
 		f.Proof, said = &made, "with a proof at "+facts.Block.String()
@@ -137,6 +137,12 @@ func (e *Use) Keep(ctx context.Context, w record.World, s record.Subject, tell f
 	}
 	tell("%s is written, %s", e.Save, said)
 	return ended
+}
+
+// reason is why there is no proof, as far as it is read again.
+func reason(err error) string {
+	text := err.Error()
+	return strings.ToValidUTF8(text[:min(len(text), maxReason)], "")
 }
 
 func prove(ctx context.Context, c *node.Client, r record.Record) (proof.Chain, proof.Facts, error) {
