@@ -55,7 +55,7 @@ Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record (also: none
 	c.Flags().StringVar(&a.build.chain, "chain", "", "chain of the address")
 	c.Flags().StringVar(&trusted.evidence.Save, "save", "", "`FILE` to keep what was answered in, for --bundle; written unless a link fails")
 	c.Flags().StringVar(&trusted.evidence.Bundle, "bundle", "", "`FILE` of --save to verify from, in the place of TARGET and without any network")
-	c.Flags().StringVar(&trusted.evidence.Block, "block", "", "`HASH` of the block at which the file must prove app and order (default: the file's, which proves nothing to you)")
+	c.Flags().TextVar(&trusted.evidence.Block, "block", trusted.evidence.Block, "`HASH` of the block at which the file must prove app and order (default: the file's, which proves nothing to you)")
 	c.Flags().BoolVar(&trusted.noRun, "no-run", false, "run nothing: leave the measurement out, and end with 15 when all else holds")
 	c.Flags().TextVar(&trusted.least, "trust", measure.Trust(""), "`GRADE` that the measurement must have at least: computed, known or stated (default: what the record says)")
 	c.Flags().StringArrayVar(&trusted.bases, "base", nil, "digest (sha256:…) of a base image whose programs are trusted, in place of the one that the record names; may be repeated")

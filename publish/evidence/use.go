@@ -22,12 +22,28 @@ import (
 type Use struct {
 	Save   string // file that is written
 	Bundle string // file that is read, in the place of everything outside
-	Block  string // hash of the block that the file must be proven at; empty: whoever made the file chose it
+	Block  Block  // hash of the block that the file must be proven at; empty: whoever made the file chose it
 
 	recorder Recorder
 	file     File
 	facts    *proof.Facts
 }
+
+// Block is the hash of a block as it is given.
+type Block string
+
+// UnmarshalText refuses one that is empty, as an unset variable leaves it: that would be to
+// give none, and to believe whoever made the file.
+func (b *Block) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("it is empty: want 0x and 64 hex digits")
+	}
+	*b = Block(text)
+	return nil
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (b Block) MarshalText() ([]byte, error) { return []byte(b), nil }
 
 // Read reads the file, and the record in it. Errors: *Error, *record.Error.
 func (e *Use) Read() (r record.Record, err error) {
@@ -78,7 +94,7 @@ func (e *Use) check(profile poco.Chain) error {
 		if e.Block == "" {
 			return nil
 		}
-		return &proof.Error{Problem: "is not in the file: " + e.file.Unproven, Got: "none", Want: "a proof at block " + e.Block}
+		return &proof.Error{Problem: "is not in the file: " + e.file.Unproven, Got: "none", Want: "a proof at block " + string(e.Block)}
 	}
 	r, err := record.Parse([]byte(e.file.Record))
 	if err != nil {
@@ -88,7 +104,7 @@ func (e *Use) check(profile poco.Chain) error {
 	if err != nil {
 		return err
 	}
-	if want := common.HexToHash(e.Block); e.Block != "" && f.Block.Hash != want {
+	if want := common.HexToHash(string(e.Block)); e.Block != "" && f.Block.Hash != want {
 		return &proof.Error{Problem: "is of another block than the one that was given", Got: f.Block.String(), Want: want.Hex()}
 	}
 	e.facts = &f

@@ -80,7 +80,7 @@ func saved(t *testing.T, w *world.World, c world.Chain, name string) (published,
 	return p, path
 }
 
-func blockOf(t *testing.T, path string) string {
+func blockOf(t *testing.T, path string) evidence.Block {
 	t.Helper()
 	f, err := evidence.Read(path)
 	if err != nil || f.Proof == nil {
@@ -90,7 +90,7 @@ func blockOf(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b.Hash.Hex()
+	return evidence.Block(b.Hash.Hex())
 }
 
 // From a file a release is verified without any service, on both chains, and each line says
@@ -111,7 +111,7 @@ func TestVerifyFromAFile(t *testing.T) {
 		path string
 		s    poco.Chain
 	}{{path, s6}, {second, s5}} {
-		for _, block := range []string{"", blockOf(t, c.path)} {
+		for _, block := range []evidence.Block{"", blockOf(t, c.path)} {
 			begun := time.Now()
 			v := verifyBy(t, &evidence.Use{Bundle: c.path, Block: block}, common.Address{}, c.s)
 			t.Logf("block %q: %s", block, time.Since(begun))
@@ -164,7 +164,7 @@ func TestVerifyFromAFile(t *testing.T) {
 		}
 	}
 	var unproven *proof.Error
-	if v := verifyBy(t, &evidence.Use{Bundle: second, Block: q.Order.Hash.Hex()}, common.Address{}, s5); !errors.As(v.err, &unproven) {
+	if v := verifyBy(t, &evidence.Use{Bundle: second, Block: evidence.Block(q.Order.Hash.Hex())}, common.Address{}, s5); !errors.As(v.err, &unproven) {
 		t.Errorf("a block, and no proof: %v", v.err)
 	}
 }
