@@ -2,12 +2,19 @@ package requesttest
 
 import (
 	"errors"
+	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/ethclient"
 
 	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/request"
 	"github.com/mrelease/mrelease/sandbox/protocol"
 	"github.com/mrelease/mrelease/sandbox/world"
@@ -51,5 +58,34 @@ func TestNames(t *testing.T) {
 		if at, err := request.FindApp(t.Context(), chain, name); !errors.As(err, &none) {
 			t.Errorf("%s: %s, %v", name, at, err)
 		}
+	}
+	// Whoever has a name may let it lead to what is no resolver: that is no node's failure.
+	for name, resolver := range map[string]common.Address{"empty.apps.iexec.eth": {9}, "hello-world.apps.iexec.eth": s.app} {
+		lead(t, s.chain.Client, chain.Chain, name, resolver)
+		var failed *node.NameError
+		if at, err := request.FindApp(t.Context(), chain, name); !errors.As(err, &failed) || !strings.Contains(failed.Problem, "its resolver "+resolver.Hex()+" has no address for it") {
+			t.Errorf("%s: %s, %v", name, at, err)
+		}
+	}
+}
+
+// lead has a name's owner give it another resolver.
+func lead(t *testing.T, client *ethclient.Client, chain poco.Chain, name string, resolver common.Address) {
+	t.Helper()
+	hash, err := poco.NameHash(name)
+	must(t, err)
+	key := world.Key(6)
+	nonce, err := client.NonceAt(t.Context(), crypto.PubkeyToAddress(key.PublicKey), nil)
+	must(t, err)
+	tx, err := types.SignNewTx(key, types.LatestSignerForChainID(new(big.Int).SetUint64(chain.ID)), &types.LegacyTx{
+		Nonce: nonce, To: &chain.ENS, Gas: 200_000, GasPrice: new(big.Int),
+		Data: slices.Concat(crypto.Keccak256([]byte("setResolver(bytes32,address)"))[:4], hash[:], common.BytesToHash(resolver[:]).Bytes()),
+	})
+	must(t, err)
+	must(t, client.SendTransaction(t.Context(), tx))
+	receipt, err := bind.WaitMined(t.Context(), client, tx.Hash())
+	must(t, err)
+	if receipt.Status != types.ReceiptStatusSuccessful {
+		t.Fatalf("%s keeps its resolver", name)
 	}
 }
