@@ -18,6 +18,7 @@ type Sight struct {
 // seenTree is a context without what its ignore file names.
 type seenTree struct {
 	root    string // absolute, without links
+	ignore  string // the ignore file, be it there or not
 	ignored *patternmatcher.PatternMatcher
 }
 
@@ -54,7 +55,7 @@ func newSeenTree(root, ignore string, more ...string) (seenTree, error) {
 	if err != nil {
 		return seenTree{}, fmt.Errorf("reading ignore file %q: %w", ignore, err)
 	}
-	return seenTree{withoutLinks(root), matcher}, nil
+	return seenTree{withoutLinks(root), ignore, matcher}, nil
 }
 
 // Places are the folders and files outside of which nothing is seen, absolute and
@@ -73,6 +74,13 @@ func (s Sight) Sees(file string) (bool, error) {
 	if slices.Contains(s.files, file) {
 		return true, nil
 	}
+	ignore, err := s.IgnoreFile(file)
+	return ignore != "", err
+}
+
+// IgnoreFile returns the ignore file, be it there or not, in which a line would leave a
+// file out that a context has, named as for [Sight.Sees]; "" when no context has it.
+func (s Sight) IgnoreFile(file string) (string, error) {
 	for _, t := range s.trees {
 		inside, err := filepath.Rel(t.root, file)
 		if err != nil || !filepath.IsLocal(inside) {
@@ -80,13 +88,13 @@ func (s Sight) Sees(file string) (bool, error) {
 		}
 		ignored, err := t.ignored.MatchesOrParentMatches(filepath.ToSlash(inside))
 		if err != nil {
-			return false, fmt.Errorf("matching %q: %w", inside, err)
+			return "", fmt.Errorf("matching %q: %w", inside, err)
 		}
 		if !ignored {
-			return true, nil
+			return t.ignore, nil
 		}
 	}
-	return false, nil
+	return "", nil
 }
 
 // withoutLinks resolves the links of a path as far as it is there.

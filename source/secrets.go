@@ -54,15 +54,28 @@ func (o Options) seenKeys() (problems []settings.Problem) {
 		key  string
 		path settings.Path
 	}{{"sign.key", s.Sign.Key}, {"enclave.key", s.Enclave.Key}, {"wallet.keystore", s.Wallet.Keystore}, {"app-secret.file", s.Secret.File}} {
-		if !slices.Contains(s.KeyFiles(), string(k.path)) {
+		if slices.Contains(s.KeyFiles(), string(k.path)) {
+			problems = append(problems, seenAt(sight, k.key, string(k.path))...)
+		}
+	}
+	return problems
+}
+
+// maxTold is how many wallets of a folder are told one by one.
+const maxTold = 10
+
+// seenAt tells of a key that a build sees, or of each that is one in a folder.
+func seenAt(sight buildkit.Sight, key, path string) (problems []settings.Problem) {
+	for _, file := range filesIn([]string{path}) {
+		if file != path && !isKeystore(file) {
 			continue
 		}
-		for _, file := range filesIn([]string{string(k.path)}) {
-			if (file == string(k.path) || isKeystore(file)) && isSeen(sight, file) {
-				problems = append(problems, settings.Problem{Where: k.key, Text: file + " is in the build context, and so may be in the image: name it in .dockerignore"})
-				break // one file of a folder tells enough
-			}
+		if ignore := seenBy(sight, file); ignore != "" {
+			problems = append(problems, settings.Problem{Where: key, Text: file + " is in the build context, and so may be in the image: name it in " + ignore})
 		}
+	}
+	if more := len(problems) - maxTold; more > 0 {
+		problems = append(problems[:maxTold], settings.Problem{Where: key, Text: fmt.Sprintf("%d more in %s are in the build context", more, path)})
 	}
 	return problems
 }
@@ -77,25 +90,26 @@ func isKeystore(file string) bool {
 	return err == nil && json.Unmarshal(data, &wallet) == nil && len(wallet.Crypto) > 0
 }
 
-// isSeen reports whether a build sees a file, by its name or by where its links lead.
-func isSeen(sight buildkit.Sight, file string) bool {
+// seenBy returns the ignore file that should leave a file out which a build sees, by its
+// name or by where its links lead; "" for one that no build sees.
+func seenBy(sight buildkit.Sight, file string) string {
 	file, err := filepath.Abs(file)
 	if err != nil {
-		return false
+		return ""
 	}
 	real, err := filepath.EvalSymlinks(file)
 	if err != nil {
-		return false // there is none
+		return "" // there is none
 	}
 	if info, err := os.Lstat(file); err == nil && info.Mode().IsRegular() {
 		file = real // its folder may be a link
 	}
 	for _, path := range []string{file, real} {
-		if seen, err := sight.Sees(path); err == nil && seen {
-			return true
+		if ignore, err := sight.IgnoreFile(path); err == nil && ignore != "" {
+			return ignore
 		}
 	}
-	return false
+	return ""
 }
 
 func (o Options) readSecret(s settings.Secret) ([]byte, *settings.Problem) {

@@ -2,6 +2,7 @@ package source
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,5 +117,44 @@ func TestAttackKeysInTheContext(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Every key is told at once, each with the ignore file that counts: the Dockerfile's own, where
+// there is one, and that of a named context.
+func TestKeysInTheContextAreToldAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
+	names := []string{"app/cosign.key", "named/enclave.pem", "app/.dockerignore", "app/Dockerfile.dockerignore"}
+	for i := range maxTold + 2 {
+		names = append(names, fmt.Sprintf("app/keys/UTC--%02d", i))
+	}
+	for _, name := range names {
+		text := `{"crypto": {}}`
+		if filepath.Base(name) == ".dockerignore" {
+			text = "*" // which does not count
+		} else if strings.HasSuffix(name, "ignore") {
+			text = "keys/UTC--00"
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Dir(at(name)), 0o755), os.WriteFile(at(name), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := settings.Defaults()
+	s.Build.Context, s.Build.Contexts = settings.Path(at("app")), map[string]string{"more": at("named")}
+	s.Sign.Key, s.Enclave.Key, s.Wallet.Keystore = settings.Path(at("app/cosign.key")), settings.Path(at("named/enclave.pem")), settings.Path(at("app/keys"))
+	_, err := Options{Settings: s, Getenv: environment(nil)}.ReadSecrets()
+	var e *settings.Error
+	if !errors.As(err, &e) || len(e.Problems) != 2+maxTold+1 {
+		t.Fatalf("%v", err)
+	}
+	for i, want := range map[int]string{
+		0: "app/cosign.key is in the build context, and so may be in the image: name it in " + at("app/Dockerfile.dockerignore"),
+		1: "named/enclave.pem is in the build context, and so may be in the image: name it in " + at("named/.dockerignore"),
+		2: "app/keys/UTC--01 is in the build context", 2 + maxTold: "1 more in " + at("app/keys"),
+	} {
+		if got := filepath.ToSlash(e.Problems[i].Text); !strings.Contains(got, filepath.ToSlash(want)) {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
