@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -30,6 +31,8 @@ type About struct {
 	Owner common.Address
 	// Apps are those that deployed.json and orders.json name on the chain.
 	Apps []common.Address
+	// Order is the one that orders.json has for the chain; nil without one.
+	Order *poco.SignedAppOrder
 }
 
 // Update is a file that is to be as it says.
@@ -47,18 +50,42 @@ type project struct {
 func open(folder string) (p project, err error) {
 	p.folder = folder
 	for _, file := range p.files() {
-		data, err := bounds.ReadJSON(filepath.Join(folder, file.name), bounds.Project)
+		data, err := readItself(filepath.Join(folder, file.name))
 		if file.name != File && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err == nil {
-			err = json.Unmarshal(data, file.object)
-		}
 		if err != nil {
+			return p, fmt.Errorf("reading %s: %w", file.name, err)
+		}
+		if err := json.Unmarshal(data, file.object); err != nil {
 			return p, fmt.Errorf("reading %s: %w", file.name, inWords(data, err))
 		}
 	}
 	return p, nil
+}
+
+// readItself reads a file that is no link: in the place of a link another file would be
+// written, with what that leads to.
+func readItself(path string) ([]byte, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return nil, errors.New("it is a link: name the folder of what it leads to")
+	}
+	return bounds.ReadJSON(path, bounds.Project)
+}
+
+// check refuses what would be lost: something else where an object is to be written into.
+func (p *project) check(chain string) error {
+	for _, at := range []struct {
+		name, key string
+		of        object
+	}{{File, "app", p.main}, {"deployed.json", "app", p.deployed}, {"orders.json", chain, p.sold}} {
+		for _, m := range at.of {
+			if m.key == at.key && m.value[0] != '{' && string(m.value) != "null" {
+				return fmt.Errorf("reading %s: its %q is no object", at.name, at.key)
+			}
+		}
+	}
+	return nil
 }
 
 // Files are the names of the files that are kept up to date.
@@ -86,6 +113,9 @@ func ReadAbout(folder string, chainID uint64) (a About, err error) {
 		return a, err
 	}
 	chain := strconv.FormatUint(chainID, 10)
+	if err := p.check(chain); err != nil {
+		return a, err
+	}
 	app := value{File + " app", p.main.at("app").fields()}
 	a.Name = app.field("name").text()
 	a.Owner = addressOf(app.field("owner"))
@@ -95,6 +125,14 @@ func ReadAbout(folder string, chainID uint64) (a About, err error) {
 	} {
 		if at := addressOf(v); at != (common.Address{}) && !slices.Contains(a.Apps, at) {
 			a.Apps = append(a.Apps, at)
+		}
+	}
+	for _, m := range p.sold.at(chain) {
+		if m.key != "apporder" {
+			continue
+		}
+		if err := json.Unmarshal(m.value, &a.Order); err != nil {
+			return a, fmt.Errorf("reading orders.json: its apporder of chain %s: %w", chain, err)
 		}
 	}
 	return a, nil
@@ -119,6 +157,9 @@ func Updates(folder string, r Released) (updates []Update, err error) {
 	before := map[string]string{}
 	for _, f := range p.files() {
 		before[f.name] = f.object.String()
+	}
+	if err := p.check(strconv.FormatUint(r.ChainID, 10)); err != nil {
+		return nil, err
 	}
 	p.put(r)
 	for _, f := range p.files() {

@@ -1,6 +1,10 @@
 package iexeccli_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -84,10 +88,70 @@ func TestUpdatesOfAnEnclave(t *testing.T) {
 func TestUpdatesOfWhatIsNoProject(t *testing.T) {
 	for _, files := range []map[string]string{
 		{}, {"iexec.json": ""}, {"iexec.json": "[]"}, {"iexec.json": "{}", "deployed.json": "7"}, {"iexec.json": "{}", "orders.json": "{"}, {"iexec.json": `{"a":1} x`},
+		{"iexec.json": `{"app":[{"note":1}]}`}, {"iexec.json": "{}", "deployed.json": `{"app":"0x1"}`}, {"iexec.json": "{}", "orders.json": `{"134":[1e400]}`}, {"iexec.json": "\ufeff{}"}, {"iexec.json": "{} // kept"},
 	} {
-		if updates, err := iexeccli.Updates(folder(t, files), released); err == nil {
-			t.Errorf("%v: got %s", files, updates)
+		updates, err := iexeccli.Updates(folder(t, files), released)
+		if missing := len(files) == 0; err == nil || errors.Is(err, fs.ErrNotExist) != missing {
+			t.Errorf("%v: got %s, %v", files, updates, err)
 		}
+	}
+}
+
+// What is not to be set is kept byte for byte, and a null is nothing.
+func TestUpdatesKeepNumbersAndOddTexts(t *testing.T) {
+	kept := `[9007199254740993, 1e400, -0.0, "\u2028\ud800", {"a": 1, "a": 2}]`
+	updates, err := iexeccli.Updates(folder(t, map[string]string{"iexec.json": `{"kept":` + kept + `,"app":{"kept":` + kept + "},\r\n" + `"order":null}`, "deployed.json": `{"app":null}`, "orders.json": `{"134":{"apporder":null},"1":` + kept + `}`}), released)
+	if err != nil || len(updates) != 3 {
+		t.Fatalf("%v, %v", updates, err)
+	}
+	for i, times := range []int{2, 0, 1} {
+		var text bytes.Buffer
+		if err := json.Compact(&text, updates[i].Data); err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.ReplaceAll(kept, " ", ""); strings.Count(text.String(), want) != times {
+			t.Errorf("%s has %s not %d times", &text, want, times)
+		}
+	}
+}
+
+// A link in the project is not written over, nor is what it leads to copied into it.
+func TestUpdatesOfALink(t *testing.T) {
+	for _, name := range iexeccli.Files() {
+		dir := folder(t, map[string]string{"iexec.json": "{}", "other": `{"secret":1}`})
+		path := filepath.Join(dir, name)
+		if err := os.Remove(path); err != nil && name == iexeccli.File {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("other", path); err != nil {
+			t.Fatal(err)
+		}
+		if updates, err := iexeccli.Updates(dir, released); err == nil || !strings.Contains(err.Error(), "it is a link") {
+			t.Errorf("%s: %s, %v", name, updates, err)
+		}
+	}
+}
+
+// The order that is there is known, before another takes its place; what is none is refused.
+func TestReadAboutAnOrder(t *testing.T) {
+	dir := folder(t, map[string]string{"iexec.json": "{}"})
+	updates, err := iexeccli.Updates(dir, released)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range updates {
+		if err := os.WriteFile(u.Path, u.Data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if about, err := iexeccli.ReadAbout(dir, 134); err != nil || about.Order == nil || !about.Order.AppOrder.Equal(released.Order.AppOrder) {
+		t.Errorf("got %+v, %v", about.Order, err)
+	}
+	if about, err := iexeccli.ReadAbout(dir, 1); err != nil || about.Order != nil {
+		t.Errorf("of another chain: got %+v, %v", about.Order, err)
+	}
+	if about, err := iexeccli.ReadAbout(folder(t, map[string]string{"iexec.json": "{}", "orders.json": `{"134":{"apporder":{"app":7}}}`}), 134); err == nil {
+		t.Errorf("of what is no order: got %+v", about.Order)
 	}
 }
 

@@ -69,7 +69,7 @@ func (r Release) WriteBound(ctx context.Context, p Plan, path string) error {
 	}
 	now, err := r.Source.Digest(ctx)
 	if err == nil && now != p.Inputs {
-		err = errors.Join(&InSourceError{path}, os.Remove(path))
+		err = errors.Join(&InSourceError{Path: path}, os.Remove(path))
 	}
 	return err
 }
@@ -88,15 +88,22 @@ func (r Release) checkUnseen(path string) error {
 		file = filepath.Join(folder, filepath.Base(file))
 	}
 	seen, err := sight.Sees(file)
-	if err == nil && seen {
-		err = &InSourceError{path}
+	if err != nil || !seen {
+		return err
+	}
+	ignore, err := sight.IgnoreFile(file)
+	if err == nil {
+		err = &InSourceError{path, ignore}
 	}
 	return err
 }
 
 // InSourceError says that a plan's file would be part of what is built: with it there, the
 // source is another one than the plan's.
-type InSourceError struct{ Path string }
+type InSourceError struct {
+	Path   string
+	Ignore string // the ignore file in which a line would leave it out; empty where none would
+}
 
 func (e *InSourceError) Error() string {
 	return fmt.Sprintf("the plan's file %s would be a part of the source", e.Path)

@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/iexeccli"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/settings"
@@ -28,7 +29,7 @@ func (r *run) keepProject(ctx context.Context) (string, error) {
 		ChainID: r.Chain.ID, Address: r.registration.Address, App: r.registration.App, Order: signed,
 	})
 	if err != nil {
-		return "", projectError("%v", err)
+		return "", projectError(err.Error())
 	}
 	var names []string
 	for _, u := range updates {
@@ -58,48 +59,76 @@ func (r *run) lookAtProject(ctx context.Context) ([]Finding, error) {
 	folder := string(r.Settings.Project)
 	about, err := iexeccli.ReadAbout(folder, r.Chain.ID)
 	if err != nil {
-		return nil, projectError("%v", err)
+		return nil, projectError(err.Error())
 	}
+	others, err := r.othersIn(ctx, about)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := r.seenInProject()
+	if err != nil {
+		return nil, err
+	}
+	if all := append(others, seen...); len(all) > 0 {
+		return nil, projectError(all...)
+	}
+	return []Finding{{"project", Note, "app and order would be written into " + strings.Join(iexeccli.Files(), ", ") + " in " + folder}}, nil
+}
+
+// othersIn says what in the files is another's than this release's: another app, an app of
+// another owner, or one that is no release of this one, and an order that mrelease did not
+// make. What is known of those is not overwritten.
+func (r *run) othersIn(ctx context.Context, about iexeccli.About) (problems []string, err error) {
+	file := filepath.Join(string(r.Settings.Project), iexeccli.File)
 	if name := r.Settings.AppName(); about.Name != "" && about.Name != name {
-		return nil, projectError("%s is about app %q, and %q is released", filepath.Join(folder, iexeccli.File), about.Name, name)
+		problems = append(problems, fmt.Sprintf("%s is about app %q, and %q is released", file, about.Name, name))
 	}
 	if about.Owner != (common.Address{}) && about.Owner != r.owner() {
-		return nil, projectError("%s is about an app of %s, and the wallet is %s", filepath.Join(folder, iexeccli.File), about.Owner, r.owner())
+		problems = append(problems, fmt.Sprintf("%s is about an app of %s, and the wallet is %s", file, about.Owner, r.owner()))
 	}
 	for _, address := range about.Apps {
-		if err := r.isOfLine(ctx, address); err != nil {
+		app, err := apps.Read(ctx, r.Chain, address)
+		var none *apps.NoAppError
+		if err != nil && !errors.As(err, &none) {
 			return nil, err
 		}
+		if err != nil || app.Owner != r.owner() || app.Name != r.Settings.AppName() {
+			problems = append(problems, fmt.Sprintf("deployed.json or orders.json in %s names %s on %s, which is no release of %s by %s", r.Settings.Project, address, r.Chain.Name, r.Settings.AppName(), r.owner()))
+		}
 	}
+	if about.Order == nil || r.Foreign {
+		return problems, nil
+	}
+	left, err := node.Remaining(ctx, r.Chain, about.Order.AppOrder)
+	if _, own := orders.IsOwn(r.Chain.Domain(), about.Order.AppOrder); err == nil && !own && left.Sign() > 0 {
+		problems = append(problems, fmt.Sprintf("orders.json in %s has the order %s on %s, which mrelease did not make and which can be matched still: close it, keep it elsewhere, or --foreign", r.Settings.Project, about.Order.Hash(r.Chain.Domain()), r.Chain.Name))
+	}
+	return problems, err
+}
+
+// seenInProject says which of the files are a part of the source.
+func (r *run) seenInProject() (problems []string, err error) {
 	for _, name := range iexeccli.Files() {
-		path := filepath.Join(folder, name)
+		path := filepath.Join(string(r.Settings.Project), name)
 		var seen *InSourceError
-		if err := r.checkUnseen(path); errors.As(err, &seen) {
-			return nil, projectError("%s is a part of the source, which a release must not change: name it in .dockerignore", path)
-		} else if err != nil {
+		switch err := r.checkUnseen(path); {
+		case errors.As(err, &seen):
+			problems = append(problems, fmt.Sprintf("%s is a part of the source, which a release must not change: name it in %s", path, seen.Ignore))
+			continue
+		case err != nil:
 			return nil, err
 		}
 		if err := CheckOutput(path); err != nil {
 			return nil, err
 		}
 	}
-	return []Finding{{"project", Note, "app and order would be written into " + strings.Join(iexeccli.Files(), ", ") + " in " + folder}}, nil
+	return problems, nil
 }
 
-// isOfLine makes sure that an app which the files name is a release of this one: what is
-// known of another one is not overwritten.
-func (r *run) isOfLine(ctx context.Context, address common.Address) error {
-	app, err := apps.Read(ctx, r.Chain, address)
-	var none *apps.NoAppError
-	if err != nil && !errors.As(err, &none) {
-		return err
+func projectError(texts ...string) error {
+	e := &settings.Error{}
+	for _, text := range texts {
+		e.Problems = append(e.Problems, settings.Problem{Where: "project", Text: text})
 	}
-	if err != nil || app.Owner != r.owner() || app.Name != r.Settings.AppName() {
-		return projectError("deployed.json or orders.json in %s names %s on %s, which is no release of %s by %s", r.Settings.Project, address, r.Chain.Name, r.Settings.AppName(), r.owner())
-	}
-	return nil
-}
-
-func projectError(format string, args ...any) error {
-	return &settings.Error{Problems: []settings.Problem{{Where: "project", Text: fmt.Sprintf(format, args...)}}}
+	return e
 }
