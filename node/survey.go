@@ -214,8 +214,15 @@ func (v view) isLate() bool {
 	return errors.As(v.err, &behind)
 }
 
+// behind reports whether a node is too far behind another one, of whose time no more counts
+// than has passed: else one that says the latest time that is taken would leave out who is
+// of this minute.
 func (v view) behind(furthest view) bool {
-	return v.head != nil && v.head.Number+behindBlocks < furthest.head.Number && v.head.Time+behindSeconds < furthest.head.Time
+	if v.head == nil || furthest.head == nil { // the only node is not asked
+		return false
+	}
+	latest := min(furthest.head.Time, hexutil.Uint64(time.Now().Unix()))
+	return v.head.Number+behindBlocks < furthest.head.Number && v.head.Time+behindSeconds < latest
 }
 
 // agree compares what the nodes say: the block that all of them have, and the account's
