@@ -149,13 +149,7 @@ func Publish[T Signed](ctx context.Context, m Client, w node.Wallet, order T) er
 	if err != nil {
 		return fmt.Errorf("encoding order: %w", err)
 	}
-	for range maxLogins {
-		err = m.publish(ctx, w, book[T](), body)
-		if !Answered(err, http.StatusForbidden) || !strings.Contains(err.Error(), "invalid authorization") {
-			return err
-		}
-	}
-	return err
+	return m.loggedIn(ctx, w, request{method: http.MethodPost, path: book[T](), body: body})
 }
 
 // maxMessage bounds what is shown of the market's words, in bytes.
@@ -164,12 +158,19 @@ const maxMessage = 1000
 // maxLogins is how many jobs of a wallet may publish at the same time.
 const maxLogins = 8
 
-func (m Client) publish(ctx context.Context, w node.Wallet, path string, body []byte) error {
-	authorization, err := m.login(ctx, w)
-	if err != nil {
-		return err
+// loggedIn sends a request for a wallet, with another challenge when another job of the
+// wallet used up the first.
+func (m Client) loggedIn(ctx context.Context, w node.Wallet, r request) (err error) {
+	for range maxLogins {
+		if r.authorization, err = m.login(ctx, w); err != nil {
+			return err
+		}
+		err = m.do(ctx, r, nil)
+		if !Answered(err, http.StatusForbidden) || !strings.Contains(err.Error(), "invalid authorization") {
+			return err
+		}
 	}
-	return m.do(ctx, request{method: http.MethodPost, path: path, body: body, authorization: authorization}, nil)
+	return err
 }
 
 // login answers a challenge: <hash>_<signature>_<address>. Of the typed data

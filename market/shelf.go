@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -85,22 +84,11 @@ func (m Client) isOpen(ctx context.Context, hash common.Hash) (bool, error) {
 	return err == nil && there != nil && there.Status == StatusOpen, err
 }
 
-// unpublish asks for it, with another challenge when another job of the wallet used up
-// the first, as Publish does.
+// unpublish asks for it.
 func (m Client) unpublish(ctx context.Context, w node.Wallet, hash common.Hash) error {
 	body, err := json.Marshal(map[string]string{"target": "unpublish_orderHash", "orderHash": hash.Hex()})
 	if err != nil {
 		return fmt.Errorf("encoding request: %w", err)
 	}
-	for range maxLogins {
-		var authorization string
-		if authorization, err = m.login(ctx, w); err != nil {
-			return err
-		}
-		err = m.do(ctx, request{method: http.MethodPut, path: "/apporders", body: body, authorization: authorization}, nil)
-		if !Answered(err, http.StatusForbidden) || !strings.Contains(err.Error(), "invalid authorization") {
-			return err
-		}
-	}
-	return err
+	return m.loggedIn(ctx, w, request{method: http.MethodPut, path: "/apporders", body: body})
 }
