@@ -25,7 +25,6 @@ type Outlook struct {
 	Match poco.Match // what the request would be matched with now
 	Price *big.Int   // of all runs with that, in nRLC
 	Most  *big.Int   // that the request allows for them
-	Stake node.Stake // of the requester
 }
 
 // Problem is something that a request lacks, and what would help.
@@ -84,7 +83,7 @@ func (p Preflight) Check(ctx context.Context, o poco.RequestOrder) (Outlook, err
 	steps := []func() error{
 		func() error { return p.checkRegistered(ctx, o, &found) },
 		func() error { return p.checkMatch(ctx, o, &found, &out) },
-		func() error { return p.checkStake(ctx, o, &found, &out) },
+		func() error { return p.checkStake(ctx, o, &found) },
 		func() error { return p.checkSecrets(ctx, o, params, &found) },
 	}
 	for _, step := range steps {
@@ -166,12 +165,8 @@ func cureOf(l deal.Lack) string {
 }
 
 // checkStake compares the requester's stake with what all runs may cost.
-func (p Preflight) checkStake(ctx context.Context, o poco.RequestOrder, found *problems, out *Outlook) (err error) {
-	c := p.Trade.Chain
-	if out.Stake, err = node.StakeOf(ctx, c, o.Requester); err != nil {
-		return err
-	}
-	err = node.CheckStake(ctx, c, o.Requester, out.Most)
+func (p Preflight) checkStake(ctx context.Context, o poco.RequestOrder, found *problems) error {
+	err := node.CheckStake(ctx, p.Trade.Chain, o.Requester, o.MostPaid())
 	var low *node.StakeError
 	if !errors.As(err, &low) {
 		return err

@@ -39,13 +39,13 @@ func salt(d poco.Domain, order poco.AppOrder, generation uint64) common.Hash {
 
 // IsOwn reports whether mrelease made an order: its salt is derived as mrelease's are.
 // Anybody can derive it, but the order is its owner's only with the owner's signature.
-func IsOwn(d poco.Domain, order poco.AppOrder) (generation uint64, own bool) {
-	for n := range uint64(maxGeneration) {
-		if salt(d, order, n) == order.Salt {
-			return n, true
+func IsOwn(d poco.Domain, order poco.AppOrder) bool {
+	for generation := range uint64(maxGeneration) {
+		if salt(d, order, generation) == order.Salt {
+			return true
 		}
 	}
-	return 0, false
+	return false
 }
 
 // GenerationsError says that an order was closed and opened anew as often as is done.

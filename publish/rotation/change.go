@@ -246,7 +246,7 @@ func (w World) everywhere(ctx context.Context, wallet common.Address, known []po
 	if err != nil {
 		return nil, err
 	}
-	listed = append(listed, unlisted(Next{Known: known}, w.Chain.Domain(), listed)...)
+	listed = append(listed, unlisted(known, w.Chain.Domain(), listed)...)
 	return w.read(ctx, wallet, listed)
 }
 

@@ -66,18 +66,17 @@ func (w World) Revoke(ctx context.Context, of Withdrawal) (c Change, err error) 
 // one more, which nobody ever signed.
 func (w World) hidden(ctx context.Context, of Withdrawal, terms orders.Terms) (Sale, error) {
 	order := orders.New(w.Chain.Domain(), of.App.Address, terms)
-	generation := uint64(0)
 	if !of.Stated {
-		last, n, err := orders.Opened(ctx, w.Chain, of.App.Address, terms)
+		last, _, err := orders.Opened(ctx, w.Chain, of.App.Address, terms)
 		if err != nil && !is[*orders.GenerationsError](err) {
 			return Sale{}, err
 		}
 		if err == nil {
-			order, generation = last, n
+			order = last
 		}
 	}
 	left, err := node.Remaining(ctx, w.Chain, order)
-	return Sale{Hash: order.Hash(w.Chain.Domain()), Order: poco.SignedAppOrder{AppOrder: order}, Left: left, App: of.App.App, Own: true, Generation: generation}, err
+	return Sale{Hash: order.Hash(w.Chain.Domain()), Order: poco.SignedAppOrder{AppOrder: order}, Left: left, App: of.App.App, Own: true}, err
 }
 
 // Statement is a revocation that is to be among the statements about a release's image.

@@ -37,8 +37,6 @@ type Sale struct {
 	Left   *big.Int  // runs left on chain; zero: it came to its end, and the market does not know yet
 	App    poco.App  // which may have another owner by now: then nobody can match the order
 	Own    bool      // mrelease made it
-	// Generation is how often the order was opened anew, of an order that mrelease made.
-	Generation uint64
 }
 
 // Version is the release's that the order sells.
@@ -124,7 +122,5 @@ func (w World) sale(ctx context.Context, wallet common.Address, o market.Order[p
 	if err != nil {
 		return Sale{}, err
 	}
-	s := Sale{Hash: hash, Order: o.Order, Since: o.Published, Listed: o.Remaining, Left: left}
-	s.Generation, s.Own = orders.IsOwn(w.Chain.Domain(), o.Order.AppOrder)
-	return s, nil
+	return Sale{Hash: hash, Order: o.Order, Since: o.Published, Listed: o.Remaining, Left: left, Own: orders.IsOwn(w.Chain.Domain(), o.Order.AppOrder)}, nil
 }

@@ -75,22 +75,13 @@ type Staying struct {
 //
 // Errors: those of [World.OnSale].
 func (w World) Succession(ctx context.Context, next Next) (s Succession, err error) {
-	listed, err := w.Market.OnSale(ctx, next.Owner)
+	sales, err := w.everywhere(ctx, next.Owner, next.Known)
 	if err != nil {
 		return s, err
 	}
-	var others []market.Order[poco.SignedAppOrder]
-	for _, o := range listed {
-		if o.Hash == next.Hash {
-			s.since = o.Published
-		} else {
-			others = append(others, o)
-		}
-	}
-	others = append(others, unlisted(next, w.Chain.Domain(), listed)...)
-	sales, err := w.read(ctx, next.Owner, others)
-	if err != nil {
-		return s, err
+	if i := slices.IndexFunc(sales, func(sale Sale) bool { return sale.Hash == next.Hash }); i >= 0 {
+		s.since = sales[i].Since
+		sales = slices.Delete(sales, i, i+1)
 	}
 	for _, sale := range sales {
 		switch why := next.spares(sale, s.since); {
@@ -108,12 +99,12 @@ func (w World) Succession(ctx context.Context, next Next) (s Succession, err err
 func (s Sale) isOver() bool { return s.Since.IsZero() && s.Left.Sign() <= 0 }
 
 // unlisted returns the known orders that the market does not list.
-func unlisted(next Next, d poco.Domain, listed []market.Order[poco.SignedAppOrder]) (more []market.Order[poco.SignedAppOrder]) {
-	seen := map[common.Hash]bool{next.Hash: true}
+func unlisted(known []poco.SignedAppOrder, d poco.Domain, listed []market.Order[poco.SignedAppOrder]) (more []market.Order[poco.SignedAppOrder]) {
+	seen := map[common.Hash]bool{}
 	for _, o := range listed {
 		seen[o.Hash] = true
 	}
-	for _, o := range next.Known {
+	for _, o := range known {
 		if hash := o.Hash(d); !seen[hash] {
 			seen[hash] = true
 			more = append(more, market.Order[poco.SignedAppOrder]{Hash: hash, Order: o})
