@@ -12,7 +12,6 @@ import (
 	"github.com/mrelease/mrelease/iexeccli"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/publish/apps"
-	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -21,12 +20,8 @@ func (r *run) keepProject(ctx context.Context) (string, error) {
 	if _, err := r.lookAtProject(ctx); err != nil { // which anybody may have changed since
 		return "", err
 	}
-	signed, err := orders.Sign(ctx, r.Chain.Domain(), r.keys.wallet, r.order())
-	if err != nil {
-		return "", err
-	}
 	updates, err := iexeccli.Updates(string(r.Settings.Project), iexeccli.Released{
-		ChainID: r.Chain.ID, Address: r.registration.Address, App: r.registration.App, Order: signed,
+		ChainID: r.Chain.ID, Address: r.registration.Address, App: r.registration.App, Order: r.offering.Order,
 	})
 	if err != nil {
 		return "", projectError(err.Error())
