@@ -112,6 +112,9 @@ func (r referring) manifest(document []byte) (m v1.Manifest, err error) {
 	return referrerManifest(*subject, types.MediaType(r.kind.Type), document)
 }
 
+// holds looks through the whole list: a crowd of strangers' documents hides none that is
+// looked for by its digest. Of a list without end the registry can tell no more than that it
+// has the manifest.
 func (r referring) holds(ctx context.Context, document []byte) (bool, error) {
 	m, err := r.manifest(document)
 	if err != nil {
@@ -121,8 +124,24 @@ func (r referring) holds(ctx context.Context, document []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	list, err := r.list(ctx)
-	return slices.ContainsFunc(slices.Concat(list.documents, list.referrers), func(there v1.Descriptor) bool { return there.Digest == d.Digest }), err
+	r.sought = d.Digest.String()
+	list, err := r.listByAPI(ctx, r.path())
+	if err == nil && list.endless && !list.found {
+		list, err = r.listByAPI(ctx, r.ofKind())
+	}
+	if err != nil || list.found || !list.endless {
+		return list.found, err
+	}
+	_, err = remote.Head(r.Digest(r.sought), r.opts...)
+	if isNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// ofKind is the path of a list of one kind alone, which some registries can give.
+func (r referring) ofKind() string {
+	return r.path() + "?" + url.Values{"artifactType": {r.kind.Type}}.Encode()
 }
 
 func (r referring) add(ctx context.Context, document []byte) error {
@@ -233,7 +252,7 @@ func (r referring) read(ctx context.Context, g *gathering) error {
 		return err
 	}
 	if list.endless { // whoever may push made it so; some registries can list one kind alone
-		if list, err = r.listByAPI(ctx, r.path()+"?"+url.Values{"artifactType": {r.kind.Type}}.Encode()); err != nil {
+		if list, err = r.listByAPI(ctx, r.ofKind()); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -94,6 +95,57 @@ func TestAttackAttached(t *testing.T) {
 	}
 	if found.Unreadable == 0 {
 		t.Errorf("got %+v", found)
+	}
+}
+
+// Whoever attaches a document finds it again among as many of its kind as anybody may have
+// pushed, and does not push it twice.
+func TestAttackAttachInACrowd(t *testing.T) {
+	digest := push(t, start(t, testregistry.WithReferrersSupport(true)))
+	stranger := refer(t, digest, "a stranger's", types.MediaType(note().Type))
+	pages := 0
+	endless := func(filters bool) http.RoundTripper {
+		return transportFunc(func(r *http.Request) (*http.Response, error) {
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil || !strings.Contains(r.URL.Path, "/referrers/") || filters && r.URL.Query().Has("artifactType") {
+				return resp, err
+			}
+			page := answer(resp, fmt.Sprintf(`{"schemaVersion":2,"manifests":[{"mediaType":%q,"size":1,"digest":%q,"artifactType":%q}]}`, types.OCIManifestSchema1, stranger.DigestStr(), note().Type))
+			pages++
+			page.Header.Set("Link", fmt.Sprintf(`<%s?page=%d>; rel="next"`, r.URL.Path, pages))
+			return page, resp.Body.Close()
+		})
+	}
+	// One that lists artifacts by their own type; the one at hand lists that of the configuration.
+	exact := transportFunc(func(r *http.Request) (*http.Response, error) {
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil || !strings.Contains(r.URL.Path, "/referrers/") {
+			return resp, err
+		}
+		raw, err := io.ReadAll(resp.Body)
+		if err != nil {
+			return nil, err
+		}
+		return answer(resp, strings.ReplaceAll(string(raw), "application/vnd.oci.empty.v1+json", note().Type)), resp.Body.Close()
+	})
+	for name, c := range map[string]http.RoundTripper{
+		"as many as are read":             listed{referrer: stranger, times: bounds.Documents, artifactType: note().Type}.before(exact),
+		"a thousand, of unknown kind":     listed{referrer: stranger, times: bounds.Referrers}.before(http.DefaultTransport),
+		"a list without end":              endless(false),
+		"without end, but for one's kind": endless(true),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, want := range []bool{true, false} {
+				made, err := registry.Client{Transport: c}.Attach(t.Context(), digest, note(), []byte("note of "+name))
+				if err != nil || made != want {
+					t.Errorf("made %t, %v; want %t", made, err, want)
+				}
+			}
+		})
+	}
+	found, err := client.Attached(t.Context(), digest, note(), begins)
+	if err != nil || len(found.Documents) != 4 {
+		t.Errorf("got %d documents, %v", len(found.Documents), err)
 	}
 }
 

@@ -35,11 +35,16 @@ type listing struct {
 	kind            string
 	documents       []v1.Descriptor
 	documentsBeyond int
+	// sought is a referrer's digest, and found that it is listed, wherever that is: among
+	// those that are left out, too.
+	sought string
+	found  bool
 }
 
 func (l *listing) add(page []v1.Descriptor) {
 	l.all += len(page)
 	for _, d := range page {
+		l.found = l.found || d.Digest.String() == l.sought
 		switch {
 		case !isDocument(d):
 			l.referrers = append(l.referrers, d)
@@ -130,7 +135,7 @@ func (b *bundles) path() string { return "referrers/" + b.image.DigestStr() }
 // listByAPI reads all pages of a list, or looks under the tag.
 func (b *bundles) listByAPI(ctx context.Context, path string) (list listing, err error) {
 	noAPI := false
-	list.kind, list.filtered = b.kind, true
+	list.kind, list.sought, list.filtered = b.kind, b.sought, true
 	whole, err := b.pages(ctx, path, types.OCIImageIndex, func(a answer) (bool, error) {
 		if hasStatus(a.err, http.StatusTooManyRequests) || a.status >= 500 && a.status != http.StatusNotImplemented {
 			return false, a.err
@@ -180,7 +185,7 @@ func (b *bundles) listTagged(ctx context.Context) (listing, error) {
 	for _, d := range index.Manifests {
 		b.seen[d.Digest.String()] = &d
 	}
-	list := listing{place: ByTag, kind: b.kind}
+	list := listing{place: ByTag, kind: b.kind, sought: b.sought}
 	list.add(index.Manifests)
 	return list, err
 }

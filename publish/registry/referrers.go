@@ -30,10 +30,12 @@ type bundles struct {
 	image name.Digest
 	kind  string                    // of the documents that are looked for; empty: none are
 	seen  map[string]*v1.Descriptor // in the index under the tag, in any of its answers
+
+	sought string // digest of a referrer that is looked for in the list; empty: none is
 }
 
 func newBundles(in *session, image name.Digest, kind string) *bundles {
-	return &bundles{in, image, kind, map[string]*v1.Descriptor{}}
+	return &bundles{session: in, image: image, kind: kind, seen: map[string]*v1.Descriptor{}}
 }
 
 // readers is how many referrers are read at a time: each may take some of a bundle's
