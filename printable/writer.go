@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -65,11 +66,19 @@ func (w *Writer) flush() error {
 // head does, has what it wanted: whether a write still finds it is chance, so it is none.
 func (w *Writer) show(text string) error {
 	_, err := io.WriteString(w.w, text)
-	if errors.Is(err, syscall.EPIPE) {
+	if isGone(err, runtime.GOOS) {
 		err = nil
 	}
 	w.err = cmp.Or(w.err, err)
 	return err
+}
+
+// isGone tells a write to a pipe that nobody reads any more. Windows has two codes for that,
+// which Go does not take for its EPIPE, and which are something else on other systems.
+func isGone(err error, system string) bool {
+	const brokenPipe, noData syscall.Errno = 109, 232 // ERROR_BROKEN_PIPE, ERROR_NO_DATA
+	var code syscall.Errno
+	return errors.Is(err, syscall.EPIPE) || system == "windows" && errors.As(err, &code) && (code == brokenPipe || code == noData)
 }
 
 // Err returns the first error of the writer below: of a line whose writer did not ask.
