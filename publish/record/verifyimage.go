@@ -192,7 +192,7 @@ func (a auditor) signature(context.Context) (found, error) {
 		return found{}, err
 	}
 	if err := said.CheckSignature(); err != nil {
-		return found{}, err
+		return found{}, said.unless(err, "whether it is signed")
 	}
 	evidence := "with " + said.word
 	if vouched := said.Vouched(); vouched != "" {
@@ -211,7 +211,7 @@ func (a auditor) provenance(context.Context) (found, error) {
 		return found{}, err
 	}
 	if err := said.CheckAttestation(a.Source.Provenance(a.Version)); err != nil {
-		return found{}, err
+		return found{}, said.unless(err, "whether its provenance is attested")
 	}
 	return signed(fmt.Sprintf("with %s, %s", said.word, printable.Count(len(a.Source.Materials), "material"))), nil
 }
@@ -221,6 +221,17 @@ func (a auditor) provenance(context.Context) (found, error) {
 type statements struct {
 	registry.Statements
 	word string
+}
+
+// unless returns the error that a statement is missing, unless it may be among more of them
+// than are read: then nobody knows. One that says something else is no missing one.
+func (s statements) unless(missing error, what string) error {
+	_, unsigned := errors.AsType[*registry.UnsignedError](missing)
+	unattested, ok := errors.AsType[*registry.UnattestedError](missing)
+	if crowd := s.Crowded(); crowd != nil && (unsigned || ok && len(unattested.Got) == 0) {
+		return &UncheckedError{fmt.Sprintf("%s: %v", what, crowd)}
+	}
+	return missing
 }
 
 // aside adds to evidence what else is said about the image.
