@@ -100,6 +100,23 @@ func TestReleaseSummary(t *testing.T) {
 	}
 }
 
+// What comes next is about the same app: accept reads the files that the release read.
+func TestNextNamesTheConfiguration(t *testing.T) {
+	c := context()
+	for _, test := range []struct {
+		configs []string
+		want    string
+	}{
+		{c.Configs, "mrelease accept dist/record.json && git add enclave.lock"},
+		{[]string{"mrelease.yaml", "the world.yaml"}, "mrelease accept --config mrelease.yaml --config 'the world.yaml' dist/record.json && git add enclave.lock"},
+	} {
+		c.Configs = test.configs
+		if got := page.NewRelease(result(t), c).Next(); len(got) != 2 || got[1] != test.want {
+			t.Errorf("%q: %q, want %q", test.configs, got, test.want)
+		}
+	}
+}
+
 func TestPlanSummary(t *testing.T) {
 	p := release.Plan{
 		Version: "1.3.0", Commit: strings.Repeat("c0", 20), Wallet: "0x0000000000000000000000000000000000000009", Inputs: hash("1"), Image: "ghcr.io/acme/hello:1.3.0",

@@ -16,6 +16,7 @@ import (
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/settings"
 )
 
 // Context is what an answer says besides the result of the work.
@@ -71,6 +72,14 @@ func (c Context) configFlags() string {
 		flags.WriteString("--config " + Word(file) + " ")
 	}
 	return flags.String()
+}
+
+// unlessUsual are configFlags, and nothing where a command reads those files by itself.
+func (c Context) unlessUsual() string {
+	if slices.Equal(c.Configs, []string{settings.File}) {
+		return ""
+	}
+	return c.configFlags()
 }
 
 // Identity is what tells a release from all others. Its keys are outputs of the GitHub
@@ -146,7 +155,7 @@ func NewRelease(r release.Result, c Context) Release {
 func (a Release) Next() []string {
 	next := a.VerifyCommands[:1:1]
 	if a.context.Accepted == nil {
-		next = append(next, "mrelease accept "+Word(a.RecordPath)+" && git add "+Word(a.context.Lock))
+		next = append(next, "mrelease accept "+a.context.unlessUsual()+Word(a.RecordPath)+" && git add "+Word(a.context.Lock))
 	}
 	return next
 }
