@@ -93,7 +93,7 @@ func Read(from Sources) *Checker {
 	for _, f := range from.Files {
 		if err := c.file(f, &c.Settings); err != nil {
 			c.unread = true
-			c.Problems = append(c.Problems, Problem{Where: f, Text: Reason(err)})
+			c.Problems = append(c.Problems, Problem{Where: f, Text: Reason(err), Cure: "name a file with --config that is there and that you may read" + others(f, "*.yaml", "*.yml")})
 		}
 	}
 	c.override(&c.Settings, environment(from.Getenv))

@@ -90,6 +90,24 @@ func TestNoDockerfile(t *testing.T) {
 	}
 }
 
+// A file of --config that is not there is told with those that are, and a project
+// without iexec.json before anything is built.
+func TestNoFileThatIsNamed(t *testing.T) {
+	found := loadError(t, map[string]string{"a.yaml": whole, "Dockerfile": "FROM a\n"}, "b.yaml")
+	if found == nil || !strings.Contains(found.Remedy(), "--config that is there") || !strings.Contains(found.Remedy(), "; there is a.yaml") {
+		t.Errorf("%+v", found)
+	}
+	for text, want := range map[string]string{
+		"project: other\n": "a.yaml:5:10: project: other/iexec.json: there is no such file",
+		"project: iexec\n": "",
+	} {
+		found := loadError(t, map[string]string{"a.yaml": whole + text, "Dockerfile": "FROM a\n", "iexec/iexec.json": "{}"}, "a.yaml")
+		if (found != nil) != (want != "") || found != nil && found.First() != want {
+			t.Errorf("%q: %+v, want %q", text, found, want)
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	known := []string{"image", "name", "chain", "chains", "build"}
 	for name, want := range map[string]string{"nmae": "name", "iamge": "image", "chian": "chain", "bulid": "build", "chain2": "chain", "zzz": ""} {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/iexeccli"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/orders"
@@ -102,6 +104,20 @@ func (c *Checker) check(need Purpose) {
 	if need.Publish {
 		c.checkPublish()
 		c.checkAppSecret()
+	}
+	if need.Build && need.Publish {
+		c.checkProject()
+	}
+}
+
+// checkProject looks for what a release would write into: iExec's command line makes it.
+func (c *Checker) checkProject() {
+	if c.Settings.Project == "" {
+		return
+	}
+	file := filepath.Join(string(c.Settings.Project), iexeccli.File)
+	if _, err := os.Stat(file); err != nil {
+		c.Complain("project", "%s: %s", file, Reason(err))
 	}
 }
 
