@@ -53,12 +53,22 @@ func (e *Evidence) Open(ctx context.Context, cfg settings.Settings, target *Targ
 	}
 	profile, ok := cfg.Profile(chain)
 	if !ok {
-		return w, &settings.Error{Problems: []settings.Problem{{
-			Where: "chains", Key: chain,
-			Text: "the chain is not built in: name the file that describes it, as in mrelease verify --config mrelease.yaml TARGET",
-		}}}
+		return w, unknownChain(chain, cfg.ChainNames())
 	}
 	w, err = e.Connect(ctx, profile)
 	w.Registry = client
 	return w, err
+}
+
+// unknownChain says what to do about a chain that nothing describes, and which was meant.
+func unknownChain(name string, known []string) error {
+	p := settings.Problem{
+		Where: "chains", Key: name,
+		Text: "the chain is not built in: name the file that describes it, as in mrelease verify --config mrelease.yaml TARGET",
+		Cure: "--chain with one that is built in, or --config with the file that describes this one",
+	}
+	if near := settings.Nearest(strings.ToLower(name), known); near != "" {
+		p.Text = "the chain is not built in, did you mean " + near + "?"
+	}
+	return &settings.Error{Problems: []settings.Problem{p}}
 }

@@ -235,7 +235,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*bounds.SlowError], "E-SLOW", usage.ExitNetwork, usage.Say("wait and run the same command again, or use a service that is nearer: what is done is found")),
 		usage.On(fileBeyondBounds, "E-TOO-LARGE", usage.ExitUsage, usage.Say("name a smaller file: SECURITY.md has the bounds")),
 		usage.On(usage.Is[*bounds.Error], "E-TOO-LARGE", usage.ExitNetwork, usage.Say("no honest service answers so much, and SECURITY.md has the bounds: check the address, and ask who runs it")),
-		usage.On(usage.Is[*orders.NotOfferedError], "E-ORDER-MISSING", usage.ExitOrder, usage.Say("run mrelease release of the same version again: it publishes the order")),
+		usage.On(usage.Is[*orders.NotOfferedError], "E-ORDER-MISSING", usage.ExitOrder, usage.Say("if it is a release's, run mrelease release of the same version again: it publishes the order; mrelease order list has those that are on sale")),
 		usage.On(usage.Is[*market.FullError], "E-MARKET-FULL", usage.ExitOrder, usage.Say("close those that need not be sold (mrelease order list, order close), and run the same command again")),
 		usage.On(usage.Is[*market.UnlistedError], "E-ORDER-UNLISTED", usage.ExitNetwork, usage.Say("wait, and run the same command again; if it stays so, ask who runs the market: those who look for the app do not find its order")),
 		usage.On(marketRefused, "E-MARKET-REFUSED", usage.ExitOrder, usage.Say("correct what the market says above; nothing else is lost, run again")),

@@ -12,7 +12,7 @@ import (
 // Rules say what the errors mean of what is done with orders that are on sale.
 func Rules() []usage.Rule {
 	return []usage.Rule{
-		usage.On(usage.Is[*record.RevokedError], "E-REVOKED", usage.ExitSignature, usage.Say("do not use this version: take another one, which its owner sells or releases")),
+		usage.On(usage.Is[*record.RevokedError], "E-REVOKED", usage.ExitSignature, usage.Say("do not use this version: take another one, which its owner sells (mrelease rollback VERSION) or releases")),
 		usage.On(usage.Is[*rotation.ElsewhereError], "E-REVOKER", usage.ExitPolicy, usage.Say("start the job at the reference of the release, such as: gh workflow run FILE --ref TAG; mrelease order close ends the sale meanwhile")),
 		usage.On(usage.Is[*rotation.ReleaseError], "E-RELEASE-UNKNOWN", usage.ExitUsage, usage.Say("name one of the releases above, or check name, wallet and chain")),
 		usage.On(usage.Is[*node.RevertedError], "E-REVERTED", usage.ExitChain, usage.Say("correct what the contract says above; invalid-sender-or-signature: the app is another wallet's by now")),

@@ -1,0 +1,28 @@
+package release_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/settings"
+)
+
+// A chain that is misspelt is told from one that nothing describes.
+func TestUnknownChainOfAnAddress(t *testing.T) {
+	target, err := release.ReadTarget(t.Context(), "0x00000000000000000000000000000000000000aa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"Belecour": "did you mean bellecour?", "ours": "name the file that describes it"} {
+		cfg := settings.Defaults()
+		cfg.Chain = name
+		_, err := new(release.Evidence).Open(t.Context(), cfg, &target, registry.Client{}, true)
+		unknown, ok := errors.AsType[*settings.Error](err)
+		if !ok || !strings.Contains(err.Error()+unknown.First(), want) || !strings.Contains(unknown.Remedy(), "--chain") {
+			t.Errorf("%s: %v, want %q and which chain can be named", name, err, want)
+		}
+	}
+}
