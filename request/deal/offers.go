@@ -248,10 +248,13 @@ func sift[T market.Signed](s *search, kind Kind, offers []T, read func(T) terms,
 	}
 	slices.SortFunc(all, func(a, b offer) int { return cmp.Or(a.price.Cmp(b.price), a.hash.Cmp(b.hash)) })
 	var u usable[T]
-	seen, reasons := map[string]bool{}, map[string]int{}
+	seen, reasons, dear := map[string]bool{}, map[string]int{}, ""
 	for _, o := range all {
 		why := s.fits(in(s.neutral(), o.order), o.hash, o.volume, of)
 		switch {
+		case isPrice(why):
+			dear = cmp.Or(dear, fmt.Sprintf("%s, the cheapest %s nRLC", why, o.price))
+			reasons[dear]++
 		case why != "":
 			reasons[why]++
 		case !seen[o.alike]:
@@ -263,6 +266,11 @@ func sift[T market.Signed](s *search, kind Kind, offers []T, read func(T) terms,
 		u.lack = &Lack{kind, len(offers), describe(string(kind), len(offers), reasons)}
 	}
 	return u
+}
+
+// isPrice reports whether an offer is refused for what it costs.
+func isPrice(why string) bool {
+	return slices.ContainsFunc([]poco.Refusal{"03", "04", "05"}, func(r poco.Refusal) bool { return r.Words() == why })
 }
 
 // terms are what of an order decides which one is taken.

@@ -83,7 +83,7 @@ func TestBuyWithDataset(t *testing.T) {
 		}
 		_, _, err := s.trade.Buy(t.Context(), s.requester, wants(7), deal.Buying{Deposit: true})
 		var none *deal.NoMatchError
-		if !errors.As(err, &none) || !strings.Contains(err.Error(), "none of 4 open orders of the dataset can be used (1: the dataset's order is restricted to another app; 1: the dataset's order is restricted to another requester; 2: the dataset costs more than the request's maximum)") {
+		if !errors.As(err, &none) || !strings.Contains(err.Error(), "none of 4 open orders of the dataset can be used (1: the dataset's order is restricted to another app; 1: the dataset's order is restricted to another requester; 2: the dataset costs more than the request's maximum, the cheapest 8 nRLC)") {
 			t.Errorf("for 7 at most: %v", err)
 		}
 		order(5, func(o *poco.DatasetOrder) { o.WorkerpoolRestrict = s.owner.Address })
