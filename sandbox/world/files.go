@@ -123,9 +123,19 @@ func (w *World) env(dir string) (string, error) {
 	lines, err := w.Environment(dir)
 	var text strings.Builder
 	for _, line := range lines {
-		text.WriteString("export " + line + "\n")
+		name, value, _ := strings.Cut(line, "=")
+		text.WriteString("export " + name + "=" + quoted(value) + "\n")
 	}
 	return text.String(), err
+}
+
+// quoted is a value as a shell reads it. One that means the same without quotes has none,
+// for those who read the file by other means.
+func quoted(value string) string {
+	if !strings.ContainsAny(value, " \t'\"\\$`&|;<>()*") {
+		return value
+	}
+	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
 // writeSigningKey writes a key pair as cosign generate-key-pair does. cosign's own

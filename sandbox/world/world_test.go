@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -159,6 +160,18 @@ func environment(t *testing.T, dir string) map[string]string {
 		env[key] = value
 	}
 	return env
+}
+
+// A shell reads the folder's name as it is, whatever is in it.
+func TestEnvironmentOfAFolderWithSpaces(t *testing.T) {
+	w, dir := start(t, world.Options{}), filepath.Join(t.TempDir(), "it's $HOME; \u00e4")
+	if err := w.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, err := exec.CommandContext(t.Context(), "sh", "-ec", `. "$1/env"; printf '%s %s' "$MRELEASE_SANDBOX" "$SANDBOX_REGISTRY"`, "sh", dir).Output()
+	if want := dir + " " + w.Registry; err != nil || string(got) != want {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
 }
 
 func TestBaseImageThatIsNotThere(t *testing.T) {
