@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/request"
@@ -25,11 +24,9 @@ type resultError struct{ error }
 
 func (e *resultError) Unwrap() error { return e.error }
 
-const maxLimit = 1 << 10 // GiB
-
 func (s *shell) resultDecrypt() *cobra.Command {
 	var key, folder string
-	var limit uint64
+	var limit *int64
 	c := &cobra.Command{
 		Use:   "decrypt FILE",
 		Short: "Decrypt a result into a new folder",
@@ -48,14 +45,11 @@ another key, or refused.`,
 			if folder == "" {
 				return usage.Errorf(c.CommandPath(), "want --to FOLDER, a new one")
 			}
-			if limit == 0 || limit > maxLimit {
-				return usage.Errorf(c.CommandPath(), "--limit must be from 1 to %d", maxLimit)
-			}
 			private, err := s.resultKey(c.Context(), key)
 			if err != nil {
 				return err
 			}
-			d, err := result.Unpacking{Folder: folder, Most: int64(limit) << 30}.DecryptFile(c.Context(), args[0], private)
+			d, err := result.Unpacking{Folder: folder, Most: *limit}.DecryptFile(c.Context(), args[0], private)
 			if err != nil {
 				return &resultError{err}
 			}
@@ -71,7 +65,7 @@ another key, or refused.`,
 	c.Flags().StringVar(&key, "key", "", "private key of the beneficiary, in PEM")
 	c.Flags().StringVar(&folder, "to", "", "new folder that the result is written to")
 	_ = c.MarkFlagDirname("to")
-	c.Flags().Uint64Var(&limit, "limit", bounds.ResultContent>>30, "what the files of a result may have together, in GiB")
+	limit = limitFlag(c)
 	return c
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/spf13/cobra"
 
-	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/printable"
@@ -76,7 +75,7 @@ func (s *shell) tellDeal(d deal.Deal, tasks []deal.Task) dealAnswer {
 type fetching struct {
 	folder, key string
 	gateways    []string
-	limit       uint64
+	limit       *int64 // bytes
 }
 
 func (s *shell) fetchFlags(c *cobra.Command) *fetching {
@@ -86,7 +85,7 @@ func (s *shell) fetchFlags(c *cobra.Command) *fetching {
 	c.Flags().StringVar(&f.folder, "to", "", "new folder that the result is written to")
 	_ = c.MarkFlagDirname("to")
 	c.Flags().StringArrayVar(&f.gateways, "gateway", nil, "URL of an IPFS gateway, again for others to try (overrides chains.<name>.gateway)")
-	c.Flags().Uint64Var(&f.limit, "limit", bounds.ResultContent>>30, "what the files of a result may have together, in GiB")
+	f.limit = limitFlag(c)
 	return f
 }
 
@@ -253,9 +252,6 @@ func (s *shell) fetch(command string, p place, f *fetching) (*request.Fetching, 
 	if f.folder == "" {
 		return nil, nil
 	}
-	if f.limit == 0 || f.limit > maxLimit {
-		return nil, usage.Errorf(command, "--limit must be from 1 to %d", maxLimit)
-	}
 	gateways := f.gateways
 	if len(gateways) == 0 && p.profile.Gateway != "" {
 		gateways = []string{p.profile.Gateway}
@@ -265,7 +261,7 @@ func (s *shell) fetch(command string, p place, f *fetching) (*request.Fetching, 
 	}
 	fetch := &request.Fetching{
 		Gateways: gateway.Gateways{URLs: gateways, Tell: s.tell}, Tell: s.tell,
-		Unpacking: result.Unpacking{Folder: f.folder, Most: int64(f.limit) << 30},
+		Unpacking: result.Unpacking{Folder: f.folder, Most: *f.limit},
 	}
 	var err error
 	if f.key != "" {

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"math/big"
 	"regexp"
+	"strings"
 
+	"github.com/docker/go-units"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/node"
@@ -190,4 +193,43 @@ func addressFlag(c *cobra.Command, name, use string) *common.Address {
 	var at common.Address
 	c.Flags().Var(address{&at}, name, use)
 	return &at
+}
+
+// maxSize bounds what may be asked for of a result.
+const maxSize = 1 << 40
+
+// size is a flag with a number of bytes, as Docker's --memory has them; a number without a
+// unit is one of GiB.
+type size struct{ bytes *int64 }
+
+// String implements [pflag.Value].
+func (s size) String() string {
+	if s.bytes == nil {
+		return ""
+	}
+	return units.BytesSize(float64(*s.bytes))
+}
+
+// Set implements [pflag.Value].
+func (s size) Set(text string) error {
+	written := text
+	if strings.TrimRight(text, "0123456789.") != text {
+		text += "GiB"
+	}
+	n, err := units.RAMInBytes(text)
+	if err != nil || n < 1 || n > maxSize {
+		return fmt.Errorf("want a size up to %s, such as 500MiB, or a number of GiB, got %q", units.BytesSize(maxSize), written)
+	}
+	*s.bytes = n
+	return nil
+}
+
+// Type implements [pflag.Value]. It has no name: what is wrong with one Set knows best.
+func (s size) Type() string { return "" }
+
+// limitFlag makes the flag that bounds a result.
+func limitFlag(c *cobra.Command) *int64 {
+	n := int64(bounds.ResultContent)
+	c.Flags().Var(size{&n}, "limit", "what the files of a result may have together: a `size` such as 500MiB, or a number of GiB")
+	return &n
 }
