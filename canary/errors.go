@@ -24,10 +24,11 @@ type FailedError struct {
 	Place
 	Problem          string
 	Expected, Actual string
-	Folder           string // with the result; empty: there is none
-	Printed          string // by the run, as far as its result tells
-	Judged           string // what its judge printed
-	Closed           string // what became of the order that sold the run
+	Came             [][2]string // how far a run without a result came, and what that may mean; else empty
+	Folder           string      // with the result; empty: there is none
+	Printed          string      // by the run, as far as its result tells
+	Judged           string      // what its judge printed
+	Closed           string      // what became of the order that sold the run
 }
 
 // Error implements error.
@@ -35,7 +36,8 @@ func (e *FailedError) Error() string { return "the canary failed: " + e.Problem 
 
 // Evidence returns what was expected, where the run can be looked up, and what it printed.
 func (e *FailedError) Evidence() [][2]string {
-	facts := append([][2]string{{"expected", e.Expected}, {"actual", e.Actual}}, e.facts()...)
+	facts := append([][2]string{{"expected", e.Expected}, {"actual", e.Actual}}, e.Came...)
+	facts = append(facts, e.facts()...)
 	if e.Folder != "" {
 		facts = append(facts, [2]string{"result", e.Folder})
 	}

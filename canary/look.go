@@ -109,6 +109,7 @@ func (c Canary) unfinished(r round, t deal.Task) *FailedError {
 		Place: c.place(r, t), Problem: "it brought no result before its deadline",
 		Expected: "a result before " + t.Deadline.UTC().Format(timeFormat),
 		Actual:   fmt.Sprintf("the task failed, and the %s nRLC that were paid for it are back", r.deal.Workerpool.Price),
+		Came:     t.Came(),
 	}
 }
 

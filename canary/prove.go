@@ -174,6 +174,9 @@ func (c Canary) follow(ctx context.Context, r round, p Proving) (deal.Task, erro
 	case t.Stage == deal.Completed:
 		return t, nil
 	case t.Stage == deal.Failed:
+		if ended != nil { // before it was claimed, after which the chain tells less
+			t = ended.Task
+		}
 		return t, c.unfinished(r, t)
 	}
 	return t, &RunningError{Place: c.place(r, t), Status: string(t.Stage), Waited: limit, Deadline: t.Deadline}

@@ -175,7 +175,7 @@ type Task struct {
 	Deal         common.Hash
 	Index        uint64
 	Stage        Stage
-	Reached      Stage // that it had before it was late; else Stage
+	Reached      Stage // that it had before it was late or failed; else Stage
 	Deadline     time.Time
 	Contributors []common.Address
 	Digest       common.Hash // of the result, which the workers agreed on; zero before
@@ -242,10 +242,25 @@ func readTask(ctx context.Context, c *node.Client, d Deal, index uint64, now tim
 	}
 	t.Stage = stage(got.Status, len(got.Contributors))
 	t.Reached = t.Stage
+	if t.Stage == Failed {
+		t.Reached = reached(got.ConsensusValue, len(got.Contributors))
+	}
 	if !t.Stage.IsOver() && !now.Before(t.Deadline) {
 		t.Stage = Late
 	}
 	return t, nil
+}
+
+// reached is how far a task had come that was claimed, which the contracts keep. One that was
+// never initialised is like one that no worker took: a claim initialises it.
+func reached(consensus common.Hash, contributors int) Stage {
+	switch {
+	case consensus != common.Hash{}:
+		return Revealing
+	case contributors > 0:
+		return Contributed
+	}
+	return Initialised
 }
 
 // stage is TaskStatusEnum of IexecLibCore_v5, and what the workers have done.

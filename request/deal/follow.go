@@ -87,14 +87,23 @@ func (e *TaskError) Error() string {
 
 // Evidence returns the task, and when it had to end.
 func (e *TaskError) Evidence() [][2]string {
-	facts := [][2]string{
+	return append([][2]string{
 		{"expected", string(Completed)}, {"actual", string(e.Task.Stage)}, {"task", e.Task.ID.Hex()}, {"deal", e.Task.Deal.Hex()},
 		{"deadline", e.Task.Deadline.Format(time.RFC3339)}, {"where", e.Chain},
+	}, e.Task.Came()...)
+}
+
+// Came returns how far a task came that is late or failed, and what that may mean; nothing
+// for another one.
+func (t Task) Came() [][2]string {
+	came, may := fmt.Sprintf("%s: %s", t.Reached, t.Reached.lack()), t.Reached.may()
+	switch {
+	case t.Stage != Late && t.Stage != Failed:
+		return nil
+	case t.Stage == Failed && t.Reached == Initialised: // by the scheduler, or by who claimed it
+		came, may = Initialised.lack(), Waiting.may()+"; or "+may
 	}
-	if e.Task.Stage == Late {
-		facts = append(facts, [2]string{"came to", fmt.Sprintf("%s: %s", e.Task.Reached, e.Task.Reached.lack())}, [2]string{"may mean", e.Task.Reached.may()})
-	}
-	return facts
+	return [][2]string{{"came to", came}, {"may mean", may}}
 }
 
 // maxOutage is how long a node may fail while a task is followed.

@@ -261,7 +261,7 @@ func TestLate(t *testing.T) {
 	for _, when := range []string{"at its deadline", "later"} {
 		_, err := s.prove()
 		var failed *canary.FailedError
-		if !errors.As(err, &failed) || !strings.Contains(failed.Actual, "are back") || s.free() != price {
+		if !errors.As(err, &failed) || !strings.Contains(failed.Actual, "are back") || !strings.Contains(fmt.Sprint(failed.Evidence()), "no worker has contributed") || s.free() != price {
 			t.Errorf("%s: %v, with %d nRLC of %d", when, err, s.free(), price)
 		}
 	}

@@ -319,7 +319,7 @@ func TestRunThatNobodyDoes(t *testing.T) {
 	if code, printed := k.run(doom{}, "claim", "idle.json"); code != 0 || !strings.Contains(printed, "claimed: 1") {
 		t.Errorf("claimed: %d\n%s", code, printed)
 	}
-	if code, printed := k.run(doom{}, "run", "idle.json"); code != 18 || !strings.Contains(printed, "E-TASK-FAILED") {
+	if code, printed := k.run(doom{}, "run", "idle.json"); code != 18 || !strings.Contains(printed, "E-TASK-FAILED") || !strings.Contains(printed, "no worker has contributed") {
 		t.Errorf("after the claim: %d\n%s", code, printed)
 	}
 	if free, locked := k.stake(); free != 104 || locked != 0 {

@@ -68,7 +68,7 @@ func TestClaim(t *testing.T) {
 			if _, n, err := deal.Claim(t.Context(), s.trade.Chain, s.requester, d, 0); err != nil || n != 0 {
 				t.Errorf("%s: again: %d, %v", f, n, err)
 			}
-			if _, _, err := s.watch(d); !errors.As(err, &late) || late.Task.Stage != deal.Failed {
+			if _, _, err := s.watch(d); !errors.As(err, &late) || late.Task.Stage != deal.Failed || !strings.Contains(fmt.Sprint(late.Evidence()), "no worker has contributed") {
 				t.Errorf("%s: after the claim: %v", f, err)
 			}
 			s.spend()
