@@ -161,6 +161,7 @@ func ethConfig(o Options) *ethconfig.Config {
 	c.NetworkId = o.ID
 	c.SyncMode = ethconfig.FullSync
 	c.LogNoHistory = true
+	c.RPCEVMTimeout = time.Minute // as long as anybody waits: a busy machine is no reason to break off a call
 	c.Miner.GasCeil = o.gasLimit()
 	c.Miner.GasPrice = big.NewInt(1) // zero is not taken here
 	c.TxPool.NoLocals = true
