@@ -78,20 +78,26 @@ func (p Params) Text() (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), nil
 }
 
-// DoubtParams says what of params may not do what was meant, for an order's tag; "" for
-// nothing. In 2019 a text was the command that the run launched. Since 2020 an app has its
-// command in its fingerprint, and a text is arguments to that: it still runs, as another one.
-func DoubtParams(text string, tag Tag) string {
+// DoubtParams says what of params may not do what was meant, for an order's tag and its app's
+// enclave value (nil: it is not known); "" for nothing. In 2019 a text was the command that
+// the run launched. Since 2020 an app has its command in its fingerprint, and a text is
+// arguments to that: it still runs, as another one.
+func DoubtParams(text string, tag Tag, mrenclave []byte) string {
 	params, err := ParseParams(text)
 	if err != nil || params.Args == "" || params.Args != text {
 		return ""
 	}
-	named := strings.Join(frameworkBits(tag), ", ")
+	named := ""
+	if bits, value := frameworkBits(tag), frameworkOf(mrenclave); len(bits) > 0 {
+		named = "with " + strings.Join(bits, ", ") + " in its tag a run"
+	} else if value != "" && value != unnamed {
+		named = "a run of this app, whose enclave value is one of " + value + ","
+	}
 	object, err := Params{Args: text}.Text()
 	if named == "" || err != nil {
 		return ""
 	}
-	return fmt.Sprintf("params are a text: with %s in its tag a run takes it as arguments to the app's own command, not as the command, and encrypts no result; as an object, which says so: %s", named, object)
+	return fmt.Sprintf("params are a text: %s takes it as arguments to the app's own command, not as the command, and encrypts no result; as an object, which says so: %s", named, object)
 }
 
 // Check says why no run can be given the params, for an order's tag. The rules are those

@@ -143,20 +143,26 @@ func FuzzParseParams(f *testing.F) {
 // A text as params is doubted where it is no command, and nowhere else.
 func TestDoubtParams(t *testing.T) {
 	scone, tdx := poco.Tag{31: 3}, poco.Tag{31: 9}
+	const legacy, today = "aa|bb|cc", `{"framework":"SCONE","version":"v5.9","entrypoint":"/app","heapSize":1,"fingerprint":"cc"}`
 	for _, c := range []struct {
-		text string
-		tag  poco.Tag
-		want string // a part; "": no doubt
+		text  string
+		tag   poco.Tag
+		value string // of the app's enclave
+		want  string // a part; "": no doubt
 	}{
-		{"python3 /app/app.py", poco.TEE(), ""},
-		{"python3 /app/app.py", poco.Tag{}, ""},
-		{"python3 /app/app.py", scone, `with scone in its tag a run takes it as arguments`},
-		{"a <b>", tdx, `: {"iexec_args":"a <b>"}`},
-		{"", scone, ""},
-		{`{"iexec_args":"a"}`, scone, ""},
-		{`{"iexec_argz":"a"}`, scone, ""},
+		{"python3 /app/app.py", poco.TEE(), "", ""},
+		{"python3 /app/app.py", poco.Tag{}, "", ""},
+		{"python3 /app/app.py", poco.TEE(), legacy, ""},
+		{"python3 /app/app.py", poco.TEE(), `{"framework":"SCONE"}`, ""},
+		{"python3 /app/app.py", poco.TEE(), today, `a run of this app, whose enclave value is one of scone, takes it as arguments to the app's own command, not as the command, and encrypts no result; as an object, which says so: {"iexec_args":"python3 /app/app.py"}`},
+		{`{"iexec_args":"a"}`, poco.TEE(), today, ""},
+		{"python3 /app/app.py", scone, legacy, `with scone in its tag a run takes it as arguments`},
+		{"a <b>", tdx, "", `: {"iexec_args":"a <b>"}`},
+		{"", scone, "", ""},
+		{`{"iexec_args":"a"}`, scone, "", ""},
+		{`{"iexec_argz":"a"}`, scone, "", ""},
 	} {
-		if got := poco.DoubtParams(c.text, c.tag); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+		if got := poco.DoubtParams(c.text, c.tag, []byte(c.value)); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%q with %s: %q, want %q", c.text, c.tag, got, c.want)
 		}
 	}

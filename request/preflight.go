@@ -25,6 +25,8 @@ type Outlook struct {
 	Match poco.Match // what the request would be matched with now
 	Price *big.Int   // of all runs with that, in nRLC
 	Most  *big.Int   // that the request allows for them
+
+	MREnclave []byte // the app's enclave value
 }
 
 // Problem is something that a request lacks, and what would help.
@@ -81,7 +83,7 @@ func (p Preflight) Check(ctx context.Context, o poco.RequestOrder) (Outlook, err
 		found.add(err.Error(), "correct --params", &OrderError{err.Error()})
 	}
 	steps := []func() error{
-		func() error { return p.checkRegistered(ctx, o, &found) },
+		func() error { return p.checkRegistered(ctx, o, &found, &out) },
 		func() error { return p.checkMatch(ctx, o, &found, &out) },
 		func() error { return p.checkStake(ctx, o, &found) },
 		func() error { return p.checkSecrets(ctx, o, params, &found) },
@@ -101,8 +103,8 @@ func (p Preflight) Check(ctx context.Context, o poco.RequestOrder) (Outlook, err
 	return out, failed
 }
 
-// checkRegistered asks whether app and dataset are there.
-func (p Preflight) checkRegistered(ctx context.Context, o poco.RequestOrder, found *problems) error {
+// checkRegistered asks whether app and dataset are there, and what the app is.
+func (p Preflight) checkRegistered(ctx context.Context, o poco.RequestOrder, found *problems, out *Outlook) error {
 	c := p.Trade.Chain
 	is, err := node.Call[bool](ctx, c, node.Contract{Address: c.AppRegistry, ABI: poco.RegistryABI()}, "isRegistered", o.App)
 	if err != nil {
@@ -110,6 +112,8 @@ func (p Preflight) checkRegistered(ctx context.Context, o poco.RequestOrder, fou
 	}
 	if !is {
 		found.add(fmt.Sprintf("no app is registered at %s on %s", o.App, c.Name), "name the app's address on this chain (--app), or its chain (--chain)", nil)
+	} else if out.MREnclave, err = node.Call[[]byte](ctx, c, node.Contract{Address: o.App, ABI: poco.AppABI()}, "m_appMREnclave"); err != nil {
+		return err
 	}
 	if o.Dataset == (common.Address{}) {
 		return nil

@@ -144,7 +144,8 @@ func (s *shell) order(ctx context.Context, command string, w wanted) error {
 	if err != nil {
 		return err
 	}
-	if doubt := poco.DoubtParams(w.params, tag); doubt != "" {
+	doubt := poco.DoubtParams(w.params, tag, nil)
+	if doubt != "" {
 		s.Note("%s", doubt)
 	}
 	wallet, err := s.ring(p.settings).OpenWallet(ctx)
@@ -163,6 +164,9 @@ func (s *shell) order(ctx context.Context, command string, w wanted) error {
 	}
 	ahead := request.Preflight{Trade: p.trade, Service: request.Service{URL: p.profile.SMS, Tell: s.tell}, Deposit: w.deposit}
 	out, err := ahead.Check(ctx, o)
+	if later := poco.DoubtParams(w.params, tag, out.MREnclave); later != doubt {
+		s.Note("%s", later)
+	}
 	if err != nil {
 		return err
 	}
