@@ -27,7 +27,9 @@ func (s *shell) keyNew() *cobra.Command {
 		Long: `new makes the RSA-4096 key that results of a beneficiary are encrypted for, in the
 files of iExec's command line: ADDRESS_key and ADDRESS_key.pub. A key that is there
 is shown and never written to. It needs no password and no network. Results can be
-read with this key only: keep a copy.`,
+read with this key only: keep a copy.
+
+Exit codes: 0 made, or there already; 2 what is there is no such key.`,
 		Example: "  mrelease request key new --keystore wallet.json\n  mrelease request key new --address 0x…",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -81,7 +83,10 @@ func (s *shell) keyPush() *cobra.Command {
 		Long: `push gives the secret service of the chain the public half of the wallet's result
 key. It is signed by the wallet, whose password is in MRELEASE_WALLET_PASSWORD.
 Pushing the key again sends nothing. The service does not tell which key it has: one
-that was not pushed from here is replaced with --replace only.`,
+that was not pushed from here is replaced with --replace only.
+
+Exit codes: 0 the service has it; 2 there is no key on this disk; 17 the service has
+another one, or may have, or keeps the first one for ever; 20 it does not answer.`,
 		Example: "  mrelease request key push --chain bellecour --keystore wallet.json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

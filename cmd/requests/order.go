@@ -62,8 +62,8 @@ today, whose tag names a framework, an object with the arguments to its own comm
 
 Exit codes: 0 ordered; 2 what was given is no request, or its file is there; 14 it could
 not be served; 23 the stake is too low.`,
-		Example: `  mrelease request order --app 0x… --params "python3 /app/app.py" --workerpool-max-price 100 --file request.json
-  mrelease request order --app dist/record.json --params '{"iexec_args":"a b","iexec_result_encryption":true}' --file request.json --deposit`,
+		Example: `  mrelease request order --app 0x… --tag 0x3 --params '{"iexec_args":"a b","iexec_result_encryption":true}' --workerpool-max-price 100 --deposit
+  mrelease request order --app dist/record.json --tag tee --params "python3 /app/app.py" --workerpool-max-price 100 --file request.json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return s.order(c.Context(), c.CommandPath(), w) },
 	}
@@ -249,7 +249,10 @@ func (s *shell) orderCancel() *cobra.Command {
 		Short: "Close a request on chain, for good",
 		Long: `cancel closes what is left of a request on chain: nobody can match it any more,
 wherever it is kept. Deals that were made of it go on. It is named by its file, or by its
-hash in the market.`,
+hash in the market.
+
+Exit codes: 0 nothing of it is left to match; 2 the file is no request of this chain; 14
+the market has no such request; 23 the wallet cannot pay the fee.`,
 		Example: "  mrelease request cancel request.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -301,7 +304,10 @@ func (s *shell) orderShow() *cobra.Command {
 		Use:   "show FILE|HASH",
 		Short: "Say what became of a request: in the market, on chain, its deals and tasks",
 		Long: `show tells of a request what market and chain say, and of its deals and tasks how far
-they are. It is named by its file, or by its hash in the market. It needs no password.`,
+they are. It is named by its file, or by its hash in the market. It needs no password.
+
+Exit codes: 0 told, whatever became of it; 2 the file is no request of this chain; 14 the
+market has no such request.`,
 		Example: "  mrelease request show request.json",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return s.show(c.Context(), c.CommandPath(), args[0]) },

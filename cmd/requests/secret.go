@@ -29,7 +29,10 @@ func (s *shell) secretPush() *cobra.Command {
 		Long: `push gives the secret service of the chain a secret of the wallet's, which its requests
 can hand to the enclave of a run. The value is a text of at most 4096 bytes, taken as
 it is from an environment variable or a file. The service keeps it for ever: it can be
-neither read nor changed.`,
+neither read nor changed.
+
+Exit codes: 0 pushed; 2 what was given is no secret; 17 the service has one of that name,
+or refuses this one; 20 it does not answer.`,
 		Example: "  mrelease request secret push api-key --env API_KEY --chain bellecour --keystore wallet.json\n  mrelease request secret push api-key --file key.txt",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
