@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -127,7 +128,8 @@ const (
 	firstWait   = 500 * time.Millisecond
 )
 
-// from downloads from one gateway.
+// from downloads from one gateway. One that is too slow is left at once while there is
+// another: it would be waited for as long again.
 func (g Gateways) from(ctx context.Context, base, path string, f *os.File) (Got, error) {
 	d, err := g.download(base, path, f)
 	if err != nil {
@@ -146,7 +148,7 @@ func (g Gateways) from(ctx context.Context, base, path string, f *os.File) (Got,
 			try = 0
 		}
 		var failed *Error
-		if try >= resumptions || !errors.As(err, &failed) || failed.Status != 0 && failed.Status < 500 && failed.Status != http.StatusTooManyRequests {
+		if others := base != g.URLs[len(g.URLs)-1]; others && isSlow(err) || try >= resumptions || !errors.As(err, &failed) || failed.Status != 0 && failed.Status < 500 && failed.Status != http.StatusTooManyRequests {
 			return Got{}, err
 		}
 		select {
@@ -160,6 +162,13 @@ func (g Gateways) from(ctx context.Context, base, path string, f *os.File) (Got,
 	got.Unchecked, err = d.check(ctx)
 	got.Checked = err == nil && got.Unchecked == ""
 	return got, err
+}
+
+// isSlow tells of a gateway that sends too little in its time, or nothing at all.
+func isSlow(err error) bool {
+	var slow *bounds.SlowError
+	var silent net.Error
+	return errors.As(err, &slow) || errors.As(err, &silent) && silent.Timeout()
 }
 
 // progress is how far a download was when it last came on as fast as one answer must.

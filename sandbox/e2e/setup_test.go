@@ -72,7 +72,7 @@ func setUp(env *testscript.Env, t tools, of *slot) error {
 		"HOME": env.WorkDir, "DOCKER_CONFIG": env.WorkDir, "PATH": t.dir + ":" + os.Getenv("PATH"),
 		"MRELEASE_STATE": of.state, "MRELEASE_WALLET_PASSWORD": walletPassword, "COSIGN_PASSWORD": cosignPassword,
 		"SOURCE_DATE_EPOCH": "1700000000", "MRELEASE_COMMIT": strings.Repeat("c0", 20), "LICENSE": buildSecret,
-		"NAME": s.name, "REPOSITORY": s.repository, "REGISTRY": of.world.Registry, "PRIVATE": of.private, "EXAMPLES": t.examples, "BASE": t.base, "RESULTS": results,
+		"NAME": s.name, "REPOSITORY": s.repository, "REGISTRY": of.world.Registry, "GATEWAY": of.world.Gateway, "PRIVATE": of.private, "EXAMPLES": t.examples, "BASE": t.base, "RESULTS": results,
 		"OWNER": address.Hex(), "ADDRESS": hex.EncodeToString(address[:]), "RAW_KEY": hex.EncodeToString(crypto.FromECDSA(key)),
 		"WALLET_PASSWORD": walletPassword, "SIGN_PASSWORD": cosignPassword, "REGISTRY_PASSWORD": registryPassword,
 		"HUB": of.world.V6.Hub.Hex(), "APPS": of.world.V6.AppRegistry.Hex(), "OTHER_RPC": of.other, "RPC_HOST": strings.TrimPrefix(of.world.V6.RPC, "http://"),
