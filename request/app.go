@@ -33,11 +33,36 @@ func (e *AppError) Evidence() [][2]string {
 // CheckApp says, without asking anybody, why what is named is no app of a chain. Errors:
 // *AppError, and *node.NameError where the chain has no names.
 func CheckApp(c poco.Chain, named string) error {
-	_, isName, err := readApp(c, named)
-	if isName && c.ENS == (common.Address{}) {
+	if _, isName, err := readApp(c, named); err != nil || !isName {
+		return err
+	}
+	return CheckName(c, named)
+}
+
+// IsName reports whether what is named is a name of ENS, whatever files there are.
+func IsName(named string) bool {
+	return strings.HasSuffix(strings.ToLower(named), ".eth") && !strings.ContainsAny(named, `/\`)
+}
+
+// CheckName says, without asking anybody, why a name cannot be resolved on a chain. Its
+// error is a *node.NameError.
+func CheckName(c poco.Chain, named string) error {
+	if IsName(named) && c.ENS == (common.Address{}) {
 		return node.NoNames(c, named)
 	}
-	return err
+	return nil
+}
+
+// FindContract returns the address that is meant by an address or a name of ENS; none by "".
+// Errors: *node.NameError, *node.RPCError.
+func FindContract(ctx context.Context, c *node.Client, named string) (at common.Address, err error) {
+	if named == "" {
+		return at, nil
+	}
+	if at.UnmarshalText([]byte(named)) == nil {
+		return at, nil
+	}
+	return node.Resolve(ctx, c, named)
 }
 
 // FindApp returns the address that is meant by an address, a name of ENS, or the file of a
@@ -59,7 +84,7 @@ func readApp(c poco.Chain, named string) (at common.Address, isName bool, err er
 	fail := func(problem string, err error) (common.Address, bool, error) {
 		return common.Address{}, false, &AppError{named, problem, err}
 	}
-	if strings.HasSuffix(strings.ToLower(named), ".eth") && !strings.ContainsAny(named, `/\`) { // whatever files are there
+	if IsName(named) {
 		return at, true, nil
 	}
 	text, err := bounds.ReadJSON(named, bounds.Record)

@@ -22,7 +22,7 @@ import (
 // wanted is what the flags of mrelease request order ask for.
 type wanted struct {
 	app, tag, params                  string
-	dataset, workerpool               *common.Address
+	dataset, workerpool               string // their addresses or names; "": none, and any
 	beneficiary, callback             *common.Address
 	appMax, datasetMax, workerpoolMax *big.Int
 	volume, category, trust           *big.Int
@@ -70,7 +70,8 @@ not be served; 23 the stake is too low.`,
 	s.flags(c)
 	f := c.Flags()
 	f.StringVar(&w.app, "app", "", "the app: its address, its name where the chain has ENS, or the file of its record")
-	w.dataset, w.workerpool = addressFlag(c, "dataset", "dataset that the run is given"), addressFlag(c, "workerpool", "workerpool, or group of them, that may run it; any when it is not set")
+	f.Var(contract{&w.dataset}, "dataset", "dataset that the run is given: its `address`, or its name where the chain has ENS")
+	f.Var(contract{&w.workerpool}, "workerpool", "workerpool, or group of them, that may run it: its `address`, or its name where the chain has ENS; any when it is not set")
 	w.beneficiary, w.callback = addressFlag(c, "beneficiary", "whose result it is; the wallet's when it is not set"), addressFlag(c, "callback", "contract that is called with the result")
 	w.appMax = amountFlag(c, "app-max-price", 0, "the most that the app may cost, in nRLC per run")
 	w.datasetMax = amountFlag(c, "dataset-max-price", 0, "the most that the dataset may cost, in nRLC per run")
@@ -104,6 +105,11 @@ func (w wanted) check(command string, p place) (poco.Tag, error) {
 	if err := request.CheckParams(w.params, tag); err != nil {
 		return tag, err
 	}
+	for _, named := range []string{w.dataset, w.workerpool} {
+		if err := request.CheckName(p.profile, named); err != nil {
+			return tag, err
+		}
+	}
 	if !w.same { // which may find its file
 		if err := request.CheckNew(w.file); err != nil {
 			return tag, err
@@ -118,12 +124,20 @@ func (w wanted) request(ctx context.Context, p place, requester common.Address, 
 	if err != nil {
 		return poco.RequestOrder{}, err
 	}
+	dataset, err := request.FindContract(ctx, p.trade.Chain, w.dataset)
+	if err != nil {
+		return poco.RequestOrder{}, err
+	}
+	workerpool, err := request.FindContract(ctx, p.trade.Chain, w.workerpool)
+	if err != nil {
+		return poco.RequestOrder{}, err
+	}
 	beneficiary := *w.beneficiary
 	if beneficiary == (common.Address{}) {
 		beneficiary = requester
 	}
 	o := poco.RequestOrder{
-		App: app, AppMaxPrice: w.appMax, Dataset: *w.dataset, DatasetMaxPrice: w.datasetMax, Workerpool: *w.workerpool, WorkerpoolMaxPrice: w.workerpoolMax,
+		App: app, AppMaxPrice: w.appMax, Dataset: dataset, DatasetMaxPrice: w.datasetMax, Workerpool: workerpool, WorkerpoolMaxPrice: w.workerpoolMax,
 		Requester: requester, Volume: w.volume, Tag: tag, Category: w.category, Trust: w.trust,
 		Beneficiary: beneficiary, Callback: *w.callback, Params: w.params,
 	}
@@ -159,9 +173,7 @@ func (s *shell) order(ctx context.Context, command string, w wanted) error {
 	if err != nil {
 		return err
 	}
-	if o.App.Hex() != w.app {
-		s.Note("%s is the app %s", w.app, o.App)
-	}
+	s.tellFound(w, o)
 	ahead := request.Preflight{Trade: p.trade, Service: request.Service{URL: p.profile.SMS, Tell: s.tell}, Deposit: w.deposit}
 	out, err := ahead.Check(ctx, o)
 	if later := poco.DoubtParams(w.params, tag, out.MREnclave); later != doubt {
@@ -200,6 +212,19 @@ func (s *shell) order(ctx context.Context, command string, w wanted) error {
 	}
 	s.Note("next: mrelease request run %s", w.file)
 	return s.answer(answer, answer.Hash.Hex())
+}
+
+// tellFound tells of what was not named by its address which one it is.
+func (s *shell) tellFound(w wanted, o poco.RequestOrder) {
+	if o.App.Hex() != w.app {
+		s.Note("%s is the app %s", w.app, o.App)
+	}
+	if request.IsName(w.dataset) {
+		s.Note("%s is the dataset %s", w.dataset, o.Dataset)
+	}
+	if request.IsName(w.workerpool) {
+		s.Note("%s is the workerpool %s", w.workerpool, o.Workerpool)
+	}
 }
 
 // keep writes the request to its file. With --same the file may be there, if it has the

@@ -189,6 +189,29 @@ func (a address) Set(text string) error {
 // Type implements [pflag.Value].
 func (a address) Type() string { return "address" }
 
+// contract is a flag with the address of a contract, or its name.
+type contract struct{ named *string }
+
+// String implements [pflag.Value].
+func (c contract) String() string {
+	if c.named == nil {
+		return ""
+	}
+	return *c.named
+}
+
+// Set implements [pflag.Value].
+func (c contract) Set(text string) error {
+	if new(common.Address).UnmarshalText([]byte(text)) != nil && !request.IsName(text) {
+		return fmt.Errorf("want an address (0x and 40 hex digits), or a name of ENS, got %q", text)
+	}
+	*c.named = text
+	return nil
+}
+
+// Type implements [pflag.Value]. It has no name: what is wrong with one Set knows best.
+func (c contract) Type() string { return "" }
+
 func addressFlag(c *cobra.Command, name, use string) *common.Address {
 	var at common.Address
 	c.Flags().Var(address{&at}, name, use)
