@@ -158,26 +158,26 @@ func (c Canary) follow(ctx context.Context, r round, p Proving) (deal.Task, erro
 			p.Tell(fmt.Sprintf("the canary's task %s is %s, %s left", e.Task.ID, e.Task.Stage, e.Left.Round(time.Second)))
 		}
 	}, Idle: func(i deal.Idle) { p.Tell(i.String()) }})
-	var ended *deal.TaskError
-	switch {
-	case errors.As(err, &ended) && ended.Task.Stage == deal.Late:
-		if _, _, err = deal.Claim(ctx, c.Chain, p.Wallet, *r.deal, 0); err != nil {
-			return deal.Task{}, err
-		}
-	case err != nil && ended == nil && (ctx.Err() != nil || limited.Err() == nil):
+	if err != nil && !is[*deal.TaskError](err) && (ctx.Err() != nil || limited.Err() == nil) {
 		return deal.Task{}, err
 	}
-	t, reading := c.task(ctx, r)
-	switch {
-	case reading != nil:
-		return t, reading
-	case t.Stage == deal.Completed:
-		return t, nil
-	case t.Stage == deal.Failed:
-		if ended != nil { // before it was claimed, after which the chain tells less
-			t = ended.Task
+	t, err := c.task(ctx, r)
+	if err != nil {
+		return t, err
+	}
+	came := t // before it is claimed, after which the chain tells less
+	if t.Stage == deal.Late {
+		tasks, _, err := deal.Claim(ctx, c.Chain, p.Wallet, *r.deal, 0)
+		if err != nil {
+			return t, err
 		}
-		return t, c.unfinished(r, t)
+		t = tasks[0]
+	}
+	switch t.Stage {
+	case deal.Completed:
+		return t, nil
+	case deal.Failed:
+		return t, c.unfinished(r, came)
 	}
 	return t, &RunningError{Place: c.place(r, t), Status: string(t.Stage), Waited: limit, Deadline: t.Deadline}
 }

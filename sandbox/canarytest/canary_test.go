@@ -246,7 +246,7 @@ func TestLate(t *testing.T) {
 	t.Parallel()
 	w := startWorld(t)
 	s := newStage(t, w, w.V6)
-	s.canary.Terms.Params, s.canary.Terms.Category, s.canary.Terms.Timeout = "crash", s.chain.Workerpool.Short, time.Second
+	s.canary.Terms.Params, s.canary.Terms.Timeout = "crash", time.Second
 	found, err := s.canary.Look(t.Context())
 	s.must(err)
 	price := found.Price.Int64()
