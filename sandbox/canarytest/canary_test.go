@@ -117,7 +117,7 @@ func newStage(t *testing.T, w *world.World, c world.Chain) *stage {
 	made, err := apps.Register(t.Context(), client, s.wallet, app, measure.Enclave{})
 	s.must(errors.Join(err, c.Grant(t.Context(), s.wallet.Address)))
 	s.canary = canary.Canary{
-		Chain: client, Market: market.Client{URL: w.Market, ChainID: c.ID, Patience: 3 * time.Second}, App: made.Address, Owner: s.wallet.Address, Tag: poco.TEE(),
+		Chain: client, Market: market.Client{URL: w.Market, ChainID: c.ID}, App: made.Address, Owner: s.wallet.Address, Tag: poco.TEE(),
 		Terms: canary.Terms{MaxPrice: 100, Deposit: true, Timeout: time.Minute, Params: `{"iexec_result_storage_provider":"ipfs"}`},
 	}
 	return s

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"math/big"
 	"testing"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -52,7 +51,7 @@ func newSide(t *testing.T, w *world.World, c world.Chain) *side {
 	t.Helper()
 	client, err := node.Connect(t.Context(), poco.Chain{Name: c.Name, ID: c.ID, RPC: c.RPC, Hub: c.Hub, Market: w.Market, SMS: w.Secrets, Fees: c.Fees, Development: true})
 	must(t, err)
-	s := &side{t: t, world: w, chain: c, trade: deal.Trade{Chain: client, Market: market.Client{URL: w.Market, ChainID: c.ID, Patience: 3 * time.Second}}}
+	s := &side{t: t, world: w, chain: c, trade: deal.Trade{Chain: client, Market: market.Client{URL: w.Market, ChainID: c.ID}}}
 	s.owner, s.requester = s.wallet(1), s.wallet(2)
 	must(t, c.Grant(t.Context(), s.requester.Address))
 	app := poco.App{
