@@ -12,6 +12,7 @@ import (
 	"github.com/mrelease/mrelease/iexeccli"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -95,7 +96,7 @@ func (r *run) othersIn(ctx context.Context, about iexeccli.About) (problems []st
 		return problems, nil
 	}
 	left, err := node.Remaining(ctx, r.Chain, about.Order.AppOrder)
-	if _, own := orders.IsOwn(r.Chain.Domain(), about.Order.AppOrder); err == nil && !own && left.Sign() > 0 {
+	if own := orders.IsOwn(r.Chain.Domain(), about.Order.AppOrder); err == nil && !own && left.Sign() > 0 {
 		problems = append(problems, fmt.Sprintf("orders.json in %s has the order %s on %s, which mrelease did not make and which can be matched still: close it, keep it elsewhere, or --foreign", r.Settings.Project, about.Order.Hash(r.Chain.Domain()), r.Chain.Name))
 	}
 	return problems, err
