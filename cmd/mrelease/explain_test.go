@@ -46,8 +46,6 @@ func TestEveryCodeIsMet(t *testing.T) {
 		"E-ORDER-GENERATIONS": "an order would have to be closed 64 times",
 		"E-ORDER-LISTED":      "the market would have to say yes and do nothing; publishtest.TestRotationWithFailingServices makes that",
 		"E-ORDER-UNCLOSED":    "the hub would have to take a closing and not heed it",
-		"E-RESULT-DIGEST":     "the sandbox's worker contributes what it hands out; canarytest orders otherwise",
-		"E-RESULT-LARGE":      "it would have to be larger than a gigabyte, the least of --limit; result.TestAttackLargeResult has a lower bound",
 		"E-RESULT-PLACE":      "the sandbox's worker has IPFS alone",
 		"E-RESULT-REFUSED":    "the sandbox's worker packs what no attacker would; result.TestAttackNames does otherwise",
 		"E-REVERTED":          "the chain would have to change between the look and the closing; publishtest.TestReverts makes that",
