@@ -143,7 +143,7 @@ install = missing=; for p in $(1); do PATH="$$PATH:/usr/sbin" command -v $${p%=*
 	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
 
 setup: sandbox/node_modules/.package-lock.json
-	@$(call install,runc=runc mmdebstrap=mmdebstrap newuidmap=uidmap)
+	@$(call install,runc=runc mmdebstrap=mmdebstrap newuidmap=uidmap git=git jq=jq unshare=util-linux)
 
 sandbox/node_modules/.package-lock.json: sandbox/package-lock.json
 	@echo "installing the PoCo contracts from npm"

@@ -157,7 +157,7 @@ func TestAttackEnvironmentOfGit(t *testing.T) {
 // Root releases from a user's checkout: git's own check of owners is for what it would
 // run, and nothing is.
 func TestRepositoryOfSomebodyElse(t *testing.T) {
-	if os.Getuid() != 0 {
+	if os.Getuid() != 0 && os.Getenv("CI") != "true" {
 		t.Skip("giving files away needs root")
 	}
 	r := newCheckout(t)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -57,6 +58,7 @@ func TestScripts(t *testing.T) {
 func runScripts(t *testing.T, dir string, more map[string]func(*testscript.TestScript, *script, []string)) (all []*slot) {
 	t.Helper()
 	needBuilder(t)
+	needPrograms(t, dir)
 	tools, free := prepare(t), make(chan *slot, slots)
 	for range slots {
 		s := &slot{world: startWorld(t), private: startPrivateRegistry(t), state: t.TempDir()}
@@ -116,6 +118,30 @@ func needBuilder(t *testing.T) {
 		t.Fatal("these tests need root and runc")
 	default:
 		t.Skip("these tests need root and runc")
+	}
+}
+
+// needPrograms fails in CI without the programs that scripts do parts of their work with
+// only where these are there.
+func needPrograms(t *testing.T, dir string) {
+	t.Helper()
+	if os.Getenv("CI") != "true" {
+		return
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, named := range regexp.MustCompile(`(?m)^\[!?exec:([^]]+)\]`).FindAllSubmatch(text, -1) {
+			if _, err := exec.LookPath(string(named[1])); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+		}
 	}
 }
 
