@@ -29,7 +29,7 @@
 # With SHORT=1, as .ci/run says: kill kills after one upload of each kind and less at
 # random, chaos has 20 releases and every third silence, bench has fewer runs and a
 # smaller image, rebuild takes each host and each builder once and a few orders, fuzz
-# takes seconds, interop leaves cosign 3 out. All kinds are there; the others have one
+# takes seconds, interop leaves cosign 3 and Clef out. All kinds are there; the others have one
 # form.
 
 SHELL := /bin/bash
@@ -266,7 +266,7 @@ judge:
 # try is for a fuzzer that is stopped too late (golang/go#75804, mended in Go 1.27);
 # what it found fails again, as it is among the seeds then.
 FUZZTIME ?= $(if $(SHORT),8s,60s)
-FUZZ ?= ./approval ./bounds ./measure/... ./poco/... ./printable/... ./request/... $(if $(SHORT),,./iexeccli ./node ./settings)
+FUZZ ?= ./approval ./bounds ./measure/... ./poco/... ./printable/... ./request/... $(if $(SHORT),,./iexeccli ./node ./proof ./publish/evidence ./settings)
 fuzz:
 	@targets=$$($(GO) test -vet=off -list '^Fuzz' $(FUZZ) | awk '/^Fuzz/ {name[n++] = $$1} $$1 == "ok" {for (i = 0; i < n; i++) print $$2, name[i]; n = 0}'); \
 	test -n "$$targets" || { echo "no fuzz target in $(FUZZ)"; exit 1; }; \

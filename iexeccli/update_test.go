@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -155,7 +156,7 @@ func TestReadAboutAnOrder(t *testing.T) {
 	}
 }
 
-// Whatever the files hold is kept: what is read again is the same but for what is set.
+// Whatever the files hold is kept but for what is set, and a second update changes nothing.
 func FuzzUpdates(f *testing.F) {
 	for _, seed := range []string{`{}`, `{"app":7,"order":{"apporder":[]}}`, `{"a":"\u2028","a":2,"app":{"mrenclave":{}}}`, `{"":{"":[null,1e400]}}`} {
 		f.Add(seed)
@@ -170,9 +171,32 @@ func FuzzUpdates(f *testing.F) {
 			if err := os.WriteFile(u.Path, u.Data, 0o600); err != nil {
 				t.Fatal(err)
 			}
+			if filepath.Base(u.Path) == iexeccli.File && !maps.Equal(others(t, u.Data), others(t, []byte(text))) {
+				t.Errorf("of %s is made %s", text, u.Data)
+			}
 		}
 		if again, err := iexeccli.Updates(dir, released); err != nil || len(again) != 0 {
 			t.Errorf("again: %s, %v", again, err)
 		}
 	})
+}
+
+// others are the members that no update sets, as they are written.
+func others(t *testing.T, data []byte) map[string]string {
+	t.Helper()
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		t.Fatal(err)
+	}
+	delete(all, "app")
+	delete(all, "order")
+	texts := map[string]string{}
+	for key, value := range all {
+		var text bytes.Buffer
+		if err := json.Compact(&text, value); err != nil {
+			t.Fatal(err)
+		}
+		texts[key] = text.String()
+	}
+	return texts
 }

@@ -61,14 +61,7 @@ func TestAttackSigner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sign := func(hash common.Hash) []byte {
-		signature, err := crypto.Sign(hash[:], key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		signature[64] += 27
-		return signature
-	}
+	sign := func(hash common.Hash) []byte { return signed(t, hash) }
 	for name, c := range map[string]struct {
 		sign func(common.Hash) []byte
 		want string
@@ -99,6 +92,21 @@ func TestAttackSigner(t *testing.T) {
 	}
 }
 
+// signed is the signature of the known wallet's key.
+func signed(t *testing.T, hash common.Hash) []byte {
+	t.Helper()
+	key, err := crypto.HexToECDSA(strings.Repeat("11", 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, err := crypto.Sign(hash[:], key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature[64] += 27
+	return signature
+}
+
 // higher is the other signature of the same hash by the same key.
 func higher(signature []byte) []byte {
 	s := new(big.Int).Sub(crypto.S256().Params().N, new(big.Int).SetBytes(signature[32:64]))
@@ -120,14 +128,7 @@ func TestAttackUnprotectedTransaction(t *testing.T) {
 type unprotecting struct{ t *testing.T }
 
 func (u unprotecting) SignTransaction(_ context.Context, tx *types.Transaction, _ *big.Int, _ string) ([]byte, error) {
-	hash := types.HomesteadSigner{}.Hash(tx)
-	key, err := crypto.HexToECDSA(strings.Repeat("11", 32))
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	signature, err := crypto.Sign(hash[:], key)
-	signature[64] += 27
-	return signature, err
+	return signed(u.t, types.HomesteadSigner{}.Hash(tx)), nil
 }
 
 func (unprotecting) SignTypedData(context.Context, apitypes.TypedData) ([]byte, error) {
@@ -150,13 +151,7 @@ func TestSignOnce(t *testing.T) {
 	asked, known := 0, knownWallet(t)
 	w := node.NewWallet(known.Address, node.HashSigner(func(_ context.Context, h common.Hash) ([]byte, error) {
 		asked++
-		key, err := crypto.HexToECDSA(strings.Repeat("11", 32))
-		if err != nil {
-			return nil, err
-		}
-		signature, err := crypto.Sign(h[:], key)
-		signature[64] += 27
-		return signature, err
+		return signed(t, h), nil
 	}))
 	for range 3 {
 		for _, text := range []string{"one", "two"} {

@@ -115,7 +115,7 @@ type Chain struct {
 	Market      URL            `yaml:"market" doc:"URL of the market"`
 	SMS         URL            `yaml:"sms" doc:"URL of the secret service, for requesters and for the app's secret"`
 	Gateway     URL            `yaml:"gateway" doc:"URL of the IPFS gateway that results are downloaded from, for requesters and canaries"`
-	ENS         common.Address `yaml:"ens" doc:"address of the registry of names (ENS), where the chain has one: apps can then be named in requests and for verify"`
+	ENS         common.Address `yaml:"ens" doc:"address of the registry of names (ENS), where the chain has one: apps, workerpools and datasets can then be named in requests, and apps for verify"`
 	Fees        poco.Fees      `yaml:"fees" doc:"how transactions are paid: legacy (type 0 at price 0) or eip1559"`
 	MaxFee      uint64         `yaml:"max-fee-per-gas" doc:"what a transaction offers for a unit of gas at most, in wei; ten times its first offer when not set"`
 	Confirm     uint64         `yaml:"confirmations" doc:"blocks, its own among them, after which a transaction counts; 1 when not set"`

@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -324,10 +326,14 @@ func (c *chaos) held(t *testing.T) string {
 		return fmt.Sprintf("of the earlier release's order %s runs are left, %v", left, err)
 	}
 	if c.next {
-		if old, err := record.ReadFile(c.first.recordFile()); err == nil {
+		old, err := record.ReadFile(c.first.recordFile())
+		switch {
+		case err == nil:
 			if left, err := node.Remaining(t.Context(), chain, old.Order.Signed.AppOrder); err != nil || left.Sign() != 0 {
 				return fmt.Sprintf("of the order of the release before %s runs are left, %v", left, err)
 			}
+		case !errors.Is(err, fs.ErrNotExist): // it may have ended before it wrote one
+			return err.Error()
 		}
 	}
 	if _, err := r.order(t.Context()); err != nil {

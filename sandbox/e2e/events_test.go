@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,12 +14,10 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
-	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/sandbox/fault"
 )
 
@@ -152,11 +149,7 @@ func buyRun(ctx context.Context, r *run) error {
 }
 
 func buyEarlier(ctx context.Context, r *run) error {
-	wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(r.script.key)))
-	if err != nil {
-		return err
-	}
-	signed, err := orders.Sign(ctx, poco.Domain{ChainID: r.world.V6.ID, Hub: r.world.V6.Hub}, wallet, r.earlier)
+	_, signed, err := r.signEarlier(ctx)
 	if err != nil {
 		return err
 	}
@@ -180,7 +173,6 @@ func lies(random *rand.Rand) fault.Rule {
 		{Service: "market", Method: "GET", Path: "/apporders/0x", Old: `"status":"open"`, New: `"status":"canceled"`},
 		{Service: "rpc", Match: "eth_getTransactionReceipt", Result: "null"},
 		{Service: "market", Overtaken: true, Delay: "1s"},
-		{Service: "market", Method: "GET", Path: "/apporders", Status: 200, Body: `{"ok":true,"count":0,"orders":[]}`},
 		{Service: "rpc", Match: "eth_getTransactionByHash", Result: "null"},
 	}
 	return all[random.IntN(len(all))]

@@ -383,13 +383,18 @@ func unpublishing(t *testing.T, r *run) {
 	r.configure(t, "order: {retire: unpublish}\n")
 }
 
+// signEarlier signs the earlier release's order again.
+func (r *run) signEarlier(ctx context.Context) (wallet node.Wallet, signed poco.SignedAppOrder, err error) {
+	if wallet, err = node.ParseKey(hex.EncodeToString(crypto.FromECDSA(r.script.key))); err != nil {
+		return wallet, signed, err
+	}
+	signed, err = orders.Sign(ctx, poco.Domain{ChainID: r.world.V6.ID, Hub: r.world.V6.Hub}, wallet, r.earlier)
+	return wallet, signed, err
+}
+
 // sellAgain publishes the earlier release's order, as another job of the wallet may.
 func sellAgain(ctx context.Context, r *run) error {
-	wallet, err := node.ParseKey(hex.EncodeToString(crypto.FromECDSA(r.script.key)))
-	if err != nil {
-		return err
-	}
-	signed, err := orders.Sign(ctx, poco.Domain{ChainID: r.world.V6.ID, Hub: r.world.V6.Hub}, wallet, r.earlier)
+	wallet, signed, err := r.signEarlier(ctx)
 	if err != nil {
 		return err
 	}

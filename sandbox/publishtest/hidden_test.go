@@ -106,14 +106,8 @@ func TestAttackSignatureInACrowd(t *testing.T) {
 		t.Fatal(err)
 	}
 	look := func(name string, client registry.Client) error {
-		var err error
 		world.Registry = client
-		_ = record.Verify(t.Context(), world, record.Given(p.Record, ""), func(c record.Check) {
-			if c.Name == name {
-				err = c.Err
-			}
-		})
-		return err
+		return p.link(t, world, name).Err
 	}
 	tags := registry.Client{Layout: registry.Tags}
 	if _, err := tags.State(t.Context(), p.image, p.key, registry.Signature(), p.Source.Provenance(p.Version)); err != nil {

@@ -311,6 +311,17 @@ func TestAttackAppsOf(t *testing.T) {
 	}
 }
 
+// link is one of the checks of a release in a world.
+func (p published) link(t *testing.T, world record.World, name string) (found record.Check) {
+	t.Helper()
+	_ = record.Verify(t.Context(), world, record.Given(p.Record, ""), func(c record.Check) {
+		if c.Name == name {
+			found = c
+		}
+	})
+	return found
+}
+
 // Where the registry fails to give a statement that it lists, or lists more than are read,
 // nobody knows whether the release was withdrawn: that is no pass.
 func TestAttackRevocationThatIsNotGiven(t *testing.T) {
@@ -331,14 +342,9 @@ func TestAttackRevocationThatIsNotGiven(t *testing.T) {
 		}
 		return &http.Response{StatusCode: http.StatusNotImplemented, Body: http.NoBody, Request: r}
 	})
-	look := func(transport http.RoundTripper) (found record.Check) {
+	look := func(transport http.RoundTripper) record.Check {
 		world.Registry = registry.Client{Transport: transport}
-		_ = record.Verify(t.Context(), world, record.Given(p.Record, ""), func(c record.Check) {
-			if c.Name == "revocation" {
-				found = c
-			}
-		})
-		return found
+		return p.link(t, world, "revocation")
 	}
 	if c := look(noting); c.Err != nil {
 		t.Fatal(c.Err)
