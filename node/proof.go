@@ -16,7 +16,7 @@ import (
 	"github.com/mrelease/mrelease/proof"
 )
 
-// Prove gets from a node the proof of a claim about an app that was read, at the last block,
+// Prove gets from a node the proof of a claim about an app that was verified, at the last block,
 // and checks it.
 //
 // Errors: *RPCError, also of a node that gives no proofs; *proof.Error, also for a chain
@@ -44,7 +44,7 @@ func Prove(ctx context.Context, c *Client, claim proof.Claim, app poco.App) (p p
 		return p, f, err
 	}
 	if diff := f.App.Diff(app); len(diff) > 0 {
-		return p, f, &proof.Error{Problem: "is of an app with another " + diff[0].Field + " than the node says", Got: diff[0].A, Want: diff[0].B}
+		return p, f, &proof.Error{Problem: "is of an app with another " + diff[0].Field + " than was verified", Got: diff[0].A, Want: diff[0].B}
 	}
 	return p, f, nil
 }

@@ -67,7 +67,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		r, rt = r.WithContext(context.WithValue(r.Context(), limit{}, allowed)), t.elsewhere
 	}
-	isBlob := t.Blob != nil && t.Blob(first(r))
+	isBlob := t.Blob != nil && t.Blob(First(r))
 	e := begin(r)
 	if r.Body != nil && r.Body != http.NoBody {
 		e.request.Body = &sent{ReadCloser: r.Body, pace: t.pace(e, "takes", true)}
@@ -92,8 +92,8 @@ func (t *transport) pace(e *exchange, verb string, isBlob bool) *pace {
 	return &pace{limits: t.limits, host: e.request.URL.Host, verb: verb, cancel: e.cancel, isBlob: isBlob}
 }
 
-// first is the request that a chain of redirects began with.
-func first(r *http.Request) *http.Request {
+// First is the request that a chain of redirects began with.
+func First(r *http.Request) *http.Request {
 	for r.Response != nil && r.Response.Request != nil {
 		r = r.Response.Request
 	}

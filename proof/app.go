@@ -102,8 +102,11 @@ func AppSlots(app poco.App) (keys []common.Hash) {
 	for slot := uint64(appRegistry); slot <= appMREnclave; slot++ {
 		keys = append(keys, word(slot))
 	}
-	for slot, text := range map[uint64]int{appName: len(app.Name), appType: len(app.Type), appMultiaddr: len(app.Multiaddr), appMREnclave: len(app.MREnclave)} {
-		keys = append(keys, textSlots(slot, text)...)
+	for _, text := range []struct {
+		slot   uint64
+		length int
+	}{{appName, len(app.Name)}, {appType, len(app.Type)}, {appMultiaddr, len(app.Multiaddr)}, {appMREnclave, len(app.MREnclave)}} {
+		keys = append(keys, textSlots(text.slot, text.length)...)
 	}
 	return keys
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -134,6 +135,95 @@ func TestAttackFile(t *testing.T) {
 	}
 	if f, err := Parse(data); err != nil || len(f.Unproven) < maxReason-4 {
 		t.Errorf("%q, %v", f.Unproven, err)
+	}
+}
+
+// told is a service that answers whatever it is asked.
+type told func(*http.Request) *http.Response
+
+func (a told) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }
+
+func fetched(t *testing.T, by http.RoundTripper, method, url, body string) []byte {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := by.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// A registry's service of tokens may be below /v2/ as its repositories are, and no file has
+// what it hands out.
+func TestNoLoginIsKept(t *testing.T) {
+	var r Recorder
+	by := r.Around(Registry)(told(func(*http.Request) *http.Response {
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"token":"secret"}`))}
+	}))
+	for _, path := range []string{"/v2/", "/v2/auth?service=s", "/v2/token?scope=s", "/token", "/v2/manifests/token", "/v2/blobs/uploads/x/y", "/v2/acme/app/manifests/1.0.0"} {
+		fetched(t, by, http.MethodGet, "https://registry.example"+path, "")
+	}
+	if kept := r.Answers(); len(kept) != 1 || kept[0].Question != "registry.example/v2/acme/app/manifests/1.0.0" {
+		t.Errorf("kept: %+v", kept)
+	}
+}
+
+// Headers of a registry that are no text are kept so that the file can be read again.
+func TestAttackHeaders(t *testing.T) {
+	var r Recorder
+	by := r.Around(Registry)(told(func(*http.Request) *http.Response {
+		odd := "\xff\xfe;" + strings.Repeat("\x80", 3)
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {odd}, "Link": {odd}, filters: {odd}}, Body: http.NoBody}
+	}))
+	fetched(t, by, http.MethodGet, "https://registry.example/v2/app/manifests/1?n=\xff", "")
+	f := File{Schema: Schema, Record: "{}", Answers: r.Answers()}
+	path := filepath.Join(t.TempDir(), "file.json")
+	if err := f.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Read(path); err != nil || len(got.Answers) != 1 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	f.Answers[0].Type = "\xff"
+	if err := f.Write(path); err == nil {
+		t.Error("what is not read again was written")
+	}
+}
+
+// A node's answer beyond the bound reaches whoever asked as it came, and is not kept.
+func TestAnswerBeyondTheBound(t *testing.T) {
+	var r Recorder
+	large := bytes.Repeat([]byte("x"), bounds.RPCAnswer+1_000)
+	by := r.Around(Node)(told(func(*http.Request) *http.Response {
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(large))}
+	}))
+	if got := fetched(t, by, http.MethodPost, "https://node.example", `{"id":1,"method":"eth_chainId"}`); !bytes.Equal(got, large) || len(r.Answers()) != 0 {
+		t.Errorf("got %d bytes of %d, kept %d", len(got), len(large), len(r.Answers()))
+	}
+}
+
+// What a file does not have is known as that by whoever asks for it alone, and among several
+// it is an error of the one call.
+func TestAbsentCalls(t *testing.T) {
+	by := File{Answers: []Answer{{Service: Node, Question: "eth_chainId []", Status: http.StatusOK, Body: []byte(`"0x1"`)}}}.Around(Node)(nil)
+	one, other := `{"id":1,"method":"eth_chainId"}`, `{"id":2,"method":"eth_call","params":["x"]}`
+	if got := string(fetched(t, by, http.MethodPost, "https://node.example", "["+one+","+other+"]")); !strings.Contains(got, `"0x1"`) || !strings.Contains(got, "has no answer to eth_call") {
+		t.Errorf("together: %s", got)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://node.example", strings.NewReader(other))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var absent *AbsentError
+	if _, err := by.RoundTrip(r); !errors.As(err, &absent) {
+		t.Errorf("alone: %v", err)
 	}
 }
 

@@ -145,6 +145,9 @@ func (f File) Write(path string) error {
 	if int64(len(data)) > bounds.Evidence || len(f.Answers) > bounds.Answers {
 		return &Error{path, "would be larger than is read again", fmt.Sprintf("%s, %d answers", bounds.Bytes(int64(len(data))), len(f.Answers)), fmt.Sprintf("%s, %d answers", bounds.Bytes(bounds.Evidence), bounds.Answers)}
 	}
+	if _, err := Parse(data); err != nil {
+		return err
+	}
 	if err := record.Replace(path, data); err != nil {
 		return fmt.Errorf("writing evidence: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/outside"
 )
 
 // Recorder keeps what services answer. It keeps no request's headers and no answer of a
@@ -71,28 +72,30 @@ func (r recording) RoundTrip(req *http.Request) (*http.Response, error) {
 		return r.calls(req)
 	}
 	resp, err := r.next.RoundTrip(req)
-	asked := first(req) // what is kept elsewhere is the answer to what was asked here
+	asked := outside.First(req) // what is kept elsewhere is the answer to what was asked here
 	if err != nil || asked.Method != http.MethodGet || resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNotFound {
 		return resp, err
 	}
-	if r.service == Registry && (!strings.HasPrefix(asked.URL.Path, "/v2/") || asked.URL.Path == "/v2/") {
+	if r.service == Registry && !isOfRepository(asked) {
 		return resp, nil
 	}
 	a := Answer{
-		Service: r.service, Question: r.service.asked(asked), Status: resp.StatusCode, Type: resp.Header.Get("Content-Type"),
-		Link: strings.Join(resp.Header.Values("Link"), ", "), Filters: resp.Header.Get(filters),
+		Service: r.service, Question: valid(r.service.asked(asked)), Status: resp.StatusCode, Type: valid(resp.Header.Get("Content-Type")),
+		Link: valid(strings.Join(resp.Header.Values("Link"), ", ")), Filters: valid(resp.Header.Get(filters)),
 	}
 	resp.Body = &kept{ReadCloser: resp.Body, recorder: r.Recorder, answer: a}
 	return resp, nil
 }
 
-// first is the request that a chain of redirects began with.
-func first(r *http.Request) *http.Request {
-	for r.Response != nil && r.Response.Request != nil {
-		r = r.Response.Request
-	}
-	return r
+// isOfRepository tells what is asked about a repository, /v2/NAME/KIND/REFERENCE, from a
+// registry's service of tokens, which may be below /v2/, too.
+func isOfRepository(r *http.Request) bool {
+	kinds := []string{"manifests", "blobs", "referrers", "tags"}
+	return strings.HasPrefix(r.URL.Path, "/v2/") && strings.Count(r.URL.Path, "/") > 3 && slices.Contains(kinds, outside.InRegistry(r))
 }
+
+// valid is a text as JSON can hold it.
+func valid(text string) string { return strings.ToValidUTF8(text, "") }
 
 // kept keeps a body that is read to its end, unless it is a layer by its size.
 type kept struct {
@@ -126,8 +129,8 @@ func (r recording) calls(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusOK {
 		return resp, err
 	}
-	body, err := bounds.ReadAll(resp.Body, bounds.RPCAnswer)
-	if err != nil { // who asked meets the same bound
+	body, err := io.ReadAll(io.LimitReader(resp.Body, bounds.RPCAnswer+1))
+	if err != nil || len(body) > bounds.RPCAnswer { // who asked meets the same
 		resp.Body = struct {
 			io.Reader
 			io.Closer

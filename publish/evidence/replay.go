@@ -102,7 +102,8 @@ func decode[T any](data []byte) (all []T, several bool, err error) {
 	return all, false, json.Unmarshal(data, &all[0])
 }
 
-// calls answers a node's calls. What the file does not have is an error of the call.
+// calls answers a node's calls. What the file does not have is an error of the call among
+// several, which is then asked for alone.
 func (r replay) calls(req *http.Request) (*http.Response, error) {
 	all, several, err := readCalls(req)
 	if err != nil {
@@ -114,6 +115,9 @@ func (r replay) calls(req *http.Request) (*http.Response, error) {
 		if a := r.find(Node, c.question()); a != nil && a.Status == http.StatusOK && json.Valid(a.Body) {
 			replies[i].Result = a.Body
 			continue
+		}
+		if !several {
+			return nil, &AbsentError{c.question()}
 		}
 		words, err := json.Marshal((&AbsentError{c.Method}).Error())
 		if err != nil {

@@ -12,7 +12,6 @@ import (
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/proof"
-	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
 )
@@ -26,6 +25,7 @@ type Use struct {
 
 	recorder Recorder
 	file     File
+	record   record.Record // in the file
 	facts    *proof.Facts
 }
 
@@ -50,7 +50,8 @@ func (e *Use) Read() (r record.Record, err error) {
 	if e.file, err = Read(e.Bundle); err != nil {
 		return r, err
 	}
-	return record.Parse([]byte(e.file.Record))
+	e.record, err = record.Parse([]byte(e.file.Record))
+	return e.record, err
 }
 
 // Registry is a client that keeps what it is told, or asks the file.
@@ -96,11 +97,7 @@ func (e *Use) check(profile poco.Chain) error {
 		}
 		return &proof.Error{Problem: "is not in the file: " + e.file.Unproven, Got: "none", Want: "a proof at block " + string(e.Block)}
 	}
-	r, err := record.Parse([]byte(e.file.Record))
-	if err != nil {
-		return err
-	}
-	f, err := e.file.Proof.Check(claim(profile, r))
+	f, err := e.file.Proof.Check(claim(profile, e.record))
 	if err != nil {
 		return err
 	}
@@ -140,14 +137,16 @@ func (e *Use) Keep(ctx context.Context, w record.World, s record.Subject, tell f
 		return errors.Join(ended, err)
 	}
 	f := File{Schema: Schema, Made: time.Now().UTC().Truncate(time.Second), Record: string(text)}
+	f.Answers = e.recorder.Answers() // without those to what follows, which are in the proof
 	said := "without a proof"
-	if made, facts, err := prove(ctx, w.Chain, s.Record); err != nil {
+	if made, facts, err := node.Prove(ctx, w.Chain, claim(w.Chain.Chain, s.Record), s.OnChain()); ctx.Err() != nil {
+		return errors.Join(ended, ctx.Err())
+	} else if err != nil {
 		f.Unproven = reason(err)
 		said += ", since " + f.Unproven
 	} else {
 		f.Proof, said = &made, "with a proof at "+facts.Block.String()
 	}
-	f.Answers = e.recorder.Answers()
 	if err := f.Write(e.Save); err != nil {
 		return errors.Join(ended, err)
 	}
@@ -159,12 +158,4 @@ func (e *Use) Keep(ctx context.Context, w record.World, s record.Subject, tell f
 func reason(err error) string {
 	text := err.Error()
 	return strings.ToValidUTF8(text[:min(len(text), maxReason)], "")
-}
-
-func prove(ctx context.Context, c *node.Client, r record.Record) (proof.Chain, proof.Facts, error) {
-	app, err := apps.Read(ctx, c, common.Address(r.App.Address))
-	if err != nil {
-		return proof.Chain{}, proof.Facts{}, err
-	}
-	return node.Prove(ctx, c, claim(c.Chain, r), app)
 }

@@ -22,7 +22,7 @@ func (r Record) Publish(ctx context.Context, c registry.Client) (made bool, err 
 	if err != nil {
 		return false, err
 	}
-	data, err := r.encode()
+	data, err := r.Encode()
 	if err != nil {
 		return false, err
 	}

@@ -15,7 +15,7 @@ func (r Record) Control() error {
 	if err != nil {
 		return err
 	}
-	data, err := r.encode()
+	data, err := r.Encode()
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func Parse(data []byte) (Record, error) {
 	if r.Order.Signed.AppPrice == nil {
 		return r, &Error{"has no order", "nothing", "order.signed"}
 	}
-	encoded, err := r.encode()
+	encoded, err := r.Encode()
 	if err != nil {
 		return r, err
 	}
@@ -167,7 +167,7 @@ func (e Enclave) stated() (measure.MRENCLAVE, error) {
 
 // WriteFile writes a signed record with [Replace].
 func (r Record) WriteFile(path string) (err error) {
-	data, err := r.encode()
+	data, err := r.Encode()
 	if err != nil {
 		return err
 	}

@@ -225,19 +225,16 @@ func (r *Record) Sign(ctx context.Context, w node.Wallet) error {
 // text is what the owner signs.
 func (r Record) text() ([]byte, error) {
 	r.Signature = nil
-	data, err := r.encode()
+	data, err := r.Encode()
 	if err != nil {
 		return nil, err
 	}
 	return fmt.Appendf(nil, "mrelease record sha256:%x", sha256.Sum256(data)), nil
 }
 
-// Encode is a record as its file has it.
-func (r Record) Encode() ([]byte, error) { return r.encode() }
-
-// encode is the one way to write a record: indented JSON in the order of the
+// Encode is the one way to write a record: indented JSON in the order of the
 // fields above, with a line feed at the end.
-func (r Record) encode() ([]byte, error) {
+func (r Record) Encode() ([]byte, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false) // the & of package URLs stands for itself

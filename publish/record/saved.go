@@ -108,9 +108,19 @@ func (s *Saved) unused() string {
 func (s *Saved) left(c *node.Client, r Record) (*big.Int, error) {
 	order := r.Order.Signed
 	left := new(big.Int).Sub(order.Volume, s.Facts.Sold)
-	signer, err := node.RecoverSigner(order.Hash(c.Domain()), order.Sign)
-	if err != nil || signer != common.Address(r.App.Owner) {
-		return left, &UncheckedError{"the order's signature is none by the key of the owner's address: if that is a contract, only the chain can tell"}
+	if err := s.signed(c, r); err != nil {
+		return left, err
 	}
 	return left, node.CheckLeft(c, order.AppOrder, left)
+}
+
+// signed makes sure that an order is signed by the key of the owner's address: what a file
+// says of it would be the word of who made the file.
+func (s *Saved) signed(c *node.Client, r Record) error {
+	order := r.Order.Signed
+	signer, err := node.RecoverSigner(order.Hash(c.Domain()), order.Sign)
+	if err != nil || signer != common.Address(r.App.Owner) {
+		return &UncheckedError{"the order's signature is none by the key of the owner's address: if that is a contract, only the chain can tell"}
+	}
+	return nil
 }

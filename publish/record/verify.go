@@ -143,7 +143,11 @@ func newAuditor(ctx context.Context, w World, s Subject) auditor {
 		if w.Saved.proven() != nil {
 			return w.Saved.left(w.Chain, s.Record)
 		}
-		return market.CheckOrder(ctx, w.Chain, w.Market, s.Order.Signed, common.Address(s.App.Owner))
+		left, err := market.CheckOrder(ctx, w.Chain, w.Market, s.Order.Signed, common.Address(s.App.Owner))
+		if err == nil && w.Saved != nil {
+			err = w.Saved.signed(w.Chain, s.Record)
+		}
+		return left, err
 	})
 	return a
 }
