@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
@@ -46,23 +45,22 @@ func Answer[T any](q *Question) (T, error) {
 func (c *Client) Ask(ctx context.Context, questions ...*Question) {
 	elements := make([]rpc.BatchElem, len(questions))
 	for i, q := range questions {
-		input, _ := q.Contract.ABI.Pack(q.Method, q.Args...) // a question alone tells what is wrong with it
-		elements[i] = rpc.BatchElem{Method: "eth_call", Args: []any{c.message(q.Contract.Address, input), "latest"}, Result: new(hexutil.Bytes)}
+		elements[i] = q.element(c)
 	}
 	err := c.together(ctx, elements)
 	for i, q := range questions {
-		if q.err = c.refusal("calling "+q.Method, err); q.err == nil {
-			q.read(ctx, c, elements[i])
+		if err != nil {
+			q.err = c.rpcError("calling "+q.Method, err)
+			continue
 		}
+		q.read(ctx, c, elements[i])
 	}
 }
 
-// refusal is why nothing was answered.
-func (c *Client) refusal(act string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return c.rpcError(act, err)
+// element is a question among others.
+func (q *Question) element(c *Client) rpc.BatchElem {
+	input, _ := q.Contract.ABI.Pack(q.Method, q.Args...) // a question alone tells what is wrong with it
+	return rpc.BatchElem{Method: "eth_call", Args: []any{c.message(q.Contract.Address, input), "latest"}, Result: new(hexutil.Bytes)}
 }
 
 // read takes an answer. A call that failed, or that nothing answers, is made again: so what
@@ -136,45 +134,32 @@ func refusesBatches(err error) bool {
 	return errors.As(err, &larger)
 }
 
-// checkTogether asks one node for what is compared with the profile. Errors: those of
-// [Client.checkNode].
+// checkTogether asks one node for what is compared with the profile; what the hub does not
+// answer in company is nil. Errors: those of [Client.checkNode].
 func (c *Client) checkTogether(ctx context.Context) (id hexutil.Big, domain, registry []any, err error) {
-	hub := c.HubContract()
-	elements := []rpc.BatchElem{{Method: "eth_chainId", Result: &id}}
-	for _, method := range hubMethods() {
-		input, err := hub.ABI.Pack(method)
-		if err != nil {
-			return id, nil, nil, fmt.Errorf("encoding a call of %s: %w", method, err)
-		}
-		elements = append(elements, rpc.BatchElem{Method: "eth_call", Args: []any{c.message(hub.Address, input), "latest"}, Result: new(hexutil.Bytes)})
-	}
+	named, register := &Question{Contract: c.HubContract(), Method: "domain"}, &Question{Contract: c.HubContract(), Method: "appregistry"}
+	elements := []rpc.BatchElem{{Method: "eth_chainId", Result: &id}, named.element(c), register.element(c)}
+	const act = "asking for the chain id"
 	if err := c.together(ctx, elements); err != nil {
-		return id, nil, nil, c.rpcError("asking for the chain id", err)
+		return id, nil, nil, c.rpcError(act, err)
 	}
-	if elements[0].Error != nil {
-		alone, err := ask(ctx, c.nodes, func(n *ethclient.Client) (*hexutil.Big, error) {
-			id, err := n.ChainID(ctx)
-			return (*hexutil.Big)(id), err
-		})
-		if err != nil {
-			return id, nil, nil, c.rpcError("asking for the chain id", err)
-		}
-		id = *alone
-	}
-	return id, c.unpacked(elements[1], hubMethods()[0]), c.unpacked(elements[2], hubMethods()[1]), nil
+	named.read(ctx, c, elements[1])
+	register.read(ctx, c, elements[2])
+	return id, named.out, register.out, c.rest(ctx, act, elements[:1])
 }
 
-func hubMethods() []string { return []string{"domain", "appregistry"} }
-
-// unpacked is what the hub answered in company; nil when it has to be asked alone.
-func (c *Client) unpacked(e rpc.BatchElem, method string) []any {
-	answer := *e.Result.(*hexutil.Bytes)
-	if e.Error != nil || len(answer) == 0 {
-		return nil
+// rest asks alone for what was not answered in company. Error: *RPCError.
+func (c *Client) rest(ctx context.Context, act string, elements []rpc.BatchElem) error {
+	for _, e := range elements {
+		if e.Error == nil {
+			continue
+		}
+		_, err := ask(ctx, c.nodes, func(n *ethclient.Client) (struct{}, error) {
+			return struct{}{}, n.Client().CallContext(ctx, e.Result, e.Method, e.Args...)
+		})
+		if err != nil {
+			return c.rpcError(act, err)
+		}
 	}
-	out, err := c.HubContract().ABI.Unpack(method, answer)
-	if err != nil {
-		return nil
-	}
-	return out
+	return nil
 }

@@ -103,20 +103,9 @@ func proven(of common.Address, e rpc.BatchElem) proof.Account {
 
 // all asks for everything at once, and alone for what is not answered so. Error: *RPCError.
 func (c *Client) all(ctx context.Context, elements []rpc.BatchElem) error {
+	const act = "asking for proofs"
 	if err := c.together(ctx, elements); err != nil {
-		return c.rpcError("asking for proofs", err)
+		return c.rpcError(act, err)
 	}
-	for i := range elements {
-		e := &elements[i]
-		if e.Error == nil {
-			continue
-		}
-		_, err := ask(ctx, c.nodes, func(n *ethclient.Client) (struct{}, error) {
-			return struct{}{}, n.Client().CallContext(ctx, e.Result, e.Method, e.Args...)
-		})
-		if err != nil {
-			return c.rpcError("asking for a proof ("+e.Method+")", err)
-		}
-	}
-	return nil
+	return c.rest(ctx, act, elements)
 }
