@@ -10,8 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/mrelease/mrelease/sandbox/container"
 )
 
 // containers measures how long a release in the container image takes to its first line,
@@ -49,31 +48,10 @@ func containers(ctx context.Context, b *bench) ([]row, error) {
 // unpackContainer makes a bundle of runc's of the image that make image-amd64 built, to run
 // its entrypoint in a folder.
 func (b *bench) unpackContainer(ctx context.Context, bundle, dir string, args []string) error {
-	index, err := layout.ImageIndexFromPath(b.path("build/image"))
-	if err != nil {
-		return fmt.Errorf("%w; make it with: make image-amd64", err)
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return fmt.Errorf("reading the container image: %w", err)
-	}
-	img, err := index.Image(manifest.Manifests[0].Digest)
-	if err != nil {
-		return fmt.Errorf("reading the container image: %w", err)
-	}
-	file, err := img.ConfigFile()
-	if err != nil {
-		return fmt.Errorf("reading the container image: %w", err)
-	}
 	rootfs := filepath.Join(bundle, "rootfs")
-	if err := os.MkdirAll(rootfs, 0o755); err != nil {
-		return fmt.Errorf("unpacking the container image: %w", err)
-	}
-	files := mutate.Extract(img)
-	tar := exec.CommandContext(ctx, "tar", "-x", "-p", "--numeric-owner", "-C", rootfs)
-	tar.Stdin = files
-	if _, _, err := timed(tar); err != nil {
-		return errors.Join(err, files.Close())
+	image, err := container.Unpack(ctx, b.path("build/image"), rootfs)
+	if err != nil {
+		return err
 	}
 	bind := func(path string) map[string]any {
 		return map[string]any{"destination": path, "type": "bind", "source": path, "options": []string{"rbind"}}
@@ -83,12 +61,12 @@ func (b *bench) unpackContainer(ctx context.Context, bundle, dir string, args []
 		"mounts": []map[string]any{{"destination": "/proc", "type": "proc", "source": "proc"}, {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}, bind("/etc/resolv.conf"), bind(b.dir), bind(os.Getenv("MRELEASE_SANDBOX")), bind(b.path("build/base"))},
 		"linux":  map[string]any{"namespaces": []map[string]string{{"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}}}, // the world is on this machine's loopback
 		"process": map[string]any{
-			"user": map[string]int{"uid": 0, "gid": 0}, "args": append(file.Config.Entrypoint, args...), "cwd": dir,
-			"env": append(file.Config.Env, "COSIGN_PASSWORD="+os.Getenv("COSIGN_PASSWORD")),
+			"user": map[string]int{"uid": 0, "gid": 0}, "args": append(image.Entrypoint, args...), "cwd": dir,
+			"env": append(image.Env, "COSIGN_PASSWORD="+os.Getenv("COSIGN_PASSWORD")),
 		},
 	})
 	if err != nil {
 		return fmt.Errorf("describing the container: %w", err)
 	}
-	return errors.Join(files.Close(), os.WriteFile(filepath.Join(bundle, "config.json"), config, 0o600))
+	return os.WriteFile(filepath.Join(bundle, "config.json"), config, 0o600)
 }

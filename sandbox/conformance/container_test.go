@@ -14,8 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/mrelease/mrelease/sandbox/container"
 )
 
 // shape is how a container is started.
@@ -55,24 +54,10 @@ type image struct {
 // unpack takes the image that make image-amd64 built.
 func unpack(t *testing.T) image {
 	t.Helper()
-	index, err := layout.ImageIndexFromPath("../../build/image")
-	if err != nil {
-		t.Fatalf("%v; build it with: make image-amd64", err)
-	}
-	manifest, err := index.IndexManifest()
+	rootfs := filepath.Join(t.TempDir(), "rootfs")
+	config, err := container.Unpack(t.Context(), "../../build/image", rootfs)
 	must(t, err)
-	img, err := index.Image(manifest.Manifests[0].Digest)
-	must(t, err)
-	file, err := img.ConfigFile()
-	must(t, err)
-	made := image{rootfs: filepath.Join(t.TempDir(), "rootfs"), args: file.Config.Entrypoint, env: file.Config.Env}
-	must(t, os.Mkdir(made.rootfs, 0o755))
-	files := mutate.Extract(img)
-	c := exec.CommandContext(t.Context(), "tar", "-x", "-p", "--numeric-owner", "-C", made.rootfs)
-	c.Stdin = files
-	run(t, c)
-	must(t, files.Close())
-	return made
+	return image{rootfs, config.Entrypoint, config.Env}
 }
 
 // command runs the image's entrypoint in a container.
