@@ -137,10 +137,11 @@ bin/imageindex: FORCE
 	@cd sandbox && $(BUILD) -o ../$@ ./cmd/imageindex
 
 # $(call install,PROGRAM=PACKAGE...) installs what a fresh Debian machine lacks; it
-# asks sudo when not root.
+# asks sudo when not root, and waits for another that installs something.
+APT := -o DPkg::Lock::Timeout=120
 install = missing=; for p in $(1); do PATH="$$PATH:/usr/sbin" command -v $${p%=*} >/dev/null || missing="$$missing $${p\#*=}"; done; \
 	if [ -n "$$missing" ]; then echo "installing$$missing"; sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
+	$$sudo apt-get $(APT) update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get $(APT) install -y -qq --no-install-recommends $$missing; fi
 
 setup: sandbox/node_modules/.package-lock.json
 	@$(call install,runc=runc mmdebstrap=mmdebstrap newuidmap=uidmap git=git jq=jq unshare=util-linux)
