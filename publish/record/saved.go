@@ -10,6 +10,7 @@ import (
 
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/proof"
 )
 
@@ -103,12 +104,11 @@ func (s *Saved) unused() string {
 	return fmt.Sprintf("as who made %s has it, at block %d; what came later is not known", s.File, s.Facts.Block.Number)
 }
 
-// left is how many runs of the record's order were left at the block, and whether it is the
-// owner's. What the owner did not sign here, a contract may have, which only the hub can ask.
-func (s *Saved) left(c *node.Client, r Record) (*big.Int, error) {
-	order := r.Order.Signed
+// left is how many runs of an order were left at the block, and whether it is the owner's.
+// What the owner did not sign here, a contract may have, which only the hub can ask.
+func (s *Saved) left(c *node.Client, order poco.SignedAppOrder, owner common.Address) (*big.Int, error) {
 	left := new(big.Int).Sub(order.Volume, s.Facts.Sold)
-	if err := s.signed(c, r); err != nil {
+	if err := s.signed(c, order, owner); err != nil {
 		return left, err
 	}
 	return left, node.CheckLeft(c, order.AppOrder, left)
@@ -116,10 +116,9 @@ func (s *Saved) left(c *node.Client, r Record) (*big.Int, error) {
 
 // signed makes sure that an order is signed by the key of the owner's address: what a file
 // says of it would be the word of who made the file.
-func (s *Saved) signed(c *node.Client, r Record) error {
-	order := r.Order.Signed
+func (s *Saved) signed(c *node.Client, order poco.SignedAppOrder, owner common.Address) error {
 	signer, err := node.RecoverSigner(order.Hash(c.Domain()), order.Sign)
-	if err != nil || signer != common.Address(r.App.Owner) {
+	if err != nil || signer != owner {
 		return &UncheckedError{"the order's signature is none by the key of the owner's address: if that is a contract, only the chain can tell"}
 	}
 	return nil

@@ -140,16 +140,25 @@ func newAuditor(ctx context.Context, w World, s Subject) auditor {
 	a.statements = sync.OnceValues(func() (statements, error) { return a.readStatements(ctx) })
 	a.there = sync.OnceValues(func() (poco.App, error) { return a.readApp(ctx) })
 	a.left = sync.OnceValues(func() (*big.Int, error) {
+		owner := a.owner()
 		if w.Saved.proven() != nil {
-			return w.Saved.left(w.Chain, s.Record)
+			return w.Saved.left(w.Chain, s.Order.Signed, owner)
 		}
-		left, err := market.CheckOrder(ctx, w.Chain, w.Market, s.Order.Signed, common.Address(s.App.Owner))
+		left, err := market.CheckOrder(ctx, w.Chain, w.Market, s.Order.Signed, owner)
 		if err == nil && w.Saved != nil {
-			err = w.Saved.signed(w.Chain, s.Record)
+			err = w.Saved.signed(w.Chain, s.Order.Signed, owner)
 		}
 		return left, err
 	})
 	return a
+}
+
+// owner is whose orders the hub takes now: the record may be of a former owner.
+func (a auditor) owner() common.Address {
+	if there, err := a.there(); err == nil {
+		return there.Owner
+	}
+	return common.Address(a.App.Owner)
 }
 
 func (a auditor) readApp(ctx context.Context) (poco.App, error) {
