@@ -17,14 +17,15 @@ import (
 // Verification is the answer of mrelease verify: mrelease.verify/v1.
 type Verification struct {
 	Schema string   `json:"schema"`
-	OK     bool     `json:"ok"` // each link was looked at, and holds
+	OK     bool     `json:"ok"`             // each link was looked at, and holds
+	Said   string   `json:"verdict"`        // in words: PASSED, FAILED, or INCOMPLETE and why
+	Code   string   `json:"code,omitempty"` // of the error that the verification ends with
 	Asked  Asked    `json:"asked"`
 	Checks []Check  `json:"checks"`
 	Stated []string `json:"stated"` // what the record's owner states and nothing outside says
 
-	record  record.Record
-	given   string // how the release was named
-	verdict string
+	record record.Record
+	given  string // how the release was named
 }
 
 // Asked is whom a verification asked about the chain.
@@ -133,12 +134,12 @@ func (v *Verification) Conclude(all []error) error {
 	}
 	switch {
 	case len(failed) > 0:
-		v.verdict = "FAILED"
+		v.Said = "FAILED"
 		return &record.UnverifiedError{Failed: len(failed), Total: len(all), Err: failed[0]}
 	case len(open) > 0:
 		return v.incomplete(open)
 	}
-	v.OK, v.verdict = true, "PASSED"
+	v.OK, v.Said = true, "PASSED"
 	return nil
 }
 
@@ -147,24 +148,24 @@ func (v *Verification) Conclude(all []error) error {
 func (v *Verification) incomplete(open []error) error {
 	var unrecorded *record.UnrecordedError
 	if errors.As(errors.Join(open...), &unrecorded) {
-		v.verdict = "INCOMPLETE: there is no record by the app's owner"
+		v.Said = "INCOMPLETE: there is no record by the app's owner"
 		return fmt.Errorf("what was checked holds, but %w", unrecorded)
 	}
 	isUnmeasured := func(err error) bool { return errors.As(err, new(*measure.UnmeasuredError)) }
 	if others := slices.DeleteFunc(slices.Clone(open), isUnmeasured); len(others) > 0 {
-		v.verdict = "INCOMPLETE: not all links could be looked at"
+		v.Said = "INCOMPLETE: not all links could be looked at"
 		return errors.Join(others...)
 	}
 	if len(open) > 1 {
-		v.verdict = "INCOMPLETE: neither layers nor measurement were checked"
+		v.Said = "INCOMPLETE: neither layers nor measurement were checked"
 		return fmt.Errorf("all else holds, but layers and measurement were %w", open[0])
 	}
-	v.verdict = "INCOMPLETE: the measurement was not checked"
+	v.Said = "INCOMPLETE: the measurement was not checked"
 	return fmt.Errorf("all else holds, but the measurement was %w", open[0])
 }
 
 // Verdict is the answer in one line.
-func (v Verification) Verdict() string { return v.verdict }
+func (v Verification) Verdict() string { return v.Said }
 
 // Outputs are those of a release, as the record that was checked has them.
 func (v Verification) Outputs(c Context) ([]ci.Output, error) {
@@ -174,7 +175,7 @@ func (v Verification) Outputs(c Context) ([]ci.Output, error) {
 // Summary says what was checked, and what was not.
 func (v Verification) Summary(c Context) string {
 	var m markdown
-	m.add(fmt.Sprintf("### %s: %s\n", Code(v.verdict), Code("mrelease verify "+v.given)))
+	m.add(fmt.Sprintf("### %s: %s\n", Code(v.Said), Code("mrelease verify "+v.given)))
 	m.add("\nAsked: " + cell(v.Asked.String()) + "\n")
 	m.steps(c.Steps)
 	m.add("\nNot checked, stated by the app's owner alone: " + cell(strings.Join(v.Stated, ", ")) + "\n")

@@ -140,6 +140,9 @@ func (a *app) verify(ctx context.Context, world record.World, subject record.Sub
 		a.story.note("not checked, stated by the app's owner alone: %s", strings.Join(answer.Stated, ", "))
 	}
 	err := answer.Conclude(all)
+	if err != nil {
+		answer.Code = explain(err).Code
+	}
 	if err := a.printVerdict(answer); err != nil {
 		return err
 	}
