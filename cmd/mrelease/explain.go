@@ -184,6 +184,7 @@ func rules() []usage.Rule {
 
 		usage.On(usage.Is[*proof.Error], "E-PROOF", usage.ExitChain, usage.Say("compare the block's hash with your source of it; else take the file for one that proves nothing, and verify the release itself")),
 		usage.On(usage.Is[*evidence.Error], "E-EVIDENCE", usage.ExitUsage, usage.Say("take the file again from who made it (mrelease verify --save): any change makes it invalid")),
+		usage.On(usage.Is[*evidence.AbsentError], "E-EVIDENCE", usage.ExitUsage, usage.Say("take the file again from who made it (mrelease verify --save): something was cut out")),
 		usage.On(usage.Is[*record.Error], "E-RECORD", usage.ExitSignature, usage.Say("take the record from its release again: any change makes it invalid")),
 		usage.On(usage.Is[*record.UnrecordedError], "E-UNRECORDED", usage.ExitSignature, usage.Say("ask the app's owner for the record's file, or to run mrelease release of the same version, which puts it there; an app that was given away has the one of its former owner")),
 		usage.On(usage.Is[*record.UncheckedError], "E-UNCHECKED", usage.ExitSignature, usage.Say("give what it lacks, as the line says; who runs the repository can remove a crowd of statements")),
