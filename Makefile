@@ -11,6 +11,7 @@
 # make interop  cosign's, iexec's and a registry's own programs judge what mrelease does
 # make attack   attack the built program, and print a table: attack, expected, got
 # make judge    git judges 300 random repositories (make test: 60)
+# make vectors  make the test vectors of docs/verify.md, and judge them: build/vectors
 # make cases    try what went wrong for others, and print a table as well
 # make kill     kill a release at every step, every write and KILLS times at random,
 #               and finish it by running it again
@@ -56,7 +57,7 @@ SYSTEMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 TOOLS := act actionlint gotestsum staticcheck
 
-.PHONY: conformance image image-amd64 image-pins attack cases chaos cross cross-test dist dist-twice judge notices interop bench rebuild build demo demo-act recording prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
+.PHONY: conformance image image-amd64 image-pins attack vectors cases chaos cross cross-test dist dist-twice judge notices interop bench rebuild build demo demo-act recording prepare modules programs test test-go test-sandbox kill fuzz lint budget setup clean FORCE
 
 build: bin/mrelease
 
@@ -205,6 +206,11 @@ attack: setup bin/mrelease bin/outcomes build/base
 	@{ failed=; $(GO) test -vet=off -json -run '^TestAttack' ./... || failed=1; \
 	cd sandbox; $(GO) test -vet=off -json -count=1 -tags attack,$(TAGS) -timeout 20m -run '^TestAttack' ./... || failed=1; \
 	test -z "$$failed"; } | bin/outcomes attack
+
+# The test vectors of docs/verify.md, which make test judges as well.
+vectors: setup bin/mrelease
+	@rm -rf build/vectors
+	@cd sandbox && $(GO) test -vet=off -count=1 -v -run '^TestVectors$$' ./vectors -keep $(CURDIR)/build/vectors | grep -v '^=== \|--- PASS: TestVectors/all/'
 
 # What went wrong for others, in its smallest form; the scripts run bin/mrelease.
 cases: setup bin/mrelease bin/outcomes build/base
