@@ -16,7 +16,10 @@ import (
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
-var keep = flag.String("keep", "", "folder to write the vectors to")
+var (
+	keep    = flag.String("keep", "", "folder to write the vectors to")
+	program = flag.String("program", "../../bin/mrelease", "program that judges, with what runs it before it")
+)
 
 // Each vector ends as it must, by the program.
 func TestVectors(t *testing.T) {
@@ -84,13 +87,16 @@ func checkClauses(t *testing.T, made Made, dir string) {
 // judge has the program verify a file.
 func judge(t *testing.T, dir string, v Vector) (got Want, text string) {
 	t.Helper()
-	program, err := filepath.Abs("../../bin/mrelease")
-	if err != nil {
+	words := strings.Fields(*program)
+	last := &words[len(words)-1]
+	var err error
+	if *last, err = filepath.Abs(*last); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), program, append([]string{"verify", "--json", "--config", Config, "--bundle", v.Name + ".json"}, v.Args...)...)
+	words = append(words, "verify", "--json", "--config", Config, "--bundle", v.Name+".json")
+	cmd := exec.CommandContext(t.Context(), words[0], append(words[1:], v.Args...)...)
 	cmd.Dir = dir
-	cmd.Env = []string{"HOME=" + t.TempDir()}
+	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "WINEPREFIX=" + os.Getenv("WINEPREFIX"), "WINEDEBUG=-all"}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
