@@ -197,7 +197,8 @@ var (
 	ofWorkerpool = []poco.Refusal{"00", "02", "05", "06", "12", "19", "1a", "1b"}
 )
 
-// fits returns why an order cannot be used with any other; "" when it can.
+// fits returns why an order cannot be used with any other; "" when it can. That it costs too
+// much is the last of the reasons: one that fails for another is no offer at any price.
 func (s *search) fits(m poco.Match, hash common.Hash, volume *big.Int, of []poco.Refusal) string {
 	if why, out := s.excluded[hash]; out {
 		return why
@@ -205,13 +206,13 @@ func (s *search) fits(m poco.Match, hash common.Hash, volume *big.Int, of []poco
 	if volume.Cmp(s.runs) < 0 {
 		return fmt.Sprintf("is for fewer runs than are wanted (%s)", s.runs)
 	}
-	if why := s.refusal(m, func(r poco.Refusal) bool { return slices.Contains(of, r) }); why != "" {
+	if why := s.refusal(m, func(r poco.Refusal) bool { return slices.Contains(of, r) && !isPrice(r.Words()) }); why != "" {
 		return why
 	}
 	if !m.App.Tag.Within(s.request.Tag) { // the hub would take it, and the run would be another one
 		return "its tag has bits that the request's has not"
 	}
-	return ""
+	return s.refusal(m, func(r poco.Refusal) bool { return slices.Contains(of, r) && isPrice(r.Words()) })
 }
 
 // neutral is a match of the request with orders that refuse nothing.
