@@ -76,7 +76,7 @@ func parts() []made {
 	return []made{
 		{"image", "push", []string{"blobs"}}, {"tag", "push", []string{"image", "git tag"}}, {"signature", "sign", []string{"signature"}}, {"provenance", "attest", []string{"provenance"}},
 		{"app", "register", []string{"app"}}, {"app secret", "secret", nil}, {"canary", "canary", nil}, {"order", "offer", []string{"order on chain", "order on market", "listing"}},
-		{"retired orders", "retire", []string{"old orders"}}, {"record", "record", []string{"record"}},
+		{"retired orders", "retire", []string{"old orders"}}, {"record", "record", []string{"record"}}, {"project files", "project", nil},
 	}
 }
 
@@ -87,7 +87,7 @@ func (r *run) unfinished(steps []step, at int, err error) error {
 	errors.As(err, &unheld)
 	for _, m := range parts() {
 		if !slices.ContainsFunc(steps, func(s step) bool { return s.name == m.step }) {
-			continue // a canary that was not asked for
+			continue // a secret, a canary or a project that was not asked for
 		}
 		p := Part{Name: m.part, State: PartLeft}
 		switch lacks := unheld.about(m.checks); {

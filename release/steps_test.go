@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mrelease/mrelease/approval"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/settings"
@@ -22,7 +23,7 @@ func TestTheListOfSteps(t *testing.T) {
 	}
 	seen := []string{"push", "record"} // push is seen with the inputs; the record is a file of this machine
 	var names []string
-	with := Release{Settings: settings.Settings{Canary: settings.Canary{Run: true}}}
+	with := withAll()
 	for _, s := range with.steps() {
 		if s.do == nil || s.name == "" || slices.Contains(names, s.name) {
 			t.Errorf("step %q cannot be done, or has the name of another", s.name)
@@ -41,8 +42,16 @@ func TestTheListOfSteps(t *testing.T) {
 	if len(with.looks()) < 9 {
 		t.Errorf("a plan has %d looks", len(with.looks()))
 	}
-	if without := (Release{}).steps(); len(without) != len(names)-1 {
-		t.Errorf("a release without a canary has %d steps, one with it %d", len(without), len(names))
+	if without := (Release{}).steps(); len(without) != len(names)-4 {
+		t.Errorf("a release of which nothing more is asked has %d steps, one of which all is asked %d", len(without), len(names))
+	}
+}
+
+// withAll is a release with each step that has to be asked for.
+func withAll() Release {
+	return Release{
+		Settings: settings.Settings{Canary: settings.Canary{Run: true}, Secret: settings.Secret{Env: "X"}, Project: "."},
+		Approved: &approval.Plan{},
 	}
 }
 
@@ -52,8 +61,7 @@ func TestThePartsOfARelease(t *testing.T) {
 	for _, p := range parts() {
 		written[p.step] = true
 	}
-	with := Release{Settings: settings.Settings{Canary: settings.Canary{Run: true}}}
-	for _, s := range with.steps() {
+	for _, s := range withAll().steps() {
 		if s.writes != written[s.name] {
 			t.Errorf("step %s writes: %t; it makes a part: %t", s.name, s.writes, written[s.name])
 		}
