@@ -128,8 +128,7 @@ const (
 	firstWait   = 500 * time.Millisecond
 )
 
-// from downloads from one gateway. One that is too slow is left at once while there is
-// another: it would be waited for as long again.
+// from downloads from one gateway.
 func (g Gateways) from(ctx context.Context, base, path string, f *os.File) (Got, error) {
 	d, err := g.download(base, path, f)
 	if err != nil {
@@ -138,30 +137,45 @@ func (g Gateways) from(ctx context.Context, base, path string, f *os.File) (Got,
 	if err := f.Truncate(0); err != nil {
 		return Got{}, fmt.Errorf("writing result: %w", err)
 	}
-	wait, moved := firstWait, progress{since: time.Now()}
-	for try := 0; ; try++ {
-		err = d.fetch(ctx)
-		if err == nil {
-			break
-		}
-		if moved.on(d.at, time.Now()) { // what moves is not given up
-			try = 0
-		}
-		var failed *Error
-		if others := base != g.URLs[len(g.URLs)-1]; others && isSlow(err) || try >= resumptions || !errors.As(err, &failed) || failed.Status != 0 && failed.Status < 500 && failed.Status != http.StatusTooManyRequests {
-			return Got{}, err
-		}
-		select {
-		case <-ctx.Done():
-			return Got{}, ctx.Err()
-		case <-time.After(wait):
-		}
-		wait = min(2*wait, 8*firstWait)
+	if err := d.whole(ctx, base != g.URLs[len(g.URLs)-1]); err != nil {
+		return Got{}, err
 	}
 	got := Got{Size: d.at, Gateway: redact.URL(base)}
 	got.Unchecked, err = d.check(ctx)
 	got.Checked = err == nil && got.Unchecked == ""
 	return got, err
+}
+
+// whole downloads the file, and goes on where that broke off. A gateway that is too slow is
+// left at once while there are others: it would be waited for as long again. One that came on
+// before it stalled is not, as another would begin anew.
+func (d *download) whole(ctx context.Context, others bool) error {
+	wait, moved := firstWait, progress{since: time.Now()}
+	for try := 0; ; try++ {
+		err := d.fetch(ctx)
+		if err == nil {
+			return nil
+		}
+		moving := moved.on(d.at, time.Now())
+		if moving { // what moves is not given up
+			try = 0
+		}
+		if !isTransient(err) || others && !moving && isSlow(err) || try >= resumptions {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 8*firstWait)
+	}
+}
+
+// isTransient tells of what the same gateway may do better the next time.
+func isTransient(err error) bool {
+	failed, ok := errors.AsType[*Error](err)
+	return ok && (failed.Status == 0 || failed.Status >= 500 || failed.Status == http.StatusTooManyRequests)
 }
 
 // isSlow tells of a gateway that sends too little in its time, or nothing at all.
