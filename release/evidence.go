@@ -53,7 +53,7 @@ func (e *Evidence) Open(ctx context.Context, cfg settings.Settings, target *Targ
 	}
 	profile, ok := cfg.Profile(chain)
 	if !ok {
-		return w, unknownChain(chain, cfg.ChainNames())
+		return w, unknownChain(chain, cfg)
 	}
 	w, err = e.Connect(ctx, profile)
 	w.Registry = client
@@ -61,14 +61,15 @@ func (e *Evidence) Open(ctx context.Context, cfg settings.Settings, target *Targ
 }
 
 // unknownChain says what to do about a chain that nothing describes, and which was meant.
-func unknownChain(name string, known []string) error {
+func unknownChain(name string, cfg settings.Settings) error {
 	p := settings.Problem{
 		Where: "chains", Key: name,
 		Text: "the chain is not built in: name the file that describes it, as in mrelease verify --config mrelease.yaml TARGET",
 		Cure: "--chain with one that is built in, or --config with the file that describes this one",
 	}
-	if near := settings.Nearest(strings.ToLower(name), known); near != "" {
-		p.Text = "the chain is not built in, did you mean " + near + "?"
+	cfg.Chain = name // which may be a record's
+	if near := cfg.NearestChain(); near != "" {
+		p.Text = "no chain has that name, " + near
 	}
 	return &settings.Error{Problems: []settings.Problem{p}}
 }

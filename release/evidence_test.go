@@ -16,7 +16,7 @@ func TestUnknownChainOfAnAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"Belecour": "did you mean bellecour?", "ours": "name the file that describes it"} {
+	for name, want := range map[string]string{"Belecour": "did you mean bellecour?", "134": "the name of that one is bellecour", "ours": "name the file that describes it"} {
 		cfg := settings.Defaults()
 		cfg.Chain = name
 		_, err := new(release.Evidence).Open(t.Context(), cfg, &target, registry.Client{}, true)
