@@ -36,7 +36,7 @@ func (s Source) Copy(ctx context.Context, dir string, shift Shift) (Source, erro
 	twin := s
 	twin.was = nil
 	twin.Context, twin.Contexts = filepath.Join(dir, "context"), map[string]string{}
-	if err := c.tree(ctx, s.Context, twin.Context, s.ignoreFile()); err != nil {
+	if err := c.tree(ctx, s.Context, twin.Context, s.IgnoreFile()); err != nil {
 		return Source{}, err
 	}
 	twin.Dockerfile = filepath.Join(dir, "dockerfile", filepath.Base(s.path()))

@@ -52,8 +52,8 @@ type ignoreLine struct {
 	pattern string
 }
 
-// ignoreFile returns the path of the ignore file that holds for Context.
-func (s Source) ignoreFile() string {
+// IgnoreFile returns the path of the ignore file that holds for Context, be it there or not.
+func (s Source) IgnoreFile() string {
 	own := s.path() + ".dockerignore"
 	if _, err := os.Stat(own); errors.Is(err, fs.ErrNotExist) {
 		return filepath.Join(s.Context, ".dockerignore")

@@ -92,7 +92,7 @@ func (s Source) read(ctx context.Context) (in inputs, err error) {
 	if in.frontend, err = s.readFrontend(in.dockerfile); err != nil {
 		return inputs{}, err
 	}
-	if in.context, err = s.readTree(ctx, s.Context, s.ignoreFile(), s.Ignore...); err != nil {
+	if in.context, err = s.readTree(ctx, s.Context, s.IgnoreFile(), s.Ignore...); err != nil {
 		return inputs{}, err
 	}
 	in.contexts = make(map[string]namedContext, len(s.Contexts))

@@ -147,7 +147,7 @@ func (s Source) Sends(path string) (bool, error) {
 	if err != nil || !filepath.IsLocal(inside) {
 		return false, nil
 	}
-	rules, err := readIgnore(s.ignoreFile())
+	rules, err := readIgnore(s.IgnoreFile())
 	if err != nil {
 		return false, err
 	}

@@ -25,7 +25,7 @@ type seenTree struct {
 // Sight reads the ignore files. It is for many questions; [Source.Sends] is for one.
 func (s Source) Sight() (Sight, error) {
 	own := s.path() + ".dockerignore"
-	ignore := s.ignoreFile()
+	ignore := s.IgnoreFile()
 	seen := Sight{files: slices.Compact([]string{withoutLinks(s.path()), absolute(s.path()), absolute(own), absolute(ignore)})}
 	context, err := newSeenTree(s.Context, ignore, s.Ignore...)
 	if err != nil {

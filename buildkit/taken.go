@@ -72,7 +72,7 @@ type sentModes map[string]fs.FileMode
 
 // listSent lists what a build would send of the context, without reading it.
 func (s Source) listSent(ctx context.Context) (sentModes, error) {
-	_, sent, err := filtered(s.Context, s.ignoreFile(), s.Ignore)
+	_, sent, err := filtered(s.Context, s.IgnoreFile(), s.Ignore)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (s Source) holds(name string) bool {
 // why says why a file of the context is not sent.
 func (s Source) why(name string) (text, cure string) {
 	if isWildcard(name) {
-		return "nothing in the build context has such a name, or all of it is left out by " + s.ignoreFile(), "correct the name, or add a line with ! and the name to the ignore file"
+		return "nothing in the build context has such a name, or all of it is left out by " + s.IgnoreFile(), "correct the name, or add a line with ! and the name to the ignore file"
 	}
 	if !s.holds(name) {
 		return "there is no such file in the build context " + s.Context, "add the file, or correct its name"
@@ -138,7 +138,7 @@ func (s Source) why(name string) (text, cure string) {
 	if info, err := os.Lstat(filepath.Join(s.Context, filepath.FromSlash(name))); err == nil && info.Mode().Type()&^(fs.ModeDir|fs.ModeSymlink) != 0 {
 		return "it is a named pipe, a socket or a device, which no build takes", "put a file in its place"
 	}
-	rules, err := readIgnore(s.ignoreFile())
+	rules, err := readIgnore(s.IgnoreFile())
 	if err != nil {
 		return err.Error(), "correct the ignore file"
 	}

@@ -90,7 +90,7 @@ func (i *inspection) bytecode(src buildkit.Source) {
 		if sent, err := src.Sends(path); err != nil || !sent {
 			return err
 		}
-		i.findings = append(i.findings, Finding{path, "Bytecode", "compiled Python is in the build context: it holds the time of its source, and a seal covers it", "add **/*.pyc and **/__pycache__ to .dockerignore"})
+		i.findings = append(i.findings, Finding{path, "Bytecode", "compiled Python is in the build context: it holds the time of its source, and a seal covers it", "add **/*.pyc and **/__pycache__ to " + src.IgnoreFile()})
 		return fs.SkipAll
 	})
 	if err != nil {
@@ -116,7 +116,7 @@ func (i *inspection) context(src buildkit.Source) {
 		if sent, err := src.Sends(f.path); err != nil {
 			i.Complain("build.context", "%v", err)
 		} else if sent {
-			i.findings = append(i.findings, Finding{f.path, f.code, f.text, "name it in " + filepath.Join(src.Context, ".dockerignore")})
+			i.findings = append(i.findings, Finding{f.path, f.code, f.text, "name it in " + src.IgnoreFile()})
 		}
 	}
 }

@@ -78,14 +78,14 @@ func (i *inspection) unreadable(err error) {
 }
 
 // variations says what each kind is, and what mends it.
-func variations() map[string][2]string {
+func variations(ignore string) map[string][2]string {
 	return map[string][2]string{
 		source.FilterUsed:    {"the image has what the filter %s makes of the commit's file: where it is missing, or another, the image is another", "release where the filter is, or commit the file as it is to be in the image"},
 		source.FilterMissing: {"the commit wants the filter %s, which git is not configured for: where it is, the image is another", "configure the filter and check the file out again, or take it out of .gitattributes"},
 		source.Pointer:       {"the image would have a pointer of git-lfs in place of the file", "git lfs install && git lfs pull"},
 		source.LineEnds:      {"git made other line ends than the commit has, by %s: the image differs between machines", "put * text=auto eol=lf into .gitattributes, remove the file and git checkout it"},
 		source.FileMode:      {"the file's executable bit is not the commit's, which git does not look at, by %s: the image differs between machines", "git update-index --chmod (+x or -x), or chmod, so that both agree"},
-		source.Ignored:       {"the image can depend on a file that git ignores: no commit has it", "name it in .dockerignore, or commit it"},
+		source.Ignored:       {"the image can depend on a file that git ignores: no commit has it", "name it in " + ignore + ", or commit it"},
 		source.Clash:         {"only capitals tell it from %s: a checkout on macOS or Windows has one in the place of both, and makes another image", "git mv one of them to another name"},
 		source.Sparse:        {"the image would lack a file of the commit, which is not checked out", "git sparse-checkout disable"},
 		source.Submodule:     {"the image would lack the submodule, which is not checked out", "git submodule update --init --recursive"},
@@ -106,9 +106,10 @@ func (i *inspection) vary(found []source.Variation) {
 			kinds = append(kinds, key)
 		}
 	}
+	said := variations(source.Build(i.Settings).IgnoreFile())
 	for _, key := range kinds {
 		v := first[key]
-		text, cure := variations()[v.Kind][0], variations()[v.Kind][1]
+		text, cure := said[v.Kind][0], said[v.Kind][1]
 		if v.By != "" && v.Kind != source.Pointer {
 			text = fmt.Sprintf(text, v.By)
 		}

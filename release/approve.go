@@ -111,7 +111,11 @@ func (e *InSourceError) Error() string {
 
 // Evidence returns which file.
 func (e *InSourceError) Evidence() [][2]string {
-	return [][2]string{{"where", e.Path}, {"expected", "a file that .dockerignore leaves out, or outside of the context"}}
+	expected := "a file outside of what is built"
+	if e.Ignore != "" {
+		expected = "a file that " + e.Ignore + " leaves out, or outside of the context"
+	}
+	return [][2]string{{"where", e.Path}, {"expected", expected}}
 }
 
 // unfound is a Teller that is not told of findings.
