@@ -19,3 +19,16 @@ func TestNameHash(t *testing.T) {
 		}
 	}
 }
+
+// One rule says what is taken for a name, wherever one can stand: that it cannot be resolved
+// does not make it a file.
+func TestIsENSName(t *testing.T) {
+	for text, want := range map[string]bool{
+		"foo.eth": true, "a.foo.eth": true, "Foo.ETH": true, "fоo.eth": true, "foo bar.eth": true, ".eth": true,
+		"./foo.eth": false, "apps/foo.eth": false, `apps\foo.eth`: false, "foo.eth/": false, "foo": false, "addr.reverse": false, "foo.eth.json": false, "": false,
+	} {
+		if got := poco.IsENSName(text); got != want {
+			t.Errorf("%q: %t, want %t", text, got, want)
+		}
+	}
+}

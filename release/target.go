@@ -17,6 +17,7 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/outside"
+	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
@@ -60,7 +61,7 @@ func ReadTarget(ctx context.Context, text string) (Target, error) {
 	case isPath(text):
 	case (strings.HasPrefix(text, "0x") || strings.HasPrefix(text, "0X")) && (missing != nil || common.IsHexAddress(text)):
 		return t, t.readAddress()
-	case strings.HasSuffix(strings.ToLower(text), ".eth"):
+	case poco.IsENSName(text):
 		t.ens = text
 		return t, nil
 	case strings.Contains(text, "@sha256:"):

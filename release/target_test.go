@@ -31,6 +31,17 @@ func TestAttackFileInThePlaceOfATarget(t *testing.T) {
 	}
 }
 
+// A path is no name, here as in what a request names.
+func TestTargetThatIsAPath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.Mkdir("apps", 0o755), os.WriteFile("apps/hello.eth", []byte("{}"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := release.ReadTarget(t.Context(), "apps/hello.eth"); err == nil || !strings.Contains(err.Error(), "apps/hello.eth is no record") {
+		t.Errorf("it is not read as a record's file: %v", err)
+	}
+}
+
 // What is nothing is told with each form that a target may have. Each leads elsewhere than
 // to a file, or the remedy names one that is none.
 func TestAbsentTarget(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -39,15 +38,10 @@ func CheckApp(c poco.Chain, named string) error {
 	return CheckName(c, named)
 }
 
-// IsName reports whether what is named is a name of ENS, whatever files there are.
-func IsName(named string) bool {
-	return strings.HasSuffix(strings.ToLower(named), ".eth") && !strings.ContainsAny(named, `/\`)
-}
-
 // CheckName says, without asking anybody, why a name cannot be resolved on a chain. Its
 // error is a *node.NameError.
 func CheckName(c poco.Chain, named string) error {
-	if IsName(named) && c.ENS == (common.Address{}) {
+	if poco.IsENSName(named) && c.ENS == (common.Address{}) {
 		return node.NoNames(c, named)
 	}
 	return nil
@@ -84,7 +78,7 @@ func readApp(c poco.Chain, named string) (at common.Address, isName bool, err er
 	fail := func(problem string, err error) (common.Address, bool, error) {
 		return common.Address{}, false, &AppError{named, problem, err}
 	}
-	if IsName(named) {
+	if poco.IsENSName(named) {
 		return at, true, nil
 	}
 	text, err := bounds.ReadJSON(named, bounds.Record)

@@ -219,10 +219,10 @@ func (s *shell) tellFound(w wanted, o poco.RequestOrder) {
 	if o.App.Hex() != w.app {
 		s.Note("%s is the app %s", w.app, o.App)
 	}
-	if request.IsName(w.dataset) {
+	if poco.IsENSName(w.dataset) {
 		s.Note("%s is the dataset %s", w.dataset, o.Dataset)
 	}
-	if request.IsName(w.workerpool) {
+	if poco.IsENSName(w.workerpool) {
 		s.Note("%s is the workerpool %s", w.workerpool, o.Workerpool)
 	}
 }

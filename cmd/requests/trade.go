@@ -202,7 +202,7 @@ func (c contract) String() string {
 
 // Set implements [pflag.Value].
 func (c contract) Set(text string) error {
-	if new(common.Address).UnmarshalText([]byte(text)) != nil && !request.IsName(text) {
+	if new(common.Address).UnmarshalText([]byte(text)) != nil && !poco.IsENSName(text) {
 		return fmt.Errorf("want an address (0x and 40 hex digits), or a name of ENS, got %q", text)
 	}
 	*c.named = text
