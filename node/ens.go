@@ -24,9 +24,16 @@ func (e *NameError) Evidence() [][2]string {
 	return [][2]string{{"name", e.Name}, {"problem", e.Problem}, {"where", e.Chain}}
 }
 
-// NoNames is the *NameError of a name that is looked for on a chain without ENS.
-func NoNames(c poco.Chain, name string) error {
-	return &NameError{name, "the chain has no registry of names", c.Name}
+// CheckName says, without asking anybody, why a name cannot be resolved on a chain: it has no
+// ENS, or no name there is written so. Its error is a *NameError.
+func CheckName(c poco.Chain, name string) error {
+	if c.ENS == (common.Address{}) {
+		return &NameError{name, "the chain has no registry of names", c.Name}
+	}
+	if _, err := poco.NameHash(name); err != nil {
+		return &NameError{name, err.Error(), c.Name}
+	}
+	return nil
 }
 
 // Resolve asks ENS for the address of a name, where the chain has ENS. Errors: *NameError,
@@ -35,12 +42,12 @@ func Resolve(ctx context.Context, c *Client, name string) (common.Address, error
 	fail := func(problem string) (common.Address, error) {
 		return common.Address{}, &NameError{name, problem, c.Name}
 	}
-	if c.ENS == (common.Address{}) {
-		return common.Address{}, NoNames(c.Chain, name)
+	if err := CheckName(c.Chain, name); err != nil {
+		return common.Address{}, err
 	}
 	hash, err := poco.NameHash(name)
 	if err != nil {
-		return fail(err.Error())
+		return common.Address{}, err
 	}
 	resolver, err := Call[common.Address](ctx, c, Contract{c.ENS, poco.ENSABI()}, "resolver", hash)
 	if err != nil {

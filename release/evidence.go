@@ -7,6 +7,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/publish/evidence"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
@@ -40,8 +41,8 @@ func (e *Evidence) Target(ctx context.Context, given string) (Target, error) {
 }
 
 // Open connects to the target's chain, whose profile is chosen by name, and with a file
-// checks its proof. Errors: *TargetError, *settings.Error, those of [node.Connect],
-// *proof.Error.
+// checks its proof. Errors: *TargetError, *settings.Error, *node.NameError, those of
+// [node.Connect], *proof.Error.
 func (e *Evidence) Open(ctx context.Context, cfg settings.Settings, target *Target, c registry.Client, byFlag bool) (w record.World, err error) {
 	client := e.Registry(c)
 	chain, err := target.Chain(ctx, client, cfg.Chain, byFlag)
@@ -54,6 +55,11 @@ func (e *Evidence) Open(ctx context.Context, cfg settings.Settings, target *Targ
 	profile, ok := cfg.Profile(chain)
 	if !ok {
 		return w, unknownChain(chain, cfg)
+	}
+	if target.ens != "" {
+		if err := node.CheckName(profile, target.ens); err != nil {
+			return w, err
+		}
 	}
 	w, err = e.Connect(ctx, profile)
 	w.Registry = client

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
@@ -23,6 +24,22 @@ func TestUnknownChainOfAnAddress(t *testing.T) {
 		unknown, ok := errors.AsType[*settings.Error](err)
 		if !ok || !strings.Contains(err.Error()+unknown.First(), want) || !strings.Contains(unknown.Remedy(), "--chain") {
 			t.Errorf("%s: %v, want %q and which chain can be named", name, err, want)
+		}
+	}
+}
+
+// A name that no chain can resolve is told before any node is asked.
+func TestTargetWhoseNameIsNone(t *testing.T) {
+	for name, chain := range map[string]string{"Hello.eth": "bellecour", "hello.eth": "ours"} {
+		target, err := release.ReadTarget(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := settings.Defaults()
+		cfg.Chain, cfg.Chains = chain, map[string]settings.Chain{chain: {ID: 134, RPC: []string{"http://127.0.0.1:1"}}}
+		_, err = new(release.Evidence).Open(t.Context(), cfg, &target, registry.Client{}, true)
+		if failed, ok := errors.AsType[*node.NameError](err); !ok || failed.Name != name {
+			t.Errorf("%s on %s: %v", name, chain, err)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func (e *AppError) Evidence() [][2]string {
 }
 
 // CheckApp says, without asking anybody, why what is named is no app of a chain. Errors:
-// *AppError, and *node.NameError where the chain has no names.
+// *AppError, and those of [CheckName].
 func CheckApp(c poco.Chain, named string) error {
 	if _, isName, err := readApp(c, named); err != nil || !isName {
 		return err
@@ -39,12 +39,12 @@ func CheckApp(c poco.Chain, named string) error {
 }
 
 // CheckName says, without asking anybody, why a name cannot be resolved on a chain. Its
-// error is a *node.NameError.
+// error is a *node.NameError; what is no name at all has none.
 func CheckName(c poco.Chain, named string) error {
-	if poco.IsENSName(named) && c.ENS == (common.Address{}) {
-		return node.NoNames(c, named)
+	if !poco.IsENSName(named) {
+		return nil
 	}
-	return nil
+	return node.CheckName(c, named)
 }
 
 // FindContract returns the address that is meant by an address or a name of ENS; none by "".
