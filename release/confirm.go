@@ -3,7 +3,6 @@ package release
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -29,9 +28,7 @@ func (r *run) confirm(ctx context.Context) (string, error) {
 	if err := Patiently(ctx, func() (err error) { late, err = r.look(ctx, rec); return err }); err != nil {
 		return "", err
 	}
-	for _, sale := range late[:min(len(late), maxStaying)] {
-		r.Teller.Note(fmt.Sprintf("old order %s is on sale: the market has it as offered after this release's; a further run of the release retires it, or order close", sale))
-	}
+	r.noteEach(late, "is on sale: the market has it as offered after this release's; a further run of the release retires it, or order close")
 	return "image, signature, provenance, app, order and record, as released", r.checkRecord(rec)
 }
 

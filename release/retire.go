@@ -30,9 +30,7 @@ func (r *run) retire(ctx context.Context) (string, error) {
 	}
 	var unapproved []rotation.Sale
 	s.Retire, unapproved = r.approved(s.Retire)
-	for _, sale := range unapproved {
-		r.Teller.Note(fmt.Sprintf("old order %s stays on sale: that it is retired was not approved", sale))
-	}
+	r.noteEach(unapproved, "stays on sale: that it is retired was not approved")
 	r.ended = r.next()
 	for _, sale := range s.Retire {
 		r.ended.Known = append(r.ended.Known, sale.Order)
@@ -77,7 +75,18 @@ func (r *run) staying(s rotation.Succession) (found []Finding) {
 	return found
 }
 
-// maxStaying is how many of them are told in words: a wallet can have fifty.
+// noteEach tells the same of old orders, and of how many it is told no more.
+func (r *run) noteEach(sales []rotation.Sale, what string) {
+	for i, sale := range sales {
+		if i == maxStaying {
+			r.Teller.Note(fmt.Sprintf("%s more: each %s", printable.Count(len(sales)-i, "old order"), what))
+			return
+		}
+		r.Teller.Note(fmt.Sprintf("old order %s %s", sale, what))
+	}
+}
+
+// maxStaying is how many orders are told one by one: a wallet can have fifty.
 const maxStaying = 5
 
 // OtherOrder is an order of the app's line that is on sale beside the release's.
