@@ -26,7 +26,7 @@ type seenTree struct {
 func (s Source) Sight() (Sight, error) {
 	own := s.path() + ".dockerignore"
 	ignore := s.IgnoreFile()
-	seen := Sight{files: slices.Compact([]string{withoutLinks(s.path()), absolute(s.path()), absolute(own), absolute(ignore)})}
+	seen := Sight{files: slices.Compact([]string{withoutLinks(s.path()), Absolute(s.path()), Absolute(own), Absolute(ignore)})}
 	context, err := newSeenTree(s.Context, ignore, s.Ignore...)
 	if err != nil {
 		return Sight{}, err
@@ -69,7 +69,7 @@ func (s Sight) Places() []string {
 }
 
 // Sees reports whether the image can depend on a file, named by its absolute path in a
-// folder without links.
+// folder without links: see [Absolute].
 func (s Sight) Sees(file string) (bool, error) {
 	if slices.Contains(s.files, file) {
 		return true, nil
@@ -99,7 +99,7 @@ func (s Sight) IgnoreFile(file string) (string, error) {
 
 // withoutLinks resolves the links of a path as far as it is there.
 func withoutLinks(path string) string {
-	path = absolute(path)
+	path = Absolute(path)
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
 		return resolved
 	}
@@ -109,8 +109,8 @@ func withoutLinks(path string) string {
 	return path
 }
 
-// absolute makes a path absolute, with the links of its folder resolved and not its own.
-func absolute(path string) string {
+// Absolute makes a path absolute, with the links of its folder resolved and not its own.
+func Absolute(path string) string {
 	if full, err := filepath.Abs(path); err == nil {
 		path = full
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/big"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/mrelease/mrelease/approval"
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/canary"
 	"github.com/mrelease/mrelease/internal/redact"
 	"github.com/mrelease/mrelease/measure"
@@ -80,13 +80,7 @@ func (r Release) checkUnseen(path string) error {
 	if err != nil {
 		return err
 	}
-	file, err := filepath.Abs(path)
-	if err != nil {
-		return fmt.Errorf("finding %q: %w", path, err)
-	}
-	if folder, err := filepath.EvalSymlinks(filepath.Dir(file)); err == nil { // else it is still to be made
-		file = filepath.Join(folder, filepath.Base(file))
-	}
+	file := buildkit.Absolute(path)
 	seen, err := sight.Sees(file)
 	if err != nil || !seen {
 		return err
