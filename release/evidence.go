@@ -2,7 +2,6 @@ package release
 
 import (
 	"context"
-	"encoding/hex"
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -21,7 +20,6 @@ type Evidence struct{ evidence.Use }
 // *evidence.Error, those of [ReadTarget].
 func (e *Evidence) Target(ctx context.Context, given string) (Target, error) {
 	block := string(e.Block)
-	hash, malformed := hex.DecodeString(strings.TrimPrefix(block, "0x"))
 	switch {
 	case e.Bundle != "" && given != "":
 		return Target{}, &TargetError{given, "is a second target: the file of --bundle says what is verified", "leave one of both out"}
@@ -31,7 +29,7 @@ func (e *Evidence) Target(ctx context.Context, given string) (Target, error) {
 		return Target{}, &TargetError{"--block", "is for what a file proves", "give it with --bundle"}
 	case e.Bundle == "" && given == "":
 		return Target{}, &TargetError{"verify", "lacks what to verify", "give an app's address, an image by its digest, a record, or a file by --bundle"}
-	case e.Block != "" && (malformed != nil || len(hash) != common.HashLength || !strings.HasPrefix(block, "0x")):
+	case e.Block != "" && new(common.Hash).UnmarshalText([]byte(block)) != nil:
 		return Target{}, &TargetError{block, "is no hash of a block", "it is 0x and 64 hex digits, as a block explorer has it"}
 	case e.Bundle == "":
 		return ReadTarget(ctx, given)

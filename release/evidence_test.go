@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/publish/evidence"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
@@ -40,6 +41,18 @@ func TestTargetWhoseNameIsNone(t *testing.T) {
 		_, err = new(release.Evidence).Open(t.Context(), cfg, &target, registry.Client{}, true)
 		if failed, ok := errors.AsType[*node.NameError](err); !ok || failed.Name != name {
 			t.Errorf("%s on %s: %v", name, chain, err)
+		}
+	}
+}
+
+// What is no hash of a block is told before the file is looked for.
+func TestBlockThatIsNone(t *testing.T) {
+	hash := strings.Repeat("0a", 32)
+	for block, isHash := range map[string]bool{"0x" + hash: true, hash: false, "0x" + hash[1:]: false, "0x" + hash + "00": false, "0x" + hash[:63] + "g": false, "12": false} {
+		e := release.Evidence{Use: evidence.Use{Bundle: "missing.json", Block: evidence.Block(block)}}
+		_, err := e.Target(t.Context(), "")
+		if _, refused := errors.AsType[*release.TargetError](err); refused == isHash || err == nil {
+			t.Errorf("%s: %v", block, err)
 		}
 	}
 }
