@@ -216,7 +216,7 @@ func (s *shell) order(ctx context.Context, command string, w wanted) error {
 
 // tellFound tells of what was not named by its address which one it is.
 func (s *shell) tellFound(w wanted, o poco.RequestOrder) {
-	if o.App.Hex() != w.app {
+	if new(common.Address).UnmarshalText([]byte(w.app)) != nil {
 		s.Note("%s is the app %s", w.app, o.App)
 	}
 	if poco.IsENSName(w.dataset) {
