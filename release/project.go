@@ -11,30 +11,69 @@ import (
 
 	"github.com/mrelease/mrelease/iexeccli"
 	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/settings"
 )
 
-// keepProject writes app and order into the files of iExec's command line.
-func (r *run) keepProject(ctx context.Context) (string, error) {
-	if _, err := r.lookAtProject(ctx); err != nil { // which anybody may have changed since
-		return "", err
+// Project is the files of iExec's command line, which name the app and the order that are on
+// sale: those of the latest release, where there are several.
+type Project struct {
+	Settings settings.Settings
+	Chain    *node.Client
+	Owner    common.Address
+	Foreign  bool // an order that mrelease did not make may be overwritten
+}
+
+// Check says what in the files is another's than the owner's releases of this app: that is
+// not overwritten. Its error is a *settings.Error, which has all of it, or the node's.
+func (p Project) Check(ctx context.Context) error {
+	if p.Settings.Project == "" {
+		return nil
 	}
-	updates, err := iexeccli.Updates(string(r.Settings.Project), iexeccli.Released{
-		ChainID: r.Chain.ID, Address: r.registration.Address, App: r.registration.App, Order: r.offering.Order,
-	})
+	problems, err := p.others(ctx)
+	if err == nil && len(problems) > 0 {
+		err = projectError(problems...)
+	}
+	return err
+}
+
+// Write writes an app and its order into the files, and returns the names of those that it
+// changed. Errors: those of [Project.Check] and [WriteOutput].
+func (p Project) Write(ctx context.Context, app apps.Registration, order poco.SignedAppOrder) (names []string, err error) {
+	if err := p.Check(ctx); err != nil { // which anybody may have changed since
+		return nil, err
+	}
+	updates, err := iexeccli.Updates(string(p.Settings.Project), iexeccli.Released{ChainID: p.Chain.ID, Address: app.Address, App: app.App, Order: order})
 	if err != nil {
-		return "", projectError(err.Error())
+		return nil, projectError(err.Error())
 	}
-	var names []string
 	for _, u := range updates {
 		if err := WriteOutput(u.Path, u.Data); err != nil {
-			return "", err
+			return names, err
 		}
 		names = append(names, filepath.Base(u.Path))
 	}
-	if len(names) == 0 {
+	return names, nil
+}
+
+func (r *run) project() Project { return Project{r.Settings, r.Chain, r.owner(), r.Foreign} }
+
+// keepProject writes app and order into the files, unless they name a later release that is
+// on sale.
+func (r *run) keepProject(ctx context.Context) (string, error) {
+	if later := r.plan.Succession.Later; later != nil {
+		return fmt.Sprintf("the files are left to %s, which is on sale and later than this release", later.Version()), nil
+	}
+	if _, err := r.lookAtProject(ctx); err != nil { // which anybody may have changed since
+		return "", err
+	}
+	names, err := r.project().Write(ctx, r.registration, r.offering.Order)
+	switch {
+	case err != nil:
+		return "", err
+	case len(names) == 0:
 		return r.note("project", false, "app and order in "+string(r.Settings.Project)), nil
 	}
 	return r.note("project", true, "app and order in "+strings.Join(names, ", ")), nil
@@ -52,12 +91,7 @@ func TryProject(cfg settings.Settings) error {
 // lookAtProject makes sure, before anything is written, that the files are about this app,
 // and that what is written there does not change the source.
 func (r *run) lookAtProject(ctx context.Context) ([]Finding, error) {
-	folder := string(r.Settings.Project)
-	about, err := iexeccli.ReadAbout(folder, r.Chain.ID)
-	if err != nil {
-		return nil, projectError(err.Error())
-	}
-	others, err := r.othersIn(ctx, about)
+	others, err := r.project().others(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -68,36 +102,44 @@ func (r *run) lookAtProject(ctx context.Context) ([]Finding, error) {
 	if all := append(others, seen...); len(all) > 0 {
 		return nil, projectError(all...)
 	}
+	folder := string(r.Settings.Project)
+	if later := r.plan.Succession.Later; later != nil {
+		return []Finding{{"project", Note, fmt.Sprintf("the files in %s would be left to %s, which is on sale and later than this release", folder, later.Version())}}, nil
+	}
 	return []Finding{{"project", Note, "app and order would be written into " + strings.Join(iexeccli.Files(), ", ") + " in " + folder}}, nil
 }
 
-// othersIn says what in the files is another's than this release's: another app, an app of
-// another owner, or one that is no release of this one, and an order that mrelease did not
-// make. What is known of those is not overwritten.
-func (r *run) othersIn(ctx context.Context, about iexeccli.About) (problems []string, err error) {
-	file := filepath.Join(string(r.Settings.Project), iexeccli.File)
-	if name := r.Settings.AppName(); about.Name != "" && about.Name != name {
+// others says what in the files is another's: another app, an app of another owner, or one
+// that is no release of this one, and an order that mrelease did not make.
+func (p Project) others(ctx context.Context) (problems []string, err error) {
+	folder, name := string(p.Settings.Project), p.Settings.AppName()
+	about, err := iexeccli.ReadAbout(folder, p.Chain.ID)
+	if err != nil {
+		return nil, projectError(err.Error())
+	}
+	file := filepath.Join(folder, iexeccli.File)
+	if about.Name != "" && about.Name != name {
 		problems = append(problems, fmt.Sprintf("%s is about app %q, and %q is released", file, about.Name, name))
 	}
-	if about.Owner != (common.Address{}) && about.Owner != r.owner() {
-		problems = append(problems, fmt.Sprintf("%s is about an app of %s, and the wallet is %s", file, about.Owner, r.owner()))
+	if about.Owner != (common.Address{}) && about.Owner != p.Owner {
+		problems = append(problems, fmt.Sprintf("%s is about an app of %s, and the wallet is %s", file, about.Owner, p.Owner))
 	}
 	for _, address := range about.Apps {
-		app, err := apps.Read(ctx, r.Chain, address)
+		app, err := apps.Read(ctx, p.Chain, address)
 		var none *apps.NoAppError
 		if err != nil && !errors.As(err, &none) {
 			return nil, err
 		}
-		if err != nil || app.Owner != r.owner() || app.Name != r.Settings.AppName() {
-			problems = append(problems, fmt.Sprintf("deployed.json or orders.json in %s names %s on %s, which is no release of %s by %s", r.Settings.Project, address, r.Chain.Name, r.Settings.AppName(), r.owner()))
+		if err != nil || app.Owner != p.Owner || app.Name != name {
+			problems = append(problems, fmt.Sprintf("deployed.json or orders.json in %s names %s on %s, which is no release of %s by %s", folder, address, p.Chain.Name, name, p.Owner))
 		}
 	}
-	if about.Order == nil || r.Foreign {
+	if about.Order == nil || p.Foreign {
 		return problems, nil
 	}
-	left, err := node.Remaining(ctx, r.Chain, about.Order.AppOrder)
-	if own := orders.IsOwn(r.Chain.Domain(), about.Order.AppOrder); err == nil && !own && left.Sign() > 0 {
-		problems = append(problems, fmt.Sprintf("orders.json in %s has the order %s on %s, which mrelease did not make and which can be matched still: close it, keep it elsewhere, or --foreign", r.Settings.Project, about.Order.Hash(r.Chain.Domain()), r.Chain.Name))
+	left, err := node.Remaining(ctx, p.Chain, about.Order.AppOrder)
+	if own := orders.IsOwn(p.Chain.Domain(), about.Order.AppOrder); err == nil && !own && left.Sign() > 0 {
+		problems = append(problems, fmt.Sprintf("orders.json in %s has the order %s on %s, which mrelease did not make and which can be matched still: close it, keep it elsewhere, or --foreign", folder, about.Order.Hash(p.Chain.Domain()), p.Chain.Name))
 	}
 	return problems, err
 }

@@ -25,6 +25,7 @@ func (r *run) retire(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	r.plan.Succession = s
 	for _, f := range r.staying(s) {
 		r.Teller.Note(f.Name + " " + f.Evidence)
 	}

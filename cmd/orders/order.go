@@ -94,8 +94,8 @@ func (s *shell) publish() *cobra.Command {
 		Long: `publish puts a release on sale under the terms in mrelease.yaml, without building it: the
 version that is named, else the newest. An order of the same terms that was closed or sold
 out stays so; another one is opened, which every machine derives in the same way. With the
-release's record (--record) the record is written anew, with that order. Other orders
-stay. A release that was revoked is refused, and an app whose image the key did not sign:
+release's record (--record) the record is written anew, with that order; and so are the
+files of project, unless a later release is on sale. Other orders stay. A release that was revoked is refused, and an app whose image the key did not sign:
 anybody can register one in the name of the wallet.`,
 		Example: "  mrelease order publish 1.2.0\n  mrelease order publish --dry-run --json",
 		Args:    cobra.MaximumNArgs(1),

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/keys"
 	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
@@ -220,6 +222,11 @@ func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 			return err
 		}
 	}
+	if w.Open != nil {
+		if err := d.project().Check(ctx); err != nil {
+			return err
+		}
+	}
 	if d.dryRun {
 		d.Note("dry run: nothing was changed")
 		return nil
@@ -236,7 +243,11 @@ func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 	if err != nil {
 		return err
 	}
-	answer.Opened, answer.Changed = done.Opened, done.Opened || done.Ended > 0 || stated
+	kept, err := d.keepProject(ctx, w.Change, done.Order)
+	if err != nil {
+		return err
+	}
+	answer.Opened, answer.Changed = done.Opened, done.Opened || done.Ended > 0 || stated || kept
 	if !answer.Changed {
 		d.Note("nothing was changed: all of it was so already")
 	}
@@ -244,6 +255,27 @@ func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 		return err
 	}
 	return release.Patiently(ctx, func() error { return d.confirm(ctx, w) })
+}
+
+func (d *desk) project() release.Project {
+	return release.Project{Settings: d.settings, Chain: d.Chain, Owner: d.line.Owner, Foreign: d.foreign}
+}
+
+// keepProject writes app and order into the files of iExec's command line, where there are
+// some, unless a later release is on sale, which they name.
+func (d *desk) keepProject(ctx context.Context, c rotation.Change, order poco.SignedAppOrder) (changed bool, err error) {
+	if c.Open == nil || d.settings.Project == "" {
+		return false, nil
+	}
+	if c.Later != nil {
+		d.Note("project the files in %s are left to %s, which is on sale and later", d.settings.Project, c.Later.Version())
+		return false, nil
+	}
+	names, err := d.project().Write(ctx, c.Open.App, order)
+	if len(names) > 0 {
+		d.Note("project app and order in %s", strings.Join(names, ", "))
+	}
+	return len(names) > 0, err
 }
 
 // confirm reads again, with connections of its own, whether all is as it was to become:
@@ -299,6 +331,9 @@ func (d *desk) hands(ctx context.Context, w work) (by hands, err error) {
 		r, err := d.of(w.Open.App.Address)
 		if err == nil && r != nil {
 			err = release.TryOutput(r.path)
+		}
+		if err == nil {
+			err = release.TryProject(d.settings)
 		}
 		if err != nil {
 			return by, err

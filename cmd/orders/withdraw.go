@@ -45,7 +45,8 @@ func (s *shell) rollback() *cobra.Command {
 and then closes every other order of the app's releases, in one command. The old order was
 closed for good when its release was retired: another one is opened, which every machine
 derives in the same way. Its terms are those of the release's record (--record), which is
-then written anew with that order, else those in mrelease.yaml.`,
+then written anew with that order, else those in mrelease.yaml. The files of project name
+that release then.`,
 		Example: "  mrelease rollback\n  mrelease rollback 1.1.0 --record record-1.1.0.json\n  mrelease rollback --dry-run --json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: s.acting("rollback", settings.Purpose{Publish: true}, func(ctx context.Context, d *desk, args []string) (w work, err error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -24,6 +25,9 @@ type Change struct {
 	Open *Opening // nil: nothing is opened
 	End  []Sale   // closed on chain, and taken out of the market
 	Stay []Staying
+	// Later is an order that stays on sale, of a later release than the one that is opened;
+	// nil for none.
+	Later *Sale
 }
 
 // Opening is an order that is to be on sale.
@@ -40,8 +44,9 @@ func (o Opening) Version() string { return apps.Version(o.App.App) }
 
 // Done is what a change changed.
 type Done struct {
-	Opened bool // by this call; else it was on sale before
-	Ended  int  // orders that this call ended
+	Opened bool                // by this call; else it was on sale before
+	Order  poco.SignedAppOrder // that is on sale by now; the zero order where none was to be opened
+	Ended  int                 // orders that this call ended
 }
 
 // Do opens first and ends then, so that there is always something on sale; both are read
@@ -52,7 +57,7 @@ func (w World) Do(ctx context.Context, wallet node.Wallet, c Change) (done Done,
 		if err != nil {
 			return done, err
 		}
-		done.Opened = offering.Published
+		done.Opened, done.Order = offering.Published, offering.Order
 	}
 	done.Ended, err = w.Retire(ctx, wallet, orders.RetireClose, c.End)
 	return done, err
@@ -174,6 +179,7 @@ func (r Releases) problem(version, problem string) error {
 // [World.OnSale] and [orders.Opened].
 func (w World) Publish(ctx context.Context, line Line, app apps.Registration, terms orders.Terms) (Change, error) {
 	c, err := w.reopen(ctx, line, app, terms)
+	c.Later = Next{Line: line, Version: apps.Version(app.App), App: app.Address}.later(c.End, time.Time{})
 	for _, sale := range c.End {
 		c.Stay = append(c.Stay, Staying{sale, "it was not asked for"})
 	}

@@ -41,6 +41,7 @@ type Next struct {
 type Succession struct {
 	Retire []Sale
 	Stay   []Staying
+	Later  *Sale     // of a later release, which mrelease made; nil: none is on sale
 	since  time.Time // when the new order was published; zero: it is not
 }
 
@@ -83,6 +84,7 @@ func (w World) Succession(ctx context.Context, next Next) (s Succession, err err
 		s.since = sales[i].Since
 		sales = slices.Delete(sales, i, i+1)
 	}
+	s.Later = next.later(sales, s.since)
 	for _, sale := range sales {
 		switch why := next.spares(sale, s.since); {
 		case !next.has(sale.App), sale.isOver():
@@ -132,6 +134,17 @@ func (n Next) spares(s Sale, since time.Time) string {
 		return fmt.Sprintf("both are sold until %s; a later run of the release retires it, or order close", since.Add(n.Overlap).UTC().Format(time.RFC3339))
 	}
 	return ""
+}
+
+// later returns an order among those on sale that mrelease made of a later release of the
+// line; nil for none.
+func (n Next) later(sales []Sale, since time.Time) *Sale {
+	for i, s := range sales {
+		if s.Own && n.has(s.App) && s.Order.App != n.App && s.Left.Sign() > 0 && n.isLater(s, since) {
+			return &sales[i]
+		}
+	}
+	return nil
 }
 
 // isLater reports whether the release that an order sells is later than the new one.
