@@ -55,6 +55,8 @@ type changeAnswer struct {
 	Closed  []saleAnswer  `json:"closed"` // or would be
 	Stay    []saleAnswer  `json:"stay,omitempty"`
 	Cost    *costAnswer   `json:"cost,omitempty"`
+	// Revoked are the versions that rollback passed over.
+	Revoked []string `json:"revoked,omitempty"`
 	// Revocation is what the image's key states.
 	Revocation *record.Revocation `json:"revocation,omitempty"`
 }
@@ -74,7 +76,7 @@ type costAnswer struct {
 }
 
 func (a *changeAnswer) fill(w work, cost node.Cost, transactions int) {
-	a.Closed = []saleAnswer{}
+	a.Closed, a.Revoked = []saleAnswer{}, w.revoked
 	for _, s := range w.End {
 		a.Closed = append(a.Closed, newSale(s))
 	}

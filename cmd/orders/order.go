@@ -100,7 +100,7 @@ anybody can register one in the name of the wallet.`,
 		Example: "  mrelease order publish 1.2.0\n  mrelease order publish --dry-run --json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: s.acting("order-publish", settings.Purpose{Publish: true}, func(ctx context.Context, d *desk, args []string) (w work, err error) {
-			app, err := d.pick(ctx, args, 0)
+			app, err := d.pick(ctx, args, rotation.Releases.Newest)
 			if err != nil {
 				return w, err
 			}

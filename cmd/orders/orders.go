@@ -186,6 +186,7 @@ func (d *desk) terms(app common.Address) (orders.Terms, error) {
 type work struct {
 	rotation.Change
 	statement *rotation.Statement // that a release is withdrawn; nil for none
+	revoked   []string            // versions that were passed over
 }
 
 // acting returns what a command runs that changes what is on sale: it finds what is to be

@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,9 +15,9 @@ import (
 	"github.com/mrelease/mrelease/settings"
 )
 
-// pick returns the release that is named, else the one so many before the last, unless it
-// was revoked, or the key did not sign it.
-func (d *desk) pick(ctx context.Context, args []string, before int) (app apps.Registration, err error) {
+// pick returns the release that is named, else the one that unnamed chooses. One that was
+// revoked, or that the key did not sign, is an error.
+func (d *desk) pick(ctx context.Context, args []string, unnamed func(rotation.Releases, func(apps.Registration) error) (apps.Registration, error)) (app apps.Registration, err error) {
 	releases, err := d.Releases(ctx, d.line)
 	if err != nil {
 		return app, err
@@ -29,7 +30,7 @@ func (d *desk) pick(ctx context.Context, args []string, before int) (app apps.Re
 		return record.CheckRevocation(ctx, d.registry(), key, d.Chain.ID, app)
 	}
 	if len(args) == 0 {
-		return releases.Newest(before, check)
+		return unnamed(releases, check)
 	}
 	if app, err = releases.Of(args[0]); err == nil {
 		err = check(app)
@@ -42,7 +43,7 @@ func (s *shell) rollback() *cobra.Command {
 		Use:   "rollback [VERSION]",
 		Short: "Sell the release before the last one again, and end the sale of the last",
 		Long: `rollback puts the release before the last one on sale again, or the version that is named,
-and then closes every other order of the app's releases, in one command. The old order was
+passing over those that were revoked, which it says, and then closes every other order of the app's releases, in one command. The old order was
 closed for good when its release was retired: another one is opened, which every machine
 derives in the same way. Its terms are those of the release's record (--record), which is
 then written anew with that order, else those in mrelease.yaml. The files of project name
@@ -50,7 +51,13 @@ that release then.`,
 		Example: "  mrelease rollback\n  mrelease rollback 1.1.0 --record record-1.1.0.json\n  mrelease rollback --dry-run --json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: s.acting("rollback", settings.Purpose{Publish: true}, func(ctx context.Context, d *desk, args []string) (w work, err error) {
-			app, err := d.pick(ctx, args, 1)
+			app, err := d.pick(ctx, args, func(r rotation.Releases, check func(apps.Registration) error) (app apps.Registration, err error) {
+				app, w.revoked, err = r.Previous(check)
+				return app, err
+			})
+			if len(w.revoked) > 0 {
+				d.Note("left out %s: revoked", strings.Join(w.revoked, ", "))
+			}
 			if err != nil {
 				return w, err
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -114,30 +115,56 @@ func (w World) Releases(ctx context.Context, line Line) (Releases, error) {
 	return r, nil
 }
 
-// Newest returns the last release, or the one so many before it, with what check says of
-// it. An app that is none of the owner's releases, as check says of it by a
-// *registry.UnsignedError or a *record.Error, does not count: anybody can register one of
-// the owner's, and of any version. Error: *ReleaseError.
-func (r Releases) Newest(before int, check func(apps.Registration) error) (found apps.Registration, err error) {
-	strangers := 0
-	for _, app := range r.Apps {
-		err := check(app)
+// Newest returns the last release, with what check says of it. An app that is none of the
+// owner's releases, as check says of it by a *registry.UnsignedError or a *record.Error, does
+// not count: anybody can register one of the owner's, and of any version. Error: *ReleaseError.
+func (r Releases) Newest(check func(apps.Registration) error) (found apps.Registration, err error) {
+	for app, err := range r.signed(check) {
+		return app, err
+	}
+	return found, r.problem("", noRelease)
+}
+
+// Previous returns the newest release before the last one that was not revoked, and the
+// versions of those that it passed over, since check says of them that they were. What is no
+// release does not count, as for [Releases.Newest]. Error: *ReleaseError.
+func (r Releases) Previous(check func(apps.Registration) error) (found apps.Registration, revoked []string, err error) {
+	problem := noRelease
+	for app, err := range r.signed(check) {
+		isRevoked := is[*record.RevokedError](err)
 		switch {
-		case is[*registry.UnsignedError](err), is[*record.Error](err):
-			if strangers++; strangers > maxStrangers {
-				return found, r.problem("", fmt.Sprintf("more than %d apps of this name are none that the key signed: name a version", maxStrangers))
-			}
-			continue
-		case before == 0, err != nil && !is[*record.RevokedError](err):
-			return app, err
+		case err != nil && !isRevoked:
+			return app, revoked, err
+		case problem == noRelease: // it is the last one
+			problem = "there is no release before the last one"
+		case isRevoked:
+			revoked = append(revoked, apps.Version(app.App))
+			problem = "each release before the last one was revoked"
+		default:
+			return app, revoked, nil
 		}
-		before--
 	}
-	problem := "there is no release of the app that the key signed"
-	if len(r.Apps) > strangers {
-		problem = "there is no release before the last one"
+	return found, revoked, r.problem("", problem)
+}
+
+const noRelease = "there is no release of the app that the key signed"
+
+// signed are the releases that the key signed, with what check says of each otherwise.
+func (r Releases) signed(check func(apps.Registration) error) iter.Seq2[apps.Registration, error] {
+	return func(yield func(apps.Registration, error) bool) {
+		strangers := 0
+		for _, app := range r.Apps {
+			err := check(app)
+			if is[*registry.UnsignedError](err) || is[*record.Error](err) {
+				if strangers++; strangers > maxStrangers {
+					yield(apps.Registration{}, r.problem("", fmt.Sprintf("more than %d apps of this name are none that the key signed: name a version", maxStrangers)))
+					return
+				}
+			} else if !yield(app, err) {
+				return
+			}
+		}
 	}
-	return found, r.problem("", problem)
 }
 
 // maxStrangers bounds how many apps are looked at that are no releases.
