@@ -105,7 +105,8 @@ func TryOutput(path string) error {
 }
 
 // WriteOutput makes a file, and its folder, so that a reader sees the old file or the
-// new one. Its errors are those of [TryOutput].
+// new one. A file that is there keeps its mode: it may be one that others must not read. Its
+// errors are those of [TryOutput].
 func WriteOutput(path string, data []byte) error {
 	if err := CheckOutput(path); err != nil {
 		return err
@@ -117,8 +118,12 @@ func WriteOutput(path string, data []byte) error {
 }
 
 func writeOutput(path string, data []byte) error {
+	mode := fs.FileMode(0o644)
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return errors.New("it is a folder")
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		mode = info.Mode().Perm()
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -128,7 +133,7 @@ func writeOutput(path string, data []byte) error {
 		return err
 	}
 	_, err = f.Write(data)
-	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+	if err := errors.Join(err, f.Chmod(mode), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	if err := os.Rename(f.Name(), path); err != nil {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/mrelease/mrelease/measure/lock"
+	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/release"
 )
 
@@ -42,6 +44,28 @@ func TestTryOutput(t *testing.T) {
 		left, err := os.ReadDir(folder)
 		if err != nil || len(left) != want {
 			t.Errorf("%s holds %v, %v", folder, left, err)
+		}
+	}
+}
+
+// A file that is there keeps its mode, whatever writes it; a link in its place is replaced by
+// a file of its own.
+func TestOutputKeepsItsMode(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.WriteFile("private", nil, 0o600), os.WriteFile("shared", nil, 0o600), os.Chmod("shared", 0o664), os.Symlink("private", "link")); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]os.FileMode{"private": 0o600, "shared": 0o664, "new": 0o644, "link": 0o644} {
+		for how, write := range map[string]func(string) error{
+			"WriteOutput": func(p string) error { return release.WriteOutput(p, []byte("x")) },
+			"a record":    func(p string) error { return record.Replace(p, []byte("x")) },
+			"a lock":      func(p string) error { return lock.Lock{}.WriteFile(p) },
+		} {
+			err := write(path)
+			info, statErr := os.Lstat(path)
+			if err != nil || statErr != nil || info.Mode() != want {
+				t.Errorf("%s of %s: mode %v, want %v; %v", how, path, info.Mode(), want, err)
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -172,11 +173,16 @@ func ReadFile(path string) (Lock, error) {
 	return l, err
 }
 
-// WriteFile writes a lock so that a reader sees the old file or the new one.
+// WriteFile writes a lock so that a reader sees the old file or the new one. A file that is
+// there keeps its mode.
 func (l Lock) WriteFile(path string) (err error) {
 	data, err := l.Encode()
 	if err != nil {
 		return err
+	}
+	mode := fs.FileMode(0o644)
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		mode = info.Mode().Perm()
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
@@ -188,7 +194,7 @@ func (l Lock) WriteFile(path string) (err error) {
 		}
 	}()
 	_, err = f.Write(data)
-	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+	if err := errors.Join(err, f.Chmod(mode), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

@@ -177,7 +177,8 @@ func (r Record) WriteFile(path string) (err error) {
 	return nil
 }
 
-// Replace writes a file so that a reader sees the old file or the new one, never a part.
+// Replace writes a file so that a reader sees the old file or the new one, never a part. A
+// file that is there keeps its mode: it may be one that others must not read.
 // The part has one name, so that a run that was killed leaves nothing that the next one
 // does not use up; what has that name, a link to somebody's file perhaps, is removed and
 // never written to.
@@ -198,7 +199,11 @@ func replace(folder *os.Root, name string, data []byte) (err error) {
 	if err := folder.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := folder.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	mode := fs.FileMode(0o644)
+	if info, err := folder.Lstat(name); err == nil && info.Mode().IsRegular() {
+		mode = info.Mode().Perm()
+	}
+	f, err := folder.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -208,7 +213,7 @@ func replace(folder *os.Root, name string, data []byte) (err error) {
 		}
 	}()
 	_, err = f.Write(data)
-	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return folder.Rename(part, name)
