@@ -235,7 +235,7 @@ func TestRotationBesideAnEarlierRelease(t *testing.T) {
 func TestRotationWithFailingServices(t *testing.T) {
 	w := startWorld(t)
 	s := openShop(t, w, w.V6)
-	s.Market.Patience = 3 * time.Second
+	s.Market.Patience = ample
 	refused := `{"ok":false,"error":"invalid authorization"}`
 	for i, c := range []struct {
 		rule fault.Rule
