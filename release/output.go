@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/gofrs/flock"
 )
 
 // OutsideError says that a folder for what is made lies, by its path, in the working
@@ -140,4 +142,42 @@ func writeOutput(path string, data []byte) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
+}
+
+// BusyError says that another run of mrelease makes its image where this one would, and writes
+// its record there.
+type BusyError struct{ Layout string }
+
+func (e *BusyError) Error() string {
+	return "another run of mrelease is at work in " + filepath.Dir(e.Layout)
+}
+
+// Evidence returns where.
+func (e *BusyError) Evidence() [][2]string {
+	return [][2]string{{"where", e.Layout}, {"expected", "one run at a time"}}
+}
+
+// HoldOutput is TryOutput for an image's layout, which it keeps from other runs until it is
+// let go: what they would put in its place is read until the end. A lock beside it says so,
+// which the system frees when a run is killed. Errors: *BusyError, those of [TryOutput].
+func HoldOutput(layout string) (letGo func(), err error) {
+	if err := TryOutput(layout); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(layout), 0o755); err != nil {
+		return nil, &UnwritableError{layout, err}
+	}
+	path := layout + ".lock"
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, &UnwritableError{path, errors.New("it is there, and no file")}
+	}
+	lock := flock.New(path, flock.SetPermissions(0o644)) // another user may release here next
+	held, err := lock.TryLock()
+	if err != nil {
+		return nil, &UnwritableError{path, err}
+	}
+	if !held {
+		return nil, &BusyError{layout}
+	}
+	return func() { _ = lock.Close() }, nil // the system frees it in any case
 }

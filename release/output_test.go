@@ -69,3 +69,34 @@ func TestOutputKeepsItsMode(t *testing.T) {
 		}
 	}
 }
+
+// Of two runs in one folder the second is refused while the first is at work, and not after
+// it; what is no lock is left as it is.
+func TestHoldOutput(t *testing.T) {
+	t.Chdir(t.TempDir())
+	letGo, err := release.HoldOutput("dist/image")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = release.HoldOutput("dist/image")
+	if busy, ok := errors.AsType[*release.BusyError](err); !ok || busy.Layout != "dist/image" {
+		t.Errorf("beside another run: %v", err)
+	}
+	other, err := release.HoldOutput("dist/other")
+	if err != nil {
+		t.Errorf("elsewhere: %v", err)
+	}
+	other()
+	letGo()
+	if letGo, err = release.HoldOutput("dist/image"); err != nil {
+		t.Fatalf("after the other run: %v", err)
+	}
+	letGo()
+	if err := errors.Join(os.WriteFile("file", []byte("x"), 0o644), os.Symlink("../file", "dist/linked.lock")); err != nil {
+		t.Fatal(err)
+	}
+	var unwritable *release.UnwritableError
+	if _, err := release.HoldOutput("dist/linked"); !errors.As(err, &unwritable) {
+		t.Errorf("a link in the lock's place: %v", err)
+	}
+}

@@ -132,7 +132,7 @@ type Result struct {
 // that failed, or an [*InterruptedError] when ctx was cancelled; once steps have begun it
 // is in an [*UnfinishedError]. Of a release that is not what was approved it is an
 // [*approval.DiffersError]: what can be seen is compared before anything is built, and all
-// of it before the first write.
+// of it before the first write. Beside another run with the same Layout it is a [*BusyError].
 func (r Release) Run(ctx context.Context) (Result, error) {
 	return r.run(ctx, step.run, (*run).unfinished)
 }
@@ -153,6 +153,11 @@ func (r Release) run(ctx context.Context, act func(step, context.Context, *run) 
 	if err != nil {
 		return Result{}, err
 	}
+	letGo, err := HoldOutput(r.Layout)
+	if err != nil {
+		return Result{}, err
+	}
+	defer letGo()
 	if in.builder, err = r.Builder(ctx); err != nil {
 		return Result{}, err
 	}

@@ -135,6 +135,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*settings.Error], "E-CONFIG", usage.ExitUsage, adviceOf[*settings.Error]),
 		usage.On(usage.Is[*preflight.ExistsError], "E-EXISTS", usage.ExitUsage, usage.Say("complete the files that are there (mrelease check says what they lack), or move them away")),
 		usage.On(usage.Is[*release.OutsideError], "E-OUTPUT", usage.ExitUsage, usage.Say("remove the link, or name the folder that it leads to")),
+		usage.On(usage.Is[*release.BusyError], "E-OUTPUT", usage.ExitUsage, usage.Say("wait until it has ended, and run again; or run in a checkout of its own (git worktree add)")),
 		usage.On(usage.Is[*release.UnwritableError], "E-OUTPUT", usage.ExitUsage, usage.Say("make room, or make the folder yours (a run with sudo leaves root's), or name another: record in mrelease.yaml, --output of build and plan")),
 		usage.On(usage.Is[*ci.UncarriedError], "E-OUTPUT", usage.ExitUsage, usage.Say("choose another name for the file (record in mrelease.yaml)")),
 		usage.On(usage.Is[*ci.EmulatedError], "E-EMULATED", usage.ExitPolicy, usage.Say("release from the CI system itself; here: mrelease plan, --dry-run, or a chain of your own with development: true")),

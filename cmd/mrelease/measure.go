@@ -135,9 +135,11 @@ func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string
 	maker.NoBuilder, maker.Expect = missing, a.expect
 	if len(args) == 0 {
 		layout := filepath.Join("dist", "image")
-		if err := release.TryOutput(layout); err != nil {
+		letGo, err := release.HoldOutput(layout)
+		if err != nil {
 			return m, err
 		}
+		defer letGo()
 		src, err := a.readSource(ctx, source.Options{Settings: cfg})
 		if err != nil {
 			return m, err
