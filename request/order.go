@@ -15,7 +15,7 @@ import (
 type OrderError struct{ Problem string }
 
 // Error implements error.
-func (e *OrderError) Error() string { return "signing requestorder: " + e.Problem }
+func (e *OrderError) Error() string { return "request order: " + e.Problem }
 
 // Evidence returns why.
 func (e *OrderError) Evidence() [][2]string { return [][2]string{{"problem", e.Problem}} }

@@ -45,12 +45,15 @@ func kind(n ast.Node) string {
 	return n.Type().String()
 }
 
-// Nearest returns the known name within two edits of a misspelt one; of several, one
-// with the same letters in another order. It is empty when none is near.
+// Nearest returns the known name within two edits of a misspelt one, of which half of it is
+// left; of several, one with the same letters in another order. It is empty when none is near.
 func Nearest(name string, known []string) string {
 	best, distance := "", 6
 	for _, k := range known {
 		d := 2 * levenshtein.Distance(name, k, nil)
+		if d > len(name) { // it is another word
+			continue
+		}
 		if letters(name) == letters(k) {
 			d--
 		}

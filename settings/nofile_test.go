@@ -109,8 +109,8 @@ func TestNoFileThatIsNamed(t *testing.T) {
 }
 
 func TestNearest(t *testing.T) {
-	known := []string{"image", "name", "chain", "chains", "build"}
-	for name, want := range map[string]string{"nmae": "name", "iamge": "image", "chian": "chain", "bulid": "build", "chain2": "chain", "zzz": ""} {
+	known := []string{"image", "name", "chain", "chains", "build", "plan"}
+	for name, want := range map[string]string{"nmae": "name", "iamge": "image", "chian": "chain", "bulid": "build", "chain2": "chain", "zzz": "", "man": "", "pln": "plan"} {
 		if got := Nearest(name, known); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}

@@ -52,7 +52,11 @@ func (a *app) init(dir string) error {
 	if err != nil {
 		return err
 	}
-	return a.answerInit(initAnswer{
+	check := "mrelease check"
+	if dir != "." {
+		check = "cd " + dir + " && " + check
+	}
+	return a.answerInit(check, initAnswer{
 		Schema: "mrelease.init/v1", Written: begun.Written, Kept: begun.Kept, Completed: begun.Completed,
 		Took: notes(begun.Project.Took), Left: notes(begun.Project.Left),
 	})
@@ -66,7 +70,7 @@ func notes(of []iexeccli.Note) []importNote {
 	return all
 }
 
-func (a *app) answerInit(answer initAnswer) error {
+func (a *app) answerInit(check string, answer initAnswer) error {
 	for _, n := range answer.Took {
 		a.story.note("%s %s: %s", a.story.paint(green, "✓"), n.From, n.Text)
 	}
@@ -79,7 +83,7 @@ func (a *app) answerInit(answer initAnswer) error {
 	for _, c := range answer.Completed {
 		a.story.note("completed %s: %s", c.File, strings.Join(c.Lines, ", "))
 	}
-	a.story.note(`next: complete the lines marked "yours", then run mrelease check`)
+	a.story.note(`next: complete the lines marked "yours", then run %s`, check)
 	if a.json {
 		return printJSON(a.stdout, answer)
 	}

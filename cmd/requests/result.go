@@ -3,9 +3,11 @@ package requests
 import (
 	"context"
 	"crypto/rsa"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/request"
@@ -44,6 +46,11 @@ another key, or refused.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if folder == "" {
 				return usage.Errorf(c.CommandPath(), "want --to FOLDER, a new one")
+			}
+			if f, _, err := bounds.Open(args[0]); err != nil { // before a key is looked for
+				return &resultError{fmt.Errorf("reading result: %w", err)}
+			} else if err := f.Close(); err != nil {
+				return &resultError{fmt.Errorf("reading result: %w", err)}
 			}
 			private, err := s.resultKey(c.Context(), key)
 			if err != nil {

@@ -88,13 +88,22 @@ func Group(c *cobra.Command, args []string) error {
 		return c.Help()
 	}
 	e := Errorf(c.CommandPath(), "unknown command %q", args[0])
-	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		e = Errorf(c.CommandPath(), "unknown command %q, did you mean %s?", args[0], near[0])
-		e.Try = c.CommandPath() + " " + near[0]
+	if near := meant(c, args[0]); near != "" {
+		e = Errorf(c.CommandPath(), "unknown command %q, did you mean %s?", args[0], near)
+		e.Try = c.CommandPath() + " " + near
 	} else if isVersion(args[0]) {
 		e.Try = "mrelease release --version " + args[0]
 	}
 	return e
+}
+
+// meant returns which command was meant: one that begins so, or a misspelt one; "" for none.
+func meant(c *cobra.Command, written string) string {
+	near := c.SuggestionsFor(written)
+	if i := slices.IndexFunc(near, func(name string) bool { return strings.HasPrefix(name, strings.ToLower(written)) }); i >= 0 {
+		return near[i]
+	}
+	return settings.Nearest(written, near)
 }
 
 // Misnamed says which command is none whose help is asked for: cobra shows the help of the
