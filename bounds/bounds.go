@@ -41,17 +41,18 @@ const (
 
 // Answers of services.
 const (
-	RPCAnswer    = 1 << 20 // bytes of a node's answer; code of a contract has 49 KB
-	MarketAnswer = 1 << 20 // bytes of a market's answer; an order has 2 KB
-	SecretAnswer = 4 << 10 // bytes of the secret service's answer, which has a sentence
-	SignerAnswer = 1 << 20 // bytes of an external signer's answer, which repeats the transaction
-	Manifest     = 4 << 20 // bytes: what registries take, and all that is neither blob nor error
-	ImageConfig  = 1 << 20 // bytes of an image's config
-	ErrorBody    = 4 << 10 // bytes of an answer that is an error; the rest is left out
-	Bundle       = 4 << 20 // bytes of a signature or attestation
-	Referrers    = 1_000   // statements about an image that are read
-	Documents    = 100     // records beside an image that are read; a release has one for each order
-	Pages        = 100     // of a registry's list, which each answer goes on with a link
+	RPCAnswer        = 1 << 20  // bytes of a node's answer; code of a contract has 49 KB
+	MarketAnswer     = 1 << 20  // bytes of a market's answer; an order has 2 KB
+	SecretAnswer     = 4 << 10  // bytes of the secret service's answer, which has a sentence
+	SignerAnswer     = 1 << 20  // bytes of an external signer's answer, which repeats the transaction
+	KeyServiceAnswer = 64 << 10 // bytes of an answer of a cloud's key service; a signature has 300
+	Manifest         = 4 << 20  // bytes: what registries take, and all that is neither blob nor error
+	ImageConfig      = 1 << 20  // bytes of an image's config
+	ErrorBody        = 4 << 10  // bytes of an answer that is an error; the rest is left out
+	Bundle           = 4 << 20  // bytes of a signature or attestation
+	Referrers        = 1_000    // statements about an image that are read
+	Documents        = 100      // records beside an image that are read; a release has one for each order
+	Pages            = 100      // of a registry's list, which each answer goes on with a link
 )
 
 // Proofs of what a chain stores. A node of a trie has 532 bytes at most where what is stored
@@ -110,6 +111,7 @@ const (
 	Act        = time.Hour        // for one check of a record, one push, one comparison, and accepting an image
 	Request    = 45 * time.Second // for a request to node or market, with all of its tries
 	Approval   = 10 * time.Minute // for a person to approve what an external signer signs
+	KeyService = 45 * time.Second // for a request to a cloud's key service, with all of its tries
 	Sigstore   = 10 * time.Minute // for which a service that signing needs is tried again
 	Throttled  = 4 * Request      // waited in all, where a node or market says when to ask again; iExec's market counts a minute
 )

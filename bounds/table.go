@@ -49,6 +49,7 @@ func All() []Bound {
 		{"tracked files that are searched for keys", fmt.Sprint(Tracked)},
 		{"submodules that are looked into", fmt.Sprint(GitNested)},
 		{"an external signer's answer, and the wait for it", Bytes(SignerAnswer) + ", " + said(Approval)},
+		{"an answer of a cloud's key service, and a request to it, with all of its tries", Bytes(KeyServiceAnswer) + ", " + said(KeyService)},
 		{"a request to node or market, with all of its tries", said(Request)},
 		{"the waits for it, where node or market say when to ask again (`Retry-After`)", said(Throttled)},
 		{"the tries of a service that signing by identity needs", said(Sigstore)},

@@ -8,12 +8,14 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/keys/clef"
+	"github.com/mrelease/mrelease/keys/kms"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/settings"
 )
 
 // OpenWallet decrypts the wallet, takes a raw key from the environment where that is
-// allowed, or asks Clef whether it has the account. Its error is a [*node.WalletError] or a
+// allowed, asks Clef whether it has the account, or a cloud's key service for the public
+// key. Its error is a [*node.WalletError] or a
 // [*node.SignerError].
 func (r Ring) OpenWallet(ctx context.Context) (node.Wallet, error) {
 	l, err := r.lockedWallet()
@@ -26,6 +28,9 @@ func (r Ring) OpenWallet(ctx context.Context) (node.Wallet, error) {
 func (r Ring) lockedWallet() (l locked[node.Wallet], err error) {
 	if r.Wallet.Clef != "" {
 		return r.lockedClef()
+	}
+	if r.Wallet.KMS.IsSet() {
+		return r.lockedKMS()
 	}
 	path, err := r.Keystore()
 	if err != nil {
@@ -67,11 +72,8 @@ func (r Ring) lockedWallet() (l locked[node.Wallet], err error) {
 // lockedClef is an account of Clef. No context interrupts what Clef is asked when both keys
 // are opened at once; it has a bound of its own.
 func (r Ring) lockedClef() (l locked[node.Wallet], err error) {
-	if r.Wallet.Keystore != "" {
-		return l, &node.WalletError{Where: "wallet.clef", Problem: "stands beside wallet.keystore (--keystore): want one of them"}
-	}
-	if r.Getenv(WalletKey) != "" {
-		return l, &node.WalletError{Where: "environment " + WalletKey, Problem: "a raw key is refused beside wallet.clef"}
+	if err := r.checkAlone("wallet.clef"); err != nil {
+		return l, err
 	}
 	if r.Wallet.Address == (common.Address{}) {
 		return l, &node.WalletError{Where: "wallet.clef", Problem: "wallet.address must say which account of Clef signs"}
@@ -84,12 +86,48 @@ func (r Ring) clef() clef.Signer {
 	return clef.Signer{At: string(r.Wallet.Clef), Account: r.Wallet.Address}
 }
 
+// lockedKMS is a key of a cloud's key service, likewise.
+func (r Ring) lockedKMS() (l locked[node.Wallet], err error) {
+	if err := r.checkAlone("wallet.kms"); err != nil {
+		return l, err
+	}
+	for _, variable := range r.Wallet.KMS.Variables() {
+		r.secret(variable) // which has it masked
+	}
+	l.open = func() (node.Wallet, error) { return r.kms().Open(context.Background(), r.Wallet.Address) }
+	return l, nil
+}
+
+// checkAlone refuses a wallet that is named in two ways.
+func (r Ring) checkAlone(key string) error {
+	if r.Wallet.Keystore != "" {
+		return &node.WalletError{Where: key, Problem: "stands beside wallet.keystore (--keystore): want one of them"}
+	}
+	if r.Wallet.Clef != "" && r.Wallet.KMS.IsSet() {
+		return &node.WalletError{Where: key, Problem: "wallet.clef stands beside wallet.kms: want one of them"}
+	}
+	if r.Getenv(WalletKey) != "" {
+		return &node.WalletError{Where: "environment " + WalletKey, Problem: "a raw key is refused beside " + key}
+	}
+	return nil
+}
+
+func (r Ring) kms() kms.Key {
+	if k := r.Wallet.KMS; k.Cloud == settings.AWSKMS {
+		return kms.AWS(k.Endpoint, k.Key)
+	}
+	return kms.Google(r.Wallet.KMS.Key)
+}
+
 // External says who signs for the wallet when its key is not here; empty when it is.
 func (r Ring) External() string {
-	if r.Wallet.Clef == "" {
-		return ""
+	switch {
+	case r.Wallet.Clef != "":
+		return r.clef().String()
+	case r.Wallet.KMS.IsSet():
+		return r.kms().String()
 	}
-	return r.clef().String()
+	return ""
 }
 
 // compare returns a [*node.WalletError] when a key is of another address than the one
@@ -138,11 +176,15 @@ func (r Ring) Keystore() (path string, err error) {
 }
 
 // Owner returns the wallet's address, without the password where the keystore file
-// states it. Then stated says who does: only opening the key shows whether it is so.
+// states it. Then stated says who does: only opening the key shows whether it is so. A
+// cloud's key service is asked unless wallet.address says it.
 func (r Ring) Owner(ctx context.Context) (owner common.Address, stated string, err error) {
 	if r.Wallet.Clef != "" {
 		_, err := r.lockedClef()
 		return r.Wallet.Address, "wallet.address, for " + r.External() + ",", err
+	}
+	if r.Wallet.KMS.IsSet() {
+		return r.ownerOfKMS(ctx)
 	}
 	path, err := r.Keystore()
 	if err == nil && path != "" {
@@ -155,5 +197,14 @@ func (r Ring) Owner(ctx context.Context) (owner common.Address, stated string, e
 		return r.Wallet.Address, "wallet.address", nil // the file itself is on another machine
 	}
 	wallet, err := r.OpenWallet(ctx)
+	return wallet.Address, "", err
+}
+
+func (r Ring) ownerOfKMS(ctx context.Context) (owner common.Address, stated string, err error) {
+	locked, err := r.lockedKMS()
+	if err != nil || r.Wallet.Address != (common.Address{}) {
+		return r.Wallet.Address, "wallet.address, for " + r.External() + ",", err
+	}
+	wallet, err := await(ctx, locked.unlock)
 	return wallet.Address, "", err
 }

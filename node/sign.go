@@ -138,14 +138,17 @@ func (w Wallet) sign(what string, hash common.Hash, ask func() ([]byte, error)) 
 // SignerError says that who signs for a wallet did not, or signed something else. Nothing
 // of it was sent.
 type SignerError struct {
-	Wallet  common.Address
-	What    string // was to be signed, or asked
+	Wallet  common.Address // zero while it is opened, before anything is to be signed
+	What    string         // was to be signed, or asked
 	Problem string
 	Advice  string
 	Err     error // the cause, if there is one that may be shown
 }
 
 func (e *SignerError) Error() string {
+	if e.Wallet == (common.Address{}) {
+		return "opening the wallet: " + e.Problem
+	}
 	return fmt.Sprintf("signing %s as %s: %s", e.What, e.Wallet, e.Problem)
 }
 
@@ -157,5 +160,9 @@ func (e *SignerError) Remedy() string { return "nothing of it was sent: " + e.Ad
 
 // Evidence returns who should have signed what, and what came.
 func (e *SignerError) Evidence() [][2]string {
-	return [][2]string{{"wallet", e.Wallet.Hex()}, {"to sign", e.What}, {"problem", e.Problem}}
+	problem := [2]string{"problem", e.Problem}
+	if e.Wallet == (common.Address{}) {
+		return [][2]string{problem}
+	}
+	return [][2]string{{"wallet", e.Wallet.Hex()}, {"to sign", e.What}, problem}
 }

@@ -162,7 +162,7 @@ func named(where string, err error) string {
 }
 
 func (i *inspection) wallet(ctx context.Context) string {
-	if i.Refused("wallet.keystore") || i.Refused("wallet.clef") || i.Refused("wallet.address") {
+	if i.Refused("wallet.keystore") || i.Refused("wallet.clef") || i.Refused("wallet.kms") || i.Refused("wallet.address") {
 		return ""
 	}
 	evidence, err := i.openWallet(ctx)
@@ -177,6 +177,9 @@ func (i *inspection) wallet(ctx context.Context) string {
 
 func (i *inspection) openWallet(ctx context.Context) (evidence string, err error) {
 	if who := i.ring.External(); who != "" {
+		if i.Settings.Wallet.Address == (common.Address{}) { // and Clef's must be named
+			return "that of " + who + ", not asked for its address", nil
+		}
 		owner, _, err := i.ring.Owner(ctx)
 		return fmt.Sprintf("%s, for which %s signs, not asked", owner, who), err
 	}

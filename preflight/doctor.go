@@ -195,7 +195,7 @@ func (d *doctor) signer(ctx context.Context) (string, error) {
 // wallet also notes the address that the file states without its password, for
 // the checks that need no more.
 func (d *doctor) wallet(ctx context.Context) (string, error) {
-	if d.settings.Wallet.Keystore == "" && d.settings.Wallet.Clef == "" && !d.settings.Wallet.AllowRawKey {
+	if d.settings.Wallet.Keystore == "" && d.settings.Wallet.Clef == "" && !d.settings.Wallet.KMS.IsSet() && !d.settings.Wallet.AllowRawKey {
 		return "", Skipped("the configuration has no wallet")
 	}
 	wallet, err := d.Keys.OpenWallet(ctx)

@@ -137,6 +137,8 @@ func valueSchema(v any) *schema {
 		return &schema{Type: kinds{"string", "integer"}, Pattern: "^0x[0-9a-fA-F]{40}$"}
 	case Pin:
 		return &schema{Type: kinds{"string"}, Pattern: "^sha256:[0-9a-f]{64}$"}
+	case KMSKey:
+		return &schema{Type: kinds{"string"}, Pattern: kmsPattern}
 	case URL:
 		return urlSchema()
 	case URLs: // which the decoder takes in one text, too, joined by commas

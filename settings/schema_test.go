@@ -119,7 +119,7 @@ chain: mine
 chains:
   mine: {id: 1, rpc: "http://localhost:1", hub: "0x1234567890123456789012345678901234567890", market: "https://m", sms: "https://s", gateway: "https://g", ens: "0x1234567890123456789012345678901234567890", fees: legacy, max-fee-per-gas: 1000000000, confirmations: 3, development: true}
   other: {rpc: ["http://localhost:1", "https://n/key"]}
-wallet: {keystore: w, clef: c, address: "0x1234567890123456789012345678901234567890", allow-raw-key: true}
+wallet: {keystore: w, clef: c, kms: "awskms:///alias/release", address: "0x1234567890123456789012345678901234567890", allow-raw-key: true}
 order:
   price: 1
   volume: 2
@@ -161,7 +161,7 @@ func TestTheSchemaAgreesWithTheDecoder(t *testing.T) {
 		"chian: x", "build: {contxt: x}", "build: .", "build: {network: host}", "build: {network: lan}", "build: {args: {A: [1]}}", "build: {bases: {a: latest}}",
 		"chains: {x: {fees: eip1559}}", "chains: {x: {fees: free}}", "chains: {x: {rpc: \"ftp://x\"}}", "chains: {x: {rpc: [\"https://x\", 3]}}", "chains: {x: {confirmations: -1}}", "chains: {x: {hub: \"0x1\"}}", "chains: {x: {id: one}}", "chains: {x: 1}",
 		"enclave: {heap: 1G}", "enclave: {heap: 1024}", "enclave: {heap: 1T}", "enclave: {timeout: soon}", "enclave: {timeout: 90s}", "enclave: {format: xml}",
-		"wallet: {allow-raw-key: true}", `wallet: {allow-raw-key: "yes"}`, "record: {a: b}",
+		"wallet: {kms: \"awskms:///alias/a\"}", "wallet: {kms: \"awskms://alias/a\"}", "wallet: {kms: \"gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k\"}", "wallet: {kms: \"azurekms://v/k\"}", "wallet: {allow-raw-key: true}", `wallet: {allow-raw-key: "yes"}`, "record: {a: b}",
 		"enclave: {regions: [{a: b}, /app]}", "enclave: {regions: [/app, {a: b}]}", "enclave: {regions: []}", "order: {tag: [[tee], tee]}",
 	} {
 		if bySchema, byDecoder := validate(t, text) == nil, decodes(text); bySchema != byDecoder {

@@ -36,7 +36,7 @@ func (c *Checker) checkKeyPlaces() {
 			continue
 		}
 		if scheme := cmp.Or(found[1], found[2]); !slices.Contains(schemesOf(k.key), scheme) {
-			c.Complain(k.key, "%s: keys of %s are not supported%s: want %s", k.where, scheme, unlinked(scheme), k.want)
+			c.Complain(k.key, "%s: keys of %s are not supported%s: want %s", k.where, scheme, elsewhere(k.key, scheme), k.want)
 		}
 	}
 }
@@ -53,10 +53,13 @@ func schemesOf(key string) []string {
 	return []string{"env"}
 }
 
-// unlinked says of a cloud's keys why.
-func unlinked(scheme string) string {
-	if slices.Contains([]string{"awskms", "gcpkms", "azurekms", "hashivault"}, scheme) {
-		return " (the clouds' clients would make this program a quarter larger)"
+// elsewhere says of a cloud's keys where they are taken, or what is taken in their place.
+func elsewhere(key, scheme string) string {
+	switch {
+	case strings.HasPrefix(key, "wallet.") && (scheme == AWSKMS || scheme == GCPKMS):
+		return " here (wallet.kms takes them)"
+	case key == "sign.key" && slices.Contains([]string{AWSKMS, GCPKMS, "azurekms", "hashivault"}, scheme):
+		return " (an identity of the same cloud's CI can sign: sign.keyless)"
 	}
 	return ""
 }
@@ -64,7 +67,7 @@ func unlinked(scheme string) string {
 // KeyVariables returns the environment variables that no build may have: those of
 // passwords, of keys, and of the app's secret.
 func (s Settings) KeyVariables() []string {
-	names := []string{WalletPassword, WalletKey, CosignPassword}
+	names := append([]string{WalletPassword, WalletKey, CosignPassword}, s.Wallet.KMS.Variables()...)
 	for _, where := range []Path{s.Sign.Key, s.Enclave.Key} {
 		if name, ok := strings.CutPrefix(string(where), "env://"); ok {
 			names = append(names, name)

@@ -124,9 +124,10 @@ type Chain struct {
 
 // Wallet says which wallet is the owner's.
 type Wallet struct {
-	Keystore    Path           `yaml:"keystore" doc:"keystore file of version 3, or a folder of them (required, or wallet.clef)"`
+	Keystore    Path           `yaml:"keystore" doc:"keystore file of version 3, or a folder of them (required, or wallet.clef or wallet.kms)"`
 	Clef        Path           `yaml:"clef" doc:"socket or http:// URL of Clef, go-ethereum's external signer, which has the key"`
-	Address     common.Address `yaml:"address" doc:"which of a folder's wallets, or of Clef's (required with it)"`
+	KMS         KMSKey         `yaml:"kms" doc:"key in a cloud's key service: awskms:///KEY (AWS; an id, alias/NAME, or the ARN of either), awskms://HOST/KEY, or gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/V (Google)"`
+	Address     common.Address `yaml:"address" doc:"which of a folder's wallets, or of Clef's (required with it); with kms what the key's address must be"`
 	AllowRawKey bool           `yaml:"allow-raw-key" doc:"take a raw key from MRELEASE_WALLET_KEY"`
 }
 

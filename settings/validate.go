@@ -257,9 +257,11 @@ func (c *Checker) checkWallet() {
 	switch w := c.Settings.Wallet; {
 	case w.Clef != "" && (w.Keystore != "" || w.AllowRawKey):
 		c.Complain("wallet.clef", "stands beside wallet.keystore or wallet.allow-raw-key: want one of them")
+	case w.KMS.IsSet() && (w.Keystore != "" || w.AllowRawKey || w.Clef != ""):
+		c.Complain("wallet.kms", "stands beside wallet.keystore, wallet.clef or wallet.allow-raw-key: want one of them")
 	case w.Clef != "" && w.Address == common.Address{}:
 		c.missing("wallet.address", "the account of Clef that signs")
-	case w.Clef == "" && w.Keystore == "" && !w.AllowRawKey:
+	case w.Clef == "" && w.Keystore == "" && !w.AllowRawKey && !c.Refused("wallet.kms") && !w.KMS.IsSet():
 		c.missing("wallet.keystore", "a keystore file, or a folder of them and wallet.address")
 	}
 }
