@@ -91,17 +91,23 @@ func Load(from Sources, need Purpose) (Settings, error) {
 func Read(from Sources) *Checker {
 	c := &Checker{Settings: Defaults(), Files: from.Files, decoder: &decoder{places: map[string]string{}}}
 	for _, f := range from.Files {
-		if err := c.file(f, &c.Settings); err != nil {
-			c.unread = true
-			c.Problems = append(c.Problems, Problem{Where: f, Text: Reason(err), Cure: "name a file with --config that is there and that you may read" + others(f, "*.yaml", "*.yml")})
-		}
+		c.layer(func() { c.readFile(f) })
 	}
-	c.override(&c.Settings, environment(from.Getenv))
-	c.override(&c.Settings, func(key string) (string, string, bool) {
-		v, ok := from.Flags[key]
-		return v, "flag --" + key[strings.LastIndex(key, ".")+1:], ok
+	c.layer(func() { c.override(&c.Settings, environment(from.Getenv)) })
+	c.layer(func() {
+		c.override(&c.Settings, func(key string) (string, string, bool) {
+			v, ok := from.Flags[key]
+			return v, "flag --" + key[strings.LastIndex(key, ".")+1:], ok
+		})
 	})
 	return c
+}
+
+func (c *Checker) readFile(path string) {
+	if err := c.file(path, &c.Settings); err != nil {
+		c.unread = true
+		c.Problems = append(c.Problems, Problem{Where: path, Text: Reason(err), Cure: "name a file with --config that is there and that you may read" + others(path, "*.yaml", "*.yml")})
+	}
 }
 
 // Reason says why a file cannot be read, without the path, which stands beside it.
