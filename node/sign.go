@@ -104,8 +104,8 @@ func (s *signatures) keep(hash common.Hash, signature []byte) {
 	s.of[hash] = slices.Clone(signature)
 }
 
-// sign has something signed, unless it was, and makes sure that the wallet's key did, in the one form that
-// contracts take: whoever signs may be another program, or another machine.
+// sign has something signed, unless it was, and makes sure that the wallet's key did:
+// whoever signs may be another program, or another machine.
 func (w Wallet) sign(what string, hash common.Hash, ask func() ([]byte, error)) ([]byte, error) {
 	if w.signer == nil {
 		return nil, fmt.Errorf("signing %s: only the address of wallet %s is known", what, w.Address)
@@ -117,22 +117,49 @@ func (w Wallet) sign(what string, hash common.Hash, ask func() ([]byte, error)) 
 	if err != nil {
 		return nil, fmt.Errorf("signing %s as %s: %w", what, w.Address, err)
 	}
+	if err := w.keep(what, hash, signature); err != nil {
+		return nil, err
+	}
+	return signature, nil
+}
+
+// keep makes sure that a signature of a hash is the wallet's, in the one form that contracts
+// take, and keeps it.
+func (w Wallet) keep(what string, hash common.Hash, signature []byte) error {
 	wrong := func(problem string) error {
 		return &SignerError{Wallet: w.Address, What: what, Problem: problem, Advice: "find out why before you use it again"}
 	}
 	found, err := RecoverSigner(hash, signature)
 	switch {
 	case err != nil:
-		return nil, wrong("what came back is no signature: " + err.Error())
+		return wrong("what came back is no signature: " + err.Error())
 	case found != w.Address:
-		return nil, wrong(fmt.Sprintf("what came back is a signature of %s, or of something else", found))
+		return wrong(fmt.Sprintf("what came back is a signature of %s, or of something else", found))
 	}
 	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:64])
 	if !crypto.ValidateSignatureValues(signature[crypto.RecoveryIDOffset]-27, r, s, true) {
-		return nil, wrong("the signature has the higher s, which contracts refuse")
+		return wrong("the signature has the higher s, which contracts refuse")
 	}
-	w.made.keep(hash, signature)
-	return signature, nil
+	if w.made != nil { // nothing is signed with the address alone
+		w.made.keep(hash, signature)
+	}
+	return nil
+}
+
+// RecallTypedData has the wallet give a signature again that it made before, in another run
+// perhaps, rather than make another one of the same. Its error says that it did not make it,
+// or made it in another form.
+func (w Wallet) RecallTypedData(data apitypes.TypedData, signature []byte) error {
+	hash, err := typedDataHash(data)
+	if err != nil {
+		return err
+	}
+	return w.keep("typed data "+data.PrimaryType, hash, signature)
+}
+
+// RecallText is RecallTypedData of a personal message.
+func (w Wallet) RecallText(text, signature []byte) error {
+	return w.keep("a text", common.BytesToHash(accounts.TextHash(text)), signature)
 }
 
 // SignerError says that who signs for a wallet did not, or signed something else. Nothing

@@ -10,10 +10,16 @@ import (
 
 // writeRecord writes what was found or made, signed by the app's owner, into a file and
 // beside the image, where whoever has the app's address finds it. Every run of a release
-// writes the same.
+// writes the same: what the wallet signed in an earlier one it does not sign again.
 func (r *run) writeRecord(ctx context.Context) (string, error) {
-	rec, err := r.record(ctx)
+	rec, err := r.unsigned(ctx)
 	if err != nil {
+		return "", err
+	}
+	if err := rec.Recall(ctx, r.Registry, r.keys.wallet); err != nil {
+		return "", err
+	}
+	if err := rec.Sign(ctx, r.keys.wallet); err != nil {
 		return "", err
 	}
 	path := string(r.Settings.Record)
@@ -28,6 +34,15 @@ func (r *run) writeRecord(ctx context.Context) (string, error) {
 }
 
 func (r *run) record(ctx context.Context) (record.Record, error) {
+	rec, err := r.unsigned(ctx)
+	if err != nil {
+		return record.Record{}, err
+	}
+	return rec, rec.Sign(ctx, r.keys.wallet)
+}
+
+// unsigned is the record without the owner's signature of it.
+func (r *run) unsigned(ctx context.Context) (record.Record, error) {
 	digest, err := r.image.Digest()
 	if err != nil {
 		return record.Record{}, fmt.Errorf("reading digest: %w", err)
@@ -44,7 +59,7 @@ func (r *run) record(ctx context.Context) (record.Record, error) {
 	if err != nil {
 		return record.Record{}, err
 	}
-	rec := record.Record{
+	return record.Record{
 		Schema:  record.Schema,
 		Version: r.Source.Version,
 		Source:  r.origin,
@@ -53,6 +68,5 @@ func (r *run) record(ctx context.Context) (record.Record, error) {
 		App:     record.NewApp(r.Chain, r.registration),
 		Canary:  r.proof,
 		Order:   record.Order{Hash: signed.Hash(r.Chain.Domain()), Signed: signed},
-	}
-	return rec, rec.Sign(ctx, r.keys.wallet)
+	}, nil
 }

@@ -138,7 +138,7 @@ func (r Release) Run(ctx context.Context) (Result, error) {
 }
 
 // DryRun does all but the outside writes. The result's record is the one that Run
-// would write.
+// would write, but for signatures that the wallet makes anew each time.
 func (r Release) DryRun(ctx context.Context) (Result, error) {
 	return r.run(ctx, step.rehearse, func(_ *run, _ []step, _ int, err error) error { return err })
 }

@@ -64,14 +64,33 @@ func Sign(ctx context.Context, d poco.Domain, w node.Wallet, order poco.AppOrder
 	return poco.SignedAppOrder{AppOrder: order, Sign: sig}, err
 }
 
-// Offer signs an order and puts it into the market. An equal order that is
-// there already is used; else, and when it is dead there, it is published and read
-// back: by its hash, and in the list of the app's orders.
+// Offer signs an order and puts it into the market. One that is there already, signed by
+// the wallet, is used with the signature that it has there: a wallet may make another one
+// each time. Else, and when it is dead there, it is published and read back: by its hash,
+// and in the list of the app's orders.
 //
 // Errors: *node.OrderError when the order came to its end on chain (a release is
 // withdrawn for good by cancelling its order), *market.FullError, *market.UnlistedError, *market.Error,
 // *node.RPCError.
 func Offer(ctx context.Context, c *node.Client, m market.Client, w node.Wallet, order poco.AppOrder) (Offering, error) {
+	if err := market.CheckOpen(ctx, c, m, order); err != nil {
+		return Offering{}, err
+	}
+	offering, err := FindOffer(ctx, c, m, poco.SignedAppOrder{AppOrder: order}, w.Address)
+	if CanPublish(err) {
+		offering, err = publish(ctx, c, m, w, order)
+	}
+	if err != nil {
+		return Offering{}, err
+	}
+	// In another form than wallets write, which contracts take too, it is signed anew for
+	// what else it is to be shown to.
+	_ = w.RecallTypedData(order.TypedData(c.Domain()), offering.Order.Sign)
+	return offering, m.CheckListed(ctx, order.App, offering.Hash)
+}
+
+// publish signs an order, puts it into the market and reads it back.
+func publish(ctx context.Context, c *node.Client, m market.Client, w node.Wallet, order poco.AppOrder) (Offering, error) {
 	signed, err := Sign(ctx, c.Domain(), w, order)
 	if err != nil {
 		return Offering{}, err
@@ -79,19 +98,12 @@ func Offer(ctx context.Context, c *node.Client, m market.Client, w node.Wallet, 
 	if _, err := market.CheckOrder(ctx, c, m, signed, w.Address); err != nil {
 		return Offering{}, err
 	}
-	offering, err := FindOffer(ctx, c, m, signed)
-	var published error
-	if CanPublish(err) {
-		published = market.Publish(ctx, m, w, signed)
-		offering, err = FindOffer(ctx, c, m, signed)
-		offering.Published = published == nil
-	}
+	published := market.Publish(ctx, m, w, signed)
+	offering, err := FindOffer(ctx, c, m, signed, w.Address)
 	if err != nil && published != nil { // refused, and no parallel run of the same release put it there
 		return Offering{}, whyRefused(ctx, c, m, w, published)
 	}
-	if err == nil {
-		err = m.CheckListed(ctx, order.App, offering.Hash)
-	}
+	offering.Published = published == nil
 	return offering, err
 }
 
@@ -130,21 +142,28 @@ func (e *NotOfferedError) Evidence() [][2]string {
 	return [][2]string{{"order", e.Hash.Hex()}, {"where", e.Market}}
 }
 
-// FindOffer reads an order back from the market and compares it. Errors:
-// *NotOfferedError, *node.OrderError when it is not open or not the same, *market.Error.
-func FindOffer(ctx context.Context, c *node.Client, m market.Client, order poco.SignedAppOrder) (Offering, error) {
+// FindOffer reads an order back from the market and compares it. Another signature there
+// than the one that is known, if any is, must be the owner's too. Errors: *NotOfferedError,
+// *node.OrderError when it is not open or not the same, *market.Error, *node.RPCError.
+func FindOffer(ctx context.Context, c *node.Client, m market.Client, order poco.SignedAppOrder, owner common.Address) (Offering, error) {
 	there, err := FindOrder(ctx, c, m, order.AppOrder)
 	if err != nil {
 		return Offering{}, err
 	}
-	if !there.Order.Equal(order) {
-		return Offering{}, another(m, there, order)
+	if len(order.Sign) == 0 || !there.Order.Equal(order) {
+		signed, err := node.IsSigned(ctx, c, there.Order, owner)
+		if err != nil {
+			return Offering{}, err
+		}
+		if !signed {
+			return Offering{}, another(m, there, order)
+		}
 	}
-	return Offering{Order: order, Hash: there.Hash, Remaining: there.Remaining}, nil
+	return Offering{Order: there.Order, Hash: there.Hash, Remaining: there.Remaining}, nil
 }
 
-// FindOrder is FindOffer for whoever does not have the owner's signature: it
-// compares all but that.
+// FindOrder is FindOffer for whom it does not matter who signed it: it compares all but
+// that.
 func FindOrder(ctx context.Context, c *node.Client, m market.Client, order poco.AppOrder) (*market.Order[poco.SignedAppOrder], error) {
 	hash := order.Hash(c.Domain())
 	there, err := market.Find[poco.SignedAppOrder](ctx, m, hash)

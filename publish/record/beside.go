@@ -1,11 +1,13 @@
 package record
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/publish/registry"
 )
 
@@ -27,6 +29,30 @@ func (r Record) Publish(ctx context.Context, c registry.Client) (made bool, err 
 		return false, err
 	}
 	return c.Attach(ctx, image, Kind(), data)
+}
+
+// Recall looks beside the image for a record of the same content that the wallet signed, and
+// has the wallet give that signature again: a wallet may make another one each time, and one
+// record is enough. Error: *registry.Error, when neither place can be read in which records
+// are kept.
+func (r Record) Recall(ctx context.Context, c registry.Client, w node.Wallet) error {
+	text, err := r.text()
+	if err != nil {
+		return err
+	}
+	image, err := r.imageDigest()
+	if err != nil {
+		return err
+	}
+	_, err = c.Attached(ctx, image, Kind(), func(document []byte) bool {
+		there, err := Parse(document)
+		if err != nil {
+			return false
+		}
+		same, err := there.text()
+		return err == nil && bytes.Equal(same, text) && w.RecallText(text, there.Signature) == nil
+	})
+	return err
 }
 
 // imageDigest is the image by its digest.

@@ -222,7 +222,7 @@ func (a auditor) orderOnChain(context.Context) (found, error) {
 }
 
 func (a auditor) orderOnMarket(ctx context.Context) (found, error) {
-	offer, err := orders.FindOffer(ctx, a.World.Chain, a.Market, a.Order.Signed)
+	offer, err := orders.FindOffer(ctx, a.World.Chain, a.Market, a.Order.Signed, common.Address(a.App.Owner))
 	if err != nil {
 		return found{}, err
 	}

@@ -44,7 +44,7 @@ type script struct {
 }
 
 func (s *script) secrets() []string {
-	return []string{walletPassword, cosignPassword, buildSecret, apiKey, registryPassword, hex.EncodeToString(crypto.FromECDSA(s.key))}
+	return []string{walletPassword, cosignPassword, buildSecret, apiKey, registryPassword, kmsSecret, kmsSession, kmsIdentity, hex.EncodeToString(crypto.FromECDSA(s.key))}
 }
 
 // setUp fills a script's folder: a Dockerfile and the program of its image, a
