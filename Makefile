@@ -30,7 +30,7 @@
 # With SHORT=1, as .ci/run says: kill kills after one upload of each kind and less at
 # random, chaos has 20 releases and every third silence, bench has fewer runs and a
 # smaller image, rebuild takes each host and each builder once and a few orders, fuzz
-# takes seconds, interop leaves cosign 3 and Clef out. All kinds are there; the others have one
+# takes seconds, interop leaves cosign 3, Clef and local-kms out. All kinds are there; the others have one
 # form.
 
 SHELL := /bin/bash
@@ -102,6 +102,11 @@ bin/cosign3: tools/cosign3/go.mod
 bin/clef: tools/clef/go.mod
 	@echo "compiling $@ (minutes the first time)"
 	@cd tools/clef && $(BUILD) -ldflags '$(LDFLAGS)' -o ../../$@ github.com/ethereum/go-ethereum/cmd/clef
+
+# A module of its own: it wants older versions than the rest.
+bin/local-kms: tools/kms/go.mod
+	@echo "compiling $@"
+	@cd tools/kms && $(BUILD) -ldflags '$(LDFLAGS)' -o ../../$@ github.com/nsmithuk/local-kms
 
 bin/distribution: FORCE
 	@cd tools/clients && $(BUILD) -ldflags '$(LDFLAGS)' -o ../../$@ ./distribution
@@ -235,9 +240,9 @@ sandbox/clients/node_modules/.package-lock.json: sandbox/clients/package-lock.js
 	@echo "installing iexec's command line, three versions, from npm"
 	@cd sandbox/clients && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.package-lock.json
 
-interop: setup bin/gotestsum bin/mrelease bin/dist bin/attest bin/cosign $(if $(SHORT),,bin/cosign3 bin/clef) bin/distribution sandbox/clients/node_modules/.package-lock.json
+interop: setup bin/gotestsum bin/mrelease bin/dist bin/attest bin/cosign $(if $(SHORT),,bin/cosign3 bin/clef bin/local-kms) bin/distribution sandbox/clients/node_modules/.package-lock.json
 	cd sandbox && $(GOTEST) -tags interop,$(TAGS) $(if $(SHORT),-short) -timeout 20m -count=1 ./interop
-	$(if $(SHORT),,$(GOTEST) -tags interop,$(TAGS) -timeout 5m -count=1 -run TestClefItself ./keys/clef)
+	$(if $(SHORT),,$(GOTEST) -tags interop,$(TAGS) -timeout 5m -count=1 -run 'Test(Clef|LocalKMS)Itself' ./keys/...)
 
 sandbox/gitlab/node_modules/.package-lock.json: sandbox/gitlab/package-lock.json
 	@echo "installing gitlab-ci-local from npm"
@@ -365,7 +370,7 @@ lint: bin/staticcheck bin/actionlint bin/notices
 	@cd tools && $(GO) vet ./cross ./notices && $(CURDIR)/bin/staticcheck ./cross ./notices && $(GO) test -vet=off ./notices
 	@for m in attest clients dist; do (cd tools/$$m && $(GO) vet ./... && $(CURDIR)/bin/staticcheck ./...) || exit 1; done
 	@$(LINKED) | bin/notices -check THIRD-PARTY
-	@for m in . sandbox tools tools/attest tools/clef tools/clients tools/dist; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
+	@for m in . sandbox tools tools/attest tools/clef tools/clients tools/dist tools/kms; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
 	@$(call install,shellcheck=shellcheck)
 	@shellcheck action/run.sh examples/demo.sh .ci/run && bin/actionlint -pyflakes=
 	@rm -rf build/examples; mkdir -p build/examples
