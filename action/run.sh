@@ -191,7 +191,7 @@ find_binary
 args=()
 lines "$MRELEASE_INPUT_CONFIG" --config
 value --chain "$MRELEASE_INPUT_CHAIN"
-mode=$(env -u MRELEASE_WALLET_PASSWORD -u MRELEASE_WALLET_KEY -u COSIGN_PASSWORD "$binary" ci --mode "$MRELEASE_INPUT_MODE" ${args[@]+"${args[@]}"})
+mode=$(env -u MRELEASE_WALLET_PASSWORD -u MRELEASE_WALLET_KEY -u MRELEASE_WALLET_PAYER_PASSWORD -u MRELEASE_WALLET_PAYER_KEY -u COSIGN_PASSWORD "$binary" ci --mode "$MRELEASE_INPUT_MODE" ${args[@]+"${args[@]}"})
 
 args=("$mode")
 lines "$MRELEASE_INPUT_CONFIG" --config
@@ -211,7 +211,7 @@ release | apply)
 	[ -z "$cosign" ] || export COSIGN_PASSWORD=$cosign
 	[ "$MRELEASE_INPUT_DRY_RUN" = false ] || args+=(--dry-run)
 	;;
-*) unset MRELEASE_WALLET_PASSWORD MRELEASE_WALLET_KEY COSIGN_PASSWORD ;;
+*) unset MRELEASE_WALLET_PASSWORD MRELEASE_WALLET_KEY MRELEASE_WALLET_PAYER_PASSWORD MRELEASE_WALLET_PAYER_KEY COSIGN_PASSWORD ;;
 esac
 lines "$MRELEASE_INPUT_ARGS"
 if [ "$mode" = apply ]; then

@@ -167,6 +167,7 @@ type Call struct {
 // Cost is what the calls cost at most: what is spent on gas beyond that is not approved.
 // What a canary's run costs is its max-price, and the gas of its deal.
 type Cost struct {
+	Payer        string `json:"payer"`           // address of who sends the transactions and pays: the app's owner, or another
 	Gas          string `json:"gas"`             // of all calls: what they need, a quarter more, rounded up
 	MaxFeePerGas string `json:"max-fee-per-gas"` // wei; no transaction offers more
 	Max          string `json:"max"`             // wei: the product

@@ -28,6 +28,8 @@ type Ring struct {
 	Enclave settings.Path   // of the production key; empty for none
 	Secret  settings.Secret // the app's; the zero Secret for none
 
+	paying bool // the wallet is the one that pays
+
 	Getenv func(variable string) string
 	// Mask, unless it is nil, is called with each secret before it is used.
 	Mask func(secret string)

@@ -48,12 +48,12 @@ func signingPassword(err error, password string) error {
 	return err
 }
 
-// walletPassword is likewise for a keystore file.
-func walletPassword(err error, password string) error {
+// walletPassword is likewise for a keystore file, whose password a variable has.
+func walletPassword(err error, variable, password string) error {
 	var w *node.WalletError
 	if !errors.As(err, &w) || w.Problem != "wrong password" {
 		return err
 	}
-	wrong := unfit(WalletPassword, password)
+	wrong := unfit(variable, password)
 	return &node.WalletError{Where: w.Where, Problem: wrong.Problem, Err: wrong}
 }

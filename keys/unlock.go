@@ -70,6 +70,11 @@ func (o *Opening) Owner(ctx context.Context) (owner common.Address, stated strin
 	return o.ring.Owner(ctx)
 }
 
+// PayerAddress is that of [Ring].
+func (o *Opening) PayerAddress(ctx context.Context) (common.Address, error) {
+	return o.ring.PayerAddress(ctx)
+}
+
 // EnclaveKey is that of [Ring].
 func (o *Opening) EnclaveKey() ([]byte, error) { return o.ring.EnclaveKey() }
 

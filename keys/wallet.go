@@ -15,8 +15,8 @@ import (
 
 // OpenWallet decrypts the wallet, takes a raw key from the environment where that is
 // allowed, asks Clef whether it has the account, or a cloud's key service for the public
-// key. Its error is a [*node.WalletError] or a
-// [*node.SignerError].
+// key; and likewise the wallet that pays, where there is another. Its error is a
+// [*node.WalletError] or a [*node.SignerError].
 func (r Ring) OpenWallet(ctx context.Context) (node.Wallet, error) {
 	l, err := r.lockedWallet()
 	if err != nil {
@@ -25,7 +25,42 @@ func (r Ring) OpenWallet(ctx context.Context) (node.Wallet, error) {
 	return await(ctx, l.unlock)
 }
 
+// OpenAccount is [Ring.OpenWallet] of the wallet alone, without the one that pays.
+func (r Ring) OpenAccount(ctx context.Context) (node.Wallet, error) {
+	l, err := r.lockedAccount()
+	if err != nil {
+		return node.Wallet{}, err
+	}
+	return await(ctx, l.unlock)
+}
+
+// lockedWallet is the wallet with the one that pays.
 func (r Ring) lockedWallet() (l locked[node.Wallet], err error) {
+	owner, err := r.lockedAccount()
+	payer, is := r.Payer()
+	if err != nil || !is {
+		return owner, err
+	}
+	paying, err := payer.lockedAccount()
+	if err != nil {
+		return l, err
+	}
+	l.memory = max(owner.memory, paying.memory)
+	l.open = func() (node.Wallet, error) {
+		wallet, err := owner.open()
+		if err != nil {
+			return node.Wallet{}, err
+		}
+		by, err := paying.open()
+		if err != nil {
+			return node.Wallet{}, err
+		}
+		return wallet.PaidBy(by), nil
+	}
+	return l, nil
+}
+
+func (r Ring) lockedAccount() (l locked[node.Wallet], err error) {
 	if r.Wallet.Clef != "" {
 		return r.lockedClef()
 	}
@@ -37,9 +72,9 @@ func (r Ring) lockedWallet() (l locked[node.Wallet], err error) {
 		return l, err
 	}
 	if path == "" {
-		wallet, err := node.ParseKey(r.secret(WalletKey))
+		wallet, err := node.ParseKey(r.secret(r.keyVariable()))
 		if err == nil {
-			err = compare("raw key", wallet.Address, "wallet.address is", r.Wallet.Address)
+			err = compare("raw key", wallet.Address, r.At()+".address is", r.Wallet.Address)
 		}
 		l.open = func() (node.Wallet, error) { return wallet, nil }
 		return l, err
@@ -48,9 +83,10 @@ func (r Ring) lockedWallet() (l locked[node.Wallet], err error) {
 	if err != nil {
 		return l, err
 	}
-	password := r.secret(WalletPassword)
+	password := r.secret(r.PasswordVariable())
 	if password == "" {
-		return l, &node.WalletError{Where: path, Problem: unset(WalletPassword).Problem, Err: unset(WalletPassword)}
+		err := unset(r.PasswordVariable())
+		return l, &node.WalletError{Where: path, Problem: err.Problem, Err: err}
 	}
 	l.memory = file.Memory
 	l.open = func() (node.Wallet, error) {
@@ -59,10 +95,10 @@ func (r Ring) lockedWallet() (l locked[node.Wallet], err error) {
 			err = compare(path, wallet.Address, "the file states", file.Address)
 		}
 		if err == nil {
-			err = compare(path, wallet.Address, "wallet.address is", r.Wallet.Address)
+			err = compare(path, wallet.Address, r.At()+".address is", r.Wallet.Address)
 		}
 		if err != nil {
-			return node.Wallet{}, walletPassword(err, password)
+			return node.Wallet{}, walletPassword(err, r.PasswordVariable(), password)
 		}
 		return wallet, nil
 	}
@@ -72,14 +108,55 @@ func (r Ring) lockedWallet() (l locked[node.Wallet], err error) {
 // lockedClef is an account of Clef. No context interrupts what Clef is asked when both keys
 // are opened at once; it has a bound of its own.
 func (r Ring) lockedClef() (l locked[node.Wallet], err error) {
-	if err := r.checkAlone("wallet.clef"); err != nil {
+	if err := r.checkAlone("clef"); err != nil {
 		return l, err
 	}
 	if r.Wallet.Address == (common.Address{}) {
-		return l, &node.WalletError{Where: "wallet.clef", Problem: "wallet.address must say which account of Clef signs"}
+		return l, &node.WalletError{Where: r.At() + ".clef", Problem: r.At() + ".address must say which account of Clef signs"}
 	}
 	l.open = func() (node.Wallet, error) { return r.clef().Open(context.Background()) }
 	return l, nil
+}
+
+// Payer returns a ring whose wallet is the one that pays, and whether the settings name one
+// beside the owner's.
+func (r Ring) Payer() (payer Ring, is bool) {
+	is = r.Wallet.Payer != settings.Payer{}
+	r.Wallet, r.paying = r.Wallet.Payer.Wallet(), true
+	return r, is
+}
+
+// PayerAddress returns the address of who pays, as [Ring.Owner] does the owner's; the zero
+// address when that is the owner.
+func (r Ring) PayerAddress(ctx context.Context) (payer common.Address, err error) {
+	paying, is := r.Payer()
+	if is {
+		payer, _, err = paying.Owner(ctx)
+	}
+	return payer, err
+}
+
+// At returns the key of the settings below which the wallet is named.
+func (r Ring) At() string {
+	if r.paying {
+		return "wallet.payer"
+	}
+	return "wallet"
+}
+
+// PasswordVariable names the variable of the environment with the password of the wallet.
+func (r Ring) PasswordVariable() string {
+	if r.paying {
+		return settings.PayerPassword
+	}
+	return WalletPassword
+}
+
+func (r Ring) keyVariable() string {
+	if r.paying {
+		return settings.PayerKey
+	}
+	return WalletKey
 }
 
 func (r Ring) clef() clef.Signer {
@@ -88,7 +165,7 @@ func (r Ring) clef() clef.Signer {
 
 // lockedKMS is a key of a cloud's key service, likewise.
 func (r Ring) lockedKMS() (l locked[node.Wallet], err error) {
-	if err := r.checkAlone("wallet.kms"); err != nil {
+	if err := r.checkAlone("kms"); err != nil {
 		return l, err
 	}
 	for _, variable := range r.Wallet.KMS.Variables() {
@@ -99,15 +176,16 @@ func (r Ring) lockedKMS() (l locked[node.Wallet], err error) {
 }
 
 // checkAlone refuses a wallet that is named in two ways.
-func (r Ring) checkAlone(key string) error {
+func (r Ring) checkAlone(form string) error {
+	key := r.At() + "." + form
 	if r.Wallet.Keystore != "" {
-		return &node.WalletError{Where: key, Problem: "stands beside wallet.keystore (--keystore): want one of them"}
+		return &node.WalletError{Where: key, Problem: "stands beside " + r.At() + ".keystore (--keystore): want one of them"}
 	}
 	if r.Wallet.Clef != "" && r.Wallet.KMS.IsSet() {
-		return &node.WalletError{Where: key, Problem: "wallet.clef stands beside wallet.kms: want one of them"}
+		return &node.WalletError{Where: key, Problem: r.At() + ".clef stands beside " + r.At() + ".kms: want one of them"}
 	}
-	if r.Getenv(WalletKey) != "" {
-		return &node.WalletError{Where: "environment " + WalletKey, Problem: "a raw key is refused beside " + key}
+	if r.Getenv(r.keyVariable()) != "" {
+		return &node.WalletError{Where: "environment " + r.keyVariable(), Problem: "a raw key is refused beside " + key}
 	}
 	return nil
 }
@@ -144,7 +222,7 @@ func compare(where string, found common.Address, says string, said common.Addres
 func (r Ring) readStated(path string) (node.Keystore, error) {
 	file, err := node.ReadKeystore(path)
 	if named := r.Wallet.Address; err == nil && file.Address != (common.Address{}) && named != (common.Address{}) && named != file.Address {
-		return file, &node.WalletError{Where: path, Problem: fmt.Sprintf("the file states %s, but wallet.address is %s", file.Address, named)}
+		return file, &node.WalletError{Where: path, Problem: fmt.Sprintf("the file states %s, but %s.address is %s", file.Address, r.At(), named)}
 	}
 	return file, err
 }
@@ -152,15 +230,15 @@ func (r Ring) readStated(path string) (node.Keystore, error) {
 // Keystore returns the file of the wallet; "" when the wallet is a raw key in the
 // environment.
 func (r Ring) Keystore() (path string, err error) {
-	if r.Wallet.AllowRawKey && r.Getenv(WalletKey) != "" {
+	if r.Wallet.AllowRawKey && r.Getenv(r.keyVariable()) != "" {
 		return "", nil
 	}
 	path = string(r.Wallet.Keystore)
 	if path == "" {
-		return "", &node.WalletError{Where: "wallet.keystore", Problem: "no wallet is named (mrelease request: --keystore), and " + WalletKey + " is not set", Err: &UnsetError{WalletKey}}
+		return "", &node.WalletError{Where: r.At() + ".keystore", Problem: "no wallet is named (mrelease request: --keystore), and " + r.keyVariable() + " is not set", Err: &UnsetError{r.keyVariable()}}
 	}
-	if r.Getenv(WalletKey) != "" {
-		return "", &node.WalletError{Where: "environment " + WalletKey, Problem: "a raw key is refused unless wallet.allow-raw-key is true"}
+	if r.Getenv(r.keyVariable()) != "" {
+		return "", &node.WalletError{Where: "environment " + r.keyVariable(), Problem: "a raw key is refused unless " + r.At() + ".allow-raw-key is true"}
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -170,7 +248,7 @@ func (r Ring) Keystore() (path string, err error) {
 		return path, nil
 	}
 	if r.Wallet.Address == (common.Address{}) {
-		return "", &node.WalletError{Where: path, Problem: "it is a folder: wallet.address must say which file"}
+		return "", &node.WalletError{Where: path, Problem: "it is a folder: " + r.At() + ".address must say which file"}
 	}
 	return node.FindKeystore(path, r.Wallet.Address)
 }
@@ -181,7 +259,7 @@ func (r Ring) Keystore() (path string, err error) {
 func (r Ring) Owner(ctx context.Context) (owner common.Address, stated string, err error) {
 	if r.Wallet.Clef != "" {
 		_, err := r.lockedClef()
-		return r.Wallet.Address, "wallet.address, for " + r.External() + ",", err
+		return r.Wallet.Address, r.At() + ".address, for " + r.External() + ",", err
 	}
 	if r.Wallet.KMS.IsSet() {
 		return r.ownerOfKMS(ctx)
@@ -194,16 +272,16 @@ func (r Ring) Owner(ctx context.Context) (owner common.Address, stated string, e
 		}
 	}
 	if err != nil && r.Wallet.Address != (common.Address{}) {
-		return r.Wallet.Address, "wallet.address", nil // the file itself is on another machine
+		return r.Wallet.Address, r.At() + ".address", nil // the file itself is on another machine
 	}
-	wallet, err := r.OpenWallet(ctx)
+	wallet, err := r.OpenAccount(ctx)
 	return wallet.Address, "", err
 }
 
 func (r Ring) ownerOfKMS(ctx context.Context) (owner common.Address, stated string, err error) {
 	locked, err := r.lockedKMS()
 	if err != nil || r.Wallet.Address != (common.Address{}) {
-		return r.Wallet.Address, "wallet.address, for " + r.External() + ",", err
+		return r.Wallet.Address, r.At() + ".address, for " + r.External() + ",", err
 	}
 	wallet, err := await(ctx, locked.unlock)
 	return wallet.Address, "", err

@@ -6,7 +6,10 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/signer/core/apitypes"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/mrelease/mrelease/poco"
 )
 
 // parallel is how many requests of one look a node gets at the same time.
@@ -15,19 +18,39 @@ const parallel = 16
 // Closable is an order that who signed it can close.
 type Closable interface {
 	Order
-	Closing() (method string, argument any) // the hub's method for that
+	// Closing returns the hub's method for that, and its argument: with the signature of
+	// ClosingData, unless who signed the order sends the transaction too.
+	Closing(signature []byte) (method string, argument any)
+	ClosingData(d poco.Domain) apitypes.TypedData
 }
 
-func closing(c *Client, order Closable) Transaction {
-	method, argument := order.Closing()
+func closing(c *Client, order Closable, signature []byte) Transaction {
+	method, argument := order.Closing(signature)
 	return Transaction{Contract: c.HubContract(), Method: method, Args: []any{argument}}
 }
 
-// EstimateClose returns what closing an order would cost, without doing it. Errors:
-// *RevertedError, *RPCError.
-func EstimateClose(ctx context.Context, c *Client, owner common.Address, order Closable) (Cost, error) {
-	t := closing(c, order)
-	return c.Estimate(ctx, owner, t.Contract, t.Method, t.Args...)
+// signedClosing has the wallet sign that the order is closed, where another one sends that.
+func signedClosing(ctx context.Context, c *Client, w Wallet, order Closable) (t Transaction, err error) {
+	var signature []byte
+	if w.Payer().Address != w.Address {
+		signature, err = w.SignTypedData(ctx, order.ClosingData(c.Domain()))
+	}
+	return closing(c, order, signature), err
+}
+
+// signatureGas is what checking the signature of an operation takes at most, beside what the
+// same call of the owner does: in PoCo 5 and 6 some 20,000, most of it for calls of the hub.
+const signatureGas = 24_000
+
+// EstimateClose returns what closing an order of an owner would cost who pays, without doing
+// it, and without the signature that a payer needs. Errors: *RevertedError, *RPCError.
+func EstimateClose(ctx context.Context, c *Client, owner, payer common.Address, order Closable) (Cost, error) {
+	t := closing(c, order, nil)
+	cost, err := c.Estimate(ctx, owner, t.Contract, t.Method, t.Args...)
+	if err != nil || payer == owner {
+		return cost, err
+	}
+	return c.priced(ctx, cost.Gas+signatureGas)
 }
 
 // UnclosedError says that a transaction that closes an order is in a block, and runs of
@@ -71,7 +94,11 @@ func CloseAll(ctx context.Context, c *Client, w Wallet, all []Closable) (closed 
 		}
 		var transactions []Transaction
 		for _, order := range left {
-			transactions = append(transactions, closing(c, order))
+			t, err := signedClosing(ctx, c, w, order)
+			if err != nil {
+				return closed, err
+			}
+			transactions = append(transactions, t)
 		}
 		sending := c.SendAll(ctx, w, transactions)
 		if sending == nil {
@@ -86,16 +113,16 @@ func CloseAll(ctx context.Context, c *Client, w Wallet, all []Closable) (closed 
 			return closed, fmt.Errorf("closing orders: %w", sending)
 		}
 	}
-	return closed, fmt.Errorf("closing orders: other transactions of %s took every nonce, %d times", w.Address, maxCloses)
+	return closed, fmt.Errorf("closing orders: other transactions of %s took every nonce, %d times", w.Payer().Address, maxCloses)
 }
 
 // maxCloses bounds how often orders are closed whose nonces other jobs take.
 const maxCloses = 5
 
-// settled returns the orders that have runs left once the wallet's transactions are in
+// settled returns the orders that have runs left once the payer's transactions are in
 // blocks.
 func settled(ctx context.Context, c *Client, w Wallet, all []Closable) ([]Closable, error) {
-	if _, err := c.Settle(ctx, w.Address); err != nil {
+	if _, err := c.Settle(ctx, w.Payer().Address); err != nil {
 		return nil, err
 	}
 	return open(ctx, c, all)

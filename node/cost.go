@@ -46,6 +46,11 @@ func (c *Client) Estimate(ctx context.Context, from common.Address, contract Con
 	if err != nil {
 		return Cost{}, err
 	}
+	return c.priced(ctx, gas)
+}
+
+// priced returns what so much gas costs at present.
+func (c *Client) priced(ctx context.Context, gas uint64) (Cost, error) {
 	if c.Fees == poco.FeesLegacy {
 		return Cost{gas, new(big.Int), new(big.Int)}, nil
 	}

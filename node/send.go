@@ -40,8 +40,8 @@ func (a act) call() ethereum.CallMsg {
 // maxSends bounds how often an act is tried whose nonce parallel runs take.
 const maxSends = 10
 
-// Send makes a transaction and waits until it is in a block, and as deep as the chain's
-// profile asks for. It waits for the wallet's earlier transactions first, looks whether
+// Send makes a transaction of the wallet's payer and waits until it is in a block, and as deep as the chain's
+// profile asks for. It waits for the payer's earlier transactions first, looks whether
 // those that this client sent are still in the chain, and tries it without sending: what
 // would be reverted is not sent. Of several runs with one wallet each finds its nonce: it
 // is for what the contract refuses to do twice. For the rest there is [Client.SendAll].
@@ -55,7 +55,7 @@ func (c *Client) Send(ctx context.Context, w Wallet, contract Contract, method s
 	c.acting.Lock()
 	defer c.acting.Unlock()
 	for try := 1; ; try++ {
-		receipts, err := c.act(ctx, w, []act{{from: w.Address, contract: contract, method: method, data: data}})
+		receipts, err := c.act(ctx, w.Payer(), []act{{from: w.Payer().Address, contract: contract, method: method, data: data}})
 		var nonce *NonceError
 		if errors.As(err, &nonce) && nonce.Taken && try < maxSends {
 			c.nodes.say("%s: another transaction of the wallet has the nonce %d: trying the next", method, nonce.Nonce)
@@ -80,11 +80,11 @@ func (c *Client) SendAll(ctx context.Context, w Wallet, all []Transaction) error
 		if err != nil {
 			return fmt.Errorf("encoding %s: %w", t.Method, err)
 		}
-		acts[i] = act{from: w.Address, contract: t.Contract, method: t.Method, data: data, wei: t.Wei}
+		acts[i] = act{from: w.Payer().Address, contract: t.Contract, method: t.Method, data: data, wei: t.Wei}
 	}
 	c.acting.Lock()
 	defer c.acting.Unlock()
-	_, err := c.act(ctx, w, acts)
+	_, err := c.act(ctx, w.Payer(), acts)
 	return err
 }
 

@@ -91,12 +91,13 @@ func PurseOf(ctx context.Context, c *Client, account common.Address) (*big.Int, 
 // EnsureStake deposits what a wallet's stake lacks of so many nRLC, and returns how much
 // that was. Deposits that an earlier run sent are waited for first, and when another
 // transaction seems to have taken a deposit's nonce, the stake is read anew: it may have
-// been this deposit, or a parallel run's. So none is made twice.
+// been this deposit, or a parallel run's. So none is made twice. What is deposited is the
+// wallet's own, so the wallet itself sends that and pays for it, whoever pays for the rest.
 //
 // Errors: *StakeError when the wallet has too little outside of the hub as well,
 // *FundsError, *RPCError.
 func EnsureStake(ctx context.Context, c *Client, w Wallet, want *big.Int) (deposited *big.Int, err error) {
-	deposited = new(big.Int)
+	deposited, w = new(big.Int), w.PaidBy(w)
 	for try := 1; ; try++ {
 		if _, err := c.Settle(ctx, w.Address); err != nil {
 			return nil, err

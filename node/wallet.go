@@ -19,11 +19,30 @@ type Wallet struct {
 	Address common.Address
 	signer  Signer
 	made    *signatures
+	payer   *Wallet // nil: itself
+}
+
+// PaidBy returns the wallet with another one that sends its transactions: that one's coins
+// and nonce are used, and where a contract wants the wallet's word it gets its signature.
+func (w Wallet) PaidBy(payer Wallet) Wallet {
+	w.payer = nil
+	if payer.Address != w.Address {
+		w.payer = &payer
+	}
+	return w
+}
+
+// Payer returns the wallet that sends the transactions: itself, or that of [Wallet.PaidBy].
+func (w Wallet) Payer() Wallet {
+	if w.payer == nil {
+		return w
+	}
+	return *w.payer
 }
 
 // NewWallet returns the wallet that a signer signs for.
 func NewWallet(address common.Address, s Signer) Wallet {
-	return Wallet{address, s, &signatures{of: map[common.Hash][]byte{}}}
+	return Wallet{Address: address, signer: s, made: &signatures{of: map[common.Hash][]byte{}}}
 }
 
 // keyWallet returns the wallet of a key in memory.

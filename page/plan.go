@@ -24,6 +24,7 @@ type Plan struct {
 	Inputs   string            `json:"inputs"`
 	Wallet   string            `json:"wallet"`                     // address of the app's owner
 	StatedBy string            `json:"wallet-stated-by,omitempty"` // who states it, as its key was not opened
+	Payer    string            `json:"payer,omitempty"`            // address of who pays, where that is another than the owner
 	Steps    []release.Finding `json:"steps"`
 	Make     []string          `json:"make"` // the things that a release would make; empty when all is there
 	Cost     *release.Cost     `json:"cost,omitempty"`
@@ -47,7 +48,7 @@ type Offered struct {
 func NewPlan(p release.Plan, c Context) Plan {
 	a := Plan{
 		Schema: "mrelease.plan/v1", Identity: Identity{Version: p.Version, Image: p.Image, Digest: p.Digest, AppAddress: p.AppAddress, OrderHash: p.OrderHash},
-		Commit: p.Commit, Dirty: p.Dirty, Inputs: p.Inputs.String(), Wallet: p.Wallet, StatedBy: p.StatedBy,
+		Commit: p.Commit, Dirty: p.Dirty, Inputs: p.Inputs.String(), Wallet: p.Wallet, StatedBy: p.StatedBy, Payer: p.Payer,
 		Make: p.With(release.ToMake), Cost: p.Cost, Run: c.Run, Offered: Offered{p.Obstacles, p.Others()}, Hash: p.Bound.Hash, conclusion: p.Conclusion(), bound: p.Bound, context: c,
 	}
 	if older, newer, _ := c.proposed(); older != "" {
@@ -101,7 +102,7 @@ func (p Plan) Summary() string {
 		{"App", p.later(p.AppAddress)},
 		{"Order", p.later(p.OrderHash)},
 		{"Owner", Code(p.Wallet)},
-		{"Gas", Code(p.bound.Cost.Max + " wei at most")},
+		{"Gas", Code(p.bound.Cost.Max+" wei at most") + p.paidBy()},
 		{"Plan", Code(p.Hash)},
 		{"Not known yet", Code(strings.Join(p.bound.Unknown(), ", "))},
 		{"Run", p.context.run()},
@@ -118,6 +119,14 @@ func (p Plan) Summary() string {
 	}
 	m.fold("Details", Fence(b.String()))
 	return m.String()
+}
+
+// paidBy says who pays, where that is another than the owner.
+func (p Plan) paidBy() string {
+	if p.Payer == "" {
+		return ""
+	}
+	return ", of the payer " + Code(p.Payer)
 }
 
 // measurement says what the proposal would do to what is accepted.

@@ -2,8 +2,10 @@ package poco
 
 import (
 	"math/big"
+	"strconv"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/signer/core/apitypes"
 )
 
 // What follows are the structs of IexecLibOrders_v5: the arguments of the hub's functions,
@@ -120,13 +122,35 @@ func (o RequestOrder) Runs() *big.Int { return o.Volume }
 // closing is OrderOperationEnum.CLOSE.
 const closing = 1
 
-// Closing returns the hub's method and its argument with which the app's owner closes the
-// order. It needs no signature: the owner sends the transaction.
-func (o AppOrder) Closing() (method string, argument any) {
-	return "manageAppOrder", operation[appOrderMembers]{Order: SignedAppOrder{AppOrder: o}.members(), Operation: closing}
+// Closing returns the hub's method and its argument with which the order is closed in the
+// name of the app's owner. The owner's own transaction needs no signature; anybody else's
+// has the owner's of [AppOrder.ClosingData].
+func (o AppOrder) Closing(signature []byte) (method string, argument any) {
+	return "manageAppOrder", operation[appOrderMembers]{SignedAppOrder{AppOrder: o}.members(), closing, signature}
 }
 
-// Closing returns those with which the requester closes the order, likewise.
-func (o RequestOrder) Closing() (method string, argument any) {
-	return "manageRequestOrder", operation[requestOrderMembers]{Order: SignedRequestOrder{RequestOrder: o}.members(), Operation: closing}
+// Closing returns those with which the order is closed in the requester's name, likewise.
+func (o RequestOrder) Closing(signature []byte) (method string, argument any) {
+	return "manageRequestOrder", operation[requestOrderMembers]{SignedRequestOrder{RequestOrder: o}.members(), closing, signature}
+}
+
+// ClosingData returns what the app's owner signs, so that somebody else can close the order:
+// the struct AppOrderOperation of IexecLibOrders_v5.
+func (o AppOrder) ClosingData(d Domain) apitypes.TypedData {
+	return d.operationData(appOrderType, SignedAppOrder{AppOrder: o}.members())
+}
+
+// ClosingData returns what the requester signs, likewise.
+func (o RequestOrder) ClosingData(d Domain) apitypes.TypedData {
+	return d.operationData(requestOrderType, SignedRequestOrder{RequestOrder: o}.members())
+}
+
+// operationData puts what is shown of an order into what is shown of its closing.
+func (d Domain) operationData(orderType string, members any) apitypes.TypedData {
+	data := d.typedData(orderType, members)
+	order := data.PrimaryType
+	data.PrimaryType += "Operation"
+	data.Types[data.PrimaryType] = []apitypes.Type{{Name: "order", Type: order}, {Name: "operation", Type: "uint256"}}
+	data.Message = apitypes.TypedDataMessage{"order": map[string]any(data.Message), "operation": strconv.Itoa(closing)}
+	return data
 }

@@ -14,7 +14,7 @@ import (
 // The selector is that of manageAppOrder(((address,uint256,uint256,bytes32,address,address,address,bytes32,bytes),uint8,bytes)).
 func TestClosing(t *testing.T) {
 	order := poco.AppOrder{App: common.Address{1}, AppPrice: big.NewInt(2), Volume: big.NewInt(3), Tag: poco.TEE(), RequesterRestrict: common.Address{4}, Salt: common.Hash{5}}
-	method, argument := order.Closing()
+	method, argument := order.Closing(nil)
 	data, err := poco.HubABI().Pack(method, argument)
 	if err != nil {
 		t.Fatal(err)

@@ -161,51 +161,61 @@ func named(where string, err error) string {
 	return fmt.Sprintf("%s: %v", where, err)
 }
 
+// wallet looks at the owner's wallet, and at the one that pays where that is another.
 func (i *inspection) wallet(ctx context.Context) string {
-	if i.Refused("wallet.keystore") || i.Refused("wallet.clef") || i.Refused("wallet.kms") || i.Refused("wallet.address") {
-		return ""
-	}
-	evidence, err := i.openWallet(ctx)
-	var w *node.WalletError
-	if errors.As(err, &w) {
-		i.Complain("wallet.keystore", "%s: %s", w.Where, w.Problem)
-	} else if err != nil {
-		i.Complain("wallet.keystore", "%v", err)
+	evidence := i.account(ctx, i.ring)
+	if payer, is := i.ring.Payer(); is {
+		evidence += "; payer " + i.account(ctx, payer)
 	}
 	return evidence
 }
 
-func (i *inspection) openWallet(ctx context.Context) (evidence string, err error) {
-	if who := i.ring.External(); who != "" {
-		if i.Settings.Wallet.Address == (common.Address{}) { // and Clef's must be named
+func (i *inspection) account(ctx context.Context, ring keys.Ring) string {
+	at := ring.At()
+	if slices.ContainsFunc([]string{"keystore", "clef", "kms", "address"}, func(form string) bool { return i.Refused(at + "." + form) }) {
+		return ""
+	}
+	evidence, err := i.openWallet(ctx, ring)
+	var w *node.WalletError
+	if errors.As(err, &w) {
+		i.Complain(at+".keystore", "%s: %s", w.Where, w.Problem)
+	} else if err != nil {
+		i.Complain(at+".keystore", "%v", err)
+	}
+	return evidence
+}
+
+func (i *inspection) openWallet(ctx context.Context, ring keys.Ring) (evidence string, err error) {
+	if who := ring.External(); who != "" {
+		if ring.Wallet.Address == (common.Address{}) { // and Clef's must be named
 			return "that of " + who + ", not asked for its address", nil
 		}
-		owner, _, err := i.ring.Owner(ctx)
+		owner, _, err := ring.Owner(ctx)
 		return fmt.Sprintf("%s, for which %s signs, not asked", owner, who), err
 	}
-	path, err := i.ring.Keystore()
+	path, err := ring.Keystore()
 	if err != nil {
 		return "", err
 	}
-	if path != "" && i.ring.Getenv(keys.WalletPassword) == "" {
+	if path != "" && ring.Getenv(ring.PasswordVariable()) == "" {
 		stated, err := node.ReadKeystore(path)
-		i.compareOwner(stated.Address)
-		return fmt.Sprintf("%s states that it is %s, not decrypted: %s is not set, or empty", path, stated.Address, keys.WalletPassword), err
+		i.compareOwner(ring, stated.Address)
+		return fmt.Sprintf("%s states that it is %s, not decrypted: %s is not set, or empty", path, stated.Address, ring.PasswordVariable()), err
 	}
-	wallet, err := i.ring.OpenWallet(ctx)
+	wallet, err := ring.OpenAccount(ctx)
 	if err != nil {
 		return "", err
 	}
-	i.compareOwner(wallet.Address)
+	i.compareOwner(ring, wallet.Address)
 	return fmt.Sprintf("%s, decrypted", wallet.Address), nil
 }
 
 // compareOwner complains of a wallet that is not the one that the configuration
 // names.
-func (i *inspection) compareOwner(found common.Address) {
-	named := i.Settings.Wallet.Address
+func (i *inspection) compareOwner(ring keys.Ring, found common.Address) {
+	named := ring.Wallet.Address
 	if named != (common.Address{}) && found != (common.Address{}) && found != named {
-		i.Complain("wallet.address", "is %s, and the wallet is %s", named, found)
+		i.Complain(ring.At()+".address", "is %s, and the wallet is %s", named, found)
 	}
 }
 

@@ -55,6 +55,7 @@ type doctor struct {
 	commit   source.Commit
 	chain    *node.Client
 	owner    common.Address
+	payer    common.Address // who sends the transactions: the owner, or another
 }
 
 // Examine makes each check, also when others fail, and reports it: with evidence,
@@ -199,11 +200,22 @@ func (d *doctor) wallet(ctx context.Context) (string, error) {
 		return "", Skipped("the configuration has no wallet")
 	}
 	wallet, err := d.Keys.OpenWallet(ctx)
-	if d.owner = wallet.Address; err == nil {
-		return strings.TrimSuffix(wallet.Address.Hex()+", "+d.Keys.External(), ", "), nil
+	d.owner, d.payer = wallet.Address, wallet.Payer().Address
+	if err == nil {
+		evidence := strings.TrimSuffix(d.owner.Hex()+", "+d.Keys.External(), ", ")
+		if payer, is := d.Keys.Payer(); is {
+			evidence += "; paid for by " + strings.TrimSuffix(d.payer.Hex()+", "+payer.External(), ", ")
+		}
+		return evidence, nil
 	}
 	if owner, _, ownerErr := d.Keys.Owner(ctx); ownerErr == nil {
 		d.owner = owner
+	}
+	if payer, payerErr := d.Keys.PayerAddress(ctx); payerErr == nil {
+		d.payer = payer
+	}
+	if _, is := d.Keys.Payer(); !is {
+		d.payer = d.owner
 	}
 	return "", err
 }
@@ -228,9 +240,9 @@ func (d *doctor) connect(ctx context.Context) (evidence string, err error) {
 	return fmt.Sprintf("%s (%d), hub %s, app registry %s", profile.Name, profile.ID, profile.Hub, d.chain.AppRegistry), nil
 }
 
-// coins compares what the wallet has with what registering an app costs.
+// coins compares what the wallet that pays has with what registering an app costs.
 func (d *doctor) coins(ctx context.Context) (string, error) {
-	if d.chain == nil || d.owner == (common.Address{}) {
+	if d.chain == nil || d.owner == (common.Address{}) || d.payer == (common.Address{}) {
 		return "", Skipped("needs the chain and the wallet")
 	}
 	if d.chain.Fees == poco.FeesLegacy {
@@ -241,15 +253,15 @@ func (d *doctor) coins(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cost, err := apps.EstimateCreate(ctx, d.chain, app)
+	cost, err := apps.EstimateCreate(ctx, d.chain, d.payer, app)
 	if err != nil {
 		return "", err
 	}
-	balance, err := d.chain.CheckFunds(ctx, d.owner, cost)
+	balance, err := d.chain.CheckFunds(ctx, d.payer, cost)
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s has %s; registering an app costs about %s", d.owner, node.Coins(balance), node.Coins(cost.Wei())), nil
+	return fmt.Sprintf("%s has %s; registering an app costs about %s", d.payer, node.Coins(balance), node.Coins(cost.Wei())), nil
 }
 
 func (d *doctor) market(ctx context.Context) (string, error) {

@@ -346,11 +346,16 @@ func (r *run) bindCalls(p *approval.Plan, sales []rotation.Sale) error {
 	return nil
 }
 
-// closing is the call that closes an order, which needs no signature of it.
+// closing is the call that closes an order, which needs no signature of it. Another one's
+// than the owner's has the owner's signature of the operation.
 func (r *run) closing(sale rotation.Sale) (approval.Call, error) {
-	method, _ := sale.Order.Closing()
+	method, _ := sale.Order.Closing(nil)
 	operation := "1 (CLOSE)"
 	c := approval.Call{To: r.Chain.Hub.Hex(), Function: poco.HubABI().Methods[method].Sig, Arguments: map[string]*string{"operation": &operation}}
+	if r.payer() != r.owner() {
+		by := "signature of the operation (EIP-712) by " + r.owner().Hex()
+		c.Arguments["sign"] = &by
+	}
 	encoded, err := json.Marshal(poco.SignedAppOrder{AppOrder: sale.Order.AppOrder})
 	var order map[string]string
 	if err == nil {
@@ -372,11 +377,11 @@ const gasStep = 100_000
 // bindCost adds what the calls need at most: of what is approved with a margin, else as it
 // is.
 func (r *run) bindCost(ctx context.Context, p *approval.Plan, sales []rotation.Sale) error {
-	p.Cost = approval.Cost{Gas: "0", MaxFeePerGas: "0", Max: "0"}
+	p.Cost = approval.Cost{Payer: r.payer().Hex(), Gas: "0", MaxFeePerGas: "0", Max: "0"}
 	if len(p.Calls) == 0 && !slices.Contains(p.Writes, "canary") {
 		return nil
 	}
-	retiring, _, err := r.sales().Cost(ctx, r.Settings.Order.Retire, sales)
+	retiring, _, err := r.sales().Cost(ctx, r.payer(), r.Settings.Order.Retire, sales)
 	if err != nil {
 		return err
 	}
@@ -391,6 +396,6 @@ func (r *run) bindCost(ctx context.Context, p *approval.Plan, sales []rotation.S
 			fee = new(big.Int).Lsh(big.NewInt(1), uint(new(big.Int).Sub(fee, big.NewInt(1)).BitLen()))
 		}
 	}
-	p.Cost = approval.Cost{Gas: strconv.FormatUint(gas, 10), MaxFeePerGas: fee.String(), Max: new(big.Int).Mul(new(big.Int).SetUint64(gas), fee).String()}
+	p.Cost = approval.Cost{Payer: p.Cost.Payer, Gas: strconv.FormatUint(gas, 10), MaxFeePerGas: fee.String(), Max: new(big.Int).Mul(new(big.Int).SetUint64(gas), fee).String()}
 	return nil
 }

@@ -22,7 +22,11 @@ func (r *run) openKeys(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("wallet %s, signing %s", r.keys.wallet.Address, r.keys.signer), nil
+		wallet := r.owner().Hex()
+		if r.payer() != r.owner() {
+			wallet += ", paid for by " + r.payer().Hex()
+		}
+		return fmt.Sprintf("wallet %s, signing %s", wallet, r.keys.signer), nil
 	})
 }
 

@@ -21,6 +21,7 @@ type Plan struct {
 	Dirty      bool   // the source is something else than the commit
 	Wallet     string // address of the app's owner
 	StatedBy   string // who states that address; empty when the key was opened
+	Payer      string // address of who sends the transactions and pays for them; empty when the owner does
 	Inputs     v1.Hash
 	Image      string // reference
 	Digest     string // when the image is there

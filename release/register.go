@@ -35,6 +35,17 @@ func (r *run) app() (poco.App, error) {
 
 func (r *run) owner() common.Address { return r.keys.wallet.Address }
 
+// payer sends the transactions, and pays for them.
+func (r *run) payer() common.Address { return r.keys.wallet.Payer().Address }
+
+// purse names who pays, for people.
+func (r *run) purse() string {
+	if r.payer() == r.owner() {
+		return "the wallet"
+	}
+	return "the payer " + r.payer().Hex()
+}
+
 func (r *run) lookForApp(ctx context.Context) ([]Finding, error) {
 	app, err := r.app()
 	if err != nil {
@@ -90,15 +101,15 @@ func (r *run) cost(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	cost, err := apps.EstimateCreate(ctx, r.Chain, app)
+	cost, err := apps.EstimateCreate(ctx, r.Chain, r.payer(), app)
 	if err != nil {
 		return nil, err
 	}
 	r.plan.creating = cost
-	balance, err := r.Chain.CheckFunds(ctx, r.owner(), cost)
+	balance, err := r.Chain.CheckFunds(ctx, r.payer(), cost)
 	if err != nil {
 		return nil, err
 	}
 	r.plan.Cost = &Cost{cost.Gas, cost.Price.String(), cost.Wei().String(), balance.String()}
-	return []Finding{{"cost", Note, fmt.Sprintf("%d gas, %s coins; the wallet has %s", cost.Gas, node.Coins(cost.Wei()), node.Coins(balance))}}, nil
+	return []Finding{{"cost", Note, fmt.Sprintf("%d gas, %s coins; %s has %s", cost.Gas, node.Coins(cost.Wei()), r.purse(), node.Coins(balance))}}, nil
 }

@@ -20,6 +20,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"github.com/mrelease/mrelease/approval"
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/market"
@@ -188,8 +190,18 @@ func (r Release) Plan(ctx context.Context) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
+	payer, err := r.Keys.PayerAddress(ctx)
+	if err != nil {
+		return Plan{}, err
+	}
 	in.keys.wallet.Address = owner
+	if payer != (common.Address{}) {
+		in.keys.wallet = in.keys.wallet.PaidBy(node.Wallet{Address: payer})
+	}
 	in.plan.Wallet, in.plan.StatedBy = owner.Hex(), stated
+	if in.payer() != owner {
+		in.plan.Payer = in.payer().Hex()
+	}
 	in.plan.add(in.Teller, in.whoAndWhat(stated))
 	for _, look := range r.looks() {
 		found, err := look(in, ctx)

@@ -114,15 +114,15 @@ func (p Plan) Others() (others []OtherOrder) {
 // retireCost says what closing costs. A wallet that cannot pay for it, beside the app,
 // ends the plan as it would end the release.
 func (r *run) retireCost(ctx context.Context) ([]Finding, error) {
-	cost, transactions, err := r.sales().Cost(ctx, r.Settings.Order.Retire, r.plan.Succession.Retire)
+	cost, transactions, err := r.sales().Cost(ctx, r.payer(), r.Settings.Order.Retire, r.plan.Succession.Retire)
 	if err != nil || transactions == 0 {
 		return nil, err
 	}
-	balance, err := r.Chain.CheckFunds(ctx, r.owner(), r.plan.creating.Plus(cost))
+	balance, err := r.Chain.CheckFunds(ctx, r.payer(), r.plan.creating.Plus(cost))
 	if err != nil {
 		return nil, err
 	}
-	return []Finding{{"cost", Note, fmt.Sprintf("of retiring: %s, %d gas, %s coins; the wallet has %s", printable.Count(transactions, "transaction"), cost.Gas, node.Coins(cost.Wei()), node.Coins(balance))}}, nil
+	return []Finding{{"cost", Note, fmt.Sprintf("of retiring: %s, %d gas, %s coins; %s has %s", printable.Count(transactions, "transaction"), cost.Gas, node.Coins(cost.Wei()), r.purse(), node.Coins(balance))}}, nil
 }
 
 func (r *run) sales() rotation.World { return rotation.World{Chain: r.Chain, Market: r.Market} }

@@ -27,6 +27,8 @@ type Keys interface {
 	// Owner returns the wallet's address, as far as that is known without opening it,
 	// and then who states it; empty when the key was opened.
 	Owner(ctx context.Context) (owner common.Address, stated string, err error)
+	// PayerAddress is likewise the address of who pays; the zero address for the owner.
+	PayerAddress(ctx context.Context) (common.Address, error)
 	OpenWallet(ctx context.Context) (node.Wallet, error)
 	// Checker returns who signs, for looking at what was signed. It may open when it
 	// has to sign.

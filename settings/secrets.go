@@ -13,6 +13,8 @@ import (
 const (
 	WalletPassword = "MRELEASE_WALLET_PASSWORD"
 	WalletKey      = "MRELEASE_WALLET_KEY"
+	PayerPassword  = "MRELEASE_WALLET_PAYER_PASSWORD"
+	PayerKey       = "MRELEASE_WALLET_PAYER_KEY"
 	CosignPassword = "COSIGN_PASSWORD" // cosign's own name
 )
 
@@ -30,6 +32,8 @@ func (c *Checker) checkKeyPlaces() {
 		{"enclave.key", "a key file, or env://VARIABLE with its text", c.Settings.Enclave.Key},
 		{"wallet.keystore", "a keystore file, or a folder of them", c.Settings.Wallet.Keystore},
 		{"wallet.clef", "the path of Clef's socket, or its http:// or https:// URL", c.Settings.Wallet.Clef},
+		{"wallet.payer.keystore", "a keystore file, or a folder of them", c.Settings.Wallet.Payer.Keystore},
+		{"wallet.payer.clef", "the path of Clef's socket, or its http:// or https:// URL", c.Settings.Wallet.Payer.Clef},
 	} {
 		found := keyPlace.FindStringSubmatch(string(k.where))
 		if found == nil {
@@ -45,9 +49,9 @@ func (c *Checker) checkKeyPlaces() {
 // none that names a program.
 func schemesOf(key string) []string {
 	switch key {
-	case "wallet.keystore":
+	case "wallet.keystore", "wallet.payer.keystore":
 		return nil
-	case "wallet.clef":
+	case "wallet.clef", "wallet.payer.clef":
 		return []string{"http", "https"}
 	}
 	return []string{"env"}
@@ -67,7 +71,7 @@ func elsewhere(key, scheme string) string {
 // KeyVariables returns the environment variables that no build may have: those of
 // passwords, of keys, and of the app's secret.
 func (s Settings) KeyVariables() []string {
-	names := append([]string{WalletPassword, WalletKey, CosignPassword}, s.Wallet.KMS.Variables()...)
+	names := slices.Concat([]string{WalletPassword, WalletKey, PayerPassword, PayerKey, CosignPassword}, s.Wallet.KMS.Variables(), s.Wallet.Payer.KMS.Variables())
 	for _, where := range []Path{s.Sign.Key, s.Enclave.Key} {
 		if name, ok := strings.CutPrefix(string(where), "env://"); ok {
 			names = append(names, name)
@@ -100,7 +104,7 @@ func (s Settings) SecretVariables() []string {
 // KeyFiles returns the files that no build may have.
 func (s Settings) KeyFiles() []string {
 	var files []string
-	for _, where := range []Path{s.Sign.Key, s.Enclave.Key, s.Wallet.Keystore, s.Secret.File} {
+	for _, where := range []Path{s.Sign.Key, s.Enclave.Key, s.Wallet.Keystore, s.Wallet.Payer.Keystore, s.Secret.File} {
 		if where != "" && !keyPlace.MatchString(string(where)) {
 			files = append(files, string(where))
 		}

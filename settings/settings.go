@@ -129,6 +129,21 @@ type Wallet struct {
 	KMS         KMSKey         `yaml:"kms" doc:"key in a cloud's key service: awskms:///KEY (AWS; an id, alias/NAME, or the ARN of either), awskms://HOST/KEY, or gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/V (Google)"`
 	Address     common.Address `yaml:"address" doc:"which of a folder's wallets, or of Clef's (required with it); with kms what the key's address must be"`
 	AllowRawKey bool           `yaml:"allow-raw-key" doc:"take a raw key from MRELEASE_WALLET_KEY"`
+	Payer       Payer          `yaml:"payer" doc:"another wallet, which sends the transactions and pays for them; the wallet itself when it is not set"`
+}
+
+// Payer says which wallet pays, in the same forms as the owner's.
+type Payer struct {
+	Keystore    Path           `yaml:"keystore" doc:"keystore file of version 3, or a folder of them"`
+	Clef        Path           `yaml:"clef" doc:"socket or http:// URL of Clef, which has the key"`
+	KMS         KMSKey         `yaml:"kms" doc:"key in a cloud's key service, as wallet.kms"`
+	Address     common.Address `yaml:"address" doc:"which of a folder's wallets, or of Clef's (required with it)"`
+	AllowRawKey bool           `yaml:"allow-raw-key" doc:"take a raw key from MRELEASE_WALLET_PAYER_KEY"`
+}
+
+// Wallet returns the payer as a wallet, which has no payer of its own.
+func (p Payer) Wallet() Wallet {
+	return Wallet{Keystore: p.Keystore, Clef: p.Clef, KMS: p.KMS, Address: p.Address, AllowRawKey: p.AllowRawKey}
 }
 
 // Order are the terms of the app's order.

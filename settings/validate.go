@@ -252,16 +252,24 @@ func (c *Checker) checkPublish() {
 }
 
 // checkWallet finds out whether one wallet is named, and whose it is where only that can
-// tell whether what was signed is right.
+// tell whether what was signed is right; and likewise for who pays.
 func (c *Checker) checkWallet() {
-	switch w := c.Settings.Wallet; {
+	w := c.Settings.Wallet
+	c.checkAccount("wallet", w)
+	if w.Payer != (Payer{}) {
+		c.checkAccount("wallet.payer", w.Payer.Wallet())
+	}
+}
+
+func (c *Checker) checkAccount(key string, w Wallet) {
+	switch {
 	case w.Clef != "" && (w.Keystore != "" || w.AllowRawKey):
-		c.Complain("wallet.clef", "stands beside wallet.keystore or wallet.allow-raw-key: want one of them")
+		c.Complain(key+".clef", "stands beside %s.keystore or %s.allow-raw-key: want one of them", key, key)
 	case w.KMS.IsSet() && (w.Keystore != "" || w.AllowRawKey || w.Clef != ""):
-		c.Complain("wallet.kms", "stands beside wallet.keystore, wallet.clef or wallet.allow-raw-key: want one of them")
+		c.Complain(key+".kms", "stands beside %s.keystore, %s.clef or %s.allow-raw-key: want one of them", key, key, key)
 	case w.Clef != "" && w.Address == common.Address{}:
-		c.missing("wallet.address", "the account of Clef that signs")
-	case w.Clef == "" && w.Keystore == "" && !w.AllowRawKey && !c.Refused("wallet.kms") && !w.KMS.IsSet():
-		c.missing("wallet.keystore", "a keystore file, or a folder of them and wallet.address")
+		c.missing(key+".address", "the account of Clef that signs")
+	case w.Clef == "" && w.Keystore == "" && !w.AllowRawKey && !c.Refused(key+".kms") && !w.KMS.IsSet():
+		c.missing(key+".keystore", "a keystore file, or a folder of them and "+key+".address")
 	}
 }

@@ -19,7 +19,7 @@ func variableOf(key string) string {
 // variables are the names that mean something to this program: those of keys, and those
 // that are no part of a configuration.
 func variables() []string {
-	names := []string{WalletPassword, WalletKey}
+	names := []string{WalletPassword, WalletKey, PayerPassword, PayerKey}
 	for _, other := range []string{"BUILDER", "STATE", "VERSION", "COMMIT", "DOTENV", "JUNIT"} {
 		names = append(names, prefix+other)
 	}

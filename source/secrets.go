@@ -53,7 +53,7 @@ func (o Options) seenKeys() (problems []settings.Problem) {
 	for _, k := range []struct {
 		key  string
 		path settings.Path
-	}{{"sign.key", s.Sign.Key}, {"enclave.key", s.Enclave.Key}, {"wallet.keystore", s.Wallet.Keystore}, {"app-secret.file", s.Secret.File}} {
+	}{{"sign.key", s.Sign.Key}, {"enclave.key", s.Enclave.Key}, {"wallet.keystore", s.Wallet.Keystore}, {"wallet.payer.keystore", s.Wallet.Payer.Keystore}, {"app-secret.file", s.Secret.File}} {
 		if slices.Contains(s.KeyFiles(), string(k.path)) {
 			problems = append(problems, seenAt(sight, k.key, string(k.path))...)
 		}

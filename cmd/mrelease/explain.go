@@ -217,7 +217,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*preflight.ClockError], "E-CLOCK", usage.ExitUsage, usage.Say("set the clock: timedatectl set-ntp true")),
 		usage.On(oddWallet, "E-WALLET", usage.ExitUsage, usage.Say("nobody makes such a keystore file for use: take it from its maker again, or write it anew with iexec wallet import")),
 		usage.On(unread[*node.WalletError], "E-WALLET", usage.ExitUsage, usage.Say("correct wallet.keystore or the rights of the file, or make a wallet: iexec wallet create --keystoredir .")),
-		usage.On(locked[*node.WalletError], "E-WALLET", usage.ExitUsage, usage.Say("set "+keys.WalletPassword+" to the password of the keystore file in wallet.keystore")),
+		usage.On(locked[*node.WalletError], "E-WALLET", usage.ExitUsage, usage.Say("set "+keys.WalletPassword+" to the password of the keystore file in wallet.keystore, and "+settings.PayerPassword+" to that of wallet.payer.keystore")),
 		usage.On(usage.Is[*node.WalletError], "E-WALLET", usage.ExitUsage, usage.Say("correct what is said above of wallet.keystore, wallet.address or "+keys.WalletKey)),
 		usage.On(usage.Is[*node.SignerError], "E-SIGNER", usage.ExitUsage, adviceOf[*node.SignerError]),
 		usage.On(usage.Is[*apps.SyntheticError], "E-SYNTHETIC", usage.ExitPolicy, usage.Say("build on the real base image, or choose a chain with development: true")),

@@ -32,7 +32,8 @@ same version made is used, so a release that was interrupted is finished by
 running it again, on any machine.
 
 Secrets come from the environment: ` + keys.WalletPassword + ` (or ` + keys.WalletKey + `
-with wallet.allow-raw-key) and ` + keys.CosignPassword + `.`,
+with wallet.allow-raw-key), ` + settings.PayerPassword + ` where another
+wallet pays (wallet.payer), and ` + keys.CosignPassword + `.`,
 		Example: "  mrelease release --version 1.2.0\n  mrelease release --dry-run --json",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return a.release(c.Context(), nil, dryRun) },

@@ -70,7 +70,8 @@ type desk struct {
 	rotation.World
 	settings settings.Settings
 	ring     keys.Ring
-	line     rotation.Line // of the app that is configured
+	line     rotation.Line  // of the app that is configured
+	payer    common.Address // who sends transactions
 	records  []recorded
 }
 
@@ -108,6 +109,12 @@ func (s *shell) open(ctx context.Context, command string, need settings.Purpose)
 	}
 	if stated != "" {
 		s.Note("wallet  %s, as %s states", owner, stated)
+	}
+	if d.payer, err = d.ring.PayerAddress(ctx); err != nil {
+		return nil, err
+	}
+	if d.payer == (common.Address{}) {
+		d.payer = owner
 	}
 	var world release.World
 	if _, err := world.Connect(ctx, cfg); err != nil {
@@ -212,14 +219,14 @@ func (s *shell) acting(answer string, need settings.Purpose, find func(context.C
 // do tells of a change and what it costs, and does it unless this is a dry run.
 func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 	d.tell(w.Change)
-	cost, transactions, err := d.Cost(ctx, orders.RetireClose, w.End)
+	cost, transactions, err := d.Cost(ctx, d.payer, orders.RetireClose, w.End)
 	if err != nil {
 		return err
 	}
 	answer.fill(w, cost, transactions)
 	if transactions > 0 {
-		d.Note("cost    %s, %d gas, %s coins", printable.Count(transactions, "transaction"), cost.Gas, node.Coins(cost.Wei()))
-		if _, err := d.Chain.CheckFunds(ctx, d.line.Owner, cost); err != nil {
+		d.Note("cost    %s, %d gas, %s coins%s", printable.Count(transactions, "transaction"), cost.Gas, node.Coins(cost.Wei()), d.paid())
+		if _, err := d.Chain.CheckFunds(ctx, d.payer, cost); err != nil {
 			return err
 		}
 	}
@@ -277,6 +284,14 @@ func (d *desk) keepProject(ctx context.Context, c rotation.Change, order poco.Si
 		d.Note("project app and order in %s", strings.Join(names, ", "))
 	}
 	return len(names) > 0, err
+}
+
+// paid says who pays, where that is another than the owner.
+func (d *desk) paid() string {
+	if d.payer == d.line.Owner {
+		return ""
+	}
+	return ", of the payer " + d.payer.Hex()
 }
 
 // confirm reads again, with connections of its own, whether all is as it was to become:

@@ -98,7 +98,8 @@ func (e *ConflictError) Evidence() [][2]string {
 }
 
 // Register puts an app on a chain. When the app is there already it is used;
-// else createApp makes it. In both cases every field is read back.
+// else createApp makes it, which anybody can pay for: it is its owner's in any case. Every
+// field is read back in both cases.
 //
 // Errors: *SyntheticError, *ConflictError (also for an app that was given to
 // another owner since), *node.FundsError, *node.FeeError, *node.RevertedError,
@@ -107,7 +108,7 @@ func Register(ctx context.Context, c *node.Client, w node.Wallet, app poco.App, 
 	if err := CheckEnclave(c.Chain, enclave); err != nil {
 		return Registration{}, err
 	}
-	reg, err := lookupSettled(ctx, c, app)
+	reg, err := lookupSettled(ctx, c, w, app)
 	for range maxSends {
 		var missing *NoAppError
 		if !errors.As(err, &missing) {
@@ -122,7 +123,7 @@ func Register(ctx context.Context, c *node.Client, w node.Wallet, app poco.App, 
 		// A parallel run of the same release may have made the same app first;
 		// then this transaction fails, and what counts is there. One of another
 		// release may have taken the nonce.
-		if reg, err = lookupSettled(ctx, c, app); err != nil && !node.NonceTaken(sendErr) {
+		if reg, err = lookupSettled(ctx, c, w, app); err != nil && !node.NonceTaken(sendErr) {
 			return Registration{}, fmt.Errorf("creating app: %w", sendErr)
 		}
 	}
@@ -147,15 +148,15 @@ func Confirm(ctx context.Context, c *node.Client, w node.Wallet, reg Registratio
 // maxSends bounds how often a transaction is sent whose nonce was none.
 const maxSends = 5
 
-// lookupSettled is Lookup once the owner's transactions are in blocks: a run
+// lookupSettled is Lookup once the payer's transactions are in blocks: a run
 // that was killed, or one that runs in parallel, may have sent the app's.
-func lookupSettled(ctx context.Context, c *node.Client, app poco.App) (Registration, error) {
+func lookupSettled(ctx context.Context, c *node.Client, w node.Wallet, app poco.App) (Registration, error) {
 	reg, err := Lookup(ctx, c, app)
 	var missing *NoAppError
 	if !errors.As(err, &missing) {
 		return reg, err
 	}
-	waited, settleErr := c.Settle(ctx, app.Owner)
+	waited, settleErr := c.Settle(ctx, w.Payer().Address)
 	if settleErr != nil {
 		return Registration{}, settleErr
 	}
@@ -268,9 +269,9 @@ func registry(c *node.Client) node.Contract {
 	return node.Contract{Address: c.AppRegistry, ABI: poco.RegistryABI()}
 }
 
-// EstimateCreate returns what the transaction that registers an app would cost,
+// EstimateCreate returns what the transaction that registers an app would cost who pays,
 // without making it. The fields of the app that are not known yet may be
 // anything of the same length.
-func EstimateCreate(ctx context.Context, c *node.Client, app poco.App) (node.Cost, error) {
-	return c.Estimate(ctx, app.Owner, registry(c), "createApp", arguments(app)...)
+func EstimateCreate(ctx context.Context, c *node.Client, payer common.Address, app poco.App) (node.Cost, error) {
+	return c.Estimate(ctx, payer, registry(c), "createApp", arguments(app)...)
 }

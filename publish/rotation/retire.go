@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/orders"
@@ -78,14 +80,14 @@ func (w World) kept(ctx context.Context, wallet node.Wallet, sales []Sale) (kept
 	return kept, nil
 }
 
-// Cost returns what closing these orders would cost the wallet in all. Errors:
+// Cost returns what closing these orders would cost who pays, in all. Errors:
 // *node.RevertedError, *node.RPCError.
-func (w World) Cost(ctx context.Context, how orders.Retire, sales []Sale) (cost node.Cost, transactions int, err error) {
+func (w World) Cost(ctx context.Context, payer common.Address, how orders.Retire, sales []Sale) (cost node.Cost, transactions int, err error) {
 	for _, s := range sales {
 		if how != orders.RetireClose || s.Left.Sign() <= 0 {
 			continue
 		}
-		one, err := node.EstimateClose(ctx, w.Chain, s.App.Owner, s.Order.AppOrder)
+		one, err := node.EstimateClose(ctx, w.Chain, s.App.Owner, payer, s.Order.AppOrder)
 		if err != nil {
 			return node.Cost{}, 0, err
 		}

@@ -262,7 +262,7 @@ func (t Trade) bought(ctx context.Context, w node.Wallet, r poco.SignedRequestOr
 		if len(deals) > 0 {
 			return deals[len(deals)-1], nil
 		}
-		waited, err := t.Chain.Settle(ctx, w.Address)
+		waited, err := t.Chain.Settle(ctx, w.Payer().Address)
 		if err != nil {
 			return Deal{}, err
 		}

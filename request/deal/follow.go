@@ -231,7 +231,7 @@ func Claim(ctx context.Context, c *node.Client, w node.Wallet, d Deal, from uint
 }
 
 func claimSome(ctx context.Context, c *node.Client, w node.Wallet, d Deal, from, to uint64) (tasks []Task, claimed int, err error) {
-	if _, err := c.Settle(ctx, w.Address); err != nil {
+	if _, err := c.Settle(ctx, w.Payer().Address); err != nil {
 		return nil, 0, err
 	}
 	if tasks, err = readTasks(ctx, c, d, from, to); err != nil {

@@ -37,14 +37,27 @@ import (
 //	owner sign RECORD         signs an edited record
 //	owner hide RECORD         states that the app has no measurement
 //	owner fund                gets a coin
+//	owner payer               writes payer.json, a keystore of another wallet, $PAYER, without coins
+//	owner payer fund          gives that one a coin
 func owner(ts *testscript.TestScript, s *script, args []string) {
 	ctx := context.Background()
-	if strings.Join(args, " ") == "fund" {
+	payer := walletOf(s.name + " payer")
+	switch strings.Join(args, " ") {
+	case "fund":
 		ts.Check(fund(s.world, s.key))
+		return
+	case "payer":
+		file, err := keystoreFile(payer)
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs("payer.json"), []byte(file), 0o600))
+		ts.Setenv("PAYER", crypto.PubkeyToAddress(payer.PublicKey).Hex())
+		return
+	case "payer fund":
+		ts.Check(fund(s.world, payer))
 		return
 	}
 	if len(args) != 2 {
-		ts.Fatalf("usage: owner close|unpublish|transfer|reclaim|sign|hide RECORD, or owner fund")
+		ts.Fatalf("usage: owner close|unpublish|transfer|reclaim|sign|hide RECORD, or owner fund|payer")
 	}
 	var r record.Record
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &r))
