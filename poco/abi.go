@@ -33,7 +33,8 @@ func HubABI() abi.ABI { return mustABI(hubABI) }
 // what an ERC-721 token says of the apps of an owner.
 func RegistryABI() abi.ABI { return mustABI(registryABI) }
 
-// AppABI returns an app's owner, registry and the getters of its five fields.
+// AppABI returns an app's owner, registry and the getters of its five fields, and what gives
+// it a name in ENS.
 func AppABI() abi.ABI { return mustABI(appABI) }
 
 // TokenABI returns the RLC token's approveAndCall, which deposits in the hub, and balanceOf.
@@ -42,7 +43,8 @@ func TokenABI() abi.ABI { return mustABI(tokenABI) }
 // GroupABI returns keyHasPurpose of ERC-734, by which orders are restricted to groups.
 func GroupABI() abi.ABI { return mustABI(groupABI) }
 
-// ENSABI returns the resolver of ENS's registry, and the addr of a resolver (EIP-137).
+// ENSABI returns owner and resolver of ENS's registry, a resolver's addr, name and setAddr
+// (EIP-137, EIP-181), and the setName of the registrar of reverse records.
 func ENSABI() abi.ABI { return mustABI(ensABI) }
 
 // mustABI panics on a text that is no ABI: the texts are compiled in, and a

@@ -99,20 +99,25 @@ func grant(ts *testscript.TestScript, s *script, _ []string) {
 //
 //	names FILE NAME ADDRESS [NAME ADDRESS...]
 //
-// The address of a name may be none.
+// The address of a name may be none; mine is none too, and the name is the script's
+// wallet's; bare is mine without a resolver.
 func names(ts *testscript.TestScript, s *script, args []string) {
 	if len(args) < 3 || len(args)%2 == 0 {
 		ts.Fatalf("usage: names FILE NAME ADDRESS [NAME ADDRESS...]")
 	}
-	all := map[string]common.Address{}
+	all := map[string]protocol.Name{}
 	for pair := range slices.Chunk(args[1:], 2) {
-		all[pair[0]] = common.HexToAddress(pair[1])
+		is := protocol.Name{At: common.HexToAddress(pair[1]), Bare: pair[1] == "bare"}
+		if is.Bare || pair[1] == "mine" {
+			is.Owner = crypto.PubkeyToAddress(s.key.PublicKey)
+		}
+		all[pair[0]] = is
 	}
 	key, err := crypto.GenerateKey()
 	ts.Check(err)
-	registry, err := protocol.DeployENS(context.Background(), s.world.V5.Client, key, "../node_modules", all)
+	ens, err := protocol.DeployENS(context.Background(), s.world.V5.Client, key, "../node_modules", all)
 	ts.Check(err)
-	text := fmt.Sprintf("chains: {%s: {ens: %q}}\n", s.world.V5.Name, registry.Hex())
+	text := fmt.Sprintf("chains: {%s: {ens: %q}}\n", s.world.V5.Name, ens.Registry.Hex())
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 

@@ -25,6 +25,7 @@ type contract struct {
 	name     string
 	abi      abi.ABI
 	bytecode string // hex, with placeholders where a library's address belongs
+	runtime  string // hex, of the contract as it is on a chain
 }
 
 // folders of compiled contracts, in the order in which they are searched: what
@@ -75,11 +76,12 @@ func parse(path, name string) (contract, error) {
 	var artifact struct {
 		ABI      json.RawMessage `json:"abi"`
 		Bytecode string          `json:"bytecode"`
+		Runtime  string          `json:"deployedBytecode"`
 	}
 	if err := json.Unmarshal(data, &artifact); err != nil {
 		return contract{}, fmt.Errorf("parsing contract %s: %w", name, err)
 	}
-	c := contract{name: name, bytecode: artifact.Bytecode}
+	c := contract{name: name, bytecode: artifact.Bytecode, runtime: artifact.Runtime}
 	if name == library { // its own ABI names types that go-ethereum cannot parse; nobody calls it
 		return c, nil
 	}

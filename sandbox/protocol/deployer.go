@@ -35,6 +35,25 @@ func newDeployer(ctx context.Context, client *ethclient.Client, key *ecdsa.Priva
 	return d
 }
 
+// pay finds out whether the chain takes transactions for nothing: then its base fee is 0.
+func (d *deployer) pay() {
+	if d.err != nil {
+		return
+	}
+	head, err := d.client.HeaderByNumber(d.ctx, nil)
+	if d.err = err; err == nil {
+		d.free = head.BaseFee != nil && head.BaseFee.Sign() == 0
+	}
+}
+
+// goOn is pay for a key that sent transactions before.
+func (d *deployer) goOn() {
+	d.pay()
+	if d.err == nil {
+		d.nonce, d.err = d.client.PendingNonceAt(d.ctx, d.from())
+	}
+}
+
 func (d *deployer) from() common.Address { return crypto.PubkeyToAddress(d.key.PublicKey) }
 
 func (d *deployer) read(name string) contract {

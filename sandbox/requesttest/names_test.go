@@ -26,11 +26,11 @@ func TestNames(t *testing.T) {
 	w := startWorld(t)
 	s := newSide(t, w, w.V5)
 	chain := s.trade.Chain
-	var err error
-	chain.ENS, err = protocol.DeployENS(t.Context(), s.chain.Client, world.Key(6), "../node_modules", map[string]common.Address{
-		"hello-world.apps.iexec.eth": s.app, "empty.apps.iexec.eth": {},
+	ens, err := protocol.DeployENS(t.Context(), s.chain.Client, world.Key(6), "../node_modules", map[string]protocol.Name{
+		"hello-world.apps.iexec.eth": {At: s.app}, "empty.apps.iexec.eth": {},
 	})
 	must(t, err)
+	chain.ENS = ens.Registry
 	if at, err := request.FindApp(t.Context(), chain, "hello-world.apps.iexec.eth"); err != nil || at != s.app {
 		t.Errorf("found %s, %v; want %s", at, err, s.app)
 	}

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/ethclient"
 	"golang.org/x/sync/errgroup"
 
@@ -154,7 +155,15 @@ func (w *World) startChains(ctx context.Context, o Options) error {
 // closed beside an error.
 func (c *Chain) start(ctx context.Context, o Options) (*chain.Chain, error) {
 	free := c.Fees == poco.FeesLegacy
-	node, err := chain.Start(chain.Options{ID: c.ID, Alloc: balances(), Free: free})
+	alloc := balances()
+	if free { // names are where iExec's own programs look for them
+		names, err := protocol.ENSAccount(o.Contracts, crypto.PubkeyToAddress(Key(0).PublicKey))
+		if err != nil {
+			return nil, err
+		}
+		alloc[protocol.BellecourENS] = names
+	}
+	node, err := chain.Start(chain.Options{ID: c.ID, Alloc: alloc, Free: free})
 	if err != nil {
 		return nil, fmt.Errorf("starting chain %d: %w", c.ID, err)
 	}
