@@ -40,7 +40,8 @@ func AppABI() abi.ABI { return mustABI(appABI) }
 // TokenABI returns the RLC token's approveAndCall, which deposits in the hub, and balanceOf.
 func TokenABI() abi.ABI { return mustABI(tokenABI) }
 
-// GroupABI returns keyHasPurpose of ERC-734, by which orders are restricted to groups.
+// GroupABI returns what of ERC-734 is called, by which orders are restricted to groups:
+// whether a key has a purpose, and what gives it one and takes it away.
 func GroupABI() abi.ABI { return mustABI(groupABI) }
 
 // ENSABI returns owner and resolver of ENS's registry, a resolver's addr, name and setAddr

@@ -20,7 +20,7 @@ import (
 // commands are what scripts can say besides testscript's own commands.
 func commands(more map[string]func(*testscript.TestScript, *script, []string)) map[string]func(*testscript.TestScript, bool, []string) {
 	own := map[string]func(*testscript.TestScript, *script, []string){
-		"exits": exits, "fault": addFault, "read-only": readOnly, "holds": holds, "owner": owner, "buy": buy, "crowd": crowd, "foreign": foreign, "impostor": impostor, "register": register, "edit": edit, "get": get, "serve": serve,
+		"exits": exits, "fault": addFault, "read-only": readOnly, "holds": holds, "group": group, "owner": owner, "buy": buy, "crowd": crowd, "foreign": foreign, "impostor": impostor, "register": register, "edit": edit, "get": get, "serve": serve,
 		"fill": fill, "refer": refer, "retag": retag, "forget": forget, "odd-image": oddImage, "layer": layer, "edit-key": editKey, "git": gitCommand, "provenance": provenance, "beside": beside, "like-readme": likeReadme,
 		"registry": habits, "ordinary": ordinary, "keyless": keyless, "grant": grant, "names": names, "pass": pass, "stored": stored, "wallet-in": keyService,
 	}

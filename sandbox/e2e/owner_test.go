@@ -121,6 +121,25 @@ func names(ts *testscript.TestScript, s *script, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
+// group brings a group of apps to the chain sandbox-v5, which the script's wallet manages
+// unless it is to be somebody else's, and sets a variable to its address:
+//
+//	group VARIABLE [theirs]
+func group(ts *testscript.TestScript, s *script, args []string) {
+	if len(args) == 0 || len(args) > 2 {
+		ts.Fatalf("usage: group VARIABLE [theirs]")
+	}
+	key, err := crypto.GenerateKey()
+	ts.Check(err)
+	manager := s.key
+	if len(args) == 2 {
+		manager = key
+	}
+	at, err := protocol.DeployGroup(context.Background(), s.world.V5.Client, key, "../node_modules", crypto.PubkeyToAddress(manager.PublicKey))
+	ts.Check(err)
+	ts.Setenv(args[0], at.Hex())
+}
+
 // stored asserts what the secret service holds of an address:
 //
 //	stored app ADDRESS VALUE
