@@ -53,7 +53,7 @@ type Plan struct {
 	Order  Order   `json:"order"`
 	Retire Retire  `json:"retire"`
 	// Writes are the things that may be made: image, signature, provenance, app, secret,
-	// canary, order. What is there already is not among them.
+	// groups, canary, order, name. What is there already is not among them.
 	Writes []string `json:"writes"`
 	Calls  []Call   `json:"calls"` // to contracts, that may be made
 	Cost   Cost     `json:"cost"`
@@ -109,6 +109,10 @@ type App struct {
 	Multiaddr string  `json:"multiaddr"`
 	Checksum  *string `json:"checksum"`
 	MREnclave *string `json:"mrenclave"` // the text that the chain stores
+	// ENS is the name that is made to lead to the app, and Groups the contracts, sorted, that
+	// it is added to; absent when there is none.
+	ENS    string   `json:"ens,omitempty"`
+	Groups []string `json:"groups,omitempty"`
 }
 
 // Canary is the run that is bought before the order is offered.
@@ -159,7 +163,7 @@ type OldOrder struct {
 
 // Call is a call that a transaction makes, decoded.
 type Call struct {
-	To        string             `json:"to"`       // address of the contract
+	To        string             `json:"to"`       // address of the contract, or app.address for the one that this member names
 	Function  string             `json:"function"` // with the types of its arguments
 	Arguments map[string]*string `json:"arguments"`
 }

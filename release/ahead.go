@@ -1,6 +1,9 @@
 package release
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // lookAhead looks at what chain, market and secret service will be asked to take, before anything is
 // written anywhere: what they would refuse, after the image was pushed and signed for
@@ -12,7 +15,7 @@ func (r *run) lookAhead(ctx context.Context) (string, error) {
 	for _, s := range r.steps() {
 		looks := []lookFunc{s.look, s.cost}
 		switch {
-		case s.name == "register" || s.name == "secret" || s.name == "canary" || s.name == "offer" || s.name == "project":
+		case slices.Contains([]string{"register", "secret", "groups", "canary", "offer", "name", "project"}, s.name):
 		case r.Approved == nil || !s.writes:
 			continue
 		}

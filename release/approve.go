@@ -163,6 +163,7 @@ func (r *run) bind(ctx context.Context) (p approval.Plan, err error) {
 		}
 	}
 	r.bindBuilt(&p, app)
+	r.bindKnown(&p)
 	sales, err := r.bindRetired(ctx, &p)
 	if err != nil {
 		return p, err
@@ -389,7 +390,7 @@ func (r *run) bindCost(ctx context.Context, p *approval.Plan, sales []rotation.S
 	if err != nil {
 		return err
 	}
-	gas := r.plan.creating.Gas + retiring.Gas
+	gas := r.plan.creating.Gas + r.plan.knowing().Gas + retiring.Gas
 	if r.Approved == nil {
 		gas = (gas + gas/4 + gasStep - 1) / gasStep * gasStep
 		if r.Chain.MaxFeePerGas == 0 && fee.Sign() > 0 { // a power of two: fees are another with each block

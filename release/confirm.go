@@ -71,7 +71,7 @@ func (e *UnheldError) Unwrap() (all []error) {
 // error is an [*UnheldError]. late are the orders of [rotation.Succession.Missed].
 func (r *run) look(ctx context.Context, rec record.Record) (late []rotation.Sale, err error) {
 	var checks []record.Check
-	var tag, old error
+	var tag, old, known, lead error
 	var group errgroup.Group
 	group.Go(func() error {
 		_, tag = r.Source.CheckTag(ctx)
@@ -86,13 +86,17 @@ func (r *run) look(ctx context.Context, rec record.Record) (late []rotation.Sale
 			late, old = r.lookForRetired(ctx, rotation.World{Chain: fresh.Chain, Market: fresh.Market})
 			return nil
 		})
+		group.Go(func() error {
+			known, lead = r.confirmGroups(ctx, fresh.Chain), r.confirmName(ctx, fresh.Chain)
+			return nil
+		})
 		checks = record.Standing(ctx, record.World{Registry: fresh.Registry, Chain: fresh.Chain, Market: fresh.Market, Party: r.keys.signer}, rec)
 		return nil
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return late, unheld(append(checks, record.Check{Name: "old orders", Err: old}, record.Check{Name: "git tag", Err: tag}))
+	return late, unheld(append(checks, record.Check{Name: "groups", Err: known}, record.Check{Name: "ens name", Err: lead}, record.Check{Name: "old orders", Err: old}, record.Check{Name: "git tag", Err: tag}))
 }
 
 func unheld(checks []record.Check) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/printable"
+	"github.com/mrelease/mrelease/publish/names"
 	"github.com/mrelease/mrelease/publish/rotation"
 )
 
@@ -34,7 +35,10 @@ type Plan struct {
 	Succession rotation.Succession
 	Bound      approval.Plan // what would be approved
 
-	creating node.Cost // of the app
+	creating node.Cost    // of the app
+	joining  transactions // that add the app to its groups
+	naming   transactions // that have the name lead to it
+	lead     *names.Lead  // of the name, where it is to lead elsewhere
 }
 
 // Cost is what registering an app costs, in wei and as decimal text.
@@ -81,7 +85,7 @@ func (p Plan) making(make, untold []string) string {
 
 // writes are the things that a release may make, in their order.
 func (p Plan) writes() []string {
-	return slices.DeleteFunc([]string{"image", "signature", "provenance", "app", "secret", "canary", "order"}, func(name string) bool {
+	return slices.DeleteFunc([]string{"image", "signature", "provenance", "app", "secret", "groups", "canary", "order", "name"}, func(name string) bool {
 		return !p.has(name, ToMake) && !p.has(name, Unknown)
 	})
 }
@@ -101,3 +105,6 @@ func (p *Plan) add(t Teller, found []Finding) {
 		t.Found(f)
 	}
 }
+
+// knowing is what it costs to make the app known elsewhere.
+func (p Plan) knowing() node.Cost { return p.joining.cost.Plus(p.naming.cost) }

@@ -80,9 +80,9 @@ func (w *World) Connect(ctx context.Context, cfg settings.Settings) (poco.Chain,
 	return profile, nil
 }
 
-// steps are a release, in order: by how hard they are to take back. The app's secret, the
-// canary and the files of a project are steps of whoever asks for them, and the comparison with what was approved of
-// whoever has that.
+// steps are a release, in order: by how hard they are to take back. The app's secret, its
+// groups and name, the canary and the files of a project are steps of whoever asks for them,
+// and the comparison with what was approved of whoever has that.
 func (r Release) steps() []step {
 	all := []step{
 		{name: "inputs", look: (*run).lookForImage, do: (*run).findImage},
@@ -97,8 +97,10 @@ func (r Release) steps() []step {
 		{name: "attest", look: (*run).lookForProvenance, do: (*run).attest, writes: true},
 		{name: "register", look: (*run).lookForApp, do: (*run).register, writes: true, cost: (*run).cost},
 		{name: "secret", look: (*run).lookForSecret, do: (*run).pushSecret, writes: true},
+		{name: "groups", look: (*run).lookAtGroups, do: (*run).joinGroups, writes: true, cost: (*run).groupsCost},
 		{name: "canary", look: (*run).lookForCanary, do: (*run).prove, writes: true},
 		{name: "offer", look: (*run).lookForOrder, do: (*run).offer, writes: true},
+		{name: "name", look: (*run).lookAtName, do: (*run).moveName, writes: true, cost: (*run).nameCost},
 		{name: "retire", look: (*run).lookForOldOrders, do: (*run).retire, writes: true, cost: (*run).retireCost},
 		{name: "record", do: (*run).writeRecord, writes: true},
 		{name: "project", look: (*run).lookAtProject, do: (*run).keepProject, writes: true},
@@ -110,6 +112,10 @@ func (r Release) steps() []step {
 			return r.Settings.Project == ""
 		case "secret":
 			return r.Settings.Secret == settings.Secret{}
+		case "groups":
+			return len(r.Settings.App.Groups) == 0
+		case "name":
+			return r.Settings.App.ENS == ""
 		case "canary":
 			return !r.Settings.Canary.Run
 		case "approved":

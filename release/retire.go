@@ -118,7 +118,7 @@ func (r *run) retireCost(ctx context.Context) ([]Finding, error) {
 	if err != nil || transactions == 0 {
 		return nil, err
 	}
-	balance, err := r.Chain.CheckFunds(ctx, r.payer(), r.plan.creating.Plus(cost))
+	balance, err := r.Chain.CheckFunds(ctx, r.payer(), r.plan.creating.Plus(r.plan.knowing()).Plus(cost))
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func TestTheListOfSteps(t *testing.T) {
 	if len(with.looks()) < 9 {
 		t.Errorf("a plan has %d looks", len(with.looks()))
 	}
-	if without := (Release{}).steps(); len(without) != len(names)-4 {
+	if without := (Release{}).steps(); len(without) != len(names)-6 {
 		t.Errorf("a release of which nothing more is asked has %d steps, one of which all is asked %d", len(without), len(names))
 	}
 }
@@ -50,7 +50,7 @@ func TestTheListOfSteps(t *testing.T) {
 // withAll is a release with each step that has to be asked for.
 func withAll() Release {
 	return Release{
-		Settings: settings.Settings{Canary: settings.Canary{Run: true}, Secret: settings.Secret{Env: "X"}, Project: "."},
+		Settings: settings.Settings{Canary: settings.Canary{Run: true}, Secret: settings.Secret{Env: "X"}, Project: ".", App: settings.App{ENS: "hello.apps.iexec.eth", Groups: settings.Addresses{{1}}}},
 		Approved: &approval.Plan{},
 	}
 }

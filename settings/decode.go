@@ -258,7 +258,7 @@ func (d *decoder) text(n node, v reflect.Value) {
 // takesList tells the values of several words from those that a list cannot be.
 func takesList(v reflect.Value) bool {
 	switch v.Interface().(type) {
-	case List, URLs, poco.Tag:
+	case List, URLs, Addresses, poco.Tag:
 		return true
 	}
 	return false

@@ -133,6 +133,8 @@ func valueSchema(v any) *schema {
 		return &schema{Type: kinds{"string"}, Enum: compressions(), Default: nonEmpty(string(v))}
 	case poco.Tag:
 		return tagSchema(v)
+	case Addresses:
+		return &schema{Type: kinds{"array"}, Items: valueSchema(common.Address{})}
 	case common.Address:
 		return &schema{Type: kinds{"string", "integer"}, Pattern: "^0x[0-9a-fA-F]{40}$"}
 	case Pin:

@@ -36,6 +36,7 @@ type Settings struct {
 	Chains  map[string]Chain `yaml:"chains" doc:"chains of your own, and changes to the built-in ones"`
 	Wallet  Wallet           `yaml:"wallet" doc:"the wallet of the app's owner"`
 	Secret  Secret           `yaml:"app-secret" doc:"the app's secret, which each release gives to the chain's secret service for its own app: env or file"`
+	App     App              `yaml:"app" doc:"where else the app of the latest release is known"`
 	Order   Order            `yaml:"order" doc:"the terms of the app's order"`
 	Canary  Canary           `yaml:"canary" doc:"a run of the app that its owner buys before its order is offered"`
 	Record  Path             `yaml:"record" doc:"file that the record is written to"`
@@ -60,6 +61,12 @@ type Build struct {
 type Secret struct {
 	Env  string `yaml:"env" doc:"environment variable with the value"`
 	File Path   `yaml:"file" doc:"file with the value"`
+}
+
+// App says where else the app of the latest release is known.
+type App struct {
+	ENS    ENSName   `yaml:"ens" doc:"name in ENS that each release makes lead to its app, such as hello.apps.iexec.eth; the wallet must have it"`
+	Groups Addresses `yaml:"groups" doc:"contracts (ERC-734) of groups of apps, to which orders of others are restricted: each release adds its app; the wallet must manage them"`
 }
 
 // Enclave says what the chain stores about the enclave, and who seals the image.

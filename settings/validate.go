@@ -228,6 +228,9 @@ func (c *Checker) checkPublish() {
 	} else if !ok {
 		c.Complain("chain", "unknown chain %q, %s", c.Settings.Chain, cmp.Or(c.Settings.NearestChain(), "want "+chains))
 	}
+	if p, ok := c.Settings.Profile(c.Settings.Chain); ok && c.Settings.App.ENS != "" && p.ENS == (common.Address{}) {
+		c.Complain("app.ens", "%s has no registry of names: leave it out, or name the registry in chains.%s.ens", p.Name, p.Name)
+	}
 	c.checkSign()
 	c.checkWallet()
 	if info, err := os.Stat(string(c.Settings.Record)); c.Settings.Record == "" {
@@ -258,6 +261,17 @@ func (c *Checker) checkWallet() {
 	c.checkAccount("wallet", w)
 	if w.Payer != (Payer{}) {
 		c.checkAccount("wallet.payer", w.Payer.Wallet())
+		c.checkOwnersCalls()
+	}
+}
+
+// checkOwnersCalls refuses what only the owner can call, where another wallet pays.
+func (c *Checker) checkOwnersCalls() {
+	const why = "stands beside wallet.payer: the owner itself must send these transactions, and pay for them"
+	if a := c.Settings.App; a.ENS != "" {
+		c.Complain("app.ens", why)
+	} else if len(a.Groups) > 0 {
+		c.Complain("app.groups", why)
 	}
 }
 

@@ -9,10 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/poco"
 )
 
 // Pin is the digest that a base image is pinned to.
@@ -141,6 +143,47 @@ func (u *URLs) UnmarshalText(text []byte) error {
 
 // MaxURLs is how many nodes of a chain may be named: all are asked before each transaction.
 const MaxURLs = 8
+
+// ENSName is a name in ENS; empty for none.
+type ENSName string
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (n *ENSName) UnmarshalText(text []byte) error {
+	if len(text) > 0 && !poco.IsENSName(string(text)) {
+		return fmt.Errorf("want a name such as hello.apps.iexec.eth, of lower-case letters, digits, - and _, got %q", text)
+	}
+	*n = ENSName(text)
+	return nil
+}
+
+// Addresses are those of several contracts that do the same.
+type Addresses []common.Address
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (a *Addresses) UnmarshalText(text []byte) error {
+	var words List
+	if err := words.UnmarshalText(text); err != nil {
+		return err
+	}
+	*a = nil
+	for _, word := range words {
+		var one common.Address
+		if err := one.UnmarshalText([]byte(word)); err != nil || one == (common.Address{}) {
+			return fmt.Errorf("want addresses, 0x and 40 hex digits each, got %q", word)
+		}
+		if slices.Contains(*a, one) {
+			return fmt.Errorf("names %s twice", one)
+		}
+		*a = append(*a, one)
+	}
+	if len(*a) > MaxGroups {
+		return fmt.Errorf("want at most %d addresses, got %d", MaxGroups, len(*a))
+	}
+	return nil
+}
+
+// MaxGroups is how many groups an app may be added to: each is a transaction.
+const MaxGroups = 16
 
 // Duration is a time span such as 90s or 2m.
 type Duration time.Duration

@@ -57,6 +57,7 @@ type changeAnswer struct {
 	Cost    *costAnswer   `json:"cost,omitempty"`
 	// Revoked are the versions that rollback passed over.
 	Revoked []string `json:"revoked,omitempty"`
+	Known   *knownAnswer  `json:"known,omitempty"` // where else: the name and the groups that are configured
 	// Revocation is what the image's key states.
 	Revocation *record.Revocation `json:"revocation,omitempty"`
 }

@@ -1,9 +1,13 @@
 package orders
 
 import (
+	"errors"
+
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/publish/groups"
+	"github.com/mrelease/mrelease/publish/names"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/rotation"
@@ -19,6 +23,21 @@ func Rules() []usage.Rule {
 		usage.On(usage.Is[*node.UnclosedError], "E-ORDER-UNCLOSED", usage.ExitRPC, usage.Say("run the same command again; if it stays so, name another node (chains.<name>.rpc): this one shows an old state")),
 		usage.On(usage.Is[*market.StillListedError], "E-ORDER-LISTED", usage.ExitNetwork, usage.Say("run the same command again; if it stays so, ask who runs the market: what was closed on chain cannot be matched, whatever the market shows")),
 		usage.On(usage.Is[*rotation.UnretiredError], "E-ORDER-UNRETIRED", usage.ExitOrder, usage.Say("run the same command again: it retires them; if it stays so, ask who runs node and market, or who else has the wallet")),
+		usage.On(usage.Is[*names.Error], "E-ENS", usage.ExitChain, adviceOf[*names.Error]),
+		usage.On(usage.Is[*groups.Error], "E-GROUP", usage.ExitChain, adviceOf[*groups.Error]),
+		usage.On(usage.Is[*node.UnmadeError], "E-CHAIN-UNMADE", usage.ExitRPC, usage.Say("run the same command again; if it stays so, name another node (chains.<name>.rpc): this one shows an old state")),
 		usage.On(usage.Is[*orders.GenerationsError], "E-ORDER-GENERATIONS", usage.ExitOrder, usage.Say("sell it under other terms (another volume is enough), or release a new version")),
 	}
+}
+
+// adviceOf is what a T among an error's causes says that knows its remedy; empty without one.
+func adviceOf[T interface {
+	error
+	Remedy() string
+}](err error) string {
+	known, ok := errors.AsType[T](err)
+	if !ok {
+		return ""
+	}
+	return known.Remedy()
 }

@@ -194,6 +194,7 @@ type work struct {
 	rotation.Change
 	statement *rotation.Statement // that a release is withdrawn; nil for none
 	revoked   []string            // versions that were passed over
+	known     known
 }
 
 // acting returns what a command runs that changes what is on sale: it finds what is to be
@@ -219,11 +220,16 @@ func (s *shell) acting(answer string, need settings.Purpose, find func(context.C
 // do tells of a change and what it costs, and does it unless this is a dry run.
 func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 	d.tell(w.Change)
+	d.tellKnown(w.known)
 	cost, transactions, err := d.Cost(ctx, d.payer, orders.RetireClose, w.End)
 	if err != nil {
 		return err
 	}
+	if n := w.known.transactions; n > 0 {
+		cost, transactions = cost.Plus(w.known.cost), transactions+n
+	}
 	answer.fill(w, cost, transactions)
+	answer.Known = w.known.answer(string(d.settings.App.ENS))
 	if transactions > 0 {
 		d.Note("cost    %s, %d gas, %s coins%s", printable.Count(transactions, "transaction"), cost.Gas, node.Coins(cost.Wei()), d.paid())
 		if _, err := d.Chain.CheckFunds(ctx, d.payer, cost); err != nil {
@@ -243,7 +249,15 @@ func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 	if err != nil {
 		return err
 	}
-	done, err := d.Do(ctx, by.wallet, w.Change)
+	done, err := d.Do(ctx, by.wallet, rotation.Change{Open: w.Open})
+	if err != nil {
+		return err
+	}
+	known, err := d.makeKnown(ctx, by.wallet, w.known) // while the orders before are on sale still
+	if err != nil {
+		return err
+	}
+	ended, err := d.Do(ctx, by.wallet, rotation.Change{End: w.End})
 	if err != nil {
 		return err
 	}
@@ -255,7 +269,7 @@ func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 	if err != nil {
 		return err
 	}
-	answer.Opened, answer.Changed = done.Opened, done.Opened || done.Ended > 0 || stated || kept
+	answer.Opened, answer.Changed = done.Opened, done.Opened || ended.Ended > 0 || known || stated || kept
 	if !answer.Changed {
 		d.Note("nothing was changed: all of it was so already")
 	}
@@ -303,6 +317,9 @@ func (d *desk) confirm(ctx context.Context, w work) error {
 	}
 	world := rotation.World{Chain: fresh.Chain, Market: fresh.Market}
 	if err := world.Confirm(ctx, d.line.Owner, w.Change); err != nil {
+		return fmt.Errorf("reading again what was done: %w", err)
+	}
+	if err := d.confirmKnown(ctx, fresh.Chain, w.known); err != nil {
 		return fmt.Errorf("reading again what was done: %w", err)
 	}
 	if w.statement != nil {

@@ -47,7 +47,8 @@ passing over those that were revoked, which it says, and then closes every other
 closed for good when its release was retired: another one is opened, which every machine
 derives in the same way. Its terms are those of the release's record (--record), which is
 then written anew with that order, else those in mrelease.yaml. The files of project name
-that release then.`,
+that release then, the name of app.ens is made to lead to its app, and the groups of
+app.groups have it.`,
 		Example: "  mrelease rollback\n  mrelease rollback 1.1.0 --record record-1.1.0.json\n  mrelease rollback --dry-run --json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: s.acting("rollback", settings.Purpose{Publish: true}, func(ctx context.Context, d *desk, args []string) (w work, err error) {
@@ -65,7 +66,9 @@ that release then.`,
 			if err != nil {
 				return w, err
 			}
-			w.Change, err = d.Rollback(ctx, d.line, app, terms, s.foreign)
+			if w.Change, err = d.Rollback(ctx, d.line, app, terms, s.foreign); err == nil {
+				w.known, err = d.findKnown(ctx, app.Address, true)
+			}
 			return w, err
 		}),
 	}
@@ -84,7 +87,8 @@ mrelease.yaml, which may have been signed though nobody lists it. What signed th
 key or a job, states that the release is withdrawn, and why: an attestation among the
 image's referrers (docs/predicates/revocation.md). A job must run at the reference at which
 it signed the image, such as the release's tag. From then on verify fails with E-REVOKED.
-There is no way back but a new version.`,
+There is no way back but a new version. The name of app.ens leads nowhere then, if it led to
+that release's app, and the groups of app.groups have the app no more.`,
 		Example: "  mrelease revoke 1.1.0 --why 'leaks what it greets'\n  mrelease revoke 1.1.0 --why '…' --dry-run",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -138,6 +142,9 @@ func findRevocation(ctx context.Context, d *desk, args []string) (w work, err er
 	w.Change, err = d.Revoke(ctx, rotation.Withdrawal{
 		Line: d.line, App: app, Terms: terms, Known: rotation.Known(d.Chain.Domain(), d.line.Owner, d.all()), Stated: statement.There,
 	})
+	if err == nil {
+		w.known, err = d.findKnown(ctx, app.Address, false)
+	}
 	return w, err
 }
 

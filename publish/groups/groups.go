@@ -19,7 +19,7 @@ const (
 	ecdsa  = 1
 )
 
-// Error says why a wallet cannot change who is in a group.
+// Error says that a wallet cannot change who is in a group.
 type Error struct {
 	Group   common.Address
 	Problem string

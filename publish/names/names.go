@@ -12,7 +12,7 @@ import (
 	"github.com/mrelease/mrelease/poco"
 )
 
-// Error says why a name cannot be made to lead to an app by a wallet.
+// Error says that a name cannot be made to lead to an app by a wallet.
 type Error struct {
 	Name, Problem string
 	Chain         string

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/orders"
 )
 
@@ -21,6 +22,13 @@ type Line struct {
 }
 
 func (l Line) has(app poco.App) bool { return app.Owner == l.Owner && app.Name == l.Name }
+
+// HasLater reports whether an app is the line's, and of a later version than another, as far
+// as versions can be compared.
+func (l Line) HasLater(app poco.App, version string) bool {
+	c, ok := compare(apps.Version(app), version)
+	return l.has(app) && ok && c > 0
+}
 
 // Next is the order that takes the place of others.
 type Next struct {
