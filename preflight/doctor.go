@@ -24,6 +24,7 @@ import (
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/request"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
 )
@@ -70,7 +71,7 @@ func (d Doctor) Examine(ctx context.Context, report func(check, evidence string,
 	}{
 		{"configuration", in.configuration}, {"git", in.git}, {"builder", in.builder}, {"registry", in.registry},
 		{"secrets", in.secrets}, {"keys", in.keys}, {"wallet", in.wallet},
-		{"chain", in.connect}, {"coins", in.coins}, {"market", in.market}, {"clock", in.clock},
+		{"chain", in.connect}, {"coins", in.coins}, {"market", in.market}, {"secret service", in.secretService}, {"clock", in.clock},
 	} {
 		if d.Checker.Unread() && !slices.Contains([]string{"configuration", "builder", "clock"}, c.name) {
 			report(c.name, "", Skipped("needs the configuration"))
@@ -279,6 +280,25 @@ func (d *doctor) market(ctx context.Context) (string, error) {
 	}
 	open, err := client.CheckRoom(ctx, d.chain, d.owner)
 	return fmt.Sprintf("it answers, version %s; of the %d orders that it takes of a wallet, %d are open, by its own count", version, market.MaxOpen, open), err
+}
+
+// secretService tells what the service says of itself. One that does not answer is an error
+// where a release needs it.
+func (d *doctor) secretService(ctx context.Context) (string, error) {
+	profile, err := d.profile()
+	if err == nil && profile.SMS == "" {
+		err = Skipped("the configuration names none (chains.<name>.sms)")
+	}
+	if err != nil {
+		return "", err
+	}
+	service := request.Service{URL: profile.SMS}
+	if d.settings.Secret != (settings.Secret{}) || d.settings.Canary.Run {
+		if _, err := service.HasAppSecret(ctx, d.owner); err != nil {
+			return "", err
+		}
+	}
+	return service.Serving(ctx, d.settings.Enclave.Framework, d.settings.Enclave.Version), nil
 }
 
 // clock can only be seen to be behind: nothing known here is in the future.

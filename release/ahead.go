@@ -27,6 +27,11 @@ func (r *run) lookAhead(ctx context.Context) (string, error) {
 			if err != nil {
 				return "", tell(r.Teller, s.name, func() (string, error) { return "", err })
 			}
+			for _, f := range found {
+				if f.Name == secretService {
+					r.Teller.Note(f.Name + " " + f.Evidence)
+				}
+			}
 			r.plan.Findings = append(r.plan.Findings, found...)
 		}
 	}

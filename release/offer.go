@@ -54,7 +54,7 @@ func (r *run) lookForOrder(ctx context.Context) ([]Finding, error) {
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, buyers...)
+		found = append(append(found, buyers...), r.serving(ctx)...)
 	}
 	return append(found, r.obstacles(app.MREnclave)...), nil
 }

@@ -59,3 +59,16 @@ func (r *run) checkSecret() error {
 	}
 	return err
 }
+
+// secretService is the name of the finding.
+const secretService = "secret service"
+
+// serving tells what the chain's secret service says of the app's framework and version:
+// enclaves get the secrets of their runs from it. That it says nothing, or something else, is
+// no error: a workerpool may use another one.
+func (r *run) serving(ctx context.Context) []Finding {
+	if r.Chain.SMS == "" {
+		return nil
+	}
+	return []Finding{{secretService, Note, r.secretService().Serving(ctx, r.Settings.Enclave.Framework, r.Settings.Enclave.Version)}}
+}

@@ -121,23 +121,29 @@ func challenge(k secret, value string) common.Hash {
 		crypto.Keccak256([]byte(k.name)), crypto.Keccak256([]byte(value)))
 }
 
-// do makes a request. An answer that is no success is an error too.
+// do makes a request about a secret, the answer to which is its status.
 func (s Service) do(ctx context.Context, method string, k secret, value, signature string) (status int, err error) {
+	status, _, err = s.exchange(ctx, method, k, value, signature)
+	return status, err
+}
+
+// exchange makes a request. An answer that is no success is an error too.
+func (s Service) exchange(ctx context.Context, method string, k secret, value, signature string) (status int, answer []byte, err error) {
 	failed := &ServiceError{URL: redact.URL(s.URL), Request: method + " " + k.path}
 	address, err := url.Parse(s.URL)
 	if err != nil || address.Host == "" {
 		failed.Message = "the service's address is no URL"
-		return 0, failed
+		return 0, nil, failed
 	}
 	if address.Scheme != "https" && !outside.IsInside(ctx, address.Host) {
 		failed.Message = "its address does not begin with https://, and is not known as one of this machine or its network: a secret could be read on its way"
-		return 0, failed
+		return 0, nil, failed
 	}
 	address = address.JoinPath(k.path)
 	address.RawQuery = strings.Trim(address.RawQuery+"&"+k.query, "&") // which may hold a key for the service
 	r, err := http.NewRequestWithContext(ctx, method, address.String(), strings.NewReader(value))
 	if err != nil {
-		return 0, fmt.Errorf("making request: %w", redact.Error(err))
+		return 0, nil, fmt.Errorf("making request: %w", redact.Error(err))
 	}
 	if signature != "" {
 		r.Header.Set("Authorization", signature)
@@ -155,18 +161,18 @@ func (s Service) do(ctx context.Context, method string, k secret, value, signatu
 		if failed.Message = hide(err.Error()); failed.Message == err.Error() { // else the cause would tell it
 			failed.Err = err
 		}
-		return 0, failed
+		return 0, nil, failed
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
 		failed.Err, failed.Message = err, err.Error()
-		return 0, failed
+		return 0, nil, failed
 	}
 	if resp.StatusCode/100 == 2 {
-		return resp.StatusCode, nil
+		return resp.StatusCode, body, nil
 	}
 	failed.Status, failed.Message = resp.StatusCode, hide(message(body))
-	return resp.StatusCode, failed
+	return resp.StatusCode, nil, failed
 }
 
 // message returns what the service says of an error: some routes do, in a list.

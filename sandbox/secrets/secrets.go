@@ -55,7 +55,29 @@ func New(owner Owner) *Server {
 	s.mux.HandleFunc("PUT /secrets/web2", s.scoped("web2", s.put))
 	s.mux.HandleFunc("HEAD /apps/{address}/secrets/1", s.scoped("app", s.head)) // as SDK 7 asks
 	s.mux.HandleFunc("POST /apps/{address}/secrets/1", s.scoped("app", s.post))
+	s.mux.HandleFunc("GET /tee/framework", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `"`+Framework+`"`)
+	})
+	s.mux.HandleFunc("GET /tee/properties/{framework}/{version}", properties)
 	return s
+}
+
+// What the service serves, as iExec's for Bellecour does: one framework, in some versions.
+const Framework, Version = "SCONE", "v5.9"
+
+// properties says with its status whether the service serves a framework in a version. What
+// workers read of the answer is absent.
+func properties(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.PathValue("framework") != Framework:
+		w.WriteHeader(http.StatusConflict)
+	case r.PathValue("version") != Version:
+		w.WriteHeader(http.StatusNotFound)
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"teeFramework":"`+Framework+`","teeFrameworkVersion":"`+Version+`"}`)
+	}
 }
 
 // ServeHTTP implements [http.Handler].
