@@ -103,28 +103,46 @@ type referring struct {
 	kind Kind
 }
 
-// manifest has no time in it, so that the same document has the same one.
-func (r referring) manifest(document []byte) (m v1.Manifest, err error) {
+// manifests are the one that is written, and the one that was before manifests held their
+// document. There is no time in them, so that the same document has the same ones.
+func (r referring) manifests(document []byte) (written, former v1.Manifest, err error) {
 	subject, err := remote.Head(r.image, r.opts...)
 	if err != nil {
-		return m, err
+		return written, former, err
 	}
-	return referrerManifest(*subject, types.MediaType(r.kind.Type), document)
+	if former, err = referrerManifest(*subject, types.MediaType(r.kind.Type), document); err != nil {
+		return written, former, err
+	}
+	written = former
+	written.Layers = slices.Clone(former.Layers)
+	embed(&written, document)
+	return written, former, nil
+}
+
+// seek says what is looked for in the list.
+func (r referring) seek(document []byte) error {
+	written, former, err := r.manifests(document)
+	if err != nil {
+		return err
+	}
+	for _, m := range []v1.Manifest{written, former} {
+		_, d, err := encodeManifest(m)
+		if err != nil {
+			return err
+		}
+		r.sought[d.Digest.String()] = true
+	}
+	return nil
 }
 
 // holds looks through the whole list: a crowd of strangers' documents hides none that is
 // looked for by its digest. Of a list without end the registry can tell no more than that it
 // has the manifest.
 func (r referring) holds(ctx context.Context, document []byte) (bool, error) {
-	m, err := r.manifest(document)
-	if err != nil {
+	clear(r.sought)
+	if err := r.seek(document); err != nil {
 		return false, err
 	}
-	_, d, err := encodeManifest(m)
-	if err != nil {
-		return false, err
-	}
-	r.sought = d.Digest.String()
 	list, err := r.listByAPI(ctx, r.path())
 	if err == nil && list.endless && !list.found {
 		list, err = r.listByAPI(ctx, r.ofKind())
@@ -132,11 +150,12 @@ func (r referring) holds(ctx context.Context, document []byte) (bool, error) {
 	if err != nil || list.found || !list.endless {
 		return list.found, err
 	}
-	_, err = remote.Head(r.Digest(r.sought), r.opts...)
-	if isNotFound(err) {
-		return false, nil
+	for digest := range r.sought {
+		if _, err = remote.Head(r.Digest(digest), r.opts...); !isNotFound(err) {
+			return err == nil, err
+		}
 	}
-	return err == nil, err
+	return false, nil
 }
 
 // ofKind is the path of a list of one kind alone, which some registries can give.
@@ -145,7 +164,7 @@ func (r referring) ofKind() string {
 }
 
 func (r referring) add(ctx context.Context, document []byte) error {
-	m, err := r.manifest(document)
+	m, _, err := r.manifests(document)
 	if err != nil {
 		return err
 	}
@@ -337,8 +356,12 @@ func (s *session) only(referrer name.Digest) (*v1.Descriptor, error) {
 	return &manifest.Layers[0], nil
 }
 
-// content returns the bytes of a layer, as stored: what is small is not compressed.
+// content returns the bytes of a layer, as stored: what is small is not compressed. Those
+// that the manifest holds are not asked for, and must be those that it names.
 func (s *session) content(d v1.Descriptor, most int64) ([]byte, error) {
+	if d.Data != nil {
+		return within(d, most)
+	}
 	layer, err := remote.Layer(s.Digest(d.Digest.String()), s.opts...)
 	if err != nil {
 		return nil, err
@@ -349,6 +372,18 @@ func (s *session) content(d v1.Descriptor, most int64) ([]byte, error) {
 	}
 	raw, err := bounds.ReadAll(content, most)
 	return raw, errors.Join(err, content.Close())
+}
+
+// within returns the content that a descriptor holds.
+func within(d v1.Descriptor, most int64) ([]byte, error) {
+	if int64(len(d.Data)) > most {
+		return nil, &bounds.Error{Where: d.Digest.String(), What: "what a manifest holds of it", Most: bounds.Bytes(most), Got: bounds.Bytes(int64(len(d.Data)))}
+	}
+	is, err := descriptorOf(d.Data, d.MediaType)
+	if err == nil && (is.Digest != d.Digest || is.Size != d.Size) {
+		err = fmt.Errorf("the manifest holds other content than it names: %s of %d bytes, want %s of %d", is.Digest, is.Size, d.Digest, d.Size)
+	}
+	return d.Data, err
 }
 
 // isDocument tells a referrer that is listed as a document.

@@ -35,16 +35,16 @@ type listing struct {
 	kind            string
 	documents       []v1.Descriptor
 	documentsBeyond int
-	// sought is a referrer's digest, and found that it is listed, wherever that is: among
+	// sought are referrers' digests, and found that one is listed, wherever that is: among
 	// those that are left out, too.
-	sought string
+	sought map[string]bool
 	found  bool
 }
 
 func (l *listing) add(page []v1.Descriptor) {
 	l.all += len(page)
 	for _, d := range page {
-		l.found = l.found || d.Digest.String() == l.sought
+		l.found = l.found || l.sought[d.Digest.String()]
 		switch {
 		case !isDocument(d):
 			l.referrers = append(l.referrers, d)

@@ -31,11 +31,11 @@ type bundles struct {
 	kind  string                    // of the documents that are looked for; empty: none are
 	seen  map[string]*v1.Descriptor // in the index under the tag, in any of its answers
 
-	sought string // digest of a referrer that is looked for in the list; empty: none is
+	sought map[string]bool // digests of referrers of which one is looked for in the list
 }
 
 func newBundles(in *session, image name.Digest, kind string) *bundles {
-	return &bundles{session: in, image: image, kind: kind, seen: map[string]*v1.Descriptor{}}
+	return &bundles{session: in, image: image, kind: kind, seen: map[string]*v1.Descriptor{}, sought: map[string]bool{}}
 }
 
 // readers is how many referrers are read at a time: each may take some of a bundle's
@@ -105,6 +105,18 @@ func referrerManifest(subject v1.Descriptor, kind types.MediaType, content []byt
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: string(layer.MediaType), Config: config, Layers: []v1.Descriptor{layer},
 		Subject: &v1.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size},
 	}, nil
+}
+
+// embedded bounds what a manifest holds of its layer, in bytes: some registries take no
+// manifest that is large, and whoever lists an image's manifests reads this too.
+const embedded = 32 << 10
+
+// embed puts the layer's content into the manifest too, as OCI's descriptors allow, so that
+// it takes one request to read. The layer is pushed all the same, for other readers.
+func embed(m *v1.Manifest, content []byte) {
+	if len(content) <= embedded {
+		m.Layers[0].Data = content
+	}
 }
 
 // readOne reads a referrer, and returns what it adds to the statements.
@@ -194,6 +206,7 @@ func (b *bundles) push(ctx context.Context, k kept) (v1.Descriptor, error) {
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
+	embed(&manifest, k.content)
 	manifest.Annotations = map[string]string{
 		"org.opencontainers.image.created": time.Now().UTC().Format(time.RFC3339),
 		"dev.sigstore.bundle.content":      "dsse-envelope",

@@ -130,8 +130,8 @@ func TestVerifyRequests(t *testing.T) {
 	}
 	rpc, market, asked := rpcLog.asked.Load(), marketLog.asked.Load(), registryLog.asked.Load()
 	t.Logf("%d requests: %d to the node, %d to the market, %d to the registry", rpc+market+asked, rpc, market, asked)
-	if rpc > 3 || market > 1 || asked > 12 {
-		t.Errorf("%d, %d and %d requests to node, market and registry for an image of one layer, want at most 3, 1 and 12:\n%.20000s", rpc, market, asked,
+	if rpc > 3 || market > 1 || asked > 9 {
+		t.Errorf("%d, %d and %d requests to node, market and registry for an image of one layer, want at most 3, 1 and 9:\n%.20000s", rpc, market, asked,
 			strings.Join(slices.Concat(rpcLog.lines, marketLog.lines, registryLog.lines), "\n"))
 	}
 }
