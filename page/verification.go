@@ -94,7 +94,7 @@ func (b *Block) String() string {
 type Check struct {
 	Name     string      `json:"name"`
 	OK       bool        `json:"ok"`
-	State    string      `json:"state"`          // holds, fails, unchecked
+	State    string      `json:"state"`          // holds, fails, unchecked, absent: there is no such link
 	Word     record.Word `json:"word,omitempty"` // by whose word it holds
 	By       string      `json:"by,omitempty"`   // who signed or asserts it, where the evidence does not say it
 	Code     string      `json:"code,omitempty"` // of the error
@@ -112,8 +112,11 @@ func (v *Verification) Add(c record.Check, code, text string) {
 	if c.Err != nil {
 		check.State, check.Code, check.Evidence = "fails", code, text
 	}
-	if record.Unchecked(c.Err) {
+	switch {
+	case record.Unchecked(c.Err):
 		check.State = "unchecked"
+	case c.Word == record.Absent:
+		check.State = "absent"
 	}
 	v.Checks = append(v.Checks, check)
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
 )
 
@@ -15,7 +18,10 @@ func (r *run) sign(ctx context.Context) (string, error) {
 	if err := r.readOrigin(ctx); err != nil {
 		return "", err
 	}
-	all := r.statements()
+	all, err := r.statements()
+	if err != nil {
+		return "", err
+	}
 	if r.place != registry.ByTag {
 		all = all[:1]
 	}
@@ -23,13 +29,19 @@ func (r *run) sign(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r.attested = len(made) > 1 && made[1]
+	r.attested = slices.Contains(made[1:], true)
 	return r.note("sign", made[0], r.keys.signer.String()), nil
 }
 
-// statements are what the signer says about the image.
-func (r *run) statements() []registry.Attestation {
-	return []registry.Attestation{registry.Signature(), r.origin.Provenance(r.Source.Version)}
+// statements are what the signer says about the image, the signature first. An image that
+// is its own measurement has no reference values.
+func (r *run) statements() ([]registry.Attestation, error) {
+	all := []registry.Attestation{registry.Signature(), r.origin.Provenance(r.Source.Version)}
+	if r.enclave.Format == measure.None {
+		return all, nil
+	}
+	measured, err := record.MeasurementAttestation(r.image.digest, r.enclave.Enclave)
+	return append(all, measured), err
 }
 
 func (r *run) lookForSignature(ctx context.Context) ([]Finding, error) {

@@ -196,6 +196,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*registry.UnsignedError], "E-SIGNATURE", usage.ExitSignature, usage.Say("check that the key is the one the release was signed with")),
 		usage.On(usage.Is[*registry.ControlError], "E-CONTROL", usage.ExitSignature, usage.Say("do not trust what this program verified: take it from its maker again, and report this output")),
 		usage.On(usage.Is[*registry.UnattestedError], "E-PROVENANCE", usage.ExitSignature, usage.Say("check that record and key are the release's; mrelease release of the same version adds a provenance that is missing")),
+		usage.On(usage.Is[*record.ReferenceError], "E-REFERENCE", usage.ExitSignature, usage.Say("do not appraise quotes by it: ask who has the image's key which measurement is the release's; a statement that is wrong is removed by who runs the repository, and mrelease release of the same version adds the right one")),
 		usage.On(usage.Is[*release.TimeError], "E-VERSION-TAKEN", usage.ExitPolicy, adviceOf[*release.TimeError]),
 		usage.On(usage.Is[*registry.TakenError], "E-VERSION-TAKEN", usage.ExitPolicy, usage.Say("release the changed source under a new version, or check out the commit of the old one")),
 		usage.On(usage.Is[*registry.OvertakenError], "E-OVERTAKEN", usage.ExitNetwork, usage.Say("run the same command again: it takes the image that is there")),

@@ -19,6 +19,8 @@ const (
 	Proved   Word = "proved"   // computed by whoever verifies
 	Signed   Word = "signed"   // by a key or an identity, and the signature was checked
 	Asserted Word = "asserted" // by somebody, and nobody proves it
+	// Absent is what a release may have and this one has not: nothing holds by it.
+	Absent Word = "absent"
 )
 
 // Check is one link of a verification, looked up.

@@ -96,6 +96,7 @@ func (a auditor) checks() []check {
 		{"provenance", a.provenance},
 		{"revocation", a.revocation},
 		{"measurement", a.measurement},
+		{referenceCheck, a.reference},
 		{"canary", a.canary},
 		{"order on chain", a.orderOnChain},
 		{"order on market", a.orderOnMarket},
@@ -103,6 +104,7 @@ func (a auditor) checks() []check {
 	if a.Missing != nil {
 		all = append(all[:len(all)-3], check{"orders", a.orders})
 	}
+	all = a.withoutReference(all)
 	return slices.DeleteFunc(all, func(c check) bool { return c.name == "canary" && a.Canary == nil })
 }
 
@@ -133,10 +135,11 @@ type auditor struct {
 	statements func() (statements, error) // of the signer about the image, read once
 	there      func() (poco.App, error)   // the app on the chain, read once
 	left       func() (*big.Int, error)   // how many runs of the order, asked once
+	again      *measure.Enclave           // as the image was measured here; zero until it was
 }
 
 func newAuditor(ctx context.Context, w World, s Subject) auditor {
-	a := auditor{World: w, Subject: s}
+	a := auditor{World: w, Subject: s, again: new(measure.Enclave)}
 	a.statements = sync.OnceValues(func() (statements, error) { return a.readStatements(ctx) })
 	a.there = sync.OnceValues(func() (poco.App, error) { return a.readApp(ctx) })
 	a.left = sync.OnceValues(func() (*big.Int, error) {

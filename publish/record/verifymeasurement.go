@@ -40,6 +40,7 @@ func (a auditor) measurement(ctx context.Context) (found, error) {
 	if b := a.Enclave.Basis; b != nil && b.Trust == enclave.Basis.Trust && b.Program != enclave.Basis.Program {
 		return found{}, &Error{"names another program than the one that printed the measurement", b.Program, enclave.Basis.Program}
 	}
+	*a.again = enclave
 	f := restingOn(enclave.Basis)
 	f.evidence = fmt.Sprintf("MRENCLAVE %s, printed again; %s%s", enclave.MRENCLAVE, enclave.Basis, a.whoseBase(enclave.Basis))
 	if a.Enclave.Signature == nil {

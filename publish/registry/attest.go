@@ -68,16 +68,6 @@ func (s Statements) Predicates(predicateType string) []json.RawMessage {
 	return predicates
 }
 
-// Attestations returns the predicates of a type that the key attested about an
-// image.
-func (c Client) Attestations(ctx context.Context, image name.Digest, party signing.Party, predicateType string) ([]json.RawMessage, error) {
-	s, err := c.Statements(ctx, image, party)
-	if err == nil {
-		err = s.outage
-	}
-	return s.Predicates(predicateType), err
-}
-
 // UnattestedError says that the wanted key does not attest of an image what it
 // should.
 type UnattestedError struct {

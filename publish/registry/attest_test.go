@@ -39,8 +39,9 @@ func TestAttest(t *testing.T) {
 			if n := referrers(t, digest); n != 2 {
 				t.Errorf("%d referrers, want 2", n)
 			}
-			said, err := client.Attestations(t.Context(), digest, k.PublicKey, claim("").Type)
-			if err != nil || len(said) != 2 || !slices.ContainsFunc(said, func(p json.RawMessage) bool { return strings.Contains(string(p), "9007199254740993") }) {
+			all, err := client.Statements(t.Context(), digest, k.PublicKey)
+			said := all.Predicates(claim("").Type)
+			if err != nil || all.Outage() != nil || len(said) != 2 || !slices.ContainsFunc(said, func(p json.RawMessage) bool { return strings.Contains(string(p), "9007199254740993") }) {
 				t.Errorf("read back %s, %v", said, err)
 			}
 		})

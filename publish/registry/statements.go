@@ -124,6 +124,10 @@ func (s Statements) Complete() error {
 	return s.Crowded()
 }
 
+// Outage is why not all places could be read, where that may be gone at the next try; nil when
+// all were read.
+func (s Statements) Outage() error { return s.outage }
+
 // Crowded returns a [*bounds.Error] where more referrers than are read may be statements of a
 // release.
 func (s Statements) Crowded() error {

@@ -186,6 +186,7 @@ func silences() []silence {
 		{name: "registry takes the tag and has it not", rules: registry(fault.Rule{Method: "PUT", Path: "/v2/NAME/manifests/1.0.0", Status: 201})},
 		{name: "registry takes the signature and has it not", rules: registry(skipping(taken, 4))},
 		{name: "registry takes the provenance and has it not", rules: registry(skipping(taken, 5))},
+		{name: "registry takes the reference values and has them not", rules: registry(skipping(taken, 6))},
 		{name: "registry takes no manifest at all", rules: registry(taken)},
 		{name: "registry takes blobs and has them not", rules: registry(fault.Rule{Method: "PUT", Path: "/v2/NAME/blobs/uploads/", Status: 201})},
 		{name: "registry says that it has blobs", rules: registry(fault.Rule{Method: "HEAD", Path: "/v2/NAME/blobs/", Status: 200})},
@@ -219,7 +220,7 @@ func silences() []silence {
 		when, write string
 		after       int
 	}{
-		{"after the signature", "PUT /v2/NAME/manifests/", 5}, // two of the proof, digest, tag, signature, provenance
+		{"after the signature", "PUT /v2/NAME/manifests/", 6}, // two of the proof, digest, tag, signature, provenance, reference values
 		{"after the app", "transaction", 0},
 		{"after the offer", "POST /apporders", 0},
 		{"after the retirement", "PUT /apporders", 0},

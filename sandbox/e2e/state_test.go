@@ -109,16 +109,23 @@ func (h *holdings) lookAtRegistry(ctx context.Context, repository string) error 
 }
 
 func (h *holdings) count(statements []statement) error {
+	signed, measured := 0, 0
 	for _, s := range statements {
 		switch s.PredicateType {
 		case signatureType:
 			h.signatures++
+			signed++
 		case provenanceType:
 			h.attestations++
 		case record.RevocationType:
+		case record.MeasurementType:
+			measured++
 		default:
 			return fmt.Errorf("an image has a statement of type %q", s.PredicateType)
 		}
+	}
+	if measured > signed {
+		return fmt.Errorf("of an image %d measurements are attested by %d keys", measured, signed)
 	}
 	return nil
 }

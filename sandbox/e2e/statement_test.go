@@ -15,6 +15,7 @@ import (
 
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/publish/registry/signing"
 )
 
 // The types of the statements that a release makes about its image.
@@ -84,39 +85,60 @@ func readStatement(ctx context.Context, referrer name.Digest) (statement, error)
 	return s, json.Unmarshal(bundle.DSSEEnvelope.Payload, &s)
 }
 
-// provenance does with an image's provenance what the scripts need:
+// statementsOf returns what does with an image's statements of a type what the scripts
+// need, as provenance and measurement:
 //
-//	provenance read TAG FILE    writes the one that is there
-//	provenance remove TAG       removes what is there, as whoever may push can
-func provenance(ts *testscript.TestScript, s *script, args []string) {
-	if len(args) != 3 && (len(args) != 2 || args[0] != "remove") {
-		ts.Fatalf("usage: provenance read TAG FILE, or provenance remove TAG")
-	}
-	found := s.provenances(ts, args[1])
-	if args[0] == "remove" {
-		for _, p := range found {
-			ts.Check(remote.Delete(p.referrer))
+//	provenance read TAG FILE         writes the predicate of the one that is there
+//	provenance remove TAG            removes what is there, as whoever may push can
+//	provenance sign TAG FILE KEY     adds one with a predicate, as whoever has a key can
+func statementsOf(predicateType string) func(*testscript.TestScript, *script, []string) {
+	return func(ts *testscript.TestScript, s *script, args []string) {
+		if len(args) == 4 && args[0] == "sign" {
+			s.signStatement(ts, args[1:], predicateType)
+			return
 		}
-		return
+		if len(args) != 3 && (len(args) != 2 || args[0] != "remove") {
+			ts.Fatalf("usage: … read TAG FILE, … remove TAG, or … sign TAG FILE KEY")
+		}
+		found := s.statements(ts, args[1], predicateType)
+		if args[0] == "remove" {
+			for _, p := range found {
+				ts.Check(remote.Delete(p.referrer))
+			}
+			return
+		}
+		if len(found) != 1 {
+			ts.Fatalf("%s has %d statements of type %s, want one", args[1], len(found), predicateType)
+		}
+		var text bytes.Buffer
+		ts.Check(json.Indent(&text, found[0].Predicate, "", "  "))
+		ts.Check(writeFile(ts.MkAbs(args[2]), text.String()+"\n"))
 	}
-	if len(found) != 1 {
-		ts.Fatalf("%s has %d provenances, want one", args[1], len(found))
-	}
-	var text bytes.Buffer
-	ts.Check(json.Indent(&text, found[0].Predicate, "", "  "))
-	ts.Check(writeFile(ts.MkAbs(args[2]), text.String()+"\n"))
 }
 
-func (s *script) provenances(ts *testscript.TestScript, tag string) []statement {
+// signStatement signs a predicate about an image.
+func (s *script) signStatement(ts *testscript.TestScript, args []string, predicateType string) {
+	image := s.imageOf(ts, args[0])
+	key, err := signing.LoadKey([]byte(ts.ReadFile(args[2])), []byte(ts.Getenv("COSIGN_PASSWORD")))
+	ts.Check(err)
+	_, err = registry.Client{}.Attest(context.Background(), image, key, registry.Attestation{Type: predicateType, Predicate: json.RawMessage(ts.ReadFile(args[1]))})
+	ts.Check(err)
+}
+
+func (s *script) imageOf(ts *testscript.TestScript, tag string) name.Digest {
 	repo, err := name.NewRepository(s.repository)
 	ts.Check(err)
 	image, err := remote.Head(repo.Tag(tag))
 	ts.Check(err)
-	all, err := readStatements(context.Background(), repo.Digest(image.Digest.String()))
+	return repo.Digest(image.Digest.String())
+}
+
+func (s *script) statements(ts *testscript.TestScript, tag, predicateType string) []statement {
+	all, err := readStatements(context.Background(), s.imageOf(ts, tag))
 	ts.Check(err)
 	var found []statement
 	for _, one := range all {
-		if one.PredicateType == provenanceType {
+		if one.PredicateType == predicateType {
 			found = append(found, one)
 		}
 	}

@@ -49,13 +49,13 @@ func TestCosign3(t *testing.T) {
 	}
 }
 
-// cosign3Verifies lets it verify signature and provenance of a release.
+// cosign3Verifies lets it verify signature, provenance and measurement of a release.
 func (s *stage) cosign3Verifies(t *testing.T, rec record.Record, isOlder bool) {
 	t.Helper()
 	tag, err := name.NewTag(rec.Image.Reference)
 	must(t, err)
 	image := tag.Digest(rec.Image.Digest.String()).Name()
-	for _, command := range [][]string{{"verify"}, {"verify-attestation", "--type", "slsaprovenance1"}} {
+	for _, command := range [][]string{{"verify"}, {"verify-attestation", "--type", "slsaprovenance1"}, {"verify-attestation", "--type", record.MeasurementType}} {
 		for _, c := range []struct {
 			key, flag string
 			fails     bool

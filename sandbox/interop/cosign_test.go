@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/publish/record"
 )
 
@@ -47,21 +48,21 @@ func TestCosign(t *testing.T) {
 		must(t, err)
 		list, err := referrers.IndexManifest()
 		must(t, err)
-		if len(list.Manifests) != 3 {
-			t.Errorf("the image has %d referrers, want cosign's signature, our attestation and the record", len(list.Manifests))
+		if len(list.Manifests) != 4 {
+			t.Errorf("the image has %d referrers, want cosign's signature, our two attestations and the record", len(list.Manifests))
 		}
 	})
 	t.Run("signs for ours in the older layout", func(t *testing.T) {
 		theirs := ours
 		theirs.name = "theirs-older"
 		digest := s.cosignSigns(t, theirs, "tags", "--tlog-upload=false")
-		for _, suffix := range []string{".sig", ".att"} {
+		for suffix, want := range map[string]int{".sig": 1, ".att": 2} {
 			image, err := remote.Image(digest.Tag(strings.Replace(digest.DigestStr(), ":", "-", 1) + suffix))
 			must(t, err)
 			manifest, err := image.Manifest()
 			must(t, err)
-			if len(manifest.Layers) != 1 {
-				t.Errorf("the tag %s holds %d layers, want one", suffix, len(manifest.Layers))
+			if len(manifest.Layers) != want {
+				t.Errorf("the tag %s holds %d layers, want %d", suffix, len(manifest.Layers), want)
 			}
 		}
 	})
@@ -84,7 +85,7 @@ func (s *stage) cosignVerifies(t *testing.T, r release) {
 	other := s.cosignRun(append(verify, "other.pub"))
 	other.fails = true
 	other.run(t)
-	s.cosignVerifiesProvenance(t, rec)
+	s.cosignVerifiesAttestations(t, rec)
 	s.readmeVerifies(t, tag.Digest(rec.Image.Digest.String()).Name())
 }
 
@@ -105,11 +106,21 @@ func (s *stage) readmeVerifies(t *testing.T, image string) {
 	}
 }
 
-// cosignVerifiesProvenance lets cosign read what mrelease attested.
-func (s *stage) cosignVerifiesProvenance(t *testing.T, rec record.Record) {
+// cosignVerifiesAttestations lets cosign read what mrelease attested.
+func (s *stage) cosignVerifiesAttestations(t *testing.T, rec record.Record) {
 	tag, err := name.NewTag(rec.Image.Reference)
 	must(t, err)
-	verify := []string{"verify-attestation", "--insecure-ignore-tlog", "--trusted-root", "root.json", "--new-bundle-format", tag.Digest(rec.Image.Digest.String()).Name(), "--type", "slsaprovenance1", "--key"}
+	image := tag.Digest(rec.Image.Digest.String())
+	s.cosignReadsAttestation(t, rec, image, "slsaprovenance1", rec.Source.Provenance(rec.Version).Predicate)
+	measured, err := record.MeasurementAttestation(image, measure.Enclave{MRENCLAVE: *rec.Enclave.MRENCLAVE})
+	must(t, err)
+	s.cosignReadsAttestation(t, rec, image, measured.Type, measured.Predicate)
+}
+
+// cosignReadsAttestation lets cosign read an attestation of a type.
+func (s *stage) cosignReadsAttestation(t *testing.T, rec record.Record, image name.Digest, predicateType string, predicate any) {
+	t.Helper()
+	verify := []string{"verify-attestation", "--insecure-ignore-tlog", "--trusted-root", "root.json", "--new-bundle-format", image.Name(), "--type", predicateType, "--key"}
 	stdout, _ := s.cosignRun(append(verify, "cosign.pub")).run(t)
 	var envelope struct{ Payload []byte }
 	must(t, json.Unmarshal([]byte(stdout), &envelope))
@@ -119,7 +130,7 @@ func (s *stage) cosignVerifiesProvenance(t *testing.T, rec record.Record) {
 	}
 	must(t, json.Unmarshal(envelope.Payload, &said))
 	var want any
-	must(t, json.Unmarshal([]byte(encode(t, rec.Source.Provenance(rec.Version).Predicate)), &want))
+	must(t, json.Unmarshal([]byte(encode(t, predicate)), &want))
 	if !reflect.DeepEqual(said.Predicate, want) || len(said.Subject) != 1 || said.Subject[0].Digest["sha256"] != rec.Image.Digest.Hex {
 		t.Errorf("cosign read %s", envelope.Payload)
 	}

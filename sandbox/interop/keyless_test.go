@@ -70,8 +70,8 @@ func (s *stage) cosignSignsAsJob(t *testing.T) {
 	must(t, err)
 	list, err := referrers.IndexManifest()
 	must(t, err)
-	if len(list.Manifests) != 3 {
-		t.Errorf("the image has %d referrers, want cosign's signature, our attestation and the record", len(list.Manifests))
+	if len(list.Manifests) != 4 {
+		t.Errorf("the image has %d referrers, want cosign's signature, our two attestations and the record", len(list.Manifests))
 	}
 	verify := s.asJob(t, r, "signing-config.json", "verify", r.name+".json", "--trusted-root", filepath.Join(s.dir, authorities, "trusted-root.json"))
 	if _, story := verify.run(t); !strings.Contains(story, "certified by CN=sandbox fulcio intermediate") {
