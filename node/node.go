@@ -20,17 +20,18 @@ import (
 )
 
 // Client is a connection to a deployment of the protocol that was found to be what its profile
-// says. It may be used by several goroutines; one thing after the other is sent.
+// says. It may be used by several goroutines, which share one sequence of nonces.
 type Client struct {
 	poco.Chain // with AppRegistry as the hub names it
 	// Patience is how long a transaction waits for a block before another one of its nonce
 	// offers more; 45 s when it is 0.
 	Patience time.Duration
 
-	nodes  *nodes
-	caller common.Address // of read-only calls: some nodes refuse calls without a sender
-	sent   []*sent        // what this client sent, which is in blocks
-	acting sync.Mutex     // held by whoever sends
+	nodes   *nodes
+	caller  common.Address // of read-only calls: some nodes refuse calls without a sender
+	sent    []*sent        // what this client sent, which is in blocks
+	acting  sync.Mutex     // held by whoever sends, or asks which nonce is next
+	waiting turns          // for whoever sends
 }
 
 // RPCError says that a node did not answer, or answered with an error.

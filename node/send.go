@@ -13,7 +13,6 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/rpc"
-	"golang.org/x/sync/errgroup"
 )
 
 // Transaction is a call of a contract's method that changes the chain.
@@ -43,7 +42,8 @@ const maxSends = 10
 // Send makes a transaction of the wallet's payer and waits until it is in a block, and as deep as the chain's
 // profile asks for. It waits for the payer's earlier transactions first, looks whether
 // those that this client sent are still in the chain, and tries it without sending: what
-// would be reverted is not sent. Of several runs with one wallet each finds its nonce: it
+// would be reverted is not sent. What several goroutines send while a block is waited for
+// gets consecutive nonces, and shares the next block. Of several runs with one wallet each finds its nonce: it
 // is for what the contract refuses to do twice. For the rest there is [Client.SendAll].
 //
 // Errors: *RevertedError, also with a receipt; *FundsError, *FeeError, *RPCError.
@@ -52,8 +52,6 @@ func (c *Client) Send(ctx context.Context, w Wallet, contract Contract, method s
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", method, err)
 	}
-	c.acting.Lock()
-	defer c.acting.Unlock()
 	for try := 1; ; try++ {
 		receipts, err := c.act(ctx, w.Payer(), []act{{from: w.Payer().Address, contract: contract, method: method, data: data}})
 		var nonce *NonceError
@@ -82,88 +80,8 @@ func (c *Client) SendAll(ctx context.Context, w Wallet, all []Transaction) error
 		}
 		acts[i] = act{from: w.Payer().Address, contract: t.Contract, method: t.Method, data: data, wei: t.Wei}
 	}
-	c.acting.Lock()
-	defer c.acting.Unlock()
 	_, err := c.act(ctx, w.Payer(), acts)
 	return err
-}
-
-// act does acts once, with consecutive nonces.
-func (c *Client) act(ctx context.Context, w Wallet, acts []act) ([]*types.Receipt, error) {
-	if err := c.recheck(ctx); err != nil {
-		return nil, err
-	}
-	nonce, _, err := c.settled(ctx, w.Address)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]*sent, len(acts))
-	for i, a := range acts {
-		all[i] = &sent{act: a, wallet: w, nonce: nonce + uint64(i)}
-	}
-	balance, err := c.prepare(ctx, w.Address, all)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range all {
-		if err := c.sign(ctx, s, s.first); err != nil {
-			return nil, err
-		}
-		c.nodes.say("%s: transaction %s, nonce %d, up to %s coins (%d gas); the wallet has %s", s.method, s.newest().Hash(), s.nonce, Coins(s.first.reserve(s.gas)), s.gas, Coins(balance))
-		if err := c.submit(ctx, s); err != nil {
-			return nil, err
-		}
-	}
-	return c.followAll(ctx, all)
-}
-
-// followAll follows acts that were sent, and judges how they ended.
-func (c *Client) followAll(ctx context.Context, all []*sent) ([]*types.Receipt, error) {
-	receipts := make([]*types.Receipt, len(all))
-	group, following := errgroup.WithContext(ctx)
-	for i, s := range all {
-		group.Go(func() (err error) {
-			receipts[i], err = c.follow(following, s)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	c.sent = append(c.sent, all...)
-	for i, s := range all {
-		if err := c.judge(ctx, s, receipts[i]); err != nil {
-			return receipts, err
-		}
-	}
-	return receipts, nil
-}
-
-// prepare tries what is to be sent, and finds what it takes.
-func (c *Client) prepare(ctx context.Context, from common.Address, all []*sent) (balance *big.Int, err error) {
-	var first offer
-	group, asked := errgroup.WithContext(ctx)
-	group.Go(func() (err error) { first, err = c.offer(asked); return err })
-	group.Go(func() (err error) { balance, err = c.Balance(asked, from); return err })
-	for _, s := range all {
-		group.Go(func() error { return c.simulate(asked, s.act) })
-		group.Go(func() (err error) { s.gas, err = c.estimate(asked, s.act); return err })
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	needs := new(big.Int)
-	for _, s := range all {
-		s.first = first
-		needs.Add(needs, first.reserve(s.gas))
-		if s.wei != nil {
-			needs.Add(needs, s.wei)
-		}
-	}
-	if balance.Cmp(needs) < 0 {
-		return nil, &FundsError{from, balance, c.Name, fmt.Errorf("up to %s wei are needed", needs)}
-	}
-	return balance, nil
 }
 
 // simulate makes a call without a transaction, as the wallet. Errors: *RevertedError,

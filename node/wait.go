@@ -267,12 +267,17 @@ func (c *Client) replace(ctx context.Context, s *sent) (done bool, err error) {
 // recheck looks whether what this client sent is still in the chain: blocks may have left
 // it since. What is not is waited for, or sent again.
 func (c *Client) recheck(ctx context.Context) error {
+	seen := map[common.Hash]bool{} // of several transactions in one block it is asked once
 	for _, s := range slices.Clone(c.sent) {
+		if seen[s.receipt.BlockHash] {
+			continue
+		}
 		stands, err := c.canonical(ctx, s.receipt)
 		if err != nil {
 			return err
 		}
 		if stands {
+			seen[s.receipt.BlockHash] = true
 			continue
 		}
 		c.left(s, s.receipt)
@@ -306,8 +311,11 @@ func (c *Client) Stands(ctx context.Context, tx common.Hash) (*types.Receipt, er
 }
 
 // Settle waits until all transactions of an account that the nodes have are in
-// blocks, and reports whether any was not.
+// blocks, and reports whether any was not. What this client sent is waited for by whoever
+// sent it.
 func (c *Client) Settle(ctx context.Context, account common.Address) (waited bool, err error) {
+	c.acting.Lock()
+	defer c.acting.Unlock()
 	_, waited, err = c.settled(ctx, account)
 	return waited, err
 }
