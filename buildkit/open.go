@@ -150,6 +150,14 @@ func (b *Builder) Name() string { return b.name }
 // Close stops the builder if it is the embedded one, and disconnects from it.
 func (b *Builder) Close() error { return b.close() }
 
+// Lend returns the builder for one of several who use it at the same time: it shows its
+// builds in a way of its own, and Close gives it back.
+func (b *Builder) Lend(p Progress, back func()) *Builder {
+	lent := *b
+	lent.progress, lent.close = p, func() error { back(); return nil }
+	return &lent
+}
+
 // openEmbedded starts BuildKit: in this process, or, for who is not root, in one of
 // its own.
 func openEmbedded(ctx context.Context, opts Options) (*Builder, error) {

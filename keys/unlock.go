@@ -11,6 +11,7 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/publish/registry/signing"
+	"github.com/mrelease/mrelease/settings"
 )
 
 // Opening is the opening of the signing key and the wallet, under way.
@@ -63,6 +64,13 @@ func (r Ring) openForIdentity() (*Opening, error) {
 	o := &Opening{ring: r, wallet: sync.OnceValues(wallet.unlock), identity: r.opening()}
 	go o.wallet()
 	return o, nil
+}
+
+// For is the same opening, for another app whose enclave and secret are its own.
+func (o *Opening) For(enclave settings.Path, secret settings.Secret) *Opening {
+	other := *o
+	other.ring.Enclave, other.ring.Secret = enclave, secret
+	return &other
 }
 
 // Owner is that of [Ring].

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -36,6 +37,9 @@ type Client struct {
 	Tell func(text string)
 	// Around, unless it is nil, is put around what makes the requests.
 	Around func(http.RoundTripper) http.RoundTripper
+	// Turn, unless it is nil, is held from a challenge to its use: the market keeps one for
+	// each wallet, and the next one ends it.
+	Turn sync.Locker
 }
 
 // Node returns the market's URL without the secrets in it.
@@ -161,6 +165,10 @@ const maxLogins = 8
 // loggedIn sends a request for a wallet, with another challenge when another job of the
 // wallet used up the first.
 func (m Client) loggedIn(ctx context.Context, w node.Wallet, r request) (err error) {
+	if m.Turn != nil {
+		m.Turn.Lock()
+		defer m.Turn.Unlock()
+	}
 	for range maxLogins {
 		if r.authorization, err = m.login(ctx, w); err != nil {
 			return err

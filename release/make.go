@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -34,6 +35,8 @@ type Maker struct {
 	// Before runs while the builder begins. Its error is that of Make, and nothing is
 	// told of the build then. It may be nil.
 	Before func() error
+	// Measuring is that of [World].
+	Measuring sync.Locker
 }
 
 // Made is an image with what is known of how it was made.
@@ -130,6 +133,10 @@ func (m Maker) Measure(ctx context.Context, image v1.Image, spec measure.Spec) (
 	err = tell(m.Teller, "measure", func() (string, error) {
 		if m.Builder == nil {
 			return "", m.compareStated(ctx, image, spec)
+		}
+		if m.Measuring != nil {
+			m.Measuring.Lock()
+			defer m.Measuring.Unlock()
 		}
 		if spec.Format != measure.None {
 			if spec.Bases, err = m.bases(ctx, image); err != nil {

@@ -63,6 +63,10 @@ type World struct {
 	Market   market.Client
 	Keys     Keys
 	Getenv   func(variable string) string // for a canary's judge: see canary.Judge
+	// Measuring, unless it is nil, is held while an image's program runs: other releases
+	// that go on at the same time share the builder, and the program may take half of the
+	// machine's memory. They share the chain, too: whoever connected it is told of it.
+	Measuring sync.Locker
 }
 
 // Connect connects the world with the chain and the market that the settings name, and
