@@ -73,6 +73,12 @@ func (p Plan) Outputs() ([]ci.Output, error) {
 	return outputs(p.Identity, left{registered: p.has("app"), published: p.has("order"), plan: &p.bound, summary: p.context.Summary}, p)
 }
 
+// Bound is what would be approved.
+func (p Plan) Bound() approval.Plan { return p.bound }
+
+// Verdict says in one line what a release would make.
+func (p Plan) Verdict() string { return p.conclusion }
+
 // Cases are what was found, as steps.
 func (p Plan) Cases() []Step {
 	var cases []Step

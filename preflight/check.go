@@ -37,13 +37,29 @@ type inspection struct {
 	ring     keys.Ring
 	passed   []Part
 	findings []Finding
+	wanted   func(part string) bool
 }
 
 // Check looks at the configuration and the files that it names. Keys are decrypted
 // when their passwords are set. It uses no network and needs no builder. What it
 // found counts for nothing when the context ended.
 func Check(ctx context.Context, c *settings.Checker, src source.Options, ring keys.Ring) Inspection {
-	i := &inspection{Checker: c, source: src, ring: ring, passed: []Part{}}
+	return check(ctx, c, src, ring, func(string) bool { return true })
+}
+
+// CheckOwn is Check of what is an app's own: where there are several, they have one wallet
+// and one signing key, and passwords are slow to check.
+func CheckOwn(ctx context.Context, c *settings.Checker, src source.Options, ring keys.Ring) Inspection {
+	return check(ctx, c, src, ring, func(part string) bool { return !IsCommon(part) })
+}
+
+// IsCommon reports whether a part is what all apps of a configuration have in common.
+func IsCommon(part string) bool {
+	return slices.Contains([]string{"configuration", "signing key", "wallet"}, part)
+}
+
+func check(ctx context.Context, c *settings.Checker, src source.Options, ring keys.Ring, wanted func(part string) bool) Inspection {
+	i := &inspection{Checker: c, source: src, ring: ring, passed: []Part{}, wanted: wanted}
 	c.Check(settings.Purpose{Build: true, Publish: true})
 	if c.Unread() { // nothing is known of what it should say
 		return Inspection{Passed: []Part{}, Problems: c.Problems}
@@ -55,7 +71,7 @@ func Check(ctx context.Context, c *settings.Checker, src source.Options, ring ke
 	i.part("enclave key", i.enclaveKey)
 	i.part("app secret", i.appSecret)
 	i.part("wallet", func() string { return i.wallet(ctx) })
-	if len(c.Problems) == 0 { // each of which is told as one of the configuration
+	if len(c.Problems) == 0 && wanted("configuration") { // each of which is told as one of the configuration
 		i.passed = slices.Insert(i.passed, 0, Part{"configuration", files(c)})
 	}
 	return Inspection{i.passed, i.findings, c.Problems}
@@ -63,6 +79,9 @@ func Check(ctx context.Context, c *settings.Checker, src source.Options, ring ke
 
 // part looks at one part. It passes when there is evidence and no new problem.
 func (i *inspection) part(name string, look func() (evidence string)) {
+	if !i.wanted(name) {
+		return
+	}
 	before := len(i.Problems)
 	if evidence := look(); evidence != "" && len(i.Problems) == before {
 		i.passed = append(i.passed, Part{name, evidence})

@@ -169,9 +169,13 @@ func (d *decoder) value(n node, v reflect.Value) {
 	if _, isNull := n.Node.(*ast.NullNode); isNull {
 		return // a key without a value keeps its default
 	}
-	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	switch into := v.Addr().Interface().(type) {
+	case encoding.TextUnmarshaler:
 		d.forget(n.key)
 		d.text(n, v)
+		return
+	case *Apps:
+		d.apps(n, into)
 		return
 	}
 	switch v.Kind() {

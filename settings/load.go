@@ -21,6 +21,14 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the configuration has %d problems", len(e.Problems))
 }
 
+// Problems returns what an error says is wrong with a configuration; nil for another error.
+func Problems(err error) []Problem {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Problems
+	}
+	return nil
+}
+
 // Unset returns the variables of the environment that are not set.
 func (e *Error) Unset() []string {
 	var names []string
@@ -74,17 +82,52 @@ type Sources struct {
 	Files  []string            // YAML, each overriding the ones before it key by key
 	Getenv func(string) string // MRELEASE_BUILD_CONTEXT for build.context
 	Flags  map[string]string   // by key, such as build.context
+	Only   []string            // names of the apps that are meant, where there are several; all, when it is empty
 }
 
-// Purpose says which parts of the configuration a command needs.
-type Purpose struct{ Build, Publish bool }
+// Purpose says which parts of the configuration a command needs. App is what is about one
+// app, and needs neither of the others.
+type Purpose struct{ Build, Publish, App bool }
 
-// Load reads and checks a configuration. Its error is an [*Error] with every
-// problem. It looks at local files only.
+// Load reads and checks a configuration of one app, or of several of which one is chosen.
+// What neither builds nor publishes needs no choice: it is about what the apps have in
+// common. Its error is an [*Error] with every problem. It looks at local files only.
 func Load(from Sources, need Purpose) (Settings, error) {
 	c := Read(from)
-	c.Check(need)
-	return c.Settings, c.Err()
+	apps := c.Apps()
+	switch {
+	case len(apps) == 1:
+		apps[0].Check(need)
+		return apps[0].Settings, c.Err()
+	case need == Purpose{}:
+		c.Check(need)
+		return c.Settings, asError(c.Problems)
+	case len(c.Problems) == 0:
+		return Settings{}, c.oneOf()
+	}
+	return Settings{}, c.Err()
+}
+
+// ReadOne is [Read] of the configuration of one app, or of several of which one is chosen.
+func ReadOne(from Sources) (*Checker, error) {
+	c := Read(from)
+	switch apps := c.Apps(); {
+	case len(apps) == 1:
+		return apps[0], nil
+	case len(c.Problems) == 0:
+		return nil, c.oneOf()
+	}
+	return nil, c.Err()
+}
+
+// LoadAll is [Load] for all apps that are chosen, of which there is at least one.
+func LoadAll(from Sources, need Purpose) (all []Settings, err error) {
+	c := Read(from)
+	for _, app := range c.Apps() {
+		app.Check(need)
+		all = append(all, app.Settings)
+	}
+	return all, c.Err()
 }
 
 // Read decodes a configuration and keeps what is wrong with it.
@@ -93,6 +136,13 @@ func Read(from Sources) *Checker {
 	for _, f := range from.Files {
 		c.layer(func() { c.readFile(f) })
 	}
+	c.overridden(from)
+	c.each(from)
+	return c
+}
+
+// overridden takes what environment and flags say.
+func (c *Checker) overridden(from Sources) {
 	c.layer(func() { c.override(&c.Settings, environment(from.Getenv)) })
 	c.layer(func() {
 		c.override(&c.Settings, func(key string) (string, string, bool) {
@@ -100,7 +150,6 @@ func Read(from Sources) *Checker {
 			return v, "flag --" + key[strings.LastIndex(key, ".")+1:], ok
 		})
 	})
-	return c
 }
 
 func (c *Checker) readFile(path string) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ type schema struct {
 	Items       *schema            `json:"items,omitempty"`
 	AnyOf       []schema           `json:"anyOf,omitempty"`
 	Properties  map[string]*schema `json:"properties,omitempty"`
+	Required    []string           `json:"required,omitempty"`
 	Names       *schema            `json:"propertyNames,omitempty"`
 	Additional  any                `json:"additionalProperties,omitempty"`
 	Default     any                `json:"default,omitempty"`
@@ -125,6 +127,8 @@ func valueSchema(v any) *schema {
 		return &schema{Type: kinds{"string"}, Enum: texts(poco.FeeModes())}
 	case SealMode:
 		return &schema{Type: kinds{"string"}, Enum: texts(sealModes()), Default: nonEmpty(string(v))}
+	case Apps:
+		return &schema{Type: kinds{"array"}, Items: appSchema()}
 	case List:
 		return &schema{Type: kinds{"array"}, Items: &schema{Type: kinds{"string"}}}
 	case Network:
@@ -155,6 +159,31 @@ func valueSchema(v any) *schema {
 		return &schema{Type: kinds{"object"}, Names: entryNames(), Additional: &schema{Type: kinds{"string", "number", "boolean"}}}
 	}
 	return nil
+}
+
+// appSchema describes an entry of apps: what is not set in it is as it is for all.
+func appSchema() *schema {
+	s := &schema{Type: kinds{"object"}, Properties: map[string]*schema{}, Required: []string{"name"}, Additional: false}
+	defaults := reflect.ValueOf(Defaults())
+	for i := range defaults.NumField() {
+		field := defaults.Type().Field(i)
+		if key := field.Tag.Get("yaml"); !slices.Contains(commonKeys(), key) {
+			child := schemaOf(defaults.Field(i))
+			child.Description = field.Tag.Get("doc")
+			child.inherit()
+			s.Properties[key] = child
+		}
+	}
+	s.Properties["name"] = &schema{Type: kinds{"string"}, Pattern: appName, Description: "the app's name, for --only and on the chain; no other app has it (required)"}
+	return s
+}
+
+// inherit drops the defaults.
+func (s *schema) inherit() {
+	s.Default = nil
+	for _, child := range s.Properties {
+		child.inherit()
+	}
 }
 
 func urlSchema() *schema { return &schema{Type: kinds{"string"}, Pattern: "^https?://."} }

@@ -136,6 +136,7 @@ app-secret: {env: APP_SECRET, file: app-secret}
 canary: {run: true, workerpool: "0x1234567890123456789012345678901234567890", max-price: 1, category: 1, params: a, deposit: true, file: f, digest: "sha256:0123456789012345678901234567890123456789012345678901234567890123", judge: j, judge-timeout: 1m, timeout: 1h}
 record: r.json
 project: p
+apps: [{name: a, image: ghcr.io/acme/a, build: {args: {A: 1}}, order: {price: 1, tag: [tee]}}, {name: b, image: ghcr.io/acme/b, record: b.json, project: q}]
 `
 
 // The schema and the decoder take and refuse the same.
@@ -166,6 +167,7 @@ func TestTheSchemaAgreesWithTheDecoder(t *testing.T) {
 		"enclave: {heap: 1G}", "enclave: {heap: 1024}", "enclave: {heap: 1T}", "enclave: {timeout: soon}", "enclave: {timeout: 90s}", "enclave: {format: xml}",
 		"wallet: {kms: \"awskms:///alias/a\"}", "wallet: {kms: \"awskms://alias/a\"}", "wallet: {kms: \"gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k\"}", "wallet: {kms: \"azurekms://v/k\"}", "wallet: {allow-raw-key: true}", `wallet: {allow-raw-key: "yes"}`, "record: {a: b}",
 		"enclave: {regions: [{a: b}, /app]}", "enclave: {regions: [/app, {a: b}]}", "enclave: {regions: []}", "order: {tag: [[tee], tee]}",
+		"apps: []", "apps: {}", "apps: [{name: a}]", "apps: [a]", "apps: [{image: localhost:1/a}]", "apps: [{name: a b}]", "apps: [{name: a, chain: bellecour}]", "apps: [{name: a, version: 1.0.0}]", "apps: [{name: a, order: {price: x}}]", "apps: [{name: a, apps: []}]", "apps: [{name: a, wallet: {}}]",
 	} {
 		if bySchema, byDecoder := validate(t, text) == nil, decodes(text); bySchema != byDecoder {
 			t.Errorf("%s: taken by the schema: %t, by the decoder: %t", text, bySchema, byDecoder)

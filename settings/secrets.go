@@ -101,6 +101,15 @@ func (s Settings) SecretVariables() []string {
 	return names
 }
 
+// SecretVariables returns those of [Settings.SecretVariables] of all apps.
+func (c *Checker) SecretVariables() []string {
+	names := c.Settings.SecretVariables()
+	for _, app := range c.everyApp {
+		names = append(names, app.Settings.SecretVariables()...)
+	}
+	return names
+}
+
 // KeyFiles returns the files that no build may have.
 func (s Settings) KeyFiles() []string {
 	var files []string

@@ -19,7 +19,7 @@ func problems(t *testing.T, text string, environment map[string]string) string {
 		t.Fatal(err)
 	}
 	c := Read(Sources{Files: []string{file}, Getenv: func(name string) string { return environment[name] }})
-	return fmt.Sprint(c.Problems)
+	return fmt.Sprint(c.all())
 }
 
 // Each value and each name of everyKey is replaced by a stranger's words: all are

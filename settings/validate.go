@@ -30,18 +30,25 @@ type Checker struct {
 	Files    []string // that they were read from
 
 	lacking []string // what no file, variable or flag says, where there is no file
+
+	everyApp, chosen []*Checker // of the apps of a configuration that has several
+	entry            *entry     // of such an app; else nil
 }
 
 // Unread reports whether a file could not be read, so that nothing is known of what is
 // missing.
 func (c *Checker) Unread() bool { return c.unread }
 
-// Err returns all problems as one error.
+// Err returns all problems as one error, those of each app that is chosen among them.
 func (c *Checker) Err() error {
-	if len(c.Problems) == 0 {
+	return asError(c.all())
+}
+
+func asError(all []Problem) error {
+	if len(all) == 0 {
 		return nil
 	}
-	return &Error{c.Problems}
+	return &Error{all}
 }
 
 // Complain adds a problem with the value of a key.
@@ -57,6 +64,8 @@ func (c *Checker) Place(key string) string {
 	switch where, ok := c.places[key]; {
 	case ok:
 		return where
+	case c.entry.owns(key, false):
+		return c.entry.where
 	case len(c.Files) > 0:
 		return strings.Join(c.Files, ", ")
 	}

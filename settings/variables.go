@@ -44,7 +44,7 @@ func keyVariables(t reflect.Type, above string) (names []string) {
 // filesOnly returns the key with entries of its own that a variable would set, or one of
 // them; empty when there is none. Names of entries cannot be told from variables.
 func filesOnly(variable string) string {
-	for _, key := range []string{"build.args", "build.bases", "build.contexts", "build.secrets", "chains"} {
+	for _, key := range []string{"build.args", "build.bases", "build.contexts", "build.secrets", "chains", "apps"} {
 		if of := variableOf(key); variable == of || strings.HasPrefix(variable, of+"_") {
 			return key
 		}

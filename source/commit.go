@@ -62,7 +62,9 @@ func (o Options) ReadCommit(ctx context.Context) (Commit, error) {
 // build is the source of the build as far as it decides what the build sees.
 func (o Options) build() buildkit.Source {
 	s := Build(o.Settings)
-	s.Ignore = ignored(o.Lock, s.Context)
+	for _, lock := range append([]string{o.Lock}, o.Locks...) {
+		s.Ignore = append(s.Ignore, ignored(lock, s.Context)...)
+	}
 	return s
 }
 

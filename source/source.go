@@ -56,8 +56,10 @@ type Options struct {
 	inspects *[]Variation
 	// Files are those that the settings were read from.
 	Files []string
-	// Lock is the path of the enclave's lock, which is left out of the build.
-	Lock string
+	// Lock is the path of the enclave's lock, which is left out of the build; Locks are
+	// those of other apps, which are too.
+	Lock  string
+	Locks []string
 	// NoCache builds every step anew.
 	NoCache bool
 	// Keychain holds the credentials for registries; nil means none.

@@ -43,12 +43,12 @@ type acceptAnswer struct {
 }
 
 func (a *app) accept(ctx context.Context, args []string) error {
-	cfg, err := a.load(settings.Purpose{Build: len(args) == 0})
+	cfg, err := a.load(settings.Purpose{Build: len(args) == 0, App: true})
 	if err != nil {
 		return err
 	}
-	before, err := release.ReadLock(a.lockPath())
-	if err := errors.Join(err, release.TryOutput(a.lockPath())); err != nil {
+	before, err := release.ReadLock(a.lockPath(cfg))
+	if err := errors.Join(err, release.TryOutput(a.lockPath(cfg))); err != nil {
 		return err
 	}
 	var now lock.Lock
@@ -64,7 +64,7 @@ func (a *app) accept(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	answer := acceptAnswer{Schema: "mrelease.accept/v1", Lock: a.lockPath(), Created: before == nil, Changes: []lock.Change{}}
+	answer := acceptAnswer{Schema: "mrelease.accept/v1", Lock: a.lockPath(cfg), Created: before == nil, Changes: []lock.Change{}}
 	if before != nil {
 		if err := now.CheckSecurityVersion(*before); err != nil {
 			return err

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/mrelease/mrelease/ci"
+	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/page"
 	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/release/several"
 )
 
 // answerRelease tells the verdict and prints the record's path, or all with --json, and
@@ -60,6 +62,10 @@ func (a *app) answerJob(summary string, outputs []ci.Output, err error) error {
 // fail tells of a failure, and what the run came to, as far as a CI system is told.
 func (a *app) fail(command string, err error, f failure) error {
 	f.write(a.story)
+	if usage.Is[*several.Error](err) && usage.Is[usage.ToldError](err) { // the command told of each app
+		a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy), page.Places(err))
+		return nil
+	}
 	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy), page.Places(err))
 	told := page.Failure{Command: command, Code: f.Code, What: f.What, Remedy: f.Remedy}
 	for _, e := range f.rows() {

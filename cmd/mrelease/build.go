@@ -30,7 +30,7 @@ the same digest on every machine, as far as the Dockerfile's own steps do.`,
 	}
 	a.addBuildFlags(c)
 	a.noCacheFlag(c)
-	c.Flags().StringVarP(&output, "output", "o", "dist/image", "folder of the OCI layout")
+	c.Flags().StringVarP(&output, "output", "o", "", "folder of the OCI layout (default dist/image)")
 	return c
 }
 
@@ -46,45 +46,55 @@ type buildAnswer struct {
 }
 
 func (a *app) runBuild(ctx context.Context, output string) (err error) {
-	cfg, err := a.load(settings.Purpose{Build: true})
+	all, err := settings.LoadAll(a.sources(), settings.Purpose{Build: true})
 	if err != nil {
 		return err
 	}
-	if err := release.TryOutput(output); err != nil {
-		return err
+	if len(all) > 1 {
+		return a.together().BuildAll(ctx, all, output)
 	}
-	src, err := a.readSource(ctx, source.Options{Settings: cfg})
+	answer, err := a.buildOne(ctx, all[0], cmp.Or(output, all[0].Apps.Output("image")), a.openBuilder)
 	if err != nil {
 		return err
 	}
-	if src.Source, err = src.Read(ctx); err != nil {
-		return err
-	}
-	inputs, err := src.Digest(ctx)
-	if err != nil {
-		return err
-	}
-	builder, err := a.openBuilder(ctx)
-	if err != nil {
-		return err
-	}
-	defer a.closeBuilder(builder)
-	made, err := a.maker(builder, cfg).Make(ctx, src, output)
-	if err != nil {
-		return err
-	}
-	digest, noDigest := made.Image.Digest()
-	config, noConfig := made.Image.ConfigName()
-	unsealed, err := made.Unsealed.ConfigName()
-	if err = cmp.Or(noDigest, noConfig, err); err != nil {
-		return fmt.Errorf("reading digests: %w", err)
-	}
-	answer := buildAnswer{"mrelease.build/v1", digest, config, inputs, unsealed, output, made.Materials}
 	if a.json {
 		return printJSON(a.stdout, answer)
 	}
 	_, err = fmt.Fprintln(a.stdout, answer.Digest)
 	return err
+}
+
+func (a *app) buildOne(ctx context.Context, cfg settings.Settings, output string, open func(context.Context) (*buildkit.Builder, error)) (answer buildAnswer, err error) {
+	if err := release.TryOutput(output); err != nil {
+		return answer, err
+	}
+	src, err := a.readSource(ctx, source.Options{Settings: cfg})
+	if err != nil {
+		return answer, err
+	}
+	if src.Source, err = src.Read(ctx); err != nil {
+		return answer, err
+	}
+	inputs, err := src.Digest(ctx)
+	if err != nil {
+		return answer, err
+	}
+	builder, err := open(ctx)
+	if err != nil {
+		return answer, err
+	}
+	defer a.closeBuilder(builder)
+	made, err := a.maker(builder, cfg).Make(ctx, src, output)
+	if err != nil {
+		return answer, err
+	}
+	digest, noDigest := made.Image.Digest()
+	config, noConfig := made.Image.ConfigName()
+	unsealed, err := made.Unsealed.ConfigName()
+	if err = cmp.Or(noDigest, noConfig, err); err != nil {
+		return answer, fmt.Errorf("reading digests: %w", err)
+	}
+	return buildAnswer{"mrelease.build/v1", digest, config, inputs, unsealed, output, made.Materials}, nil
 }
 
 func (a *app) maker(b *buildkit.Builder, s settings.Settings) release.Maker {

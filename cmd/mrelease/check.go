@@ -5,8 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mrelease/mrelease/cmd/usage"
-	"github.com/mrelease/mrelease/preflight"
+	"github.com/mrelease/mrelease/cmd/together"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
 )
@@ -40,41 +39,13 @@ are findings that stop no release.`,
 	return c
 }
 
-// checkAnswer is the answer of mrelease check --json.
-type checkAnswer struct {
-	Schema   string              `json:"schema"`
-	OK       bool                `json:"ok"`
-	Checks   []preflight.Part    `json:"checks"` // those that passed
-	Findings []preflight.Finding `json:"findings,omitempty"`
-	Problems []settings.Problem  `json:"problems,omitempty"`
-}
-
 func (a *app) check(ctx context.Context) error {
-	c := settings.Read(a.sources())
-	found := preflight.Check(ctx, c, a.sourceOptions(source.Options{Settings: c.Settings}), a.ring(c.Settings))
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if a.json {
-		if err := printJSON(a.stdout, checkAnswer{"mrelease.check/v1", len(found.Problems) == 0, found.Passed, found.Findings, found.Problems}); err != nil {
-			return err
-		}
-	} else {
-		printInspection(a.lines(), found)
-	}
-	if err := c.Err(); err != nil {
-		return usage.ToldError{Err: err}
-	}
-	return nil
-}
-
-func printInspection(lines story, found preflight.Inspection) {
-	for _, p := range found.Passed {
-		lines.note("%s    %-14s %s", lines.paint(green, "ok"), p.Name, p.Evidence)
-	}
-	for _, f := range found.Findings {
-		lines.note("%s  %s: %s: %s\n     %-14s %s", lines.paint(yellow, "note"), f.Where, f.Code, f.Text, "cure", f.Cure)
-	}
+	lines := a.lines()
+	return together.Check(ctx, settings.Read(a.sources()), together.Checks{
+		Program: a.shared(),
+		Source:  func(cfg settings.Settings) source.Options { return a.sourceOptions(source.Options{Settings: cfg}) },
+		Keys:    a.ring, Line: lines.note, OK: lines.paint(green, "ok"), Remark: lines.paint(yellow, "note"),
+	})
 }
 
 func (a *app) printSchema() error {

@@ -346,6 +346,7 @@ func TestComponentIsDocumented(t *testing.T) {
 // Every configuration in the documentation is one that check takes.
 func TestConfigurationsOfDocumentation(t *testing.T) {
 	tried := 0
+	const dockerfile = "FROM scratch\nENTRYPOINT [\"/app\"]\n"
 	const whole, wallet = "image: ghcr.io/acme/hello\nchain: bellecour\nsign: {key: cosign.key}\n", "wallet: {keystore: wallet.json}\n"
 	omitted := strings.NewReplacer("sha256:…", "sha256:"+strings.Repeat("0", 64), `"0x…"`, `"0x`+strings.Repeat("1", 40)+`"`)
 	for _, f := range fences(t) {
@@ -362,16 +363,18 @@ func TestConfigurationsOfDocumentation(t *testing.T) {
 		if part {
 			files = append([]string{"whole.yaml"}, files...)
 		}
-		if err := os.Mkdir("test", 0o755); err != nil {
-			t.Fatal(err)
+		for _, folder := range []string{"test", "hello", "worker"} {
+			if err := os.Mkdir(folder, 0o755); err != nil {
+				t.Fatal(err)
+			}
 		}
-		for name, text := range map[string]string{settings.File: text, "whole.yaml": rest, "test/judge.sh": "#!/bin/sh\n", "Dockerfile": "FROM scratch\nENTRYPOINT [\"/app\"]\n"} {
+		for name, text := range map[string]string{settings.File: text, "whole.yaml": rest, "test/judge.sh": "#!/bin/sh\n", "Dockerfile": dockerfile, "hello/Dockerfile": dockerfile, "worker/Dockerfile": dockerfile} {
 			if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}
 		from := settings.Sources{Files: files, Getenv: func(string) string { return "" }}
-		if _, err := settings.Load(from, settings.Purpose{Build: true, Publish: true}); err != nil {
+		if _, err := settings.LoadAll(from, settings.Purpose{Build: true, Publish: true}); err != nil {
 			t.Errorf("%s: %v in\n%s", f.where, explain(err).Evidence, f.text)
 		}
 	}

@@ -27,6 +27,7 @@ type buildFlags struct {
 	progress              string
 	noCache, all, foreign bool
 	canary                canaries.Flags
+	only                  []string
 }
 
 // A command has the flags that do something there, and no other.
@@ -51,6 +52,7 @@ func (a *app) sourceFlags(c *cobra.Command) {
 }
 
 func (a *app) contextFlag(c *cobra.Command) {
+	a.onlyFlag(c)
 	c.Flags().StringVar(&a.build.context, "context", "", "folder to build (overrides build.context)")
 }
 
@@ -74,6 +76,11 @@ func (a *app) releaseFlags(c *cobra.Command) {
 	c.Flags().BoolVar(&a.build.allowDirty, "allow-dirty", false, "release a source that differs from its commit, or is of none; the record says so")
 }
 
+// onlyFlag chooses among the apps of a configuration that has several.
+func (a *app) onlyFlag(c *cobra.Command) {
+	c.Flags().StringArrayVar(&a.build.only, "only", nil, "app that is meant, where the configuration has several; may be repeated (default: all)")
+}
+
 func (a *app) allFlag(c *cobra.Command) {
 	c.Flags().BoolVar(&a.build.all, "all", false, "show all of a drift from "+lock.Name+", not its causes alone")
 }
@@ -94,7 +101,7 @@ func (a *app) sources() settings.Sources {
 		}
 	}
 	a.build.canary.Set(set)
-	return settings.Sources{Files: a.configFiles(), Getenv: a.getenv, Flags: set}
+	return settings.Sources{Files: a.configFiles(), Getenv: a.getenv, Flags: set, Only: a.build.only}
 }
 
 func (a *app) load(need settings.Purpose) (settings.Settings, error) {
@@ -106,14 +113,17 @@ func (a *app) sourceOptions(o source.Options) source.Options {
 	o.Getenv, o.Mask = a.getenv, a.story.ci.Mask
 	o.Version, o.Epoch, o.NoCache = a.build.version, a.build.epoch, a.build.noCache
 	o.Commit, o.AllowDirty, o.Files = a.build.commit, a.build.allowDirty, a.configFiles()
-	o.Lock, o.Keychain = a.lockPath(), a.keychain()
+	o.Lock, o.Keychain = a.lockPath(o.Settings), a.keychain()
+	for _, name := range o.Settings.Apps.LockNames(lock.Name) {
+		o.Locks = append(o.Locks, filepath.Join(filepath.Dir(o.Lock), name))
+	}
 	return o
 }
 
 // readSource reads the source, after the lock: one that is broken is found before
 // the build rather than after it.
 func (a *app) readSource(ctx context.Context, o source.Options) (source.Source, error) {
-	if _, err := release.ReadLock(a.lockPath()); err != nil {
+	if _, err := release.ReadLock(a.lockPath(o.Settings)); err != nil {
 		return source.Source{}, err
 	}
 	return source.Read(ctx, a.sourceOptions(o))
@@ -122,7 +132,7 @@ func (a *app) readSource(ctx context.Context, o source.Options) (source.Source, 
 // keychain has the logins of registries. Credential helpers get no secret that the
 // configuration names, whatever else is wrong with that.
 func (a *app) keychain() logins.Keychain {
-	return logins.Keychain{Getenv: a.getenv, Withhold: settings.Read(a.sources()).Settings.SecretVariables()}
+	return logins.Keychain{Getenv: a.getenv, Withhold: settings.Read(a.sources()).SecretVariables()}
 }
 
 func (a *app) registry() registry.Client { return registry.Client{Keychain: a.keychain()} }
@@ -132,11 +142,11 @@ func (a *app) ring(s settings.Settings) keys.Ring {
 	return keys.Ring{Sign: s.Sign, Wallet: s.Wallet, Enclave: s.Enclave.Key, Secret: s.Secret, Getenv: a.getenv, Mask: a.story.ci.Mask, Token: ci.Tokens(a.getenv)}
 }
 
-// lockPath is where the lock is: beside the first configuration file.
-func (a *app) lockPath() string {
+// lockPath is where the lock of an app is: beside the first configuration file.
+func (a *app) lockPath(of settings.Settings) string {
 	dir := "."
 	if files := a.configFiles(); len(files) > 0 {
 		dir = filepath.Dir(files[0])
 	}
-	return filepath.Join(dir, lock.Name)
+	return filepath.Join(dir, of.Apps.LockName(lock.Name))
 }

@@ -13,12 +13,12 @@ import (
 // A command has the flags that do something there. Whoever adds one to a group of flags
 // finds here which commands get it.
 func TestFlagsOfCommands(t *testing.T) {
-	source := "config context source-date-epoch version"
+	source := "config context only source-date-epoch version"
 	build := source + " builder no-cache progress state"
 	want := map[string]string{
 		"mrelease":  "version",
 		"init":      "",
-		"check":     "config context image chain schema",
+		"check":     "config context only image chain schema",
 		"doctor":    source + " builder state image chain commit",                                              // it looks for the builder, and starts none
 		"plan":      source + " image chain commit allow-dirty all foreign canary canary-again deposit output", // it builds nothing
 		"apply":     build + " image chain commit allow-dirty all foreign canary canary-again deposit dry-run plan-hash",
@@ -32,8 +32,8 @@ func TestFlagsOfCommands(t *testing.T) {
 		"ci":        "chain config mode",
 		"request":   "",
 		"order":     "",
-		"rollback":  "chain config dry-run record foreign",
-		"revoke":    "chain config dry-run record why",
+		"rollback":  "chain config only dry-run record foreign",
+		"revoke":    "chain config only dry-run record why",
 		"version":   "",
 		"help":      "",
 	}

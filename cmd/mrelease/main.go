@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -110,6 +111,7 @@ func newApp(getenv func(string) string, stdout, stderr io.Writer) *app {
 		stderr = a.story.live
 	}
 	a.story.w, a.story.color = printable.NewWriter(stderr), isTerminal(a.terminal) && colors
+	a.story.mu = new(sync.Mutex)
 	a.story.ci, a.story.steps, a.page.Run = ci.New(getenv, a.story.w), new([]page.Step), ci.ReadRun(getenv)
 	return a
 }
@@ -141,7 +143,7 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 	version := root.Flags().BoolP("version", "v", false, "print the version")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the answer, or the error, as one JSON document")
 	root.SetFlagErrorFunc(usage.FlagError)
-	shared := usage.Program{Getenv: a.getenv, Out: a.stdout, JSON: &a.json, PrintJSON: printJSON, Note: a.story.note, Mask: a.story.ci.Mask, Token: ci.Tokens(a.getenv), ConfigFlag: a.configFlag, Files: a.configFiles, CheckRun: a.page.Run.Check}
+	shared := a.shared()
 	for _, c := range append(orders.Commands(shared, a.registry), a.initCommand(), a.checkCommand(), a.doctorCommand(), a.planCommand(), approvals.Command(a.makeFlags, a.apply), a.releaseCommand(), a.buildCommand(), a.measureCommand(), a.reproduceCommand(), a.acceptCommand(), a.explainCommand(), a.verifyCommand(), requests.Command(shared), a.ciCommand(), a.versionCommand()) {
 		c.Args = usage.Args(c.Args)
 		usage.Complete(c, func() settings.Settings { return settings.Read(a.sources()).Settings }, func(ctx context.Context, cfg settings.Settings) []string {
@@ -181,6 +183,11 @@ and offers it on iExec's market. Running a release again finishes or confirms it
 		_ = printJSON(a.stdout, map[string]string{"schema": "mrelease.help/v1", "command": c.CommandPath(), "help": cmp.Or(c.Long, c.Short) + "\n\n" + c.UsageString()}) // what fails, stdout keeps
 	})
 	return root
+}
+
+// shared is what all commands of other packages have of the program.
+func (a *app) shared() usage.Program {
+	return usage.Program{Getenv: a.getenv, Out: a.stdout, JSON: &a.json, PrintJSON: printJSON, Note: a.story.note, Mask: a.story.ci.Mask, Token: ci.Tokens(a.getenv), ConfigFlag: a.configFlag, Files: a.configFiles, OnlyFlag: a.onlyFlag, Only: func() []string { return a.build.only }, CheckRun: a.page.Run.Check}
 }
 
 // configFlag adds --config to a command that reads the configuration.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -79,7 +78,7 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 	} else if len(args) > 1 {
 		return usage.Errorf("mrelease measure", "of several arguments each must be a file, and %q is none", args[i])
 	}
-	cfg, err := a.load(settings.Purpose{Build: len(args) == 0})
+	cfg, err := a.load(settings.Purpose{Build: len(args) == 0, App: true})
 	if err != nil {
 		return err
 	}
@@ -88,7 +87,7 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(args) == 0 {
-		err := release.CheckMeasured(ctx, release.Drift{Path: a.lockPath(), Settings: cfg, Registry: a.registry()}, a.story, m.image, m.enclave)
+		err := release.CheckMeasured(ctx, release.Drift{Path: a.lockPath(cfg), Settings: cfg, Registry: a.registry()}, a.story, m.image, m.enclave)
 		if err != nil {
 			return err
 		}
@@ -134,7 +133,7 @@ func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string
 	maker := a.maker(builder, cfg)
 	maker.NoBuilder, maker.Expect = missing, a.expect
 	if len(args) == 0 {
-		layout := filepath.Join("dist", "image")
+		layout := cfg.Apps.Output("image")
 		letGo, err := release.HoldOutput(layout)
 		if err != nil {
 			return m, err

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mrelease/mrelease/ci"
@@ -34,7 +35,17 @@ type story struct {
 	ci    ci.Reporter
 	live  *live.Display // nil: no terminal whose cursor moves
 	steps *[]page.Step  // that ended
+	app   string        // of several, that it is about; else empty
+	mu    *sync.Mutex   // held while it is told how a step ended
 }
+
+// of is the story of one of several apps, at the same time as those of the others.
+func (s story) of(app string) story {
+	s.app = app
+	return s
+}
+
+func (s story) named(text string) string { return strings.TrimPrefix(s.app+" "+text, " ") }
 
 // step runs a part of a command and tells how it ended. Its work returns the
 // evidence: a digest, an address, what was found.
@@ -47,11 +58,17 @@ func (s story) step(name string, work func() (evidence string, err error)) error
 
 // Step implements release.Teller.
 func (s story) Step(name string) (ended func(evidence string, err error)) {
-	start, end, hide := time.Now(), s.ci.Group(name), func() {}
+	start, end, hide := time.Now(), func() {}, func() {}
+	if s.app == "" { // steps of several apps cannot be folded: they go on beside each other
+		end = s.ci.Group(name)
+	}
+	name = s.named(name)
 	if s.live != nil {
 		hide = s.live.Begin(name)
 	}
 	return func(evidence string, err error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		hide()
 		defer end() // a group holds how the step ended: many print nothing else
 		*s.steps = append(*s.steps, page.Step{Name: name, Took: time.Since(start), Evidence: evidence, Err: err})
@@ -70,7 +87,7 @@ func (s story) Step(name string) (ended func(evidence string, err error)) {
 func (s story) Found(f release.Finding) { s.note("%s %s", f.Name, f.Evidence) }
 
 // Note implements release.Teller.
-func (s story) Note(text string) { s.note("%s", text) }
+func (s story) Note(text string) { s.note("%s", s.named(text)) }
 
 // note tells something beside the steps. A terminal that is gone is no reason to stop.
 func (s story) note(format string, args ...any) { _ = s.w.Printf(format+"\n", args...) }
@@ -83,7 +100,7 @@ func (s story) progress() func(text string) {
 	last := time.Now()
 	return func(text string) {
 		if time.Since(last) >= patience {
-			s.note("… %s", text)
+			s.note("… %s", s.named(text))
 			last = time.Now()
 		}
 	}
@@ -119,7 +136,7 @@ func (a *app) lines() story {
 	if a.json {
 		return a.story
 	}
-	return story{w: a.stdout, color: a.painted, ci: a.story.ci, steps: a.story.steps}
+	return story{w: a.stdout, color: a.painted, ci: a.story.ci, steps: a.story.steps, mu: a.story.mu, app: a.story.app}
 }
 
 // printJSON writes an answer's document.

@@ -8,6 +8,7 @@ import (
 	"github.com/mrelease/mrelease/page"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
 )
 
@@ -38,29 +39,17 @@ pushes it.`,
 }
 
 func (a *app) plan(ctx context.Context, output string) error {
-	told := planLines{a.lines(), a.json}
-	r, err := a.newRelease(ctx, source.Options{Release: true, Unread: true}, told)
+	all, err := settings.LoadAll(a.sources(), settings.Purpose{Build: true, Publish: true})
 	if err != nil {
 		return err
 	}
-	r.Keys, r.Built = a.ring(r.Settings), output != ""
-	if _, err := connect(ctx, &r); err != nil {
-		return err
+	if len(all) > 1 {
+		return a.together().PlanAll(ctx, all, output)
 	}
-	if base := a.page.Run.Base; base != "" {
-		a.page.Before = new(page.Before)
-		if a.page.Before.Lock, a.page.Before.Seen, err = release.EarlierLock(ctx, a.sourceOptions(source.Options{Settings: r.Settings}), base); err != nil {
-			return err
-		}
-	}
-	plan, err := r.Plan(ctx)
+	answer, err := a.planOne(ctx, all[0], output)
 	if err != nil {
 		return err
 	}
-	if err := r.WriteBound(ctx, plan, output); err != nil {
-		return err
-	}
-	answer := page.NewPlan(plan, a.context())
 	*a.story.steps = answer.Cases()
 	outputs, err := answer.Outputs()
 	if err := a.answerJob(answer.Summary(), outputs, err); err != nil {
@@ -70,10 +59,32 @@ func (a *app) plan(ctx context.Context, output string) error {
 		return printJSON(a.stdout, answer)
 	}
 	if output != "" {
-		told.note("  %-10s %s, %s", "plan", output, plan.Bound)
+		a.lines().note("  %-10s %s, %s", "plan", output, answer.Bound())
 	}
-	told.note("%s", plan.Conclusion())
+	a.lines().note("%s", answer.Verdict())
 	return nil
+}
+
+func (a *app) planOne(ctx context.Context, cfg settings.Settings, output string) (page.Plan, error) {
+	r, err := a.newRelease(ctx, cfg, source.Options{Release: true, Unread: true}, planLines{a.lines(), a.json})
+	if err != nil {
+		return page.Plan{}, err
+	}
+	r.Keys, r.Built = a.ring(r.Settings), output != ""
+	if _, err := connect(ctx, &r); err != nil {
+		return page.Plan{}, err
+	}
+	if base := a.page.Run.Base; base != "" {
+		a.page.Before = new(page.Before)
+		if a.page.Before.Lock, a.page.Before.Seen, err = release.EarlierLock(ctx, a.sourceOptions(source.Options{Settings: r.Settings}), base); err != nil {
+			return page.Plan{}, err
+		}
+	}
+	plan, err := r.Plan(ctx)
+	if err != nil {
+		return page.Plan{}, err
+	}
+	return page.NewPlan(plan, a.context()), r.WriteBound(ctx, plan, output)
 }
 
 // planLines prints a plan as it is found.
@@ -90,5 +101,5 @@ func (l planLines) Found(f release.Finding) {
 	mark := map[release.State]printable.Own{
 		release.There: l.paint(green, "✓"), release.ToMake: l.paint(yellow, "+"), release.Unknown: l.paint(yellow, "?"), release.ToRetire: l.paint(yellow, "−"), release.Note: " ",
 	}[f.State]
-	l.note("%s %-10s %s", mark, f.Name, f.Evidence)
+	l.note("%s %-10s %s", mark, l.named(f.Name), f.Evidence)
 }

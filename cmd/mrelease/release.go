@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,7 +58,14 @@ func (a *app) apply(ctx context.Context, approved approval.Plan, dryRun bool) er
 // release makes a release: of whatever is asked for, if no plan was approved.
 func (a *app) release(ctx context.Context, approved *approval.Plan, dryRun bool) error {
 	start := time.Now()
-	r, err := a.newRelease(ctx, source.Options{Release: true}, a.story)
+	all, err := settings.LoadAll(a.sources(), settings.Purpose{Build: true, Publish: true})
+	if err != nil {
+		return err
+	}
+	if len(all) > 1 {
+		return a.together().Release(ctx, all, approved != nil, dryRun)
+	}
+	r, err := a.newRelease(ctx, all[0], source.Options{Release: true}, a.story)
 	if err != nil {
 		return err
 	}
@@ -97,13 +103,9 @@ func (a *app) release(ctx context.Context, approved *approval.Plan, dryRun bool)
 
 // newRelease reads what is to be released. The world that it acts on is still to be
 // opened.
-func (a *app) newRelease(ctx context.Context, o source.Options, told release.Teller) (release.Release, error) {
-	cfg, err := a.load(settings.Purpose{Build: true, Publish: true})
-	if err != nil {
-		return release.Release{}, err
-	}
-	r := release.Release{
-		Settings: cfg, Lock: a.lockPath(), Layout: filepath.Join("dist", "image"), Foreign: a.build.foreign, Teller: told, CanaryAgain: a.build.canary.Again,
+func (a *app) newRelease(ctx context.Context, cfg settings.Settings, o source.Options, told release.Teller) (r release.Release, err error) {
+	r = release.Release{
+		Settings: cfg, Lock: a.lockPath(cfg), Layout: cfg.Apps.Output("image"), Foreign: a.build.foreign, Teller: told, CanaryAgain: a.build.canary.Again,
 		World: release.World{Registry: registry.Client{Keychain: a.keychain(), Progress: a.story.progress()}, Getenv: a.getenv},
 	}
 	if err := cmp.Or(release.CheckOutput(r.Layout), release.CheckOutput(string(cfg.Record))); err != nil {

@@ -73,7 +73,7 @@ func (a *app) reproduce(ctx context.Context, against string, limit int) error {
 	if err != nil {
 		return err
 	}
-	if err := release.NoteAccepted(a.story, a.lockPath(), verdict.MRENCLAVE); err != nil {
+	if err := release.NoteAccepted(a.story, a.lockPath(cfg), verdict.MRENCLAVE); err != nil {
 		return err
 	}
 	return a.printReproduced(verdict, against, limit)

@@ -56,8 +56,8 @@ type changeAnswer struct {
 	Stay    []saleAnswer  `json:"stay,omitempty"`
 	Cost    *costAnswer   `json:"cost,omitempty"`
 	// Revoked are the versions that rollback passed over.
-	Revoked []string `json:"revoked,omitempty"`
-	Known   *knownAnswer  `json:"known,omitempty"` // where else: the name and the groups that are configured
+	Revoked []string     `json:"revoked,omitempty"`
+	Known   *knownAnswer `json:"known,omitempty"` // where else: the name and the groups that are configured
 	// Revocation is what the image's key states.
 	Revocation *record.Revocation `json:"revocation,omitempty"`
 }

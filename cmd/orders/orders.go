@@ -50,6 +50,7 @@ Apps and orders are found on the chain and in the market; records say more.`
 // flags are those of all commands.
 func (s *shell) flags(c *cobra.Command) {
 	s.ConfigFlag(c)
+	s.OnlyFlag(c)
 	c.Flags().StringVar(&s.chain, "chain", "", "chain whose orders are meant (overrides chain)")
 	c.Flags().StringArrayVar(&s.records, "record", nil, "record of a release, which knows its order; may be repeated (default: the file of record, if it is there)")
 }
@@ -87,7 +88,7 @@ func (s *shell) open(ctx context.Context, command string, need settings.Purpose)
 	if s.chain != "" {
 		set["chain"] = s.chain
 	}
-	cfg, err := settings.Load(settings.Sources{Files: s.Files(), Getenv: s.Getenv, Flags: set}, need)
+	cfg, err := settings.Load(settings.Sources{Files: s.Files(), Getenv: s.Getenv, Flags: set, Only: s.Only()}, need)
 	if err != nil {
 		return nil, err
 	}

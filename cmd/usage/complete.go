@@ -23,6 +23,9 @@ func Complete(c *cobra.Command, read func() settings.Settings, versions func(con
 	_ = c.RegisterFlagCompletionFunc("chain", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return read().ChainNames(), cobra.ShellCompDirectiveNoFileComp
 	})
+	_ = c.RegisterFlagCompletionFunc("only", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return read().Apps.Names, cobra.ShellCompDirectiveNoFileComp
+	})
 	tagged := func(c *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return versions(c.Context(), read()), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 	}

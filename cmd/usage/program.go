@@ -19,6 +19,9 @@ type Program struct {
 	Token      func(ctx context.Context, from, audience string, proposed bool) (string, error)
 	ConfigFlag func(c *cobra.Command)
 	Files      func() []string // that the configuration is read from
+	// OnlyFlag adds the flag that chooses apps, and Only returns which are chosen.
+	OnlyFlag func(c *cobra.Command)
+	Only     func() []string
 	// CheckRun refuses what a job must not write to a chain.
 	CheckRun func(chain string, development bool) error
 }

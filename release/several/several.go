@@ -1,0 +1,245 @@
+// Package several makes releases of several apps at the same time: with one builder, one
+// connection to the chain and one wallet, whose transactions share one sequence of nonces.
+// One that fails leaves the others as they are.
+package several
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/printable"
+	"github.com/mrelease/mrelease/release"
+)
+
+// Group is what the work on several apps has in common.
+type Group struct {
+	// Open starts the builder. It is closed when the last app needs it no more.
+	Open func(context.Context) (*buildkit.Builder, error)
+	// Progress is how the builds of an app are shown.
+	Progress func(app string) buildkit.Progress
+	// Teller is told what happens to an app. Those of several apps are called at the same
+	// time.
+	Teller func(app string) release.Teller
+	// Builds is how many apps are built at the same time, at least one; see [Builds].
+	Builds int
+
+	measuring, login sync.Mutex
+}
+
+// Outcome is how the release of an app ended.
+type Outcome struct {
+	Name   string
+	State  State
+	Step   string // that failed
+	Result release.Result
+	Err    error
+	Took   time.Duration
+}
+
+// State is what became of a release.
+type State string
+
+// The states. Of a release that is untouched nothing was written outside of this machine.
+const (
+	Done      State = "done"
+	Failed    State = "failed"
+	Untouched State = "untouched"
+)
+
+// Error says which releases did not come to their end. Its causes are theirs, first that of
+// the first in the list that was not interrupted.
+type Error struct{ Outcomes []Outcome }
+
+// Error implements error.
+func (e *Error) Error() string {
+	var texts []string
+	done := 0
+	for _, o := range e.Outcomes {
+		switch {
+		case o.State == Done:
+			done++
+		case o.Step != "":
+			texts = append(texts, fmt.Sprintf("%s at %s", o.Name, o.Step))
+		default:
+			texts = append(texts, o.Name)
+		}
+	}
+	return fmt.Sprintf("%d of %s are done; not done: %s; %s", done, printable.Count(len(e.Outcomes), "app"), strings.Join(texts, ", "), e.first().Err)
+}
+
+// first is the outcome that says most of why.
+func (e *Error) first() Outcome {
+	failed := func(o Outcome) bool { return o.Err != nil && !errors.Is(o.Err, context.Canceled) }
+	if i := slices.IndexFunc(e.Outcomes, failed); i >= 0 {
+		return e.Outcomes[i]
+	}
+	return e.Outcomes[slices.IndexFunc(e.Outcomes, func(o Outcome) bool { return o.Err != nil })]
+}
+
+// Unwrap returns the error of the first.
+func (e *Error) Unwrap() error { return e.first().Err }
+
+// First is the name of the app whose error this one stands for.
+func (e *Error) First() string { return e.first().Name }
+
+// Run makes all releases, each of an app that Settings.Apps.Chosen names. Each goes on until
+// it is done or has failed, whatever becomes of the others; what failed is finished by
+// running it again. The error is an [*Error], or says that there is no builder.
+func (g *Group) Run(ctx context.Context, all []release.Release) ([]Outcome, error) {
+	return g.release(ctx, all, release.Release.Run)
+}
+
+// DryRun is [release.Release.DryRun] of all.
+func (g *Group) DryRun(ctx context.Context, all []release.Release) ([]Outcome, error) {
+	return g.release(ctx, all, release.Release.DryRun)
+}
+
+func (g *Group) release(ctx context.Context, all []release.Release, act func(release.Release, context.Context) (release.Result, error)) ([]Outcome, error) {
+	names, results := make([]string, len(all)), make([]release.Result, len(all))
+	for i, r := range all {
+		names[i] = r.Settings.Apps.Chosen
+	}
+	outcomes, err := g.Each(ctx, names, func(i int, w Work) (err error) {
+		r := all[i]
+		r.Teller, r.Builder, r.Measuring, r.Market.Turn = w.Teller, w.Builder, &g.measuring, &g.login
+		results[i], err = act(r, ctx)
+		return err
+	})
+	for i := range outcomes {
+		outcomes[i].Result = results[i]
+	}
+	return outcomes, err
+}
+
+// Work is what the work on one app gets.
+type Work struct {
+	Teller release.Teller
+	// Builder waits until there is a place at the builder, and returns it. Its Close gives
+	// the place back.
+	Builder func(context.Context) (*buildkit.Builder, error)
+}
+
+// Each does some work for each app, at the same time. Its error is that of [Group.Run].
+func (g *Group) Each(ctx context.Context, names []string, do func(i int, w Work) error) ([]Outcome, error) {
+	builder, err := g.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := newLending(builder, len(names), g.Builds)
+	outcomes := make([]Outcome, len(names))
+	var group sync.WaitGroup
+	for i, name := range names {
+		o, told := l.to(g.Progress(name)), &watch{Teller: g.Teller(name)}
+		group.Go(func() {
+			defer o.back()
+			start := time.Now()
+			err := do(i, Work{told, o.take})
+			outcomes[i] = outcome(name, err, told.failed, time.Since(start))
+		})
+	}
+	group.Wait()
+	if err := l.closed(); err != nil {
+		g.Teller(names[0]).Note("stopping the builder: " + err.Error())
+	}
+	return outcomes, Judge(outcomes)
+}
+
+// Judge returns an [*Error] when one of the outcomes has an error.
+func Judge(outcomes []Outcome) error {
+	if slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Err != nil }) {
+		return &Error{outcomes}
+	}
+	return nil
+}
+
+func outcome(name string, err error, step string, took time.Duration) Outcome {
+	if err == nil {
+		return Outcome{Name: name, State: Done, Took: took}
+	}
+	return Outcome{Name: name, State: StateOf(err), Step: step, Err: err, Took: took}
+}
+
+// StateOf says whether work that failed had begun to write: what was interrupted before that
+// is untouched.
+func StateOf(err error) State {
+	unfinished, ok := errors.AsType[*release.UnfinishedError](err)
+	if ok && slices.ContainsFunc(unfinished.Parts, func(p release.Part) bool { return p.State != release.PartLeft }) || !errors.Is(err, context.Canceled) {
+		return Failed
+	}
+	return Untouched
+}
+
+// watch is a Teller that keeps which step failed.
+type watch struct {
+	release.Teller
+	failed string
+}
+
+// Step implements release.Teller.
+func (w *watch) Step(name string) func(string, error) {
+	ended := w.Teller.Step(name)
+	return func(evidence string, err error) {
+		if err != nil {
+			w.failed = name
+		}
+		ended(evidence, err)
+	}
+}
+
+// lending lends one builder to several, so many at a time, and closes it when the last one
+// has given it back.
+type lending struct {
+	builder *buildkit.Builder
+	places  *semaphore.Weighted
+	left    sync.WaitGroup
+	closing chan error
+}
+
+func newLending(b *buildkit.Builder, users, atATime int) *lending {
+	l := &lending{builder: b, places: semaphore.NewWeighted(int64(max(atATime, 1))), closing: make(chan error, 1)}
+	l.left.Add(users)
+	go func() {
+		l.left.Wait()
+		l.closing <- b.Close()
+	}()
+	return l
+}
+
+// closed waits until the builder is closed, and returns how that went.
+func (l *lending) closed() error { return <-l.closing }
+
+func (l *lending) to(p buildkit.Progress) *loan {
+	o := &loan{lending: l, progress: p}
+	o.back = sync.OnceFunc(func() {
+		if o.has {
+			l.places.Release(1)
+		}
+		l.left.Done()
+	})
+	return o
+}
+
+// loan is the builder, as one of them has it.
+type loan struct {
+	*lending
+	progress buildkit.Progress
+	has      bool
+	back     func()
+}
+
+// take waits for a place.
+func (o *loan) take(ctx context.Context) (*buildkit.Builder, error) {
+	if err := o.places.Acquire(ctx, 1); err != nil {
+		return nil, fmt.Errorf("waiting for the builder: %w", err)
+	}
+	o.has = true
+	return o.builder.Lend(o.progress, o.back), nil
+}
