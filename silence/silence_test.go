@@ -69,6 +69,8 @@ func holders() []string {
 		"github.com/pkg/browser",                                  // for signing in, which nothing does
 		"github.com/docker/docker-credential-helpers/client",      // looked up when a helper is run
 		"github.com/docker/docker-credential-helpers/credentials", // for helpers themselves
+		"github.com/aws/aws-sdk-go-v2/config",                     // looked up when credentials are asked for
+		"github.com/aws/aws-sdk-go-v2/credentials/processcreds",   // likewise
 		"github.com/containerd/go-runc",                           // for those who ask for the standard streams
 		"github.com/ethereum/go-ethereum/rpc",                     // likewise
 	}
