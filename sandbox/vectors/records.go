@@ -120,7 +120,7 @@ func lies() map[string]struct {
 		"image.config":      {"3.2", refused(12, badRecord, "image")},
 		"image.publicKey":   {"5.6", incomplete()},                            // the file does not hold all places in which its signature could be
 		"app.chain":         {"1.1", Want{Exit: exitUsage, Code: "E-CONFIG"}}, // nobody knows a chain of that name
-		"order.signed.sign": {"14.5", refused(14, "E-ORDER", "order on market")},
+		"order.signed.sign": {"14.5", incomplete()},                           // a contract may have signed, which only the chain can tell
 		"image.reference":   {"1.3", refused(13, conflict, "app")},
 		"app.name":          {"1.3", refused(13, conflict, "app")},
 		"app.registry":      {"1.3", refused(12, badRecord, "app")},
