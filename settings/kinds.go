@@ -51,11 +51,11 @@ func Nearest(name string, known []string) string {
 	best, distance := "", 6
 	for _, k := range known {
 		d := 2 * levenshtein.Distance(name, k, nil)
-		if d > len(name) { // it is another word
-			continue
-		}
 		if letters(name) == letters(k) {
 			d--
+		}
+		if d > len(name) { // it is another word
+			continue
 		}
 		if d < distance {
 			best, distance = k, d

@@ -149,7 +149,7 @@ type ENSName string
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (n *ENSName) UnmarshalText(text []byte) error {
-	if len(text) > 0 && !poco.IsENSName(string(text)) {
+	if _, err := poco.NameHash(string(text)); len(text) > 0 && (err != nil || !poco.IsENSName(string(text))) {
 		return fmt.Errorf("want a name such as hello.apps.iexec.eth, of lower-case letters, digits, - and _, got %q", text)
 	}
 	*n = ENSName(text)

@@ -248,7 +248,7 @@ func (r *run) checkLeftovers(t *testing.T) {
 	if left := containers(t, r.state); len(left) > 0 {
 		t.Errorf("containers are left: %s", left)
 	}
-	for dir, allowed := range map[string][]string{"dist": {"image", "image.log", "record.json", "summary.md"}, "tmp": {}} {
+	for dir, allowed := range map[string][]string{"dist": {"image", "image.lock", "image.log", "record.json", "summary.md"}, "tmp": {}} {
 		entries, err := os.ReadDir(filepath.Join(r.script.dir, dir))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)

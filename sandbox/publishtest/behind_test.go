@@ -112,6 +112,12 @@ func reads(app poco.App, owner node.Wallet) map[string]func(context.Context, *no
 			return err
 		},
 		"SendAll": func(ctx context.Context, c *node.Client) error { return c.SendAll(ctx, owner, nil) },
+		"Until": func(ctx context.Context, c *node.Client) error {
+			_, err := c.Until(ctx, owner, "depositing", func(context.Context) ([]node.Transaction, error) {
+				return []node.Transaction{{Contract: c.HubContract(), Method: "deposit"}}, nil
+			})
+			return err
+		},
 		"Send": func(ctx context.Context, c *node.Client) error {
 			_, err := c.Send(ctx, owner, c.HubContract(), "deposit")
 			return err
