@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -150,14 +149,10 @@ func (s *script) statements(ts *testscript.TestScript, tag, predicateType string
 //	beside add TAG FILE        puts a file there as a record, whatever it is
 //	beside remove TAG          takes those that are there away
 //	beside holds TAG NUMBER    there are as many
-//	beside digest VARIABLE FILE
+//	beside manifest TAG VARIABLE  names the manifest of the one that is there
 func beside(ts *testscript.TestScript, s *script, args []string) {
 	if len(args) < 2 {
-		ts.Fatalf("usage: beside add|remove|holds TAG [FILE|NUMBER], or beside digest VARIABLE FILE")
-	}
-	if args[0] == "digest" && len(args) == 3 {
-		ts.Setenv(args[1], fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(ts.ReadFile(args[2])))))
-		return
+		ts.Fatalf("usage: beside add|remove|holds|manifest TAG [FILE|NUMBER|VARIABLE]")
 	}
 	ctx := context.Background()
 	repo, err := name.NewRepository(s.repository)
@@ -173,6 +168,12 @@ func beside(ts *testscript.TestScript, s *script, args []string) {
 		for _, at := range records(ts, image) {
 			ts.Check(remote.Delete(at))
 		}
+	case args[0] == "manifest" && len(args) == 3:
+		all := records(ts, image)
+		if len(all) != 1 {
+			ts.Fatalf("there are %d records", len(all))
+		}
+		ts.Setenv(args[2], all[0].DigestStr())
 	case args[0] == "holds" && len(args) == 3:
 		if n := len(records(ts, image)); fmt.Sprint(n) != args[2] {
 			ts.Fatalf("there are %d records", n)
