@@ -97,8 +97,14 @@ func Group(c *cobra.Command, args []string) error {
 	return e
 }
 
-// meant returns which command was meant: one that begins so, or a misspelt one; "" for none.
+// meant returns which command was meant: one that others call so, one that begins so, or a
+// misspelt one; "" for none.
 func meant(c *cobra.Command, written string) string {
+	for _, command := range c.Commands() {
+		if slices.Contains(command.SuggestFor, strings.ToLower(written)) {
+			return command.Name()
+		}
+	}
 	near := c.SuggestionsFor(written)
 	if i := slices.IndexFunc(near, func(name string) bool { return strings.HasPrefix(name, strings.ToLower(written)) }); i >= 0 {
 		return near[i]
