@@ -2,8 +2,8 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/signer/core/apitypes"
@@ -84,48 +84,24 @@ func Close(ctx context.Context, c *Client, w Wallet, order Closable) (closed boo
 // Errors: *RevertedError when an order is not the wallet's to close, *UnclosedError,
 // *FundsError, *RPCError.
 func CloseAll(ctx context.Context, c *Client, w Wallet, all []Closable) (closed int, err error) {
-	left, err := open(ctx, c, all)
-	if err == nil && len(left) > 0 { // an earlier run may have sent what closes them
-		left, err = settled(ctx, c, w, left)
-	}
-	for range maxCloses {
-		if err != nil || len(left) == 0 {
-			return closed, err
+	left := all // what is closed stays closed
+	closed, err = c.Until(ctx, w, "closing orders", func(ctx context.Context) (transactions []Transaction, err error) {
+		if left, err = open(ctx, c, left); err != nil {
+			return nil, err
 		}
-		var transactions []Transaction
 		for _, order := range left {
 			t, err := signedClosing(ctx, c, w, order)
 			if err != nil {
-				return closed, err
+				return nil, err
 			}
 			transactions = append(transactions, t)
 		}
-		sending := c.SendAll(ctx, w, transactions)
-		if sending == nil {
-			still, err := stillOpen(ctx, c, left)
-			if err == nil && len(still) > 0 {
-				err = &UnclosedError{still[0].Hash(c.Domain()), c.Name}
-			}
-			return closed + len(left) - len(still), err
-		}
-		// A parallel run may have closed them first, or taken the nonce.
-		if left, err = settled(ctx, c, w, left); err == nil && len(left) > 0 && !NonceTaken(sending) {
-			return closed, fmt.Errorf("closing orders: %w", sending)
-		}
+		return transactions, nil
+	})
+	if _, unmade := errors.AsType[*UnmadeError](err); unmade {
+		err = &UnclosedError{left[0].Hash(c.Domain()), c.Name}
 	}
-	return closed, fmt.Errorf("closing orders: other transactions of %s took every nonce, %d times", w.Payer().Address, maxCloses)
-}
-
-// maxCloses bounds how often orders are closed whose nonces other jobs take.
-const maxCloses = 5
-
-// settled returns the orders that have runs left once the payer's transactions are in
-// blocks.
-func settled(ctx context.Context, c *Client, w Wallet, all []Closable) ([]Closable, error) {
-	if _, err := c.Settle(ctx, w.Payer().Address); err != nil {
-		return nil, err
-	}
-	return open(ctx, c, all)
+	return closed, err
 }
 
 // open returns those of the orders that have runs left.
@@ -149,19 +125,4 @@ func open(ctx context.Context, c *Client, all []Closable) (open []Closable, err 
 		}
 	}
 	return open, nil
-}
-
-// stillOpen is open for orders that were closed: a node behind a provider's address may
-// lag behind the one that had the block.
-func stillOpen(ctx context.Context, c *Client, all []Closable) (left []Closable, err error) {
-	left, err = open(ctx, c, all)
-	for pause := 250 * time.Millisecond; err == nil && len(left) > 0 && pause <= 2*time.Second; pause *= 2 {
-		select {
-		case <-ctx.Done():
-			return left, fmt.Errorf("reading back closed orders: %w", ctx.Err())
-		case <-time.After(pause):
-		}
-		left, err = open(ctx, c, left)
-	}
-	return left, err
 }

@@ -34,7 +34,7 @@ func (c *Client) Until(ctx context.Context, w Wallet, what string, left func(con
 	if err == nil && len(all) > 0 { // an earlier run may have sent them
 		all, err = c.afterwards(ctx, w, left)
 	}
-	for range maxCloses {
+	for range maxUntil {
 		if err != nil || len(all) == 0 {
 			return sent, err
 		}
@@ -51,12 +51,15 @@ func (c *Client) Until(ctx context.Context, w Wallet, what string, left func(con
 			return sent, fmt.Errorf("%s: %w", what, sending)
 		}
 	}
-	return sent, fmt.Errorf("%s: other transactions of %s took every nonce, %d times", what, w.Address, maxCloses)
+	return sent, fmt.Errorf("%s: other transactions of %s took every nonce, %d times", what, w.Payer().Address, maxUntil)
 }
 
-// afterwards asks what is left once the wallet's transactions are in blocks.
+// maxUntil bounds how often transactions are sent whose nonces other jobs take.
+const maxUntil = 5
+
+// afterwards asks what is left once the payer's transactions are in blocks.
 func (c *Client) afterwards(ctx context.Context, w Wallet, left func(context.Context) ([]Transaction, error)) ([]Transaction, error) {
-	if _, err := c.Settle(ctx, w.Address); err != nil {
+	if _, err := c.Settle(ctx, w.Payer().Address); err != nil {
 		return nil, err
 	}
 	return left(ctx)
