@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -17,14 +16,14 @@ import (
 // other. What several callers want while a block is waited for is sent together, with
 // consecutive nonces, so that they share the next block.
 type turn struct {
-	ctx    context.Context // of the caller, who may go while others wait on
+	ctx    context.Context // of the caller: when it ends, what of it is not sent yet is not
 	wallet Wallet
 	all    []*sent
 
 	receipts []*types.Receipt
 	err      error
 	served   bool
-	again    bool // nothing of it was sent: one before it failed, whose nonce may be taken or not
+	again    bool // nothing of it was sent: one before it failed, whose nonce may be taken or not, or has to be paid first
 }
 
 // turns are those that wait.
@@ -58,7 +57,8 @@ func (q *turns) take(of common.Address) (taken []*turn) {
 }
 
 // act does acts once, with consecutive nonces. Of several callers the first does it for all
-// that wait with it; none of them is told of what becomes of the others.
+// that wait with it; none of them is told of what becomes of the others, unless it is that
+// what was sent before left the chain and cannot be sent again.
 func (c *Client) act(ctx context.Context, w Wallet, acts []act) ([]*types.Receipt, error) {
 	for {
 		t := &turn{ctx: ctx, wallet: w}
@@ -135,7 +135,7 @@ func (c *Client) send(ctx context.Context, all []*turn) error {
 		return err
 	}
 	for i, t := range all {
-		if t.err != nil {
+		if t.err != nil || t.again {
 			continue
 		}
 		if nonce, err = c.sendTurn(t, nonce, balance); err != nil {
@@ -167,8 +167,8 @@ func (c *Client) sendTurn(t *turn, nonce uint64, balance *big.Int) (uint64, erro
 }
 
 // prepare tries what is to be sent, and finds what it takes. A turn that would be reverted,
-// or that the wallet cannot pay for beside those before it, has its error; the error that is
-// returned is that of all.
+// or that the wallet cannot pay for, has its error; one that it cannot pay for beside those
+// before it has its turn after them. The error that is returned is that of all.
 func (c *Client) prepare(ctx context.Context, from common.Address, all []*turn) (balance *big.Int, err error) {
 	var first offer
 	group, asked := errgroup.WithContext(ctx)
@@ -185,22 +185,17 @@ func (c *Client) prepare(ctx context.Context, from common.Address, all []*turn) 
 		if t.err != nil {
 			continue
 		}
-		before := new(big.Int).Set(needs)
-		needs.Add(needs, t.reserve(first))
-		if balance.Cmp(needs) < 0 {
-			t.err = &FundsError{from, balance, c.Name, errors.New(needed(needs, before))}
-			needs = before
+		own := t.reserve(first)
+		switch together := new(big.Int).Add(needs, own); {
+		case balance.Cmp(together) >= 0:
+			needs = together
+		case balance.Cmp(own) >= 0: // what is reserved for those before it may be left over
+			t.again = true
+		default:
+			t.err = &FundsError{from, balance, c.Name, fmt.Errorf("up to %s wei are needed", own)}
 		}
 	}
 	return balance, nil
-}
-
-// needed says how much, and how much of it for what is sent at the same time.
-func needed(all, others *big.Int) string {
-	if others.Sign() == 0 {
-		return fmt.Sprintf("up to %s wei are needed", all)
-	}
-	return fmt.Sprintf("up to %s wei are needed, %s of them for other transactions that are sent at the same time", all, others)
 }
 
 // try tries the acts of a turn.
