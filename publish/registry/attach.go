@@ -357,10 +357,13 @@ func (s *session) only(referrer name.Digest) (*v1.Descriptor, error) {
 }
 
 // content returns the bytes of a layer, as stored: what is small is not compressed. Those
-// that the manifest holds are not asked for, and must be those that it names.
+// that the manifest holds must be those that it names; only who wrote them asks for the
+// layer all the same, which others read, and which a registry may have taken and lost.
 func (s *session) content(d v1.Descriptor, most int64) ([]byte, error) {
 	if d.Data != nil {
-		return within(d, most)
+		if held, err := within(d, most); err != nil || !s.writes {
+			return held, err
+		}
 	}
 	layer, err := remote.Layer(s.Digest(d.Digest.String()), s.opts...)
 	if err != nil {

@@ -2,11 +2,14 @@ package registry_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	testregistry "github.com/google/go-containerregistry/pkg/registry"
@@ -152,5 +155,28 @@ func TestAttackEmbeddedContent(t *testing.T) {
 				t.Errorf("got %q, %d unreadable, %v", found.Documents, found.Unreadable, err)
 			}
 		})
+	}
+}
+
+// A statement whose layer the registry took and lost is not there for cosign: its manifest,
+// which holds it too, is not enough for who has written it.
+func TestAttackStatementWithoutItsLayer(t *testing.T) {
+	digest, k := push(t, start(t, testregistry.WithReferrersSupport(true))), key(t)
+	if _, err := client.Attest(t.Context(), digest, k, claim(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	losing := registry.Client{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
+			return &http.Response{StatusCode: http.StatusNotFound, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if err := losing.Confirm(ctx, digest, k, claim(`{}`)); err == nil {
+		t.Error("a statement of which the layer is gone is taken for one that all can read")
+	}
+	if said, err := losing.Statements(t.Context(), digest, k.PublicKey); err != nil || len(said.Predicates(claim("").Type)) != 1 {
+		t.Errorf("who verifies reads it from its manifest: %v", err)
 	}
 }

@@ -29,6 +29,7 @@ type session struct {
 	name.Repository
 	client *http.Client
 	opts   []remote.Option
+	writes bool // what the registry took is read back, and not only what names it
 }
 
 // session logs in. Who pushes looks with the rights of a push: some registries know no
@@ -39,6 +40,7 @@ func (c Client) session(ctx context.Context, repo name.Repository, scope string)
 	if err != nil {
 		return nil, err
 	}
+	push := scope == transport.PushScope
 	if auth == authn.Anonymous {
 		scope = transport.PullScope
 	}
@@ -55,7 +57,7 @@ func (c Client) session(ctx context.Context, repo name.Repository, scope string)
 		return nil, err
 	}
 	opts := append(c.options(ctx, repo), remote.WithTransport(rt)) // the later one counts
-	return &session{repo, &http.Client{Transport: rt}, opts}, nil
+	return &session{repo, &http.Client{Transport: rt}, opts, push}, nil
 }
 
 // login returns a transport that is logged in, and asks again as go-containerregistry
