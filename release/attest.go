@@ -111,7 +111,7 @@ func (r *run) lookForProvenance(ctx context.Context) ([]Finding, error) {
 
 // referenceValues are what a quote of the enclave must have, as a thing that a release leaves
 // behind.
-const referenceValues = "reference values"
+const referenceValues = record.ReferenceCheck
 
 // lookFor finds a statement, or that it is to be made.
 func (r *run) lookFor(said registry.Statements, a registry.Attestation, make Finding, there string) ([]Finding, error) {

@@ -3,6 +3,7 @@ package corim
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/fxamacker/cbor/v2"
@@ -80,6 +81,27 @@ func (r Reference) String() string {
 	}
 	return text
 }
+
+// The bytes of a quote's values.
+const (
+	attributesSize = 16
+	miscSelectSize = 4
+)
+
+// Check makes sure that values have the size that they have in a quote, and that what only a
+// signature says is there with all else that it says.
+func (r Reference) Check() error {
+	signed := r.MRSIGNER != nil
+	if (r.ProductID != nil) != signed || (r.SecurityVersion != nil) != signed || (r.Attributes != nil) != signed || (r.MiscSelect != nil) != signed {
+		return errors.New("some of what a signature says is missing")
+	}
+	if signed && !(r.Attributes.has(attributesSize) && r.MiscSelect.has(miscSelectSize)) {
+		return fmt.Errorf("attributes and their mask have %d bytes, MISCSELECT and its mask %d", attributesSize, miscSelectSize)
+	}
+	return nil
+}
+
+func (m Masked) has(size int) bool { return len(m.Value) == size && len(m.Mask) == size }
 
 // Debug reports whether the enclave is signed to run in debug mode.
 func (r Reference) Debug() bool {

@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -94,6 +95,9 @@ func parseMeasurement(image name.Digest, predicate []byte) (m Measurement, err e
 	if err != nil {
 		return m, err
 	}
+	if err := m.Reference.Check(); err != nil {
+		return wrong("is of no enclave: "+err.Error(), text(m.Reference), "values as a quote has them")
+	}
 	if m.Profile != want.Profile {
 		return wrong("is of another profile", fmt.Sprintf("%.100q", m.Profile), want.Profile)
 	}
@@ -171,18 +175,22 @@ func (a auditor) reference(context.Context) (found, error) {
 		}
 		first = m
 	}
-	return signed(fmt.Sprintf("with %s: %s, as %s", said.word, first.Reference.String(), a.comparedWith())), nil
+	return signed(fmt.Sprintf("with %s: %s, as %s", said.word, first.Reference.String(), a.comparedWith(first.Reference))), nil
 }
 
 // comparedWith says what a statement of a measurement was compared with.
-func (a auditor) comparedWith() string {
+func (a auditor) comparedWith(r corim.Reference) string {
 	switch {
 	case a.again.Value != "" && a.Missing == nil:
 		return "the record says and the image was measured again"
+	case a.again.Value != "":
+		return "the chain stores and the image was measured again"
 	case a.Missing == nil && a.Enclave.Signature != nil:
 		return "the record says; attributes and MISCSELECT were compared with nothing, as the image was not measured"
 	case a.Missing == nil:
 		return "the record says"
+	case r.MRSIGNER == nil:
+		return "the chain stores"
 	}
 	return "the chain stores; what it says of a signer was compared with nothing, as there is no record"
 }
@@ -195,8 +203,9 @@ func (a auditor) compareReference(image name.Digest, m Measurement) error {
 		return &UncheckedError{"the MRENCLAVE that it must say is not known"}
 	}
 	want := corim.Reference{MRENCLAVE: sgx.MRENCLAVE(*a.Enclave.MRENCLAVE), Synthetic: a.Enclave.isSynthetic()}
-	if a.Missing != nil {
-		return Measurement{Reference: corim.Reference{MRENCLAVE: r.MRENCLAVE, Synthetic: r.Synthetic}}.compare(image, want)
+	if a.Missing != nil { // of a signer nobody else says anything
+		err := Measurement{Reference: corim.Reference{MRENCLAVE: r.MRENCLAVE, Synthetic: r.Synthetic}}.compare(image, want)
+		return cmp.Or(err, a.compareAgain(image, m))
 	}
 	if s := a.Enclave.Signature; s != nil {
 		want.MRSIGNER, want.ProductID, want.SecurityVersion = &s.MRSIGNER, &s.ProductID, &s.SVN
@@ -204,10 +213,15 @@ func (a auditor) compareReference(image name.Digest, m Measurement) error {
 			return &ReferenceError{image, "has other attributes than the record's signature", text(r), fmt.Sprintf("attributes and MISCSELECT, debug %t", s.Debug)}
 		}
 	}
-	if a.again.Value != "" {
-		want = ReferenceOf(*a.again)
+	return cmp.Or(m.compare(image, want), a.compareAgain(image, m))
+}
+
+// compareAgain compares a statement with the enclave, where it was measured again.
+func (a auditor) compareAgain(image name.Digest, m Measurement) error {
+	if a.again.Value == "" {
+		return nil
 	}
-	return m.compare(image, want)
+	return m.compare(image, ReferenceOf(*a.again))
 }
 
 // attestedReference is reference for who has just attested it.
@@ -228,8 +242,8 @@ func (e Enclave) hasReference() bool { return e.Format != measure.None }
 
 // withoutReference leaves the check of reference values out where there can be none.
 func (a auditor) withoutReference(all []check) []check {
-	return slices.DeleteFunc(all, func(c check) bool { return c.name == referenceCheck && !a.Enclave.hasReference() })
+	return slices.DeleteFunc(all, func(c check) bool { return c.name == ReferenceCheck && !a.Enclave.hasReference() })
 }
 
-// referenceCheck is the name of the check of reference values.
-const referenceCheck = "reference values"
+// ReferenceCheck is the name of the check of reference values.
+const ReferenceCheck = "reference values"

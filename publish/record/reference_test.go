@@ -26,8 +26,10 @@ func measuredImage(t testing.TB) name.Digest {
 func measurementOf(t testing.TB, image name.Digest) []byte {
 	t.Helper()
 	signer, number := sgx.MRSIGNER{7}, uint16(1)
-	masked := &corim.Masked{Value: make([]byte, 4), Mask: bytes.Repeat([]byte{0xff}, 4)}
-	m, err := NewMeasurement(image, corim.Reference{MRENCLAVE: sgx.MRENCLAVE{1}, MRSIGNER: &signer, ProductID: &number, SecurityVersion: &number, Attributes: masked, MiscSelect: masked})
+	masked := func(size int) *corim.Masked {
+		return &corim.Masked{Value: make([]byte, size), Mask: bytes.Repeat([]byte{0xff}, size)}
+	}
+	m, err := NewMeasurement(image, corim.Reference{MRENCLAVE: sgx.MRENCLAVE{1}, MRSIGNER: &signer, ProductID: &number, SecurityVersion: &number, Attributes: masked(16), MiscSelect: masked(4)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +68,25 @@ func TestMeasurementIsWrittenInOneWay(t *testing.T) {
 		}
 		var wrong *ReferenceError
 		if _, err := parseMeasurement(image, []byte(changed)); !errors.As(err, &wrong) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	signer := sgx.MRSIGNER{7}
+	for what, r := range map[string]corim.Reference{
+		"of sizes that no quote has":     {MRSIGNER: &signer, ProductID: new(uint16), SecurityVersion: new(uint16), Attributes: &corim.Masked{Value: corim.Hex{0}}, MiscSelect: &corim.Masked{}},
+		"with a signer and nothing more": {MRSIGNER: &signer},
+		"with attributes of nobody":      {Attributes: &corim.Masked{Value: make(corim.Hex, 16), Mask: make(corim.Hex, 16)}},
+	} {
+		m, err := NewMeasurement(image, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wrong *ReferenceError
+		if _, err := parseMeasurement(image, data); !errors.As(err, &wrong) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

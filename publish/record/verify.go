@@ -96,7 +96,7 @@ func (a auditor) checks() []check {
 		{"provenance", a.provenance},
 		{"revocation", a.revocation},
 		{"measurement", a.measurement},
-		{referenceCheck, a.reference},
+		{ReferenceCheck, a.reference},
 		{"canary", a.canary},
 		{"order on chain", a.orderOnChain},
 		{"order on market", a.orderOnMarket},
