@@ -15,6 +15,7 @@ type Step struct {
 	Evidence string // a digest, an address, what was found
 	Err      error  // nil when it went well
 	Open     bool   // the error says that it was not done, and not that it went wrong
+	Absent   bool   // there is nothing that could be looked at, and need not be
 }
 
 func (s Step) mark() string {
@@ -23,6 +24,8 @@ func (s Step) mark() string {
 		return "– not done"
 	case s.Err != nil:
 		return "✗ failed"
+	case s.Absent:
+		return "– absent"
 	}
 	return "✓"
 }

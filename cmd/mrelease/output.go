@@ -207,6 +207,6 @@ func (s story) check(c record.Check) {
 	case c.Word == record.Absent:
 		mark, color = "–", yellow
 	}
-	*s.steps = append(*s.steps, page.Step{Name: c.Name, Took: c.Took, Evidence: c.String(), Err: c.Err, Open: record.Unchecked(c.Err)})
+	*s.steps = append(*s.steps, page.Step{Name: c.Name, Took: c.Took, Evidence: c.String(), Err: c.Err, Open: record.Unchecked(c.Err), Absent: c.Word == record.Absent})
 	s.note("%s %-16s %6.2f s  %s", s.paint(color, mark), c.Name, c.Took.Seconds(), shortened(c.String()))
 }
