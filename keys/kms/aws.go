@@ -40,9 +40,22 @@ type awsKey struct {
 	getPublicKey func(ctx context.Context, id string) (*kms.GetPublicKeyOutput, error)
 	getSignature func(ctx context.Context, id string, hash []byte) (*kms.SignOutput, error)
 
-	creds  aws.CredentialsProvider
+	used   *used
 	region string
 	id     string
+}
+
+// remembering are credentials that are kept as they are given.
+type remembering struct {
+	aws.CredentialsProvider
+	used *used
+}
+
+// Retrieve implements [aws.CredentialsProvider].
+func (r remembering) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	c, err := r.CredentialsProvider.Retrieve(ctx)
+	r.used.add(c.SessionToken, c.SecretAccessKey, c.AccessKeyID)
+	return c, err
 }
 
 // attempts is how often a request is made that AWS throttles or that fails, with waits
@@ -67,6 +80,8 @@ func connectAWS(ctx context.Context, endpoint, id string) (*awsKey, error) {
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		return nil, &refusal{problem: "there are no credentials: " + brief(redact.Error(err).Error()), advice: "log in to AWS before (aws-actions/configure-aws-credentials does in a job of GitHub), with a role that may kms:GetPublicKey and kms:Sign"}
 	}
+	var secrets used
+	cfg.Credentials = remembering{cfg.Credentials, &secrets}
 	client := kms.NewFromConfig(cfg, func(o *kms.Options) {
 		o.RetryMaxAttempts = attempts
 		o.HTTPClient = &http.Client{Transport: careful{transportOf(cfg.HTTPClient)}}
@@ -81,7 +96,7 @@ func connectAWS(ctx context.Context, endpoint, id string) (*awsKey, error) {
 		getSignature: func(ctx context.Context, id string, hash []byte) (*kms.SignOutput, error) {
 			return client.Sign(ctx, &kms.SignInput{KeyId: &id, Message: hash, MessageType: types.MessageTypeDigest, SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256})
 		},
-		creds: cfg.Credentials, region: cfg.Region, id: id,
+		used: &secrets, region: cfg.Region, id: id,
 	}, nil
 }
 
@@ -155,13 +170,7 @@ func (k *awsKey) sign(ctx context.Context, hash common.Hash) ([]byte, error) {
 	return out.Signature, nil
 }
 
-func (k *awsKey) hide(text string) string {
-	c, err := k.creds.Retrieve(context.Background()) // from memory, unless they ran out
-	if err != nil {
-		return text
-	}
-	return hide(text, c.SessionToken, c.SecretAccessKey, c.AccessKeyID)
-}
+func (k *awsKey) hide(text string) string { return k.used.hide(text) }
 
 // refused says what an error of AWS means.
 func (k *awsKey) refused(action string, err error) error {

@@ -35,6 +35,7 @@ type googleKey struct {
 	name   string
 	tokens oauth2.TokenSource
 	client *http.Client
+	used   used
 }
 
 const scope = "https://www.googleapis.com/auth/cloudkms"
@@ -51,7 +52,7 @@ func connectGoogle(ctx context.Context, name string) (*googleKey, error) {
 	asking := context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Timeout: bounds.KeyService})
 	found, err := google.FindDefaultCredentialsWithParams(asking, google.CredentialsParams{Scopes: []string{scope}})
 	if err != nil {
-		return nil, &refusal{problem: "there are no credentials: " + brief(redact.Error(err).Error()), advice: "log in to Google Cloud before (google-github-actions/auth does in a job of GitHub, gcloud auth application-default login elsewhere), as who has roles/cloudkms.signerVerifier on the key"}
+		return nil, &refusal{problem: "there are no credentials: " + withoutTokens(err), advice: "log in to Google Cloud before (google-github-actions/auth does in a job of GitHub, gcloud auth application-default login elsewhere), as who has roles/cloudkms.signerVerifier on the key"}
 	}
 	domain, err := found.GetUniverseDomain()
 	if err != nil || !universe.MatchString(domain) {
@@ -145,6 +146,7 @@ func (k *googleKey) ask(ctx context.Context, method, what string, question, answ
 	if err != nil {
 		return fmt.Errorf("making request: %w", err)
 	}
+	k.used.add(token.AccessToken)
 	token.SetAuthHeader(r)
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := k.client.Do(r)
@@ -171,7 +173,16 @@ func tokenProblem(err error) string {
 	if errors.As(err, &answered) && answered.Response != nil {
 		return brief(fmt.Sprintf("%s %s %s", answered.Response.Status, answered.ErrorCode, answered.ErrorDescription))
 	}
-	return brief(redact.Error(err).Error())
+	return withoutTokens(err)
+}
+
+// opaque matches what may be a token: an answer of the service at which a job's token is
+// exchanged is quoted by oauth2, and says why, and may repeat it.
+var opaque = regexp.MustCompile(`[A-Za-z0-9_+=.-]{40,}`)
+
+// withoutTokens is an error in a service's words, without what may be a token in them.
+func withoutTokens(err error) string {
+	return brief(opaque.ReplaceAllString(redact.Error(err).Error(), "(hidden)"))
 }
 
 // refused says what an error of Google's means (google.rpc.Status).
@@ -210,10 +221,4 @@ func (k *googleKey) silent(err error) error {
 	return &refusal{problem: "it cannot be reached, or did not answer: " + brief(redact.Error(err).Error()), advice: "look at the network, and run the same command again: what is done is found", err: err}
 }
 
-func (k *googleKey) hide(text string) string {
-	token, err := k.tokens.Token() // from memory, unless it ran out
-	if err != nil {
-		return text
-	}
-	return hide(text, token.AccessToken)
-}
+func (k *googleKey) hide(text string) string { return k.used.hide(text) }

@@ -12,7 +12,9 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
@@ -116,12 +118,29 @@ func hidden(s service, err error) error {
 	return &refusal{problem: s.hide(r.problem), advice: r.advice}
 }
 
-// hide puts a mark in the place of each secret that a text quotes.
-func hide(text string, secrets ...string) string {
+// used are the secrets with which a service was asked. They are kept, since those that it
+// quotes may have run out by then, and asking for others takes a network.
+type used struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (u *used) add(secrets ...string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	for _, secret := range secrets {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "(hidden)")
+		if secret != "" && !slices.Contains(u.all, secret) {
+			u.all = append(u.all, secret)
 		}
+	}
+}
+
+// hide puts a mark in the place of each secret that a text quotes.
+func (u *used) hide(text string) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, secret := range u.all {
+		text = strings.ReplaceAll(text, secret, "(hidden)")
 	}
 	return text
 }

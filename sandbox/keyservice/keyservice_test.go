@@ -335,6 +335,16 @@ func TestGoogleLogin(t *testing.T) {
 	t.Cleanup(exchange.Close)
 	login(t, exchange.URL, "another identity")
 	refused(t, open(), "rejected by the attribute condition", "log in to Google Cloud again")
+	repeating := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "no such token: "+r.FormValue("subject_token"), http.StatusBadRequest)
+	}))
+	t.Cleanup(repeating.Close)
+	login(t, repeating.URL, strings.Repeat("eyJ0eXAi.", 20))
+	err := open()
+	refused(t, err, "no such token", "log in to Google Cloud again")
+	if strings.Contains(err.Error(), "eyJ0") {
+		t.Errorf("the job's token is shown: %v", err)
+	}
 	login(t, "http://127.0.0.1:1", identity)
 	refused(t, open(), "no access token is given", "log in to Google Cloud again")
 	forged := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
