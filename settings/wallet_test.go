@@ -59,8 +59,11 @@ func TestWalletOfAnotherKind(t *testing.T) {
 		"two in a file":         {[]string{"keystore: w, kms: \"" + uri + "\""}, nil, nil, Wallet{Keystore: "w", KMS: key}, "a.yaml:1:28: wallet.kms: stands beside"},
 		"two in the environment": {nil, environment{"MRELEASE_WALLET_KMS": uri, "MRELEASE_WALLET_CLEF": "c", "MRELEASE_WALLET_ADDRESS": account}, nil, Wallet{Clef: "c", KMS: key},
 			"environment MRELEASE_WALLET_KMS: wallet.kms: stands beside"},
-		"a mistake over a file": {[]string{"keystore: w"}, environment{"MRELEASE_WALLET_KMS": "azurekms://v/k"}, nil, Wallet{Keystore: "w"}, "environment MRELEASE_WALLET_KMS: wallet.kms: want awskms:// or gcpkms://"},
-		"in the wrong place":    {[]string{"keystore: \"" + uri + "\""}, nil, nil, Wallet{Keystore: uri}, "wallet.kms takes them"},
+		"a mistake over a file":       {[]string{"keystore: w"}, environment{"MRELEASE_WALLET_KMS": "azurekms://v/k"}, nil, Wallet{Keystore: "w"}, "environment MRELEASE_WALLET_KMS: wallet.kms: want awskms:// or gcpkms://"},
+		"kms over a payer's keystore": {[]string{"keystore: w, payer: {keystore: p}"}, environment{"MRELEASE_WALLET_PAYER_KMS": uri}, nil, Wallet{Keystore: "w", Payer: Payer{KMS: key}}, ""},
+		"a payer over nothing":        {[]string{"keystore: w"}, environment{"MRELEASE_WALLET_PAYER_KEYSTORE": "p"}, nil, Wallet{Keystore: "w", Payer: Payer{Keystore: "p"}}, ""},
+		"two of a payer":              {[]string{"keystore: w, payer: {keystore: p, kms: \"" + uri + "\"}"}, nil, nil, Wallet{Keystore: "w", Payer: Payer{Keystore: "p", KMS: key}}, "wallet.payer.kms: stands beside"},
+		"in the wrong place":          {[]string{"keystore: \"" + uri + "\""}, nil, nil, Wallet{Keystore: uri}, "wallet.kms takes them"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, told := wallet(t, c.files, c.environment, c.flags)
