@@ -23,8 +23,8 @@ type Apps struct {
 	entries []node
 }
 
-// MaxApps is how many apps a configuration may have. The market keeps at most fifty open
-// orders of a wallet.
+// MaxApps is how many apps a configuration may have. How many orders of one wallet are open
+// at a time is for the market to say.
 const MaxApps = 100
 
 // appName matches the names of apps: they are folders, words of a command line, and names
@@ -109,6 +109,12 @@ func (d *decoder) apps(n node, into *Apps) {
 	}
 }
 
+// notFolders are names that files and folders of dist have already, and those of devices of
+// Windows.
+func notFolders() []string {
+	return []string{"summary.md", "plan.json", "record.json", "image", "image.lock", "image.log", "unsealed", "unsealed.log", "canary", "con", "nul", "aux", "prn"}
+}
+
 // appName reads the name of an app; empty for one that cannot be taken.
 func (d *decoder) appName(n node) string {
 	pairs, ok := n.Node.(*ast.MappingNode)
@@ -124,6 +130,10 @@ func (d *decoder) appName(n node) string {
 		name, _ := scalarText(value.Node)
 		if !regexp.MustCompile(appName).MatchString(name) {
 			d.fail(value, "want a name of at most 64 letters, digits and . _ -, the first a letter or digit, got %q", name)
+			return ""
+		}
+		if strings.HasSuffix(name, ".") || slices.ContainsFunc(notFolders(), func(other string) bool { return strings.EqualFold(other, name) }) {
+			d.fail(value, "%q can be no folder below dist: want another name", name)
 			return ""
 		}
 		return name
@@ -222,6 +232,7 @@ func (c *Checker) compareApps() {
 		{"image", func(s Settings) string { return imageName(s.Image) }},
 		{"record", func(s Settings) string { return filepath.Clean(string(s.Record)) }},
 		{"project", func(s Settings) string { return string(s.Project) }},
+		{"app.ens", func(s Settings) string { return string(s.App.ENS) }},
 	} {
 		first := map[string]string{}
 		for _, app := range c.chosen {

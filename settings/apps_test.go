@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -177,12 +178,26 @@ func TestNamesOfApps(t *testing.T) {
 		"apps: [{name: ../a}]":                    "want a name",
 		"apps: [{name: a b}]":                     "want a name",
 		"apps: [{name: [a]}]":                     "want a name",
+		"apps: [{name: summary.md}]":              "no folder below dist",
+		"apps: [{name: Image}]":                   "no folder below dist",
+		"apps: [{name: a.}]":                      "no folder below dist",
 		"apps: [{name: a}, {name: b}, {name: A}]": "the name of apps[0]",
 		"apps: [" + strings.Repeat("{name: a},", MaxApps+1) + "]": "are 101, more than 100",
 	} {
 		c := Read(folder(t, text))
 		if err, ok := c.Err().(*Error); !ok || !strings.Contains(err.First(), want) {
 			t.Errorf("%.60s: got %v, want %q", text, c.Err(), want)
+		}
+	}
+}
+
+// Two apps that one name of ENS leads to would take it from each other.
+func TestAppsOfOneENSName(t *testing.T) {
+	const two = "app: {ens: a.apps.iexec.eth}\napps: [{name: a, image: localhost:1/a}, {name: b, image: localhost:1/b%s}]\n"
+	for own, want := range map[string]bool{"": true, ", app: {ens: b.apps.iexec.eth}": false} {
+		err := Read(folder(t, fmt.Sprintf(two, own))).Err()
+		if told := err != nil && strings.Contains(err.Error()+fmt.Sprint(err.(*Error).Problems), "app.ens"); told != want {
+			t.Errorf("%q: %v", own, err)
 		}
 	}
 }

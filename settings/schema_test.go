@@ -136,7 +136,7 @@ app-secret: {env: APP_SECRET, file: app-secret}
 canary: {run: true, workerpool: "0x1234567890123456789012345678901234567890", max-price: 1, category: 1, params: a, deposit: true, file: f, digest: "sha256:0123456789012345678901234567890123456789012345678901234567890123", judge: j, judge-timeout: 1m, timeout: 1h}
 record: r.json
 project: p
-apps: [{name: a, image: ghcr.io/acme/a, build: {args: {A: 1}}, order: {price: 1, tag: [tee]}}, {name: b, image: ghcr.io/acme/b, record: b.json, project: q}]
+apps: [{name: a, image: ghcr.io/acme/a, build: {args: {A: 1}}, order: {price: 1, tag: [tee]}}, {name: b, image: ghcr.io/acme/b, app: {ens: b.apps.iexec.eth}, record: b.json, project: q}]
 `
 
 // The schema and the decoder take and refuse the same.
