@@ -54,14 +54,18 @@ func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 	if err != nil {
 		return err
 	}
+	needs := cost // what must be paid: nothing else keeps an app from being withdrawn
 	if n := w.known.transactions; n > 0 {
 		cost, transactions = cost.Plus(w.known.cost), transactions+n
+	}
+	if w.statement == nil {
+		needs = cost
 	}
 	answer.fill(w, cost, transactions)
 	answer.Known = w.known.answer(string(d.settings.App.ENS))
 	if transactions > 0 {
 		d.Note("cost    %s, %d gas, %s coins%s", printable.Count(transactions, "transaction"), cost.Gas, node.Coins(cost.Wei()), d.paid())
-		if _, err := d.Chain.CheckFunds(ctx, d.payer, cost); err != nil {
+		if _, err := d.Chain.CheckFunds(ctx, d.payer, needs); err != nil {
 			return err
 		}
 	}
@@ -78,19 +82,7 @@ func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 	if err != nil {
 		return err
 	}
-	done, err := d.Do(ctx, by.wallet, rotation.Change{Open: w.Open})
-	if err != nil {
-		return err
-	}
-	known, err := d.makeKnown(ctx, by.wallet, w.known) // while the orders before are on sale still
-	if err != nil {
-		return err
-	}
-	ended, err := d.Do(ctx, by.wallet, rotation.Change{End: w.End})
-	if err != nil {
-		return err
-	}
-	stated, err := d.state(ctx, w.statement, by.signer)
+	done, changed, err := d.carryOut(ctx, &w, by)
 	if err != nil {
 		return err
 	}
@@ -98,7 +90,8 @@ func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 	if err != nil {
 		return err
 	}
-	answer.Opened, answer.Changed = done.Opened, done.Opened || ended.Ended > 0 || known || stated || kept
+	answer.Opened, answer.Changed = done.Opened, changed || kept
+	answer.Known = w.known.answer(string(d.settings.App.ENS))
 	if !answer.Changed {
 		d.Note("nothing was changed: all of it was so already")
 	}
@@ -106,6 +99,36 @@ func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 		return err
 	}
 	return release.Patiently(ctx, func() error { return d.confirm(ctx, w) })
+}
+
+// carryOut makes a change. An app is known while the orders before its own are on sale still;
+// where it is withdrawn, its orders end first, and what cannot be changed of its name and
+// groups is told, and is then no part of the work.
+func (d *desk) carryOut(ctx context.Context, w *work, by hands) (done rotation.Done, changed bool, err error) {
+	if done, err = d.Do(ctx, by.wallet, rotation.Change{Open: w.Open}); err != nil {
+		return done, false, err
+	}
+	made := false
+	if w.statement == nil {
+		if made, err = d.makeKnown(ctx, by.wallet, w.known); err != nil {
+			return done, false, err
+		}
+	}
+	ended, err := d.Do(ctx, by.wallet, rotation.Change{End: w.End})
+	if err != nil {
+		return done, false, err
+	}
+	stated, err := d.state(ctx, w.statement, by.signer)
+	if err != nil {
+		return done, false, err
+	}
+	if w.statement != nil {
+		if made, err = d.makeKnown(ctx, by.wallet, w.known); err != nil {
+			d.Note("name, groups  are left as they are: %v", err)
+			w.known = known{}
+		}
+	}
+	return done, done.Opened || ended.Ended > 0 || made || stated, ctx.Err()
 }
 
 func (d *desk) project() release.Project {
