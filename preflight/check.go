@@ -182,11 +182,16 @@ func named(where string, err error) string {
 
 // wallet looks at the owner's wallet, and at the one that pays where that is another.
 func (i *inspection) wallet(ctx context.Context) string {
-	evidence := i.account(ctx, i.ring)
-	if payer, is := i.ring.Payer(); is {
-		evidence += "; payer " + i.account(ctx, payer)
+	owner := i.account(ctx, i.ring)
+	payer, is := i.ring.Payer()
+	if !is {
+		return owner
 	}
-	return evidence
+	by := i.account(ctx, payer)
+	if owner == "" || by == "" {
+		return "" // the one that was refused is no wallet
+	}
+	return owner + "; payer " + by
 }
 
 func (i *inspection) account(ctx context.Context, ring keys.Ring) string {

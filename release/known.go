@@ -92,11 +92,11 @@ func (r *run) pays(ctx context.Context, what string, t transactions) ([]Finding,
 	if t.number == 0 {
 		return nil, nil
 	}
-	balance, err := r.Chain.CheckFunds(ctx, r.owner(), r.plan.creating.Plus(r.plan.knowing()))
+	balance, err := r.Chain.CheckFunds(ctx, r.payer(), r.plan.creating.Plus(r.plan.knowing()))
 	if err != nil {
 		return nil, err
 	}
-	return []Finding{{"cost", Note, fmt.Sprintf("%s: %s, %d gas, %s coins; the wallet has %s", what, printable.Count(t.number, "transaction"), t.cost.Gas, node.Coins(t.cost.Wei()), node.Coins(balance))}}, nil
+	return []Finding{{"cost", Note, fmt.Sprintf("%s: %s, %d gas, %s coins; %s has %s", what, printable.Count(t.number, "transaction"), t.cost.Gas, node.Coins(t.cost.Wei()), r.purse(), node.Coins(balance))}}, nil
 }
 
 func (r *run) confirmGroups(ctx context.Context, c *node.Client) error {

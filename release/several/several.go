@@ -87,9 +87,6 @@ func (e *Error) first() Outcome {
 // Unwrap returns the error of the first.
 func (e *Error) Unwrap() error { return e.first().Err }
 
-// First is the name of the app whose error this one stands for.
-func (e *Error) First() string { return e.first().Name }
-
 // Run makes all releases, each of an app that Settings.Apps.Chosen names. Each goes on until
 // it is done or has failed, whatever becomes of the others; what failed is finished by
 // running it again. The error is an [*Error], or says that there is no builder.
