@@ -62,11 +62,10 @@ func (a *app) answerJob(summary string, outputs []ci.Output, err error) error {
 // fail tells of a failure, and what the run came to, as far as a CI system is told.
 func (a *app) fail(command string, err error, f failure) error {
 	f.write(a.story)
+	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy), page.Places(err))
 	if usage.Is[*several.Error](err) && usage.Is[usage.ToldError](err) { // the command told of each app
-		a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy), page.Places(err))
 		return nil
 	}
-	a.story.ci.Failed(fmt.Sprintf("%s: %s. %s", f.Code, f.What, f.Remedy), page.Places(err))
 	told := page.Failure{Command: command, Code: f.Code, What: f.What, Remedy: f.Remedy}
 	for _, e := range f.rows() {
 		told.Evidence = append(told.Evidence, [2]string{e.Name, e.Value})

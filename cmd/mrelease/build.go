@@ -65,9 +65,11 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 }
 
 func (a *app) buildOne(ctx context.Context, cfg settings.Settings, output string, open func(context.Context) (*buildkit.Builder, error)) (answer buildAnswer, err error) {
-	if err := release.TryOutput(output); err != nil {
+	letGo, err := holdLayout(cfg, output)
+	if err != nil {
 		return answer, err
 	}
+	defer letGo()
 	src, err := a.readSource(ctx, source.Options{Settings: cfg})
 	if err != nil {
 		return answer, err
@@ -95,6 +97,15 @@ func (a *app) buildOne(ctx context.Context, cfg settings.Settings, output string
 		return answer, fmt.Errorf("reading digests: %w", err)
 	}
 	return buildAnswer{"mrelease.build/v1", digest, config, inputs, unsealed, output, made.Materials}, nil
+}
+
+// holdLayout keeps other runs from the layout that a release reads until its end; a folder
+// that was chosen is whoever's chose it.
+func holdLayout(cfg settings.Settings, output string) (letGo func(), err error) {
+	if output == cfg.Apps.Output("image") {
+		return release.HoldOutput(output)
+	}
+	return func() {}, release.TryOutput(output)
 }
 
 func (a *app) maker(b *buildkit.Builder, s settings.Settings) release.Maker {

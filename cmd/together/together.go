@@ -58,7 +58,11 @@ func (p Program) Release(ctx context.Context, all []settings.Settings, approved,
 	if approved {
 		return usage.Errorf("mrelease apply", "a plan that was approved is of one app, and the configuration has %d: --only NAME", len(all))
 	}
-	releases, contexts, err := p.read(ctx, all)
+	command := "release"
+	if dryRun {
+		command = "release --dry-run"
+	}
+	releases, contexts, err := p.read(ctx, command, all)
 	if err != nil {
 		return err
 	}
@@ -83,10 +87,6 @@ func (p Program) Release(ctx context.Context, all []settings.Settings, approved,
 	if outcomes == nil {
 		return err
 	}
-	command := "release"
-	if dryRun {
-		command = "release --dry-run"
-	}
 	return p.answer(command, outcomes, err, func(i int, app *page.App) string {
 		if dryRun {
 			app.Answer = outcomes[i].Result.Record
@@ -108,7 +108,7 @@ func released(o several.Outcome, c page.Context, app *page.App) string {
 
 // read reads the sources of all apps. What can be seen there is said before anything is
 // built: then no app is released.
-func (p Program) read(ctx context.Context, all []settings.Settings) ([]release.Release, []page.Context, error) {
+func (p Program) read(ctx context.Context, command string, all []settings.Settings) ([]release.Release, []page.Context, error) {
 	releases, contexts := make([]release.Release, len(all)), make([]page.Context, len(all))
 	outcomes := make([]several.Outcome, len(all))
 	group, reading := errgroup.WithContext(ctx)
@@ -126,7 +126,7 @@ func (p Program) read(ctx context.Context, all []settings.Settings) ([]release.R
 	}
 	_ = group.Wait() // each app's error is its outcome's
 	if err := several.Judge(outcomes); err != nil {
-		return nil, nil, p.answer("release", outcomes, err, nil)
+		return nil, nil, p.answer(command, outcomes, err, nil)
 	}
 	return releases, contexts, nil
 }
