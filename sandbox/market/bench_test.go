@@ -26,6 +26,7 @@ import (
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/sandbox/protocol"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
@@ -285,14 +286,11 @@ func (b *bench) transact(w int, to common.Address, data []byte) {
 
 func (b *bench) receipt(tx common.Hash) *types.Receipt {
 	b.Helper()
-	for range 2000 {
-		if receipt, err := b.chain.Client.TransactionReceipt(b.Context(), tx); err == nil {
-			return receipt
-		}
-		time.Sleep(5 * time.Millisecond)
+	receipt, err := protocol.Mined(b.Context(), b.chain.Client, tx)
+	if err != nil {
+		b.Fatal(err)
 	}
-	b.Fatalf("transaction %s is in no block after 10 s", tx)
-	return nil
+	return receipt
 }
 
 // isoTime writes a block's time, in seconds since 1970, as JavaScript does.

@@ -3,8 +3,11 @@ package protocol_test
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -48,5 +51,31 @@ func TestMined(t *testing.T) {
 	want := "getTransactionReceipt getTransactionReceipt blockNumber getTransactionReceipt blockNumber getTransactionReceipt blockNumber"
 	if text := strings.Join(asked, " "); text != want {
 		t.Errorf("asked %s, want %s", text, want)
+	}
+}
+
+// Whatever waits for a transaction here waits by Mined.
+func TestOnlyMinedWaits(t *testing.T) {
+	other := regexp.MustCompile(`\.TransactionReceipt\(|\bbind\.WaitMined\(`)
+	seen := 0
+	err := fs.WalkDir(os.DirFS(".."), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && entry.Name() == "node_modules" {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasPrefix(path, "protocol/mined") {
+			return nil
+		}
+		seen++
+		text, err := os.ReadFile("../" + path)
+		if found := other.Find(text); found != nil {
+			t.Errorf("%s waits by %s) itself", path, found)
+		}
+		return err
+	})
+	if err != nil || seen < 100 {
+		t.Errorf("%d files seen, %v", seen, err)
 	}
 }

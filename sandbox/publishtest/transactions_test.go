@@ -16,6 +16,7 @@ import (
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/sandbox/fault"
+	"github.com/mrelease/mrelease/sandbox/protocol"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
@@ -124,7 +125,7 @@ func TestReorganisation(t *testing.T) {
 			if err != nil || !again.Created || again.Address != reg.Address || again.Tx != reg.Tx {
 				t.Errorf("%s, lost %t: %+v, %v; want the app at %s by %s", fees, lost, again, err, reg.Address, reg.Tx)
 			}
-			receipt, err := c.Client.TransactionReceipt(t.Context(), again.Tx)
+			receipt, err := protocol.Mined(t.Context(), c.Client, again.Tx)
 			if err != nil || receipt.BlockNumber.Uint64() != again.Block {
 				t.Errorf("%s, lost %t: the transaction's block is %v, %v; want %d", fees, lost, receipt, err, again.Block)
 			}

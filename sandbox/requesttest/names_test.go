@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -83,7 +82,7 @@ func lead(t *testing.T, client *ethclient.Client, chain poco.Chain, name string,
 	})
 	must(t, err)
 	must(t, client.SendTransaction(t.Context(), tx))
-	receipt, err := bind.WaitMined(t.Context(), client, tx.Hash())
+	receipt, err := protocol.Mined(t.Context(), client, tx.Hash())
 	must(t, err)
 	if receipt.Status != types.ReceiptStatusSuccessful {
 		t.Fatalf("%s keeps its resolver", name)
