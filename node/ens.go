@@ -57,7 +57,7 @@ func Resolve(ctx context.Context, c *Client, name string) (common.Address, error
 		return fail("nobody has the name, or it leads nowhere")
 	}
 	at, err := Call[common.Address](ctx, c, Contract{resolver, poco.ENSABI()}, "addr", hash)
-	if failed := new(RPCError); errors.As(err, &failed) && failed.IsRevert() { // it is whatever the name's owner chose
+	if failed := new(RPCError); errors.As(err, &failed) && failed.LacksMethod() { // it is whatever the name's owner chose
 		return fail(fmt.Sprintf("its resolver %s has no address for it: %v", resolver, failed.Err))
 	}
 	if err != nil {

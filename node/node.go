@@ -261,5 +261,13 @@ func cause(err error) string {
 // IsRevert reports whether it is a contract that refused, or is none, and not the node that
 // failed.
 func (e *RPCError) IsRevert() bool {
-	return errors.Is(e.Err, bind.ErrNoCode) || strings.Contains(e.Err.Error(), "revert")
+	_, reverted := revertOf(e.Err)
+	return reverted || errors.Is(e.Err, bind.ErrNoCode) || strings.Contains(e.Err.Error(), "revert")
+}
+
+// LacksMethod reports whether it is a contract that has no such method as was called: one
+// that refused, or is none, or answered what the method does not. Only of contracts that
+// somebody chose is that to be asked: of iExec's, such an answer is a failure of the node.
+func (e *RPCError) LacksMethod() bool {
+	return e.IsRevert() || strings.HasPrefix(e.Err.Error(), "abi: ")
 }

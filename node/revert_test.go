@@ -1,6 +1,8 @@
 package node
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/big"
@@ -8,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
+	"github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 )
@@ -53,6 +56,39 @@ func TestReason(t *testing.T) {
 		data, reverted := revertOf(fmt.Errorf("calling: %w", c.err))
 		if got := reason(own, data); reverted != (c.want != "") || reverted && got != c.want {
 			t.Errorf("%s: %t, %q, want %q", c.name, reverted, got, c.want)
+		}
+	}
+}
+
+// A contract that is not what it was taken for is told from a node that fails, in the words
+// of several nodes and of the library that reads their answers.
+func TestWhoseFault(t *testing.T) {
+	boolean, err := abi.NewType("bool", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := func(data []byte) error {
+		_, err := abi.Arguments{{Type: boolean}}.Unpack(data)
+		return err
+	}
+	for name, c := range map[string]struct {
+		err              error
+		reverted, unlike bool
+	}{
+		"refused":                    {refusal{"execution reverted", "0x12345678"}, true, true},
+		"refused, at Nethermind":     {refusal{"VM execution error.", "Reverted 0x12345678"}, true, true},
+		"refused, at Ganache":        {errors.New("VM Exception while processing transaction: revert"), true, true},
+		"no contract":                {bind.ErrNoCode, true, true},
+		"answers nothing":            {answer(nil), false, true},
+		"answers what is no bool":    {answer(bytes.Repeat([]byte{7}, 32)), false, true},
+		"answers less than a word":   {answer([]byte{1}), false, true},
+		"a node without its state":   {refusal{"missing trie node", nil}, false, false},
+		"a node that is not there":   {errors.New("503 Service Unavailable"), false, false},
+		"a node that takes too long": {context.DeadlineExceeded, false, false},
+	} {
+		e := &RPCError{Err: c.err}
+		if e.IsRevert() != c.reverted || e.LacksMethod() != c.unlike {
+			t.Errorf("%s: %v: reverted %t, another contract %t", name, c.err, e.IsRevert(), e.LacksMethod())
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (c Change) Transaction(app common.Address) node.Transaction {
 // isDone asks the group. A group that does not answer is an *Error.
 func (c Change) isDone(ctx context.Context, n *node.Client, app common.Address) (bool, error) {
 	in, err := node.Call[bool](ctx, n, contract(c.Group), "keyHasPurpose", Key(app), big.NewInt(member))
-	if failed := new(node.RPCError); errors.As(err, &failed) && failed.IsRevert() {
+	if failed := new(node.RPCError); errors.As(err, &failed) && failed.LacksMethod() {
 		return false, &Error{c.Group, fmt.Sprintf("it is no ERC-734 contract: %v", failed.Err), n.Name, "correct app.groups"}
 	}
 	return in == c.In, err

@@ -74,7 +74,7 @@ func Look(ctx context.Context, c *node.Client, name string) (Lead, error) {
 		return l, l.error("it has no resolver", "give it one: "+l.registers())
 	}
 	l.At, err = node.Call[common.Address](ctx, c, l.resolver, "addr", l.hash)
-	if failed := new(node.RPCError); errors.As(err, &failed) && failed.IsRevert() { // it is whatever the name's owner chose
+	if failed := new(node.RPCError); errors.As(err, &failed) && failed.LacksMethod() { // it is whatever the name's owner chose
 		return l, l.error(fmt.Sprintf("its resolver %s has no address for it: %v", l.resolver.Address, failed.Err), "give it iExec's resolver: "+l.registers())
 	}
 	return l, err
@@ -154,7 +154,7 @@ func (l Lead) names(ctx context.Context, app common.Address) (bool, error) {
 		return false, err
 	}
 	name, err := node.Call[string](ctx, l.chain, node.Contract{Address: resolver, ABI: poco.ENSABI()}, "name", hash)
-	if failed := new(node.RPCError); errors.As(err, &failed) && failed.IsRevert() {
+	if failed := new(node.RPCError); errors.As(err, &failed) && failed.LacksMethod() {
 		return false, nil
 	}
 	return name == l.Name, err
