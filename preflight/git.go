@@ -32,7 +32,10 @@ func (i *inspection) git(ctx context.Context) string {
 // trackedKeys complains of keys that git tracks: those of the configuration, and what
 // looks like one.
 func (i *inspection) trackedKeys(ctx context.Context) error {
-	configured := i.Settings.KeyFiles()
+	var configured []string
+	for _, file := range i.Settings.KeyFiles() {
+		configured = append(configured, file.Path)
+	}
 	tracked, err := i.source.Tracked(ctx, configured)
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ const keystores = "UTC--*"
 // but for those of the name that all are left out of.
 func keysIn(dir string, s settings.Settings) (names []string) {
 	for _, file := range s.KeyFiles() {
-		if name, err := filepath.Rel(dir, file); err == nil && filepath.IsLocal(name) && !strings.HasPrefix(filepath.Base(name), "UTC--") {
+		if name, err := filepath.Rel(dir, file.Path); err == nil && filepath.IsLocal(name) && !strings.HasPrefix(filepath.Base(name), "UTC--") {
 			names = append(names, filepath.ToSlash(name))
 		}
 	}

@@ -21,6 +21,7 @@ type Apps struct {
 	Names []string
 
 	entries []node
+	others  []*Settings // of the other apps
 }
 
 // MaxApps is how many apps a configuration may have. How many orders of one wallet are open
@@ -251,15 +252,13 @@ func (c *Checker) compareApps() {
 	}
 }
 
-// keepApart refuses to give a build what opens a key of another app, or is its secret.
+// keepApart tells each app of the others: no build may have what opens a key of another app,
+// or is its secret.
 func (c *Checker) keepApart() {
 	for _, app := range c.everyApp {
-		for _, id := range slices.Sorted(maps.Keys(app.Settings.Build.Secrets)) {
-			variable := app.Settings.Build.Secrets[id].Env
-			for _, other := range c.everyApp {
-				if other != app && variable != "" && slices.Contains(other.Settings.KeyVariables(), variable) && !slices.Contains(app.Settings.KeyVariables(), variable) {
-					app.Complain("build.secrets."+id+".env", "%s is a secret of %s, or opens a key of it: no build may have it", variable, other.Settings.Apps.Chosen)
-				}
+		for _, other := range c.everyApp {
+			if other != app {
+				app.Settings.Apps.others = append(app.Settings.Apps.others, &other.Settings)
 			}
 		}
 	}

@@ -170,6 +170,54 @@ apps:
 	}
 }
 
+// No app's build may have what another one's key or secret is, whichever is released now.
+func TestAppsAreKeptApart(t *testing.T) {
+	from := folder(t, appsFile[:strings.Index(appsFile, "apps:")]+`apps:
+  - name: alpha
+    image: localhost:5000/alpha
+    build: {context: a, secrets: {one: {env: BETAS}, two: {file: beta.pem}, three: {file: beta.txt}, four: {env: FREE}}}
+    app-secret: {file: alpha.txt}
+  - name: beta
+    image: localhost:5000/beta
+    build: {context: b, secrets: {five: {env: KEY}}}
+    enclave: {key: beta.pem}
+    app-secret: {env: BETAS}
+  - name: gamma
+    image: localhost:5000/gamma
+    build: {context: b}
+    enclave: {key: "env://KEY"}
+    app-secret: {file: beta.txt}
+`)
+	dir := filepath.Dir(from.Files[0])
+	for _, name := range []string{"beta.pem", "beta.txt", "alpha.txt"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from.Only = []string{"alpha", "beta"}
+	_, err := LoadAll(from, Purpose{Build: true})
+	var got []string
+	for _, p := range err.(*Error).Problems {
+		got = append(got, p.Key+" "+strings.TrimPrefix(p.Text, dir+string(filepath.Separator)))
+	}
+	want := []string{
+		"apps[0].build.secrets.one.env BETAS is a secret of another app, or opens a key of it: no build may have it",
+		"apps[0].build.secrets.three.file beta.txt is a key of the release, or an app's secret: no build may have it",
+		"apps[0].build.secrets.two.file beta.pem is a key of the release, or an app's secret: no build may have it",
+		"apps[1].build.secrets.five.env KEY is a secret of another app, or opens a key of it: no build may have it",
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+	var files []string
+	for _, f := range Read(from).Apps()[0].Settings.KeyFiles() {
+		files = append(files, f.Named+" "+filepath.Base(f.Path))
+	}
+	if want := []string{"sign.key cosign.key", "wallet.keystore wallet.json", "app-secret.file alpha.txt", "enclave.key of beta beta.pem", "app-secret.file of gamma beta.txt"}; !slices.Equal(files, want) {
+		t.Errorf("got %q", files)
+	}
+}
+
 func TestNamesOfApps(t *testing.T) {
 	for text, want := range map[string]string{
 		"apps: {a: {}}":                           "want a list of apps",

@@ -69,8 +69,16 @@ func elsewhere(key, scheme string) string {
 }
 
 // KeyVariables returns the environment variables that no build may have: those of
-// passwords, of keys, and of the app's secret.
+// passwords, of keys, and of the secrets of this app and of all others of its configuration.
 func (s Settings) KeyVariables() []string {
+	names := s.ownKeyVariables()
+	for _, other := range s.Apps.others {
+		names = append(names, other.ownKeyVariables()...)
+	}
+	return names
+}
+
+func (s Settings) ownKeyVariables() []string {
 	names := slices.Concat([]string{WalletPassword, WalletKey, PayerPassword, PayerKey, CosignPassword}, s.Wallet.KMS.Variables(), s.Wallet.Payer.KMS.Variables())
 	for _, where := range []Path{s.Sign.Key, s.Enclave.Key} {
 		if name, ok := strings.CutPrefix(string(where), "env://"); ok {
@@ -110,15 +118,31 @@ func (c *Checker) SecretVariables() []string {
 	return names
 }
 
-// KeyFiles returns the files that no build may have.
-func (s Settings) KeyFiles() []string {
-	var files []string
-	for _, where := range []Path{s.Sign.Key, s.Enclave.Key, s.Wallet.Keystore, s.Wallet.Payer.Keystore, s.Secret.File} {
-		if where != "" && !keyPlace.MatchString(string(where)) {
-			files = append(files, string(where))
+// KeyFile is a file that no build may have, or a folder of such files, and what names it.
+type KeyFile struct {
+	Named string // a key of mrelease.yaml, as in "enclave.key"
+	Path  string
+}
+
+// KeyFiles returns the files that no build may have, those of all other apps of the
+// configuration among them.
+func (s Settings) KeyFiles() []KeyFile {
+	files := s.ownKeyFiles()
+	for _, other := range s.Apps.others {
+		for _, file := range other.ownKeyFiles() {
+			if !slices.ContainsFunc(files, func(f KeyFile) bool { return f.Path == file.Path }) {
+				files = append(files, KeyFile{file.Named + " of " + other.Apps.Chosen, file.Path})
+			}
 		}
 	}
 	return files
+}
+
+func (s Settings) ownKeyFiles() []KeyFile {
+	return slices.DeleteFunc([]KeyFile{
+		{"sign.key", string(s.Sign.Key)}, {"enclave.key", string(s.Enclave.Key)}, {"wallet.keystore", string(s.Wallet.Keystore)},
+		{"wallet.payer.keystore", string(s.Wallet.Payer.Keystore)}, {"app-secret.file", string(s.Secret.File)},
+	}, func(f KeyFile) bool { return f.Path == "" || keyPlace.MatchString(f.Path) })
 }
 
 // checkSecret finds out whether a build's secret is one that may be given to it: each
@@ -131,10 +155,12 @@ func (c *Checker) checkSecret(id string, s Secret) {
 		c.Complain(key, "want exactly one of env and file")
 	case s.Env != "" && s.Env == c.Settings.Secret.Env:
 		c.Complain(key+".env", "%s is the app's secret: no build may have it", s.Env)
-	case slices.Contains(c.Settings.KeyVariables(), s.Env):
+	case slices.Contains(c.Settings.ownKeyVariables(), s.Env):
 		c.Complain(key+".env", "%s is what opens a key of the release: no build may have it", s.Env)
+	case slices.Contains(c.Settings.KeyVariables(), s.Env):
+		c.Complain(key+".env", "%s is a secret of another app, or opens a key of it: no build may have it", s.Env)
 	case s.File != "" && c.isKeyFile(string(s.File)):
-		c.Complain(key+".file", "%s is a key of the release, or the app's secret: no build may have it", s.File)
+		c.Complain(key+".file", "%s is a key of the release, or an app's secret: no build may have it", s.File)
 	}
 }
 
@@ -154,8 +180,8 @@ func (c *Checker) checkAppSecret() {
 
 // isKeyFile reports whether a path leads to a key, or into a folder of keys.
 func (c *Checker) isKeyFile(path string) bool {
-	return slices.ContainsFunc(c.Settings.KeyFiles(), func(key string) bool {
-		keyInfo, err := os.Stat(key)
+	return slices.ContainsFunc(c.Settings.KeyFiles(), func(key KeyFile) bool {
+		keyInfo, err := os.Stat(key.Path)
 		if err != nil {
 			return false
 		}

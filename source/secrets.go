@@ -49,16 +49,26 @@ func (o Options) seenKeys() (problems []settings.Problem) {
 	if err != nil {
 		return nil // an ignore file that cannot be read is the build's affair
 	}
-	s := o.Settings
-	for _, k := range []struct {
-		key  string
-		path settings.Path
-	}{{"sign.key", s.Sign.Key}, {"enclave.key", s.Enclave.Key}, {"wallet.keystore", s.Wallet.Keystore}, {"wallet.payer.keystore", s.Wallet.Payer.Keystore}, {"app-secret.file", s.Secret.File}} {
-		if slices.Contains(s.KeyFiles(), string(k.path)) {
-			problems = append(problems, seenAt(sight, k.key, string(k.path))...)
-		}
+	for _, f := range o.keyFiles() {
+		problems = append(problems, seenAt(sight, f.Named, f.Path)...)
 	}
 	return problems
+}
+
+// keyFiles are those of the configuration, and the files of clouds' credentials that the
+// environment names: google-github-actions/auth writes one into the workspace.
+func (o Options) keyFiles() []settings.KeyFile {
+	files := o.Settings.KeyFiles()
+	for _, name := range []string{
+		"GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE", "GOOGLE_GHA_CREDS_PATH",
+		"AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE",
+	} {
+		path := o.Getenv(name)
+		if path != "" && !slices.ContainsFunc(files, func(f settings.KeyFile) bool { return f.Path == path }) {
+			files = append(files, settings.KeyFile{Named: "variable " + name, Path: path})
+		}
+	}
+	return files
 }
 
 // maxTold is how many wallets of a folder are told one by one.
@@ -66,7 +76,7 @@ const maxTold = 10
 
 // seenAt tells of a key that a build sees, or of each that is one in a folder.
 func seenAt(sight buildkit.Sight, key, path string) (problems []settings.Problem) {
-	for _, file := range filesIn([]string{path}) {
+	for _, file := range filesIn([]settings.KeyFile{{Path: path}}) {
 		if file != path && !isKeystore(file) {
 			continue
 		}
@@ -149,7 +159,7 @@ func (o Options) checkValue(value []byte) *settings.Problem {
 			return &settings.Problem{Text: "holds the value of " + name + ", which opens a key of the release: no build may have it"}
 		}
 	}
-	for _, file := range filesIn(o.Settings.KeyFiles()) {
+	for _, file := range filesIn(o.keyFiles()) {
 		if key, err := bounds.ReadFile(file, bounds.Key); err == nil && bytes.Equal(trimmed(value), trimmed(key)) {
 			return &settings.Problem{Text: "is a copy of " + file + ", a key of the release: no build may have it"}
 		}
@@ -161,14 +171,14 @@ func (o Options) checkValue(value []byte) *settings.Problem {
 const maxKeys = 1000
 
 // filesIn puts in the place of a folder the files in it.
-func filesIn(paths []string) (files []string) {
-	for _, path := range paths {
-		entries, err := os.ReadDir(path)
+func filesIn(keys []settings.KeyFile) (files []string) {
+	for _, key := range keys {
+		entries, err := os.ReadDir(key.Path)
 		if err != nil {
-			files = append(files, path)
+			files = append(files, key.Path)
 		}
 		for _, e := range entries[:min(len(entries), maxKeys)] {
-			files = append(files, filepath.Join(path, e.Name()))
+			files = append(files, filepath.Join(key.Path, e.Name()))
 		}
 	}
 	return files

@@ -125,7 +125,7 @@ func TestAttackKeysInTheContext(t *testing.T) {
 func TestKeysInTheContextAreToldAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
-	names := []string{"app/cosign.key", "named/enclave.pem", "app/.dockerignore", "app/Dockerfile.dockerignore"}
+	names := []string{"app/gha-creds-1.json", "elsewhere/token", "app/cosign.key", "named/enclave.pem", "app/.dockerignore", "app/Dockerfile.dockerignore"}
 	for i := range maxTold + 2 {
 		names = append(names, fmt.Sprintf("app/keys/UTC--%02d", i))
 	}
@@ -143,15 +143,17 @@ func TestKeysInTheContextAreToldAtOnce(t *testing.T) {
 	s := settings.Defaults()
 	s.Build.Context, s.Build.Contexts = settings.Path(at("app")), map[string]string{"more": at("named")}
 	s.Sign.Key, s.Enclave.Key, s.Wallet.Keystore = settings.Path(at("app/cosign.key")), settings.Path(at("named/enclave.pem")), settings.Path(at("app/keys"))
-	_, err := Options{Settings: s, Getenv: environment(nil)}.ReadSecrets()
+	cloud := map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": at("app/gha-creds-1.json"), "GOOGLE_GHA_CREDS_PATH": at("app/gha-creds-1.json"), "AWS_WEB_IDENTITY_TOKEN_FILE": at("elsewhere/token")}
+	_, err := Options{Settings: s, Getenv: environment(cloud)}.ReadSecrets()
 	var e *settings.Error
-	if !errors.As(err, &e) || len(e.Problems) != 2+maxTold+1 {
+	if !errors.As(err, &e) || len(e.Problems) != 2+maxTold+1+1 {
 		t.Fatalf("%v", err)
 	}
 	for i, want := range map[int]string{
 		0: "app/cosign.key is in the build context, and so may be in the image: name it in " + at("app/Dockerfile.dockerignore"),
 		1: "named/enclave.pem is in the build context, and so may be in the image: name it in " + at("named/.dockerignore"),
 		2: "app/keys/UTC--01 is in the build context", 2 + maxTold: "1 more in " + at("app/keys"),
+		3 + maxTold: "app/gha-creds-1.json is in the build context",
 	} {
 		if got := filepath.ToSlash(e.Problems[i].Text); !strings.Contains(got, filepath.ToSlash(want)) {
 			t.Errorf("%s, want %s", got, want)
