@@ -52,6 +52,8 @@ func sections() []section {
 		{name: "release", measure: releases},
 		{name: "container", measure: containers, long: true},
 		{name: "large", measure: large, long: true},
+		{name: "rotation", measure: rotations, long: true},
+		{name: "apps", measure: apps, long: true},
 		{name: "request", measure: requests, long: true},
 	}
 }

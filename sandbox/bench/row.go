@@ -43,6 +43,11 @@ func times(costs []cost) *figure {
 // values summarises what is no time.
 func values(all ...float64) *figure { return &figure{Median: median(all), All: all} }
 
+// times is the figure of as many such pieces of work, one after the other.
+func (f *figure) times(n int) *figure {
+	return &figure{Median: f.Median * float64(n), CPU: f.CPU * float64(n), Peak: f.Peak}
+}
+
 func pick(costs []cost, of func(cost) float64) []float64 {
 	var list []float64
 	for _, c := range costs {
