@@ -33,7 +33,7 @@ func TestCosign3(t *testing.T) {
 		"tags":      {older, "--use-signing-config=false", "--tlog-upload=false"},
 	} {
 		t.Run(layout, func(t *testing.T) {
-			ours := release{"ours-" + layout, s.V6, legacyEnclave, "tee", 1, dir}
+			ours := release{name: "ours-" + layout, chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 1, dir: dir}
 			run := s.mreleaseRun(t, ours, "release", "--version", "1.0.0", "--progress", "quiet")
 			run.env = append(run.env, "MRELEASE_SIGN_LAYOUT="+layout)
 			run.run(t)
@@ -41,7 +41,7 @@ func TestCosign3(t *testing.T) {
 			must(t, err)
 			s.cosign3Verifies(t, rec, layout == "tags")
 
-			theirs := release{"theirs-" + layout, s.V6, legacyEnclave, "tee", 1, dir}
+			theirs := release{name: "theirs-" + layout, chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 1, dir: dir}
 			s.signs(t, theirs, layout, func(image string) {
 				s.cosign3(append([]string{"sign", "--yes", "--key", "cosign.key", image}, sign...)...).run(t)
 			})

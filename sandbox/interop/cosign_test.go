@@ -37,7 +37,7 @@ func TestCosign(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, nil)
 	s.writeNowhere(t)
-	ours := release{"ours", s.V6, legacyEnclave, "tee", 1, t.TempDir()}
+	ours := release{name: "ours", chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 1, dir: t.TempDir()}
 	writeWallet(t, ours.dir, ours.owner)
 	t.Run("verifies ours", func(t *testing.T) { s.cosignVerifies(t, ours) })
 	t.Run("signs for ours", func(t *testing.T) {

@@ -74,11 +74,14 @@ func TestIExec(t *testing.T) {
 				t.Run("refuses "+r.name, func(t *testing.T) { c.refusesRelease(t, r) })
 			}
 			t.Run("is read", c.isRead)
+			if !testing.Short() || e.version == 9 {
+				t.Run("project", newCLI(t, s, e).findsItsProject)
+			}
 		})
 	}
 }
 
 // ours is a release by the project's owner.
 func (c *cli) ours(name, enclave, tag string) release {
-	return release{fmt.Sprintf("%s-%d", name, c.version), c.chain, enclave, tag, c.owner, c.Dir}
+	return release{name: fmt.Sprintf("%s-%d", name, c.version), chain: c.chain, enclave: enclave, tag: tag, owner: c.owner, dir: c.Dir}
 }

@@ -30,7 +30,7 @@ func TestCosignKeyless(t *testing.T) {
 	must(t, s.Write(filepath.Join(s.dir, authorities))) // with root and signing configurations
 	identity, issuer := sigstore.Identity(sigstore.GitHub, jobRepository, jobRef), s.Sigstore.Issuer(sigstore.GitHub)
 	for file, signed := range map[string]string{"signing-config.json": "rekor-one", "signing-config-v2.json": "rekor-two"} {
-		r := release{signed, s.V6, legacyEnclave, "tee", 1, t.TempDir()}
+		r := release{name: signed, chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 1, dir: t.TempDir()}
 		writeWallet(t, r.dir, r.owner)
 		s.asJob(t, r, file, "release", "--version", "1.0.0", "--progress", "quiet").run(t)
 		rec, err := record.ReadFile(filepath.Join(r.dir, r.name+".json"))
@@ -56,7 +56,7 @@ func TestCosignKeyless(t *testing.T) {
 // cosignSignsAsJob lets cosign sign an image that mrelease then finds signed. cosign
 // 2.6.5 cannot write statements to a log of Rekor 2.
 func (s *stage) cosignSignsAsJob(t *testing.T) {
-	r := release{"theirs-keyless", s.V6, legacyEnclave, "tee", 1, t.TempDir()}
+	r := release{name: "theirs-keyless", chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 1, dir: t.TempDir()}
 	writeWallet(t, r.dir, r.owner)
 	digest := s.pushed(t, r)
 	token, err := s.Sigstore.Token(sigstore.GitHub, jobRepository, jobRef)

@@ -48,7 +48,7 @@ func TestDistribution(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := release{"app", s.V6, legacyEnclave, "tee", 1, t.TempDir()}
+			r := release{name: "app", chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 1, dir: t.TempDir()}
 			writeWallet(t, r.dir, r.owner)
 			host := s.distribution(t, r.dir, c.users)
 			docker(t, r.dir, host, c.user)
@@ -57,7 +57,7 @@ func TestDistribution(t *testing.T) {
 	}
 	t.Run("may not push", func(t *testing.T) {
 		t.Parallel()
-		r := release{"app", s.V6, legacyEnclave, "tee", 1, t.TempDir()}
+		r := release{name: "app", chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 1, dir: t.TempDir()}
 		writeWallet(t, r.dir, r.owner)
 		host := s.distribution(t, r.dir, &tokenService{path: "/token", field: "token"})
 		docker(t, r.dir, host, "reader")

@@ -88,6 +88,7 @@ type release struct {
 	enclave, tag string // of the configuration
 	owner        int
 	dir          string // the owner's wallet is in it
+	project      string // a folder of iExec's command line to keep up to date, or empty
 }
 
 func (s *stage) config(r release) string {
@@ -103,8 +104,9 @@ chain: %s
 chains:
   %s: {id: %d, rpc: %q, hub: %q, market: %q, sms: %q, fees: %s, development: true}
 record: %s.json
+project: %q
 `, s.Registry, r.name, filepath.Join(s.dir, "context"), r.enclave, r.tag, filepath.Join(s.dir, "cosign.key"), r.dir, address(r.owner),
-		c.Name, c.Name, c.ID, c.RPC, c.Hub, s.Market, s.Secrets, c.Fees, r.name)
+		c.Name, c.Name, c.ID, c.RPC, c.Hub, s.Market, s.Secrets, c.Fees, r.name, r.project)
 }
 
 // mrelease runs it with the configuration of a release.
