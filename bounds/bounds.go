@@ -29,6 +29,14 @@ const (
 	Depth           = 64      // objects and arrays within each other in a JSON document
 )
 
+// What a scanner lists of an image. A bundle with it has a third more, and what JSON escapes.
+const (
+	SBOM        = 8 << 20          // bytes of it
+	SBOMValues  = 1_000_000        // values in it
+	SBOMMembers = 1_000            // members of an object in it; SPDX has 30
+	Scan        = 30 * time.Minute // for a scan
+)
+
 // Keys that are opened with a password. What iexec, geth and cosign write takes
 // 128 MiB, 256 MiB and 64 MiB.
 const (
@@ -49,7 +57,7 @@ const (
 	Manifest         = 4 << 20  // bytes: what registries take, and all that is neither blob nor error
 	ImageConfig      = 1 << 20  // bytes of an image's config
 	ErrorBody        = 4 << 10  // bytes of an answer that is an error; the rest is left out
-	Bundle           = 4 << 20  // bytes of a signature or attestation
+	Bundle           = 16 << 20 // bytes of a signature or attestation; one with an SBOM is the largest
 	Referrers        = 1_000    // statements about an image that are read
 	Documents        = 100      // records beside an image that are read; a release has one for each order
 	Pages            = 100      // of a registry's list, which each answer goes on with a link

@@ -11,7 +11,10 @@ import (
 // bytes of an array can be a value of a hundred bytes in memory. It looks at
 // brackets and commas outside of strings only, and leaves whether the text is JSON to
 // the decoder. Its error is an [*Error].
-func CheckJSON(data []byte) error {
+func CheckJSON(data []byte) error { return CheckValues(data, Values) }
+
+// CheckValues is CheckJSON for a document that may have another number of values.
+func CheckValues(data []byte, most int) error {
 	depth, values, quoted := 0, 1, false
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
@@ -31,8 +34,8 @@ func CheckJSON(data []byte) error {
 		if depth > Depth {
 			return &Error{What: "its depth", Most: fmt.Sprintf("%d objects and arrays within each other", Depth)}
 		}
-		if values > Values {
-			return &Error{What: "the number of its values", Most: fmt.Sprintf("%d values", Values)}
+		if values > most {
+			return &Error{What: "the number of its values", Most: fmt.Sprintf("%d values", most)}
 		}
 	}
 	return nil
