@@ -87,22 +87,28 @@ func (s Seal) Validate() error {
 
 // CheckToolchain refuses a toolchain without digest: the tools decide what is
 // sealed.
-func CheckToolchain(ref string) error {
+func CheckToolchain(ref string) error { return checkPinned("toolchain", ref) }
+
+// checkPinned refuses an image without digest whose programs are run.
+func checkPinned(what, ref string) error {
 	if _, _, err := parseLayout(ref); strings.HasPrefix(ref, schemeLayout) {
 		return err
 	}
 	if !strings.HasPrefix(ref, schemeImage) || !strings.Contains(ref, "@sha256:") {
-		return fmt.Errorf("checking toolchain %q: want %sNAME@sha256:… or %s/FOLDER@sha256:…", ref, schemeImage, schemeLayout)
+		return fmt.Errorf("checking %s %q: want %sNAME@sha256:… or %s/FOLDER@sha256:…", what, ref, schemeImage, schemeLayout)
 	}
-	return checkContext("toolchain", ref)
+	return checkContext(what, ref)
 }
 
 // Material returns the toolchain as what the sealed image was made with.
-func (s Seal) Material() Material {
-	if _, d, err := parseLayout(s.Toolchain); err == nil {
-		return Material{"toolchain", d} // the folder is this machine's own affair
+func (s Seal) Material() Material { return pinnedMaterial("toolchain", s.Toolchain) }
+
+// pinnedMaterial returns an image that was checked by checkPinned as what was made with it.
+func pinnedMaterial(what, ref string) Material {
+	if _, d, err := parseLayout(ref); err == nil {
+		return Material{what, d} // the folder is this machine's own affair
 	}
-	uri, d, _ := strings.Cut(s.Toolchain, "@")
+	uri, d, _ := strings.Cut(ref, "@")
 	return Material{uri, digest.Digest(d)}
 }
 
@@ -192,15 +198,21 @@ func (s Seal) request(image v1.Image, dir string) (client.SolveOpt, error) {
 		OCIStores: map[string]content.Store{imageStore: store},
 	}
 	opt.Session = attachables(s.Program.secrets(), s.Keychain)
-	if !strings.HasPrefix(s.Toolchain, schemeLayout) {
-		return opt, nil
+	return opt, addTools(&opt, s.Toolchain, dir)
+}
+
+// addTools gives the builder the layout with an image whose programs are run, if it is one.
+// Scratch space is in dir.
+func addTools(opt *client.SolveOpt, ref, dir string) error {
+	if !strings.HasPrefix(ref, schemeLayout) {
+		return nil
 	}
-	folder, _, err := parseLayout(s.Toolchain)
+	folder, _, err := parseLayout(ref)
 	if err != nil {
-		return client.SolveOpt{}, err
+		return err
 	}
 	opt.OCIStores[toolStore], err = newLazyStore(filepath.Join(dir, toolStore+"-blobs"), layoutBlobs(folder))
-	return opt, err
+	return err
 }
 
 // steps returns the folder that SCONE's tools fill with the seal's files.
@@ -218,16 +230,25 @@ func (s Seal) steps(image v1.Image) (llb.State, error) {
 }
 
 func (s Seal) tools() llb.State {
-	var tools llb.State
-	if ref, ok := strings.CutPrefix(s.Toolchain, schemeImage); ok {
-		tools = llb.Image(ref, llb.WithCustomName(loadToolchain))
-	} else {
-		_, digest, _ := parseLayout(s.Toolchain) // checked by Validate
-		tools = llb.OCILayout("local/toolchain@"+digest.String(), llb.OCIStore("", toolStore), llb.WithCustomName(loadToolchain))
-	}
+	tools := loadPinned(s.Toolchain, "", loadToolchain)
 	// The tools need no device in this mode, and a container under construction
 	// has none.
 	return tools.AddEnv("PATH", "/opt/scone/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").AddEnv("SCONE_MODE", "auto")
+}
+
+// loadPinned is an image that was checked by checkPinned, for a session of the builder; load
+// is the name of the step.
+func loadPinned(ref, session, load string) llb.State {
+	if image, ok := strings.CutPrefix(ref, schemeImage); ok {
+		return llb.Image(image, llb.WithCustomName(load))
+	}
+	return llb.OCILayout(layoutName(ref), llb.OCIStore(session, toolStore), llb.WithCustomName(load))
+}
+
+// layoutName is a name that the builder takes for the image in a layout.
+func layoutName(ref string) string {
+	_, digest, _ := parseLayout(ref) // which was checked
+	return "local/toolchain@" + digest.String()
 }
 
 // run is a step of the seal: a program of the toolchain, without network.

@@ -66,6 +66,14 @@ func run(verb string, args []string) error {
 		return fill(args[0], args[1])
 	case "spawn": // NUMBER
 		return spawn(args[0])
+	case "copy": // FROM TO
+		data, err := os.ReadFile(args[0])
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(args[1], data, 0o644)
+	case "linkto": // TARGET LINK
+		return os.Symlink(args[0], args[1])
 	case "link": // FILE
 		to, err := os.Readlink(args[0])
 		fmt.Println(to)
