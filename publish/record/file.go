@@ -96,6 +96,9 @@ func (r Record) check() error {
 	if err := r.Image.check(); err != nil {
 		return err
 	}
+	if err := r.SBOM.check(); err != nil {
+		return err
+	}
 	return r.Enclave.check()
 }
 

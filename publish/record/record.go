@@ -37,6 +37,7 @@ type Record struct {
 	Source    Source        `json:"source"`
 	Image     Image         `json:"image"`
 	Enclave   Enclave       `json:"enclave"`
+	SBOM      *SBOM         `json:"sbom,omitempty"` // absent when none was asked for
 	App       App           `json:"app"`
 	Canary    *Canary       `json:"canary,omitempty"` // absent when there was none
 	Order     Order         `json:"order"`

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -239,11 +238,6 @@ func (a auditor) attestedReference(ctx context.Context) (found, error) {
 
 // hasReference reports whether an enclave can have reference values.
 func (e Enclave) hasReference() bool { return e.Format != measure.None }
-
-// withoutReference leaves the check of reference values out where there can be none.
-func (a auditor) withoutReference(all []check) []check {
-	return slices.DeleteFunc(all, func(c check) bool { return c.name == ReferenceCheck && !a.Enclave.hasReference() })
-}
 
 // ReferenceCheck is the name of the check of reference values.
 const ReferenceCheck = "reference values"

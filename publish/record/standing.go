@@ -21,10 +21,10 @@ import (
 func Standing(ctx context.Context, w World, r Record) []Check {
 	a := newAuditor(ctx, w, Given(r, ""))
 	looks := []check{
-		{"image", a.image}, {"blobs", a.blobs}, {"signature", a.signature}, {"provenance", a.provenance}, {ReferenceCheck, a.attestedReference}, {"app", a.app},
+		{"image", a.image}, {"blobs", a.blobs}, {"signature", a.signature}, {"provenance", a.provenance}, {ReferenceCheck, a.attestedReference}, {SBOMCheck, a.sbom}, {"app", a.app},
 		{"order on chain", a.orderOnChain}, {"order on market", a.orderOnMarket}, {"listing", a.listing}, {"record", a.beside},
 	}
-	looks = a.withoutReference(looks)
+	looks = a.without(looks)
 	checks := make([]Check, len(looks))
 	var all errgroup.Group
 	for i, l := range looks {

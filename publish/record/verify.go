@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -97,6 +96,7 @@ func (a auditor) checks() []check {
 		{"revocation", a.revocation},
 		{"measurement", a.measurement},
 		{ReferenceCheck, a.reference},
+		{SBOMCheck, a.sbom},
 		{"canary", a.canary},
 		{"order on chain", a.orderOnChain},
 		{"order on market", a.orderOnMarket},
@@ -104,8 +104,7 @@ func (a auditor) checks() []check {
 	if a.Missing != nil {
 		all = append(all[:len(all)-3], check{"orders", a.orders})
 	}
-	all = a.withoutReference(all)
-	return slices.DeleteFunc(all, func(c check) bool { return c.name == "canary" && a.Canary == nil })
+	return a.without(all)
 }
 
 // Stated returns what of a record [Verify] compares with nothing that is not the
