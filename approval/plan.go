@@ -52,8 +52,8 @@ type Plan struct {
 	Canary *Canary `json:"canary,omitempty"` // absent when none is asked for
 	Order  Order   `json:"order"`
 	Retire Retire  `json:"retire"`
-	// Writes are the things that may be made: image, signature, provenance, app, secret,
-	// groups, canary, order, name. What is there already is not among them.
+	// Writes are the things that may be made: image, signature, provenance, reference values,
+	// SBOM, app, secret, groups, canary, order, name. What is there already is not among them.
 	Writes []string `json:"writes"`
 	Calls  []Call   `json:"calls"` // to contracts, that may be made
 	Cost   Cost     `json:"cost"`
@@ -86,6 +86,9 @@ type Image struct {
 	// with a key.
 	Services string `json:"services"`
 	Layout   string `json:"layout"` // in which signatures and record are kept: referrers or tags
+	// Scanner is the image that lists what is in this one, with its digest; absent when none
+	// is asked for. What it lists is not approved: nobody knows it before.
+	Scanner string `json:"scanner,omitempty"`
 }
 
 // Enclave is what must be measured.

@@ -27,8 +27,11 @@ func (r *run) attest(ctx context.Context) (string, error) {
 		r.attested = slices.Contains(made, true)
 	}
 	evidence := "provenance, " + printable.Count(len(r.origin.Materials), "material")
-	if len(all) > 2 {
+	if r.enclave.Format != measure.None {
 		evidence += "; reference values, " + r.referenced()
+	}
+	if r.image.sbom != nil {
+		evidence += "; SBOM " + r.image.sbom.Digest().String()
 	}
 	return r.note("attest", r.attested, evidence), r.Registry.Confirm(ctx, r.image.digest, r.keys.signer, all...)
 }
@@ -61,6 +64,9 @@ func (r *run) readOrigin(ctx context.Context) error {
 	if err := r.checkMeasured(said); err != nil {
 		return err
 	}
+	if err := r.keepListed(said); err != nil {
+		return err
+	}
 	return said.Outage()
 }
 
@@ -78,6 +84,9 @@ func (r *run) lookForProvenance(ctx context.Context) ([]Finding, error) {
 	if r.enclave.Format != measure.None {
 		make = append(make, Finding{referenceValues, ToMake, "the key would attest what the enclave measures to, as reference values"})
 	}
+	if r.Settings.Attest.SBOM != "" {
+		make = append(make, Finding{record.SBOMCheck, ToMake, "the key would attest what " + r.scanner().Name() + " lists of the image"})
+	}
 	if r.image.Image == nil {
 		return make, nil
 	}
@@ -94,19 +103,33 @@ func (r *run) lookForProvenance(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	provenance, err := r.lookFor(said, r.origin.Provenance(r.Source.Version), make[0], "the key attests what the image is made from, "+printable.Count(len(r.origin.Materials), "material"))
-	if err != nil || len(make) == 1 {
-		return provenance, err
+	for i, f := range make {
+		if make[i], err = r.lookForStatement(said, f); err != nil {
+			return nil, err
+		}
 	}
-	if !r.enclave.known {
-		return append(provenance, Finding{referenceValues, Unknown, "whether they are attested: the image does not state its measurement"}), nil
+	return make, nil
+}
+
+// lookForStatement finds a statement that would be made among those that are there.
+func (r *run) lookForStatement(said registry.Statements, f Finding) (Finding, error) {
+	switch f.Name {
+	case referenceValues:
+		if !r.enclave.known {
+			return Finding{referenceValues, Unknown, "whether they are attested: the image does not state its measurement"}, nil
+		}
+		measured, err := record.MeasurementAttestation(r.image.digest, r.enclave.Enclave)
+		if err != nil {
+			return f, err
+		}
+		return lookFor(said, measured, f, "the key attests the reference values of the enclave, "+r.referenced())
+	case record.SBOMCheck:
+		if r.image.sbom == nil {
+			return f, nil
+		}
+		return lookFor(said, record.SBOMAttestation(*r.image.sbom), f, "the key attests what "+r.scanner().Name()+" lists of the image, "+r.image.sbom.Digest().String())
 	}
-	measured, err := record.MeasurementAttestation(r.image.digest, r.enclave.Enclave)
-	if err != nil {
-		return nil, err
-	}
-	reference, err := r.lookFor(said, measured, make[1], "the key attests the reference values of the enclave, "+r.referenced())
-	return append(provenance, reference...), err
+	return lookFor(said, r.origin.Provenance(r.Source.Version), f, "the key attests what the image is made from, "+printable.Count(len(r.origin.Materials), "material"))
 }
 
 // referenceValues are what a quote of the enclave must have, as a thing that a release leaves
@@ -114,11 +137,11 @@ func (r *run) lookForProvenance(ctx context.Context) ([]Finding, error) {
 const referenceValues = record.ReferenceCheck
 
 // lookFor finds a statement, or that it is to be made.
-func (r *run) lookFor(said registry.Statements, a registry.Attestation, make Finding, there string) ([]Finding, error) {
+func lookFor(said registry.Statements, a registry.Attestation, make Finding, there string) (Finding, error) {
 	err := said.CheckAttestation(a)
 	var unattested *registry.UnattestedError
 	if errors.As(err, &unattested) {
-		return []Finding{make}, nil
+		return make, nil
 	}
-	return []Finding{{make.Name, There, there}}, err
+	return Finding{make.Name, There, there}, err
 }

@@ -27,7 +27,9 @@ func (r *run) measure(ctx context.Context) (string, error) {
 		return "", err
 	}
 	r.enclave.known = true
-	go r.stopBuilder() // it has done its part
+	if r.Settings.Attest.SBOM == "" {
+		go r.stopBuilder() // it has done its part
+	}
 	if err := r.checkSignature(); err != nil || r.enclave.Portable || r.image.found {
 		return "", err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/names"
+	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/rotation"
 )
 
@@ -85,7 +86,7 @@ func (p Plan) making(make, untold []string) string {
 
 // writes are the things that a release may make, in their order.
 func (p Plan) writes() []string {
-	return slices.DeleteFunc([]string{"image", "signature", "provenance", referenceValues, "app", "secret", "groups", "canary", "order", "name"}, func(name string) bool {
+	return slices.DeleteFunc([]string{"image", "signature", "provenance", referenceValues, record.SBOMCheck, "app", "secret", "groups", "canary", "order", "name"}, func(name string) bool {
 		return !p.has(name, ToMake) && !p.has(name, Unknown)
 	})
 }

@@ -65,6 +65,7 @@ func (r *run) unsigned(ctx context.Context) (record.Record, error) {
 		Source:  r.origin,
 		Image:   record.Image{Reference: r.tag.Name(), Digest: digest, Config: config, PublicKey: who.PublicKey, Identity: who.Identity},
 		Enclave: record.NewEnclave(r.enclave.Enclave, r.Settings.Enclave.Spec()),
+		SBOM:    r.listed(),
 		App:     record.NewApp(r.Chain, r.registration),
 		Canary:  r.proof,
 		Order:   record.Order{Hash: signed.Hash(r.Chain.Domain()), Signed: signed},

@@ -92,6 +92,7 @@ func (r Release) steps() []step {
 		{name: "inputs", look: (*run).lookForImage, do: (*run).findImage},
 		{name: "build", do: (*run).build, tells: true}, // and keys, when it has to build
 		{name: "measure", look: (*run).readMeasurement, do: (*run).measure, tells: true},
+		{name: "scan", do: (*run).scan},
 		{name: "lock", look: (*run).lookAtLock, do: (*run).checkDrift, tells: true},
 		{name: "keys", do: (*run).openKeys, tells: true},
 		{name: "ahead", do: (*run).lookAhead, tells: true, unseen: true}, // of what cannot be made
@@ -114,6 +115,8 @@ func (r Release) steps() []step {
 		switch s.name {
 		case "project":
 			return r.Settings.Project == ""
+		case "scan":
+			return r.Settings.Attest.SBOM == ""
 		case "secret":
 			return r.Settings.Secret == settings.Secret{}
 		case "groups":

@@ -18,6 +18,7 @@ import (
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/publish/registry/signing"
 	"github.com/mrelease/mrelease/publish/rotation"
+	"github.com/mrelease/mrelease/sbom"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -68,9 +69,10 @@ type run struct {
 // imageState is the release's image.
 type imageState struct {
 	v1.Image
-	found  bool        // it was pushed by an earlier run
-	log    []byte      // what the build printed
-	digest name.Digest // in its repository
+	found  bool           // it was pushed by an earlier run
+	log    []byte         // what the build printed
+	digest name.Digest    // in its repository
+	sbom   *sbom.Document // what is in it; nil: not asked for, or not known yet
 }
 
 // enclaveState is the image's measurement.

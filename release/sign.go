@@ -34,14 +34,20 @@ func (r *run) sign(ctx context.Context) (string, error) {
 }
 
 // statements are what the signer says about the image, the signature first. An image that
-// is its own measurement has no reference values.
+// is its own measurement has no reference values, and one that was not scanned no SBOM.
 func (r *run) statements() ([]registry.Attestation, error) {
 	all := []registry.Attestation{registry.Signature(), r.origin.Provenance(r.Source.Version)}
-	if r.enclave.Format == measure.None {
-		return all, nil
+	if r.enclave.Format != measure.None {
+		measured, err := record.MeasurementAttestation(r.image.digest, r.enclave.Enclave)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, measured)
 	}
-	measured, err := record.MeasurementAttestation(r.image.digest, r.enclave.Enclave)
-	return append(all, measured), err
+	if r.image.sbom != nil {
+		all = append(all, record.SBOMAttestation(*r.image.sbom))
+	}
+	return all, nil
 }
 
 func (r *run) lookForSignature(ctx context.Context) ([]Finding, error) {

@@ -113,7 +113,7 @@ func (d *decoder) apps(n node, into *Apps) {
 // notFolders are names that files and folders of dist have already, and those of devices of
 // Windows.
 func notFolders() []string {
-	return []string{"summary.md", "plan.json", "record.json", "image", "image.lock", "image.log", "unsealed", "unsealed.log", "canary", "con", "nul", "aux", "prn"}
+	return []string{"summary.md", "plan.json", "record.json", "image", "image.lock", "image.log", "image.spdx.json", "unsealed", "unsealed.log", "canary", "con", "nul", "aux", "prn"}
 }
 
 // appName reads the name of an app; empty for one that cannot be taken.

@@ -32,6 +32,7 @@ type Settings struct {
 	Build   Build            `yaml:"build" doc:"what the image is made from"`
 	Enclave Enclave          `yaml:"enclave" doc:"what the chain stores about the enclave"`
 	Sign    Sign             `yaml:"sign" doc:"how the image is signed"`
+	Attest  Attest           `yaml:"attest" doc:"what else is attested of the image, with the key or identity that signs it"`
 	Chain   string           `yaml:"chain" doc:"name of the chain to register on: built in, or one of chains (required)"`
 	Chains  map[string]Chain `yaml:"chains" doc:"chains of your own, and changes to the built-in ones"`
 	Wallet  Wallet           `yaml:"wallet" doc:"the wallet of the app's owner"`
@@ -100,6 +101,11 @@ type Sign struct {
 	Keyless     Keyless         `yaml:"keyless" doc:"sign with the identity of the CI job, in place of a key"`
 	TrustedRoot Path            `yaml:"trusted-root" doc:"with keyless: file of the certificate and timestamp authorities that are trusted, in Sigstore's JSON"`
 	Layout      registry.Layout `yaml:"layout" doc:"how signatures are kept: referrers (OCI 1.1), or tags (cosign's older layout, for a registry that cannot list referrers)"`
+}
+
+// Attest says what else is attested of the image.
+type Attest struct {
+	SBOM string `yaml:"sbom" doc:"image with a scanner that lists what is in the released image (BuildKit's SBOM scanning protocol): docker-image://NAME@sha256:DIGEST or oci-layout:///FOLDER@sha256:DIGEST; nothing is listed when it is not set"`
 }
 
 // Keyless says whose identity signs. Nothing of it is secret.

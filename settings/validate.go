@@ -241,6 +241,7 @@ func (c *Checker) checkPublish() {
 		c.Complain("app.ens", "%s has no registry of names: leave it out, or name the registry in chains.%s.ens", p.Name, p.Name)
 	}
 	c.checkSign()
+	c.checkAttest()
 	c.checkWallet()
 	if info, err := os.Stat(string(c.Settings.Record)); c.Settings.Record == "" {
 		c.missing("record", "the file that the record is written to, such as dist/record.json")

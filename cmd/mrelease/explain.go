@@ -37,6 +37,7 @@ import (
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/publish/registry/keyless"
 	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/sbom"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
 )
@@ -148,6 +149,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*buildkit.StateError], "E-STATE", usage.ExitUsage, usage.Say("remove the state folder if it should be yours (it is a cache), or name one that only you can write to with MRELEASE_STATE")),
 		usage.On(usage.Is[*buildkit.ChangedError], "E-CACHE-CHANGED", usage.ExitUnexpected, usage.Say("run the same command again: it begins the cache anew; find out who may write to the state folder")),
 		usage.On(usage.Is[*buildkit.ToolchainError], "E-TOOLCHAIN", usage.ExitUsage, adviceOf[*buildkit.ToolchainError]),
+		usage.On(either[*buildkit.ScanError, *sbom.Error], "E-SCAN", usage.ExitUnexpected, usage.Say("name another scanner in attest.sbom, one that speaks BuildKit's SBOM scanning protocol and writes SPDX in JSON (docker/buildkit-syft-scanner does), or leave it out")),
 		usage.On(usage.Is[*buildkit.BuildError], "E-BUILD", usage.ExitUnexpected, adviceOf[*buildkit.BuildError]),
 		usage.On(usage.Is[*buildkit.MaterialError], "E-BUILD", usage.ExitUnexpected, usage.Say("give the source a digest (ADD --checksum, FROM name@sha256:…), or build with the embedded builder")),
 		usage.On(usage.Is[*buildkit.IgnoreError], "E-CONFIG", usage.ExitUsage, usage.Say("correct the line above")),
@@ -197,6 +199,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*registry.ControlError], "E-CONTROL", usage.ExitSignature, usage.Say("do not trust what this program verified: take it from its maker again, and report this output")),
 		usage.On(usage.Is[*registry.UnattestedError], "E-PROVENANCE", usage.ExitSignature, usage.Say("check that record and key are the release's; mrelease release of the same version adds a provenance that is missing")),
 		usage.On(usage.Is[*record.ReferenceError], "E-REFERENCE", usage.ExitSignature, usage.Say("do not appraise quotes by it: ask who has the image's key which measurement is the release's; a statement that is wrong is removed by who runs the repository, and mrelease release of the same version adds the right one")),
+		usage.On(usage.Is[*record.SBOMError], "E-SBOM", usage.ExitSignature, usage.Say("do not take the list for the release's; mrelease release of the same version adds one that is missing")),
 		usage.On(usage.Is[*release.TimeError], "E-VERSION-TAKEN", usage.ExitPolicy, adviceOf[*release.TimeError]),
 		usage.On(usage.Is[*registry.TakenError], "E-VERSION-TAKEN", usage.ExitPolicy, usage.Say("release the changed source under a new version, or check out the commit of the old one")),
 		usage.On(usage.Is[*registry.OvertakenError], "E-OVERTAKEN", usage.ExitNetwork, usage.Say("run the same command again: it takes the image that is there")),

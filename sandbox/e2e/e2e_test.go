@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mrelease/mrelease/sandbox/registry"
+	"github.com/mrelease/mrelease/sandbox/scanner"
 	"github.com/mrelease/mrelease/sandbox/world"
 )
 
@@ -171,8 +172,9 @@ type tools struct {
 	app string // the enclave program of the scripts' images, its bytes
 	key signingKeys
 
-	examples string // folder
-	base     string // the stand-in base image, as a named context
+	examples string            // folder
+	base     string            // the stand-in base image, as a named context
+	scanners map[string]string // images of the stand-in scanner, by what they do, as attest.sbom names them
 }
 
 // prepare finds mrelease, which the Makefile builds, and builds the rest.
@@ -193,7 +195,29 @@ func prepare(t *testing.T) tools {
 	if err := os.CopyFS(examples, os.DirFS("../../examples")); err != nil {
 		t.Fatal(err)
 	}
-	return tools{filepath.Dir(binary), buildApp(t), keys, examples, baseContext(t)}
+	return tools{filepath.Dir(binary), buildApp(t), keys, examples, baseContext(t), buildScanners(t)}
+}
+
+// buildScanners makes the images of the stand-in scanner.
+func buildScanners(t *testing.T) map[string]string {
+	t.Helper()
+	scanners, err := scanner.Layout(filepath.Join(t.TempDir(), "scanners"), buildProgram(t, "../cmd/scanner"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scanners
+}
+
+// buildProgram builds a program that runs in a container.
+func buildProgram(t *testing.T, from string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "program")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", file, from)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatal(fmt.Errorf("%w\n%s", err, out))
+	}
+	return file
 }
 
 // baseContext names the image that `make build/base` makes.
@@ -216,13 +240,7 @@ func baseContext(t *testing.T) string {
 
 func buildApp(t *testing.T) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "app")
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", file, "./testdata/app")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatal(fmt.Errorf("%w\n%s", err, out))
-	}
-	app, err := os.ReadFile(file)
+	app, err := os.ReadFile(buildProgram(t, "./testdata/app"))
 	if err != nil {
 		t.Fatal(err)
 	}

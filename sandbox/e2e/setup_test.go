@@ -81,6 +81,9 @@ func setUp(env *testscript.Env, t tools, of *slot) error {
 	} {
 		env.Setenv(name, value)
 	}
+	for how, image := range t.scanners {
+		env.Setenv("SCANNER_"+strings.ToUpper(how), image)
+	}
 	return nil
 }
 

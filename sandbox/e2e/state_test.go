@@ -19,6 +19,7 @@ import (
 
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/sandbox/world"
+	"github.com/mrelease/mrelease/sbom"
 )
 
 func writeFile(path, text string) error { return os.WriteFile(path, []byte(text), 0o600) }
@@ -117,7 +118,7 @@ func (h *holdings) count(statements []statement) error {
 			signed++
 		case provenanceType:
 			h.attestations++
-		case record.RevocationType:
+		case record.RevocationType, sbom.Type:
 		case record.MeasurementType:
 			measured++
 		default:

@@ -3,7 +3,9 @@
 package interop
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/sandbox/scanner"
 )
 
 // Without these two files cosign would ask the public instance for its own.
@@ -69,7 +72,9 @@ func TestCosign(t *testing.T) {
 }
 
 func (s *stage) cosignVerifies(t *testing.T, r release) {
+	s.scanner = s.scannerImage(t)
 	rec := s.release(t, r)
+	s.scanner = ""
 	tag, err := name.NewTag(rec.Image.Reference)
 	must(t, err)
 	verify := []string{"verify", "--insecure-ignore-tlog", "--trusted-root", "root.json", "--new-bundle-format", tag.Digest(rec.Image.Digest.String()).Name(), "--key"}
@@ -85,7 +90,7 @@ func (s *stage) cosignVerifies(t *testing.T, r release) {
 	other := s.cosignRun(append(verify, "other.pub"))
 	other.fails = true
 	other.run(t)
-	s.cosignVerifiesAttestations(t, rec)
+	s.cosignVerifiesAttestations(t, rec, filepath.Join(r.dir, "dist/image.spdx.json"))
 	s.readmeVerifies(t, tag.Digest(rec.Image.Digest.String()).Name())
 }
 
@@ -106,8 +111,8 @@ func (s *stage) readmeVerifies(t *testing.T, image string) {
 	}
 }
 
-// cosignVerifiesAttestations lets cosign read what mrelease attested.
-func (s *stage) cosignVerifiesAttestations(t *testing.T, rec record.Record) {
+// cosignVerifiesAttestations lets cosign read what mrelease attested, and kept of it.
+func (s *stage) cosignVerifiesAttestations(t *testing.T, rec record.Record, sbom string) {
 	tag, err := name.NewTag(rec.Image.Reference)
 	must(t, err)
 	image := tag.Digest(rec.Image.Digest.String())
@@ -115,6 +120,24 @@ func (s *stage) cosignVerifiesAttestations(t *testing.T, rec record.Record) {
 	measured, err := record.MeasurementAttestation(image, measure.Enclave{MRENCLAVE: *rec.Enclave.MRENCLAVE})
 	must(t, err)
 	s.cosignReadsAttestation(t, rec, image, measured.Type, measured.Predicate)
+	if rec.SBOM == nil {
+		t.Fatal("the record names no SBOM")
+	}
+	listed, err := os.ReadFile(sbom)
+	must(t, err)
+	if got := fmt.Sprintf("%x", sha256.Sum256(listed)); got != rec.SBOM.Digest.Hex {
+		t.Errorf("the file's SHA-256 is %s, the record's %s", got, rec.SBOM.Digest)
+	}
+	s.cosignReadsAttestation(t, rec, image, "spdxjson", json.RawMessage(listed))
+}
+
+// scannerImage makes the image of the stand-in scanner.
+func (s *stage) scannerImage(t *testing.T) string {
+	t.Helper()
+	program{name: "go", args: []string{"build", "-o", filepath.Join(s.dir, "scanner"), "../cmd/scanner"}, env: []string{"CGO_ENABLED=0"}, dir: "."}.run(t)
+	images, err := scanner.Layout(filepath.Join(s.dir, "scanners"), filepath.Join(s.dir, "scanner"))
+	must(t, err)
+	return images[scanner.Right]
 }
 
 // cosignReadsAttestation lets cosign read an attestation of a type.

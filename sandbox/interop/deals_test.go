@@ -36,7 +36,7 @@ func TestDeals(t *testing.T) {
 	t.Cleanup(func() { must(t, w.Close()) })
 	bin, err := filepath.Abs("../../bin")
 	must(t, err)
-	s := &stage{w, t.TempDir(), bin}
+	s := &stage{World: w, dir: t.TempDir(), bin: bin}
 	must(t, s.V6.Grant(t.Context(), common.HexToAddress(address(3))))
 	must(t, s.V5.Grant(t.Context(), common.HexToAddress(address(3))))
 	for _, e := range editions(s) {

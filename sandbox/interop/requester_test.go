@@ -34,7 +34,7 @@ func TestRequester(t *testing.T) {
 	t.Cleanup(func() { must(t, w.Close()) })
 	bin, err := filepath.Abs("../../bin")
 	must(t, err)
-	s := &stage{w, t.TempDir(), bin}
+	s := &stage{World: w, dir: t.TempDir(), bin: bin}
 	for _, e := range editions(s) {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()

@@ -32,8 +32,9 @@ func address(account int) string {
 // that cosign made.
 type stage struct {
 	*world.World
-	dir string
-	bin string
+	dir     string
+	bin     string
+	scanner string // of attest.sbom; empty for none
 }
 
 func newStage(t *testing.T, pool *world.Pool) *stage {
@@ -43,7 +44,7 @@ func newStage(t *testing.T, pool *world.Pool) *stage {
 	t.Cleanup(func() { must(t, w.Close()) })
 	bin, err := filepath.Abs("../../bin")
 	must(t, err)
-	s := &stage{w, t.TempDir(), bin}
+	s := &stage{World: w, dir: t.TempDir(), bin: bin}
 	s.writeSource(t)
 	s.cosign(t, "generate-key-pair")
 	return s
@@ -98,6 +99,7 @@ build: {context: %q}
 enclave: {trust: stated, %s}
 order: {tag: %q}
 sign: {key: %q}
+attest: {sbom: %q}
 wallet: {keystore: %q, address: %q}
 app-secret: {env: APP_SECRET}
 chain: %s
@@ -105,7 +107,7 @@ chains:
   %s: {id: %d, rpc: %q, hub: %q, market: %q, sms: %q, fees: %s, development: true}
 record: %s.json
 project: %q
-`, s.Registry, r.name, filepath.Join(s.dir, "context"), r.enclave, r.tag, filepath.Join(s.dir, "cosign.key"), r.dir, address(r.owner),
+`, s.Registry, r.name, filepath.Join(s.dir, "context"), r.enclave, r.tag, filepath.Join(s.dir, "cosign.key"), s.scanner, r.dir, address(r.owner),
 		c.Name, c.Name, c.ID, c.RPC, c.Hub, s.Market, s.Secrets, c.Fees, r.name, r.project)
 }
 
