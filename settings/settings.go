@@ -42,7 +42,7 @@ type Settings struct {
 	Canary  Canary           `yaml:"canary" doc:"a run of the app that its owner buys before its order is offered"`
 	Record  Path             `yaml:"record" doc:"file that the record is written to"`
 	Project Path             `yaml:"project" doc:"folder of a project of iExec's command line: each release writes its app and order into iexec.json, deployed.json and orders.json there; they stay as they are when it is not set"`
-	Apps    Apps             `yaml:"apps" doc:"the apps of a repository that has several: a list, each with a name of its own, and of image, build, enclave, app-secret, order, canary, record and project what is not as the file has it for all; a record is dist/NAME/record.json when it is not set"`
+	Apps    Apps             `yaml:"apps" doc:"the apps of a repository that has several: a list, each with a name of its own, and of image, build, enclave, attest, app-secret, order, canary, record and project what is not as the file has it for all; a record is dist/NAME/record.json when it is not set"`
 }
 
 // Build says what the image is made from.

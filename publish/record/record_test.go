@@ -16,6 +16,7 @@ import (
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/sbom"
 )
 
 func wallet(t *testing.T, key string) node.Wallet {
@@ -157,6 +158,8 @@ func TestPartsOfARecordAgree(t *testing.T) {
 		"has another checksum":        func(r *record.Record) { r.App.Checksum = common.Hash{1} },
 		"has an order of another app": func(r *record.Record) { r.App.Address = record.Address{1} },
 		"has another order than its":  func(r *record.Record) { r.Order.Hash = common.Hash{1} },
+		"names an SBOM of another":    func(r *record.Record) { r.SBOM = listed("https://cyclonedx.org/bom", "scanner") },
+		"names an SBOM of no scanner": func(r *record.Record) { r.SBOM = listed(sbom.Type, "") },
 		"hides that its measurement":  func(r *record.Record) { copy(r.Enclave.MRENCLAVE[:], measure.SyntheticPrefix) },
 	} {
 		r := unsigned(w.Address)
@@ -165,6 +168,22 @@ func TestPartsOfARecordAgree(t *testing.T) {
 		if _, err := record.Parse(write(t, r, w)); !errors.As(err, &wrong) || !strings.HasPrefix(wrong.Problem, problem) {
 			t.Errorf("got %v, want the problem %q", err, problem)
 		}
+	}
+}
+
+// listed is what a record says of an SBOM.
+func listed(predicateType, scanner string) *record.SBOM {
+	digest := v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("ab", 32)}
+	return &record.SBOM{Type: predicateType, Digest: digest, Scanner: record.Material{URI: scanner, Digest: record.Digest{Hash: digest}}}
+}
+
+func TestARecordNamesItsSBOM(t *testing.T) {
+	w := wallet(t, "01")
+	r := unsigned(w.Address)
+	r.SBOM = listed(sbom.Type, "docker-image://docker.io/acme/scanner")
+	read, err := record.Parse(write(t, r, w))
+	if err != nil || *read.SBOM != *r.SBOM {
+		t.Errorf("%v, %v", read.SBOM, err)
 	}
 }
 
