@@ -2,6 +2,7 @@ package buildkit_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,7 +30,14 @@ func TestNamesOfBuilders(t *testing.T) {
 		"a host without scheme":     {buildkit.Options{BuildKitHost: "127.0.0.1:1234"}, "BUILDKIT_HOST=tcp://127.0.0.1:1234"},
 		"a host without port":       {buildkit.Options{BuildKitHost: "tcp://127.0.0.1"}, "name one of these"},
 		"a port that is none":       {buildkit.Options{BuildKitHost: "tcp://host:port"}, "name one of these"},
-		"a container":               {buildkit.Options{Builder: "docker-container://buildkitd"}, "docker-container:// is not spoken here"},
+		"a container":               {buildkit.Options{Builder: "podman-container://buildkitd"}, "podman-container:// is not spoken here"},
+		"several":                   {buildkit.Options{BuildKitHost: "tcp://a:1,unix:///b.sock"}, ""},
+		"several, and a space":      {buildkit.Options{BuildKitHost: "tcp://a:1, tcp://b:1"}, "name one of these"},
+		"several, and one too many": {buildkit.Options{BuildKitHost: "tcp://a:1,"}, "name one of these"},
+		"several, one without port": {buildkit.Options{Builder: "tcp://a:1,tcp://b"}, "name one of these"},
+		"several, one embedded":     {buildkit.Options{Builder: "tcp://a:1,embedded"}, "name one of these"},
+		"more than there may be":    {buildkit.Options{Builder: strings.Repeat("tcp://a:1,", buildkit.MaxBuilders) + "tcp://b:1"}, "name one of these"},
+		"somebody's password":       {buildkit.Options{Builder: "ssh://me:secret@host"}, "name one of these"},
 		"ssh":                       {buildkit.Options{Builder: "docker", DockerHost: "ssh://me@host"}, "ssh:// is not spoken here"},
 	} {
 		err := tt.opts.Check()
@@ -48,6 +56,26 @@ func TestNamesOfBuilders(t *testing.T) {
 		}
 		if _, err := buildkit.Probe(t.Context(), tt.opts); !errors.As(err, &wrong) {
 			t.Errorf("%s: Probe returns %v", name, err)
+		}
+	}
+}
+
+// Whose builders count, and how one is spoken to that is named in two places.
+func TestRemotes(t *testing.T) {
+	known := []buildkit.Remote{{Address: "tcp://a:1", TLS: buildkit.TLS{CA: "ca"}, Builds: 3}, {Address: "tcp://b:1"}}
+	for name, tt := range map[string]struct {
+		opts buildkit.Options
+		want []buildkit.Remote
+	}{
+		"nothing":          {buildkit.Options{}, nil},
+		"the configured":   {buildkit.Options{Builders: known}, known},
+		"the embedded one": {buildkit.Options{Builder: buildkit.Embedded, BuildKitHost: "tcp://c:1", Builders: known}, nil},
+		"Docker":           {buildkit.Options{Builder: buildkit.Docker, Builders: known}, nil},
+		"the variable":     {buildkit.Options{BuildKitHost: "tcp://c:1,tcp://a:1,tcp://c:1", Builders: known}, []buildkit.Remote{{Address: "tcp://c:1"}, known[0]}},
+		"the flag":         {buildkit.Options{Builder: "tcp://b:1", BuildKitHost: "tcp://c:1", Builders: known}, known[1:]},
+	} {
+		if got := tt.opts.Remotes(); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
 		}
 	}
 }

@@ -25,6 +25,9 @@ import (
 const asVictim = "victim"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == asBridge {
+		os.Exit(bridge(os.Args[2]))
+	}
 	if len(os.Args) > 1 && os.Args[1] == asVictim {
 		if err := victim(context.Background(), os.Args[2], os.Args[3], os.Args[4:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -7,14 +7,20 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
 	"time"
 
 	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/util/grpcerrors"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
 
 	"github.com/mrelease/mrelease/buildkit/engine"
+	"github.com/mrelease/mrelease/buildkit/reach"
 	"github.com/mrelease/mrelease/buildkit/rootless"
 )
 
@@ -29,16 +35,21 @@ const answerTimeout = 10 * time.Second
 
 // Options say which builder to use.
 type Options struct {
-	// Builder is Embedded, Docker, or the address of a buildkitd
-	// (unix:///SOCKET or tcp://HOST:PORT). Empty takes the first of: the daemon
-	// at BuildKitHost, the embedded one, Docker.
+	// Builder is Embedded, Docker, or the address of a buildkitd (see AddressForm), or
+	// several, joined by commas. Empty takes the first of: the daemons at BuildKitHost,
+	// those of Builders, the embedded one, Docker.
 	Builder string
-	// BuildKitHost is the address that Builder defaults to.
+	// BuildKitHost is the address that Builder defaults to, or several.
 	BuildKitHost string
+	// Builders are daemons that are known, with how they are reached.
+	Builders []Remote
+	// Withhold names variables of the environment that the programs do not get that
+	// reach a daemon (ssh, docker, kubectl).
+	Withhold []string
 	// DockerHost is the address of the Docker engine; empty means its socket.
 	DockerHost string
-	// Path is the list of folders that runc is looked for in, and newuidmap; the
-	// folders for system programs are searched too.
+	// Path is the list of folders that runc is looked for in, newuidmap, and what reaches
+	// a daemon; for the first two the folders for system programs are searched too.
 	Path string
 	// Getenv, when set, lets a user who is not root use the embedded builder, in a
 	// process of its own ([rootless.Launcher]): it looks up how that reaches the
@@ -75,6 +86,8 @@ type Builder struct {
 	// distrustCache has the embedded builder's cache thrown away by the next start.
 	distrustCache func() error
 	lacks         func() []string // what the containers of Run do without; nil: not known
+	// successor returns the builder that goes on when this one is lost; nil: there is none.
+	successor func(ctx context.Context, lost error) (*Builder, error)
 }
 
 // NoBuilderError says that no builder can be used.
@@ -116,8 +129,9 @@ func unusable(builder, problem, command string) *NoBuilderError {
 
 // Open finds the builder, starts it if it is the embedded one, and makes sure
 // that it answers. Its error is a [*NoBuilderError] when there is none: a
-// builder that was named, or that BuildKitHost names, is not replaced by
-// another. A state folder in which somebody else has a hand is a [*StateError], and
+// builder that was named, in whatever way, is not replaced by another one. Of several
+// daemons it is the first that answers; [github.com/mrelease/mrelease/buildkit/pool] spreads
+// work on them. A state folder in which somebody else has a hand is a [*StateError], and
 // a name of no builder an [*AddressError].
 func Open(ctx context.Context, opts Options) (*Builder, error) {
 	if err := opts.Check(); err != nil {
@@ -128,10 +142,8 @@ func Open(ctx context.Context, opts Options) (*Builder, error) {
 		return openEmbedded(ctx, opts)
 	case opts.Builder == Docker:
 		return openDocker(ctx, opts)
-	case opts.Builder != "":
-		return openDaemon(ctx, opts, opts.Builder)
-	case opts.BuildKitHost != "":
-		return openDaemon(ctx, opts, opts.BuildKitHost)
+	case len(opts.Remotes()) > 0:
+		return openFirst(ctx, opts)
 	}
 	b, err := openEmbedded(ctx, opts)
 	var none, alsoNone *NoBuilderError
@@ -152,10 +164,46 @@ func (b *Builder) Close() error { return b.close() }
 
 // Lend returns the builder for one of several who use it at the same time: it shows its
 // builds in a way of its own, and Close gives it back.
-func (b *Builder) Lend(p Progress, back func()) *Builder {
+func (b *Builder) Lend(p Progress, back func() error) *Builder {
 	lent := *b
-	lent.progress, lent.close = p, func() error { back(); return nil }
+	lent.progress, lent.close = p, back
 	return &lent
+}
+
+// FollowedBy has another builder go on when this one is lost: the one that next returns,
+// whose error is the end of the work.
+func (b *Builder) FollowedBy(next func(ctx context.Context, lost error) (*Builder, error)) *Builder {
+	b.successor = next
+	return b
+}
+
+// Again reports whether work that has failed is to be done again: the builder was lost in
+// the middle of it, and its successor has now its place. Else it returns the error that the
+// work ends with.
+func (b *Builder) Again(ctx context.Context, failed error) (bool, error) {
+	if failed == nil || b.successor == nil || ctx.Err() != nil || !b.isLost(ctx, failed) {
+		return false, failed
+	}
+	next, err := b.successor(ctx, failed)
+	if err != nil {
+		return false, err
+	}
+	*b = *next
+	return true, nil
+}
+
+// isLost finds out whether work failed because the builder went away: it said so, by the
+// codes of a connection that broke and of a daemon that ends, or it does not answer now.
+func (b *Builder) isLost(ctx context.Context, failed error) bool {
+	if build, ok := errors.AsType[*BuildError](failed); ok && build.ExitCode != 0 {
+		return false // a step ended by itself
+	}
+	switch grpcerrors.Code(failed) {
+	case codes.Unavailable, codes.Canceled:
+		return true
+	}
+	_, err := b.workers(ctx)
+	return err != nil && ctx.Err() == nil
 }
 
 // openEmbedded starts BuildKit: in this process, or, for who is not root, in one of
@@ -304,14 +352,32 @@ func findRuntime(path string) string {
 	return ""
 }
 
-// openDaemon connects to a buildkitd.
-func openDaemon(ctx context.Context, opts Options, address string) (*Builder, error) {
-	check := fmt.Sprintf("buildctl --addr %s debug workers", address)
-	c, err := client.New(ctx, address)
-	if err != nil {
-		return nil, unusable(address, err.Error(), check)
+// openFirst connects to the first of the daemons that answers.
+func openFirst(ctx context.Context, opts Options) (*Builder, error) {
+	var all NoBuilderError
+	for _, r := range opts.Remotes() {
+		b, err := openDaemon(ctx, opts, r)
+		none, ok := errors.AsType[*NoBuilderError](err)
+		if !ok {
+			return b, err
+		}
+		all.Attempts, all.Command = append(all.Attempts, none.Attempts...), cmp.Or(all.Command, none.Command)
 	}
-	b, err := newRemote(address, c, opts)
+	return nil, &all
+}
+
+// silence is how long a daemon may say nothing before it is asked whether it is there, and
+// how long it may then take. A shorter one is against the rules of its gRPC.
+const silence, silenceEnds = 6 * time.Minute, 30 * time.Second
+
+// openDaemon connects to a buildkitd.
+func openDaemon(ctx context.Context, opts Options, to Remote) (*Builder, error) {
+	check := to.command()
+	c, err := client.New(ctx, to.Address, to.clientOptions(reach.Runner{Path: opts.Path, Withhold: opts.Withhold})...)
+	if err != nil {
+		return nil, unusable(to.Address, err.Error(), check)
+	}
+	b, err := newRemote(to.Address, c, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -320,12 +386,44 @@ func openDaemon(ctx context.Context, opts Options, address string) (*Builder, er
 		return nil, errors.Join(ctx.Err(), b.Close())
 	}
 	if err != nil {
-		return nil, errors.Join(unusable(address, err.Error(), check), b.Close())
+		return nil, errors.Join(unusable(to.Address, err.Error(), check), b.Close())
 	}
-	if err := checkWorkers(address, workers); err != nil {
+	if err := checkWorkers(to.Address, workers); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
+}
+
+// clientOptions are what BuildKit's client is told of a daemon, beside its address.
+func (r Remote) clientOptions(programs reach.Runner) []client.ClientOpt {
+	opts := []client.ClientOpt{client.WithGRPCDialOption(grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: silence, Timeout: silenceEnds}))}
+	if u, err := url.Parse(r.Address); err == nil && !isLocal(u) {
+		opts = append(opts, client.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+			command, err := reach.Command(u)
+			if err != nil {
+				return nil, err
+			}
+			return programs.Connect(command)
+		}))
+	}
+	if r.TLS.CA != "" {
+		opts = append(opts, client.WithServerConfig("", r.TLS.CA))
+	}
+	if r.TLS.Key != "" {
+		opts = append(opts, client.WithCredentials(r.TLS.Cert, r.TLS.Key))
+	}
+	return opts
+}
+
+// command is what a user can run to see what is wrong with a daemon.
+func (r Remote) command() string {
+	text := "buildctl --addr " + r.Address
+	for _, f := range [][2]string{{"--tlscacert", r.TLS.CA}, {"--tlscert", r.TLS.Cert}, {"--tlskey", r.TLS.Key}} {
+		if f[1] != "" {
+			text += " " + f[0] + " " + f[1]
+		}
+	}
+	return text + " debug workers"
 }
 
 func newRemote(name string, c *client.Client, opts Options, closers ...io.Closer) (*Builder, error) {

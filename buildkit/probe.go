@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	runc "github.com/containerd/go-runc"
 	"github.com/moby/buildkit/util/disk"
@@ -26,6 +27,9 @@ type Health struct {
 	Free    int64  // bytes left on the disk of that folder
 
 	Rootless bool // it runs for a user who is not root
+
+	Others []string  // of several daemons those that can be used too
+	Lost   []Attempt // and those that cannot
 }
 
 // minFree is less than what any build and its cache take.
@@ -38,7 +42,10 @@ func Probe(ctx context.Context, opts Options) (Health, error) {
 	if err := opts.Check(); err != nil {
 		return Health{}, err
 	}
-	if named := cmp.Or(opts.Builder, opts.BuildKitHost); named == Embedded || named == "" {
+	if len(opts.Remotes()) > 0 {
+		return probeRemotes(ctx, opts)
+	}
+	if named := opts.Builder; named == Embedded || named == "" {
 		health, err := probeEmbedded(ctx, opts)
 		var none *NoBuilderError
 		if named == Embedded || !errors.As(err, &none) {
@@ -53,6 +60,40 @@ func Probe(ctx context.Context, opts Options) (Health, error) {
 		return Health{}, err
 	}
 	return probeRemote(ctx, opts)
+}
+
+// probeRemotes asks all daemons at the same time. It is an error when none can be used.
+func probeRemotes(ctx context.Context, opts Options) (Health, error) {
+	all := opts.Remotes()
+	errs := make([]error, len(all))
+	var group sync.WaitGroup
+	for i, r := range all {
+		group.Go(func() {
+			var b *Builder
+			if b, errs[i] = openDaemon(ctx, opts, r); errs[i] == nil {
+				errs[i] = b.Close()
+			}
+		})
+	}
+	group.Wait()
+	var health Health
+	var none NoBuilderError
+	for i, err := range errs {
+		switch lost, ok := errors.AsType[*NoBuilderError](err); {
+		case ok:
+			none.Attempts, none.Command = append(none.Attempts, lost.Attempts...), cmp.Or(none.Command, lost.Command)
+		case err != nil:
+			return Health{}, err
+		case health.Builder == "":
+			health.Builder = all[i].Address
+		default:
+			health.Others = append(health.Others, all[i].Address)
+		}
+	}
+	if health.Lost = none.Attempts; health.Builder == "" {
+		return Health{}, &none
+	}
+	return health, nil
 }
 
 func probeRemote(ctx context.Context, opts Options) (Health, error) {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -35,6 +36,7 @@ type built struct {
 	unsealed  *v1.Hash // config digest before mrelease sealed; nil: it does not seal
 	mrenclave measure.MRENCLAVE
 	value     string // what the chain stores
+	builder   string // that built it; empty for a published image
 }
 
 // rebuilder is a rebuild on its way.
@@ -45,7 +47,8 @@ type rebuilder struct {
 
 // Twice builds the source twice, each time from nothing: in a state folder of its
 // own, from a copy of the source with other paths, times, modes, owners and order
-// of files, in another second.
+// of files, in another second. Where Builder names several daemons, the second one is
+// the second build's.
 func (r Rebuild) Twice(ctx context.Context) (Verdict, error) {
 	return r.inColdFolder(ctx, rebuilder.twice)
 }
@@ -84,16 +87,18 @@ func (r Rebuild) inColdFolder(ctx context.Context, both func(rebuilder, context.
 type plan struct {
 	name  string
 	path  string
+
+	builder string // of several daemons; empty for whichever is asked for
 	shift buildkit.Shift
 }
 
 // plans are the two; times lie before and after any epoch.
 func plans() [2]plan {
-	second := plan{"second", "b/deeper/down", buildkit.Shift{Time: time.Date(2001, 9, 9, 1, 46, 40, 0, time.UTC), Umask: 0o077, Reverse: true, Owner: os.Geteuid()}}
+	second := plan{name: "second", path: "b/deeper/down", shift: buildkit.Shift{Time: time.Date(2001, 9, 9, 1, 46, 40, 0, time.UTC), Umask: 0o077, Reverse: true, Owner: os.Geteuid()}}
 	if os.Geteuid() == 0 {
 		second.shift.Owner = 1000
 	}
-	first := plan{"first", "a", buildkit.Shift{Time: time.Date(2038, 1, 1, 0, 0, 0, 0, time.UTC), Owner: os.Geteuid()}}
+	first := plan{name: "first", path: "a", shift: buildkit.Shift{Time: time.Date(2038, 1, 1, 0, 0, 0, 0, time.UTC), Owner: os.Geteuid()}}
 	return [2]plan{first, second}
 }
 
@@ -102,6 +107,9 @@ func plans() [2]plan {
 func (r rebuilder) twice(ctx context.Context) (a, b built, err error) {
 	next := time.Now().Truncate(time.Second).Add(time.Second)
 	first, second := plans()[0], plans()[1]
+	if remotes := r.Rebuild.Builder.Remotes(); len(remotes) > 1 {
+		first.builder, second.builder = remotes[0].Address, remotes[1].Address
+	}
 	if a, err = r.rebuild(ctx, first, measured); err != nil {
 		return a, b, err
 	}
@@ -112,7 +120,9 @@ func (r rebuilder) twice(ctx context.Context) (a, b built, err error) {
 	}
 	b, err = r.rebuild(ctx, second, func(ctx context.Context, m release.Maker, image v1.Image, spec measure.Spec) (built, error) {
 		if sameImage(a.image, image) {
-			return a, nil // measuring takes a tenth of a build, and here it would measure the same bits
+			same := a
+			same.builder = ""
+			return same, nil // measuring takes a tenth of a build, and here it would measure the same bits
 		}
 		return measured(ctx, m, image, spec)
 	})
@@ -148,10 +158,11 @@ func (r rebuilder) rebuild(ctx context.Context, p plan, measured measurer) (out 
 	src.NoCache = true
 	r.Teller.Note(fmt.Sprintf("%s build: files of %s, umask %03o, owner %d", p.name, p.shift.Time.Format(time.DateOnly), p.shift.Umask, p.shift.Owner))
 	m := r.Maker
-	if m.Builder, err = r.open(ctx, filepath.Join(r.work, "state-"+p.name)); err != nil {
+	if m.Builder, err = r.open(ctx, p); err != nil {
 		return out, err
 	}
 	defer func() {
+		out.builder = cmp.Or(out.builder, m.Builder.Name())
 		if err := m.Builder.Close(); err != nil {
 			r.Teller.Note("stopping the builder: " + err.Error())
 		}
@@ -170,9 +181,13 @@ func (r rebuilder) rebuild(ctx context.Context, p plan, measured measurer) (out 
 }
 
 // open starts a builder that has built nothing before.
-func (r rebuilder) open(ctx context.Context, state string) (*buildkit.Builder, error) {
+func (r rebuilder) open(ctx context.Context, p plan) (*buildkit.Builder, error) {
 	opts := r.Rebuild.Builder
-	opts.State = state
+	opts.State = filepath.Join(r.work, "state-"+p.name)
+	if p.builder != "" { // of which the options say how it is reached
+		i := slices.IndexFunc(opts.Remotes(), func(known buildkit.Remote) bool { return known.Address == p.builder })
+		opts.Builders, opts.Builder = opts.Remotes()[i:i+1], p.builder
+	}
 	opts.Exclusive = false // there are two, one after the other
 	return buildkit.Open(ctx, opts)
 }
@@ -200,5 +215,5 @@ func measured(ctx context.Context, m release.Maker, image v1.Image, spec measure
 		return built{}, err
 	}
 	facts, err := release.ImageFacts(image)
-	return built{image, facts.Unsealed, enclave.MRENCLAVE, enclave.Value}, err
+	return built{image: image, unsealed: facts.Unsealed, mrenclave: enclave.MRENCLAVE, value: enclave.Value}, err
 }

@@ -26,6 +26,7 @@ type Verdict struct {
 	Parts     []Part
 	MRENCLAVE measure.MRENCLAVE // of the first
 	Report    diff.Report
+	Builders  [2]string // that built them; empty for a published image
 }
 
 // Reproducible reports whether no part differs.
@@ -46,7 +47,7 @@ func judge(ctx context.Context, e settings.Enclave, a, b built) (Verdict, error)
 	if err != nil {
 		return Verdict{}, err
 	}
-	return Verdict{parts(e, report, a, b), a.mrenclave, report}, nil
+	return Verdict{parts(e, report, a, b), a.mrenclave, report, [2]string{a.builder, b.builder}}, nil
 }
 
 // parts lists the parts in the order in which they matter.
@@ -97,6 +98,9 @@ func (e *IrreproducibleError) different() []Part {
 // Evidence returns the parts that differ and the gravest differences.
 func (e *IrreproducibleError) Evidence() [][2]string {
 	var facts [][2]string
+	if two := e.Verdict.Builders; two[0] != two[1] {
+		facts = append(facts, [2]string{"built by", strings.TrimSuffix(two[0]+"\n"+two[1], "\n")})
+	}
 	for _, p := range e.different() {
 		facts = append(facts, [2]string{p.Part, p.A + "\n" + p.B})
 	}

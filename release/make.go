@@ -87,7 +87,16 @@ func (m Maker) build(ctx context.Context, src source.Source, dir string) (made M
 		}
 	}
 	err = tell(m.Teller, "build", func() (string, error) {
-		built, err := building.Finish()
+		var built buildkit.Built
+		finish := building.Finish
+		err := m.persist(ctx, func() (err error) {
+			built, err = finish()
+			finish = func() (buildkit.Built, error) {
+				printed.Reset() // what a builder printed that was lost does not count
+				return m.Builder.Build(ctx, src.Source, dir, &printed)
+			}
+			return err
+		})
 		if err != nil {
 			return "", err
 		}
@@ -118,7 +127,12 @@ func (m Maker) seal(ctx context.Context, seal buildkit.Seal, made *Made, dir str
 		}
 		seal.Annotations = map[string]string{registry.UnsealedAnnotation: config.String(), registry.MaterialsAnnotation: materials}
 		var printed bytes.Buffer
-		if made.Image, err = m.Builder.Seal(ctx, made.Unsealed, seal, dir, &printed); err != nil {
+		err = m.persist(ctx, func() error {
+			printed.Reset()
+			made.Image, err = m.Builder.Seal(ctx, made.Unsealed, seal, dir, &printed)
+			return err
+		})
+		if err != nil {
 			return "", err
 		}
 		made.Log = append(made.Log, printed.Bytes()...)
@@ -134,16 +148,20 @@ func (m Maker) Measure(ctx context.Context, image v1.Image, spec measure.Spec) (
 		if m.Builder == nil {
 			return "", m.compareStated(ctx, image, spec)
 		}
-		if m.Measuring != nil {
-			m.Measuring.Lock()
-			defer m.Measuring.Unlock()
-		}
 		if spec.Format != measure.None {
 			if spec.Bases, err = m.bases(ctx, image); err != nil {
 				return "", err
 			}
 		}
-		if enclave, err = measure.Image(ctx, m.Builder, image, spec); err == nil && m.Expect != nil {
+		err = m.persist(ctx, func() error {
+			if m.Measuring != nil { // and not while another builder is waited for
+				m.Measuring.Lock()
+				defer m.Measuring.Unlock()
+			}
+			enclave, err = measure.Image(ctx, m.Builder, image, spec)
+			return err
+		})
+		if err == nil && m.Expect != nil {
 			err = m.Expect(enclave)
 		}
 		if err != nil || spec.Format == measure.None {
@@ -157,6 +175,16 @@ func (m Maker) Measure(ctx context.Context, image v1.Image, spec measure.Spec) (
 		}
 	}
 	return enclave, err
+}
+
+// persist does some work with the builder, and does it again where the builder was lost and
+// another one has its place.
+func (m Maker) persist(ctx context.Context, work func() error) error {
+	for {
+		if again, err := m.Builder.Again(ctx, work()); !again {
+			return err
+		}
+	}
 }
 
 // compareStated looks at all but what only running the image shows.

@@ -34,7 +34,7 @@ const appName = `^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`
 
 // commonKeys are the keys that an app has in common with the others: they share one wallet,
 // which sends one transaction after the other, one chain, one market, and one key that signs.
-func commonKeys() []string { return []string{"apps", "chain", "chains", "sign", "wallet"} }
+func commonKeys() []string { return []string{"apps", "builders", "chain", "chains", "sign", "wallet"} }
 
 // ownKeys are those that an app may set for itself.
 func ownKeys() []string {

@@ -177,6 +177,9 @@ func (d *decoder) value(n node, v reflect.Value) {
 	case *Apps:
 		d.apps(n, into)
 		return
+	case *Builders:
+		d.builders(n, into)
+		return
 	}
 	switch v.Kind() {
 	case reflect.Struct:

@@ -16,7 +16,7 @@ func (d *decoder) overrideFields(v reflect.Value, prefix string, lookup func(str
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Tag.Get("yaml")
 		field := v.Field(i)
-		if field.Type() == reflect.TypeFor[Apps]() {
+		if field.Type() == reflect.TypeFor[Apps]() || field.Type() == reflect.TypeFor[Builders]() {
 			continue // which a file alone lists
 		}
 		_, parses := field.Addr().Interface().(encoding.TextUnmarshaler)

@@ -129,6 +129,8 @@ func valueSchema(v any) *schema {
 		return &schema{Type: kinds{"string"}, Enum: texts(sealModes()), Default: nonEmpty(string(v))}
 	case Apps:
 		return &schema{Type: kinds{"array"}, Items: appSchema()}
+	case Builders:
+		return &schema{Type: kinds{"array"}, Items: builderSchema()}
 	case List:
 		return &schema{Type: kinds{"array"}, Items: &schema{Type: kinds{"string"}}}
 	case Network:
@@ -159,6 +161,14 @@ func valueSchema(v any) *schema {
 		return &schema{Type: kinds{"object"}, Names: entryNames(), Additional: &schema{Type: kinds{"string", "number", "boolean"}}}
 	}
 	return nil
+}
+
+// builderSchema describes an entry of builders, which may be its address alone.
+func builderSchema() *schema {
+	entry := structSchema(reflect.ValueOf(Builder{}))
+	entry.inherit()
+	entry.Required = []string{"address"}
+	return &schema{AnyOf: []schema{{Type: kinds{"string"}}, *entry}}
 }
 
 // appSchema describes an entry of apps: what is not set in it is as it is for all.

@@ -139,6 +139,7 @@ canary: {run: true, workerpool: "0x1234567890123456789012345678901234567890", ma
 record: r.json
 project: p
 apps: [{name: a, image: ghcr.io/acme/a, build: {args: {A: 1}}, order: {price: 1, tag: [tee]}}, {name: b, image: ghcr.io/acme/b, app: {ens: b.apps.iexec.eth}, record: b.json, project: q}]
+builders: [{address: "tcp://buildkitd:1234", ca: ca.pem, cert: cert.pem, key: key.pem, builds: 4}, "kube-pod://buildkitd-0"]
 `
 
 // The schema and the decoder take and refuse the same.
@@ -170,6 +171,7 @@ func TestTheSchemaAgreesWithTheDecoder(t *testing.T) {
 		"wallet: {kms: \"awskms:///alias/a\"}", "wallet: {kms: \"awskms://alias/a\"}", "wallet: {kms: \"gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k\"}", "wallet: {kms: \"azurekms://v/k\"}", "wallet: {allow-raw-key: true}", `wallet: {allow-raw-key: "yes"}`, "record: {a: b}",
 		"enclave: {regions: [{a: b}, /app]}", "enclave: {regions: [/app, {a: b}]}", "enclave: {regions: []}", "order: {tag: [[tee], tee]}",
 		"apps: []", "apps: {}", "apps: [{name: a}]", "apps: [a]", "apps: [{image: localhost:1/a}]", "apps: [{name: a b}]", "apps: [{name: a, chain: bellecour}]", "apps: [{name: a, version: 1.0.0}]", "apps: [{name: a, order: {price: x}}]", "apps: [{name: a, apps: []}]", "apps: [{name: a, wallet: {}}]",
+		"builders: []", "builders: {}", "builders: [\"tcp://a:1\"]", "builders: [{address: \"tcp://a:1\", builds: 2}]", "builders: [{address: \"tcp://a:1\", builds: x}]", "builders: [{adress: x}]", "builders: [[x]]", "apps: [{name: a, builders: []}]",
 	} {
 		if bySchema, byDecoder := validate(t, text) == nil, decodes(text); bySchema != byDecoder {
 			t.Errorf("%s: taken by the schema: %t, by the decoder: %t", text, bySchema, byDecoder)
@@ -195,6 +197,9 @@ func keyRows(s *schema, t reflect.Type, prefix string) []string {
 			standard = fmt.Sprintf("`%v`", child.Default)
 		}
 		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s |", name, meaning(child), standard))
+		if child.Items != nil && len(child.Items.AnyOf) > 0 { // a list of what has keys
+			rows = append(rows, keyRows(&child.Items.AnyOf[1], typ.Elem(), name+"[].")...)
+		}
 	}
 	return rows
 }

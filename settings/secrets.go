@@ -2,6 +2,7 @@ package settings
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -124,13 +125,15 @@ type KeyFile struct {
 	Path  string
 }
 
+func (f KeyFile) is(other KeyFile) bool { return f.Path == other.Path }
+
 // KeyFiles returns the files that no build may have, those of all other apps of the
 // configuration among them.
 func (s Settings) KeyFiles() []KeyFile {
 	files := s.ownKeyFiles()
 	for _, other := range s.Apps.others {
 		for _, file := range other.ownKeyFiles() {
-			if !slices.ContainsFunc(files, func(f KeyFile) bool { return f.Path == file.Path }) {
+			if !slices.ContainsFunc(files, file.is) {
 				files = append(files, KeyFile{file.Named + " of " + other.Apps.Chosen, file.Path})
 			}
 		}
@@ -139,10 +142,16 @@ func (s Settings) KeyFiles() []KeyFile {
 }
 
 func (s Settings) ownKeyFiles() []KeyFile {
-	return slices.DeleteFunc([]KeyFile{
+	files := []KeyFile{
 		{"sign.key", string(s.Sign.Key)}, {"enclave.key", string(s.Enclave.Key)}, {"wallet.keystore", string(s.Wallet.Keystore)},
 		{"wallet.payer.keystore", string(s.Wallet.Payer.Keystore)}, {"app-secret.file", string(s.Secret.File)},
-	}, func(f KeyFile) bool { return f.Path == "" || keyPlace.MatchString(f.Path) })
+	}
+	for i, b := range s.Builders { // which may have one key in common
+		if file := (KeyFile{fmt.Sprintf("builders[%d].key", i), string(b.Key)}); !slices.ContainsFunc(files, file.is) {
+			files = append(files, file)
+		}
+	}
+	return slices.DeleteFunc(files, func(f KeyFile) bool { return f.Path == "" || keyPlace.MatchString(f.Path) })
 }
 
 // checkSecret finds out whether a build's secret is one that may be given to it: each

@@ -27,22 +27,23 @@ import (
 // once and not written to afterwards. The tags yaml and doc of its fields are
 // what the JSON schema and docs/configuration.md say of each key.
 type Settings struct {
-	Image   Repository       `yaml:"image" doc:"repository to push to, without tag (required)"`
-	Name    Name             `yaml:"name" doc:"the app's name on the chain; the last part of image when it is not set"`
-	Build   Build            `yaml:"build" doc:"what the image is made from"`
-	Enclave Enclave          `yaml:"enclave" doc:"what the chain stores about the enclave"`
-	Sign    Sign             `yaml:"sign" doc:"how the image is signed"`
-	Attest  Attest           `yaml:"attest" doc:"what else is attested of the image, with the key or identity that signs it"`
-	Chain   string           `yaml:"chain" doc:"name of the chain to register on: built in, or one of chains (required)"`
-	Chains  map[string]Chain `yaml:"chains" doc:"chains of your own, and changes to the built-in ones"`
-	Wallet  Wallet           `yaml:"wallet" doc:"the wallet of the app's owner"`
-	Secret  Secret           `yaml:"app-secret" doc:"the app's secret, which each release gives to the chain's secret service for its own app: env or file"`
-	App     App              `yaml:"app" doc:"where else the app of the latest release is known"`
-	Order   Order            `yaml:"order" doc:"the terms of the app's order"`
-	Canary  Canary           `yaml:"canary" doc:"a run of the app that its owner buys before its order is offered"`
-	Record  Path             `yaml:"record" doc:"file that the record is written to"`
-	Project Path             `yaml:"project" doc:"folder of a project of iExec's command line: each release writes its app and order into iexec.json, deployed.json and orders.json there; they stay as they are when it is not set"`
-	Apps    Apps             `yaml:"apps" doc:"the apps of a repository that has several: a list, each with a name of its own, and of image, build, enclave, attest, app-secret, order, canary, record and project what is not as the file has it for all; a record is dist/NAME/record.json when it is not set"`
+	Image    Repository       `yaml:"image" doc:"repository to push to, without tag (required)"`
+	Name     Name             `yaml:"name" doc:"the app's name on the chain; the last part of image when it is not set"`
+	Build    Build            `yaml:"build" doc:"what the image is made from"`
+	Enclave  Enclave          `yaml:"enclave" doc:"what the chain stores about the enclave"`
+	Sign     Sign             `yaml:"sign" doc:"how the image is signed"`
+	Attest   Attest           `yaml:"attest" doc:"what else is attested of the image, with the key or identity that signs it"`
+	Chain    string           `yaml:"chain" doc:"name of the chain to register on: built in, or one of chains (required)"`
+	Chains   map[string]Chain `yaml:"chains" doc:"chains of your own, and changes to the built-in ones"`
+	Wallet   Wallet           `yaml:"wallet" doc:"the wallet of the app's owner"`
+	Secret   Secret           `yaml:"app-secret" doc:"the app's secret, which each release gives to the chain's secret service for its own app: env or file"`
+	App      App              `yaml:"app" doc:"where else the app of the latest release is known"`
+	Order    Order            `yaml:"order" doc:"the terms of the app's order"`
+	Canary   Canary           `yaml:"canary" doc:"a run of the app that its owner buys before its order is offered"`
+	Record   Path             `yaml:"record" doc:"file that the record is written to"`
+	Project  Path             `yaml:"project" doc:"folder of a project of iExec's command line: each release writes its app and order into iexec.json, deployed.json and orders.json there; they stay as they are when it is not set"`
+	Builders Builders         `yaml:"builders" doc:"daemons of BuildKit that build, the same for all apps: a list, of addresses or of address, ca, cert, key and builds; each app goes to one of them, the same each time; --builder and BUILDKIT_HOST come before it"`
+	Apps     Apps             `yaml:"apps" doc:"the apps of a repository that has several: a list, each with a name of its own, and of image, build, enclave, attest, app-secret, order, canary, record and project what is not as the file has it for all; a record is dist/NAME/record.json when it is not set"`
 }
 
 // Build says what the image is made from.

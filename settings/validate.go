@@ -104,6 +104,7 @@ func (c *Checker) Check(need Purpose) {
 func (c *Checker) check(need Purpose) {
 	if need.Build {
 		c.checkBuild()
+		c.checkBuilders()
 	}
 	c.checkEnclave()
 	c.checkKeyPlaces()

@@ -31,7 +31,7 @@ func keyVariables(t reflect.Type, above string) (names []string) {
 		field := t.Field(i)
 		key := field.Tag.Get("yaml")
 		switch parses := reflect.PointerTo(field.Type).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()); {
-		case key == "" || field.Type.Kind() == reflect.Map:
+		case key == "" || field.Type.Kind() == reflect.Map || field.Type == reflect.TypeFor[Builders]():
 		case field.Type.Kind() == reflect.Struct && !parses:
 			names = append(names, keyVariables(field.Type, above+key+".")...)
 		default:
@@ -44,7 +44,7 @@ func keyVariables(t reflect.Type, above string) (names []string) {
 // filesOnly returns the key with entries of its own that a variable would set, or one of
 // them; empty when there is none. Names of entries cannot be told from variables.
 func filesOnly(variable string) string {
-	for _, key := range []string{"build.args", "build.bases", "build.contexts", "build.secrets", "chains", "apps"} {
+	for _, key := range []string{"build.args", "build.bases", "build.contexts", "build.secrets", "chains", "apps", "builders"} {
 		if of := variableOf(key); variable == of || strings.HasPrefix(variable, of+"_") {
 			return key
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/buildkit/pool"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
@@ -53,7 +54,7 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 	if len(all) > 1 {
 		return a.together().BuildAll(ctx, all, output)
 	}
-	answer, err := a.buildOne(ctx, all[0], cmp.Or(output, all[0].Apps.Output("image")), a.openBuilder)
+	answer, err := a.buildOne(ctx, all[0], cmp.Or(output, all[0].Apps.Output("image")), a.opener(all[0]))
 	if err != nil {
 		return err
 	}
@@ -112,24 +113,38 @@ func (a *app) maker(b *buildkit.Builder, s settings.Settings) release.Maker {
 	return release.Maker{Builder: b, Settings: s, Keys: a.ring(s), Teller: a.story, Registry: a.registry()}
 }
 
-// openBuilder starts the builder that is asked for.
-func (a *app) openBuilder(ctx context.Context) (*buildkit.Builder, error) {
-	opts, err := a.builderOptions()
-	if err != nil {
-		return nil, err
+// opener returns what starts the builder of an app, of those that are asked for.
+func (a *app) opener(of settings.Settings) func(context.Context) (*buildkit.Builder, error) {
+	return func(ctx context.Context) (*buildkit.Builder, error) {
+		opts, err := a.builderOptions(of)
+		if err != nil {
+			return nil, err
+		}
+		return pool.Alone(ctx, opts, of.AppName(), a.story.Note)
 	}
-	return buildkit.Open(ctx, opts)
+}
+
+// builders returns what has the builders of several apps.
+func (a *app) builders(of settings.Settings) func(builds, users int) (*pool.Pool, error) {
+	return func(builds, users int) (*pool.Pool, error) {
+		opts, err := a.builderOptions(of)
+		if err != nil {
+			return nil, err
+		}
+		return pool.New(opts, builds, users), nil
+	}
 }
 
 // openBuilderIfAny returns nil, and why, when there is no builder.
-func (a *app) openBuilderIfAny(ctx context.Context) (b *buildkit.Builder, missing, err error) {
-	if b, err = a.openBuilder(ctx); usage.Is[*buildkit.NoBuilderError](err) {
+func (a *app) openBuilderIfAny(ctx context.Context, of settings.Settings) (b *buildkit.Builder, missing, err error) {
+	if b, err = a.opener(of)(ctx); usage.Is[*buildkit.NoBuilderError](err) {
 		return nil, err, nil
 	}
 	return b, nil, err
 }
 
-func (a *app) builderOptions() (buildkit.Options, error) {
+// builderOptions are those of all apps that have their builders in common.
+func (a *app) builderOptions(of settings.Settings) (buildkit.Options, error) {
 	state, err := buildkit.StateFolder(a.build.state, a.getenv)
 	if err != nil {
 		return buildkit.Options{}, err
@@ -137,6 +152,8 @@ func (a *app) builderOptions() (buildkit.Options, error) {
 	return buildkit.Options{
 		Builder:      a.build.builder,
 		BuildKitHost: a.getenv("BUILDKIT_HOST"),
+		Builders:     of.Builders.Remotes(),
+		Withhold:     a.keychain().Withhold,
 		DockerHost:   a.getenv("DOCKER_HOST"),
 		Path:         a.getenv("PATH"),
 		Getenv:       a.getenv,
@@ -186,6 +203,6 @@ func (a *app) checkBuilder(c *cobra.Command) error {
 	if c.Flags().Lookup("builder") == nil {
 		return nil
 	}
-	opts, err := a.builderOptions()
+	opts, err := a.builderOptions(settings.Settings{})
 	return cmp.Or(err, opts.Check())
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/cmd/together"
 	"github.com/mrelease/mrelease/preflight"
 	"github.com/mrelease/mrelease/settings"
@@ -40,6 +41,6 @@ func (a *app) doctor(ctx context.Context) error {
 	p := together.Doctoring{Program: a.shared(), Explain: failureOf, Line: lines.note, Marks: map[string]any{"ok": lines.paint(green, "✓"), "failed": lines.paint(red, "✗"), "skipped": "-"}}
 	return p.Examine(ctx, preflight.Doctor{
 		Checker: c, Source: a.sourceOptions(source.Options{Settings: c.Settings}), Keys: a.ring(c.Settings),
-		Builder: a.builderOptions, Registry: a.registry(),
+		Builder: func() (buildkit.Options, error) { return a.builderOptions(c.Settings) }, Registry: a.registry(),
 	})
 }

@@ -125,7 +125,7 @@ func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string
 			return m, err
 		}
 	}
-	builder, missing, err := a.openBuilderIfAny(ctx)
+	builder, missing, err := a.openBuilderIfAny(ctx, cfg)
 	if err != nil || missing != nil && len(args) == 0 {
 		return m, cmp.Or(err, missing)
 	}

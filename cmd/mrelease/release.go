@@ -82,7 +82,7 @@ func (a *app) release(ctx context.Context, approved *approval.Plan, dryRun bool)
 	if err != nil {
 		return err
 	}
-	r.Keys, r.Builder = opening, a.openBuilder
+	r.Keys, r.Builder = opening, a.opener(r.Settings)
 	if err := a.story.step("chain", func() (string, error) { return connect(ctx, &r) }); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -63,7 +64,7 @@ func (a *app) reproduce(ctx context.Context, against string, limit int) error {
 	if r.Source, err = a.readSource(ctx, source.Options{Settings: cfg}); err != nil {
 		return err
 	}
-	if r.Builder, err = a.builderOptions(); err != nil {
+	if r.Builder, err = a.builderOptions(cfg); err != nil {
 		return err
 	}
 	if r.Builder.Progress.Log { // into folders that are gone afterwards
@@ -96,8 +97,8 @@ func (a *app) checkAgainst(against string) error {
 	if against != "" {
 		return release.CheckPinned(against)
 	}
-	if a.build.builder != "" && a.build.builder != buildkit.Embedded {
-		return usage.Errorf("mrelease reproduce", "two builds from nothing need the embedded builder: a daemon keeps its state between them; --against IMAGE@DIGEST compares one")
+	if several := strings.Contains(a.build.builder, ","); a.build.builder != "" && a.build.builder != buildkit.Embedded && !several {
+		return usage.Errorf("mrelease reproduce", "two builds from nothing need the embedded builder, or two daemons, joined by a comma: one keeps its state between them; --against IMAGE@DIGEST compares one")
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 // together is what the commands have that are about several apps.
 func (a *app) together() together.Program {
 	return together.Program{
-		Program: a.shared(), CI: a.story.ci, Context: a.context, Builder: a.openBuilder, Keys: a.ring,
+		Program: a.shared(), CI: a.story.ci, Context: a.context, Builders: a.builders, Keys: a.ring,
 		Teller: func(app string) release.Teller { return a.story.of(app) },
 		Mark: func(s several.State) any {
 			return map[several.State]any{several.Done: a.story.paint(green, "✓"), several.Failed: a.story.paint(red, "✗"), several.Untouched: a.story.paint(yellow, "–")}[s]

@@ -110,7 +110,7 @@ func (a *app) runVerify(ctx context.Context, given string, t *trusted) error {
 	if none := t.evidence.Runner(); none != nil {
 		world.NoRunner, given = none, t.evidence.Bundle
 	} else if !t.noRun {
-		builder, missing, err := a.openBuilderIfAny(ctx)
+		builder, missing, err := a.openBuilderIfAny(ctx, settings.Settings{})
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/buildkit/pool"
 	"github.com/mrelease/mrelease/ci"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/keys"
@@ -30,8 +31,10 @@ type Program struct {
 	Teller  func(app string) release.Teller // of an app's steps; of what all have in common for none
 	Mark    func(several.State) any         // as lines begin
 	Explain func(error) Failure
-	Builder func(context.Context) (*buildkit.Builder, error)
 	Keys    func(settings.Settings) keys.Ring
+
+	// Builders returns what has the builders of all apps: see [several.Group].
+	Builders func(settings.Settings) func(builds, users int) (*pool.Pool, error)
 
 	// New reads what is to be released of an app, Plan plans it, and Build builds it.
 	New   func(context.Context, settings.Settings) (release.Release, page.Context, error)
@@ -45,10 +48,10 @@ type Failure struct {
 	page.AppsFailure
 }
 
-// group is what the work on several apps has in common.
-func (p Program) group() *several.Group {
+// group is what the work on several apps has in common, of which one is given.
+func (p Program) group(one settings.Settings) *several.Group {
 	return &several.Group{
-		Open: p.Builder, Teller: p.Teller, Builds: several.Builds(),
+		Builders: p.Builders(one), Teller: p.Teller, Builds: several.Builds(),
 		Progress: func(string) buildkit.Progress { return buildkit.Progress{Mode: "plain", Log: true} },
 	}
 }
@@ -79,9 +82,9 @@ func (p Program) Release(ctx context.Context, all []settings.Settings, approved,
 	for i, r := range releases {
 		releases[i].Keys = opening.For(r.Settings.Enclave.Key, r.Settings.Secret)
 	}
-	act := p.group().Run
+	act := p.group(all[0]).Run
 	if dryRun {
-		act = p.group().DryRun
+		act = p.group(all[0]).DryRun
 	}
 	outcomes, err := act(ctx, releases)
 	if outcomes == nil {
@@ -200,7 +203,7 @@ func (p Program) BuildAll(ctx context.Context, all []settings.Settings, output s
 		}
 	}
 	documents, digests := make([]any, len(all)), make([]string, len(all))
-	outcomes, err := p.group().Each(ctx, names, func(i int, w several.Work) (err error) {
+	outcomes, err := p.group(all[0]).Each(ctx, names, func(i int, w several.Work) (err error) {
 		documents[i], digests[i], err = p.Build(ctx, all[i], w.Builder)
 		return err
 	})

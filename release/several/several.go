@@ -1,4 +1,4 @@
-// Package several makes releases of several apps at the same time: with one builder, one
+// Package several makes releases of several apps at the same time: with the same builders, one
 // connection to the chain and one wallet, whose transactions share one sequence of nonces.
 // One that fails leaves the others as they are.
 package several
@@ -12,23 +12,24 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/mrelease/mrelease/buildkit"
+	"github.com/mrelease/mrelease/buildkit/pool"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/release"
 )
 
 // Group is what the work on several apps has in common.
 type Group struct {
-	// Open starts the builder. It is closed when the last app needs it no more.
-	Open func(context.Context) (*buildkit.Builder, error)
+	// Builders returns the pool of builders for so many users, each of which is given so many
+	// builds at the same time unless it says otherwise. It is closed when the last app needs
+	// it no more.
+	Builders func(builds, users int) (*pool.Pool, error)
 	// Progress is how the builds of an app are shown.
 	Progress func(app string) buildkit.Progress
 	// Teller is told what happens to an app. Those of several apps are called at the same
 	// time.
 	Teller func(app string) release.Teller
-	// Builds is how many apps are built at the same time, at least one; see [Builds].
+	// Builds is how many apps a builder builds at the same time, at least one; see [Builds].
 	Builds int
 
 	measuring, login sync.Mutex
@@ -126,27 +127,42 @@ type Work struct {
 
 // Each does some work for each app, at the same time. Its error is that of [Group.Run].
 func (g *Group) Each(ctx context.Context, names []string, do func(i int, w Work) error) ([]Outcome, error) {
-	builder, err := g.Open(ctx)
+	builders, err := g.open(ctx, len(names))
 	if err != nil {
 		return nil, err
 	}
-	l := newLending(builder, len(names), g.Builds)
 	outcomes := make([]Outcome, len(names))
 	var group sync.WaitGroup
 	for i, name := range names {
-		o, told := l.to(g.Progress(name)), &watch{Teller: g.Teller(name)}
+		told := &watch{Teller: g.Teller(name)}
+		user := builders.User(name, g.Progress(name), told.Note)
 		group.Go(func() {
-			defer o.back()
+			defer user.Leave()
 			start := time.Now()
-			err := do(i, Work{told, o.take})
+			err := do(i, Work{told, user.Take})
 			outcomes[i] = outcome(name, err, told.failed, time.Since(start))
 		})
 	}
 	group.Wait()
-	if err := l.closed(); err != nil {
+	if err := builders.Closed(); err != nil {
 		g.Teller(names[0]).Note("stopping the builder: " + err.Error())
 	}
 	return outcomes, Judge(outcomes)
+}
+
+// open makes sure that there is a builder.
+func (g *Group) open(ctx context.Context, users int) (*pool.Pool, error) {
+	builders, err := g.Builders(max(g.Builds, 1), users)
+	if err != nil {
+		return nil, err
+	}
+	if err := builders.Reach(ctx); err != nil {
+		for range users {
+			builders.User("", buildkit.Progress{}, nil).Leave()
+		}
+		return nil, errors.Join(err, builders.Closed())
+	}
+	return builders, nil
 }
 
 // Judge returns an [*Error] when one of the outcomes has an error.
@@ -189,54 +205,4 @@ func (w *watch) Step(name string) func(string, error) {
 		}
 		ended(evidence, err)
 	}
-}
-
-// lending lends one builder to several, so many at a time, and closes it when the last one
-// has given it back.
-type lending struct {
-	builder *buildkit.Builder
-	places  *semaphore.Weighted
-	left    sync.WaitGroup
-	closing chan error
-}
-
-func newLending(b *buildkit.Builder, users, atATime int) *lending {
-	l := &lending{builder: b, places: semaphore.NewWeighted(int64(max(atATime, 1))), closing: make(chan error, 1)}
-	l.left.Add(users)
-	go func() {
-		l.left.Wait()
-		l.closing <- b.Close()
-	}()
-	return l
-}
-
-// closed waits until the builder is closed, and returns how that went.
-func (l *lending) closed() error { return <-l.closing }
-
-func (l *lending) to(p buildkit.Progress) *loan {
-	o := &loan{lending: l, progress: p}
-	o.back = sync.OnceFunc(func() {
-		if o.has {
-			l.places.Release(1)
-		}
-		l.left.Done()
-	})
-	return o
-}
-
-// loan is the builder, as one of them has it.
-type loan struct {
-	*lending
-	progress buildkit.Progress
-	has      bool
-	back     func()
-}
-
-// take waits for a place.
-func (o *loan) take(ctx context.Context) (*buildkit.Builder, error) {
-	if err := o.places.Acquire(ctx, 1); err != nil {
-		return nil, fmt.Errorf("waiting for the builder: %w", err)
-	}
-	o.has = true
-	return o.builder.Lend(o.progress, o.back), nil
 }
