@@ -130,13 +130,26 @@ func (d *doctor) builder(ctx context.Context) (string, error) {
 	}
 	health, err := buildkit.Probe(ctx, opts)
 	if err != nil || health.Builder != buildkit.Embedded {
-		return health.Builder, err
+		return daemons(health), err
 	}
 	kind := health.Builder
 	if health.Rootless {
 		kind += ", rootless"
 	}
 	return fmt.Sprintf("%s, runc %s, layers %s, %.0f GB free in %s", kind, health.Runtime, health.Layers, float64(health.Free)/1e9, health.State), nil
+}
+
+// daemons names each of several builders, and says whether it answers.
+func daemons(found buildkit.Health) string {
+	answer := append([]string{found.Builder}, found.Others...)
+	if len(answer)+len(found.Lost) == 1 {
+		return found.Builder
+	}
+	text := fmt.Sprintf("%d of %d answer: %s", len(answer), len(answer)+len(found.Lost), strings.Join(answer, ", "))
+	for _, lost := range found.Lost {
+		text += fmt.Sprintf("; not %s: %s", lost.Builder, lost.Problem)
+	}
+	return text
 }
 
 func (d *doctor) registry(ctx context.Context) (string, error) {
