@@ -203,7 +203,7 @@ test-go: setup bin/gotestsum
 
 # Go's cache of test results does not see that bin/mrelease changed: -count=1. In the short
 # form make kill is left what it does itself, and more of.
-test-sandbox: setup bin/gotestsum bin/mrelease bin/embed bin/act build/base
+test-sandbox: setup bin/gotestsum bin/mrelease bin/embed bin/act bin/buildkitd build/base
 	cd sandbox && $(GOTEST) -count=1 -timeout 30m $(if $(SHORT),-skip '^TestKill$$') ./...
 
 # The scripts are attacks on bin/mrelease; the tests named TestAttack are those that

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/moby/buildkit/client"
@@ -386,7 +388,7 @@ func openDaemon(ctx context.Context, opts Options, to Remote) (*Builder, error) 
 		return nil, errors.Join(ctx.Err(), b.Close())
 	}
 	if err != nil {
-		return nil, errors.Join(unusable(to.Address, err.Error(), check), b.Close())
+		return nil, errors.Join(unusable(to.Address, to.reason(err), check), b.Close())
 	}
 	if err := checkWorkers(to.Address, workers); err != nil {
 		return nil, errors.Join(err, b.Close())
@@ -413,6 +415,16 @@ func (r Remote) clientOptions(programs reach.Runner) []client.ClientOpt {
 		opts = append(opts, client.WithCredentials(r.TLS.Cert, r.TLS.Key))
 	}
 	return opts
+}
+
+// reason is why a daemon does not answer. One that refuses a certificate says so after the
+// handshake, and the connection may be gone before that is read.
+func (r Remote) reason(err error) string {
+	text := err.Error()
+	if r.TLS.CA != "" && (strings.Contains(text, syscall.EPIPE.Error()) || strings.Contains(text, syscall.ECONNRESET.Error())) {
+		text += " (as a daemon does that refuses the client's certificate, or asks for one)"
+	}
+	return text
 }
 
 // command is what a user can run to see what is wrong with a daemon.

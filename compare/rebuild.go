@@ -85,11 +85,11 @@ func (r Rebuild) inColdFolder(ctx context.Context, both func(rebuilder, context.
 
 // plan says how one build is made differently.
 type plan struct {
-	name  string
-	path  string
+	name string
+	path string
 
 	builder string // of several daemons; empty for whichever is asked for
-	shift buildkit.Shift
+	shift   buildkit.Shift
 }
 
 // plans are the two; times lie before and after any epoch.

@@ -55,6 +55,7 @@ func setUp(env *testscript.Env, t tools, of *slot) error {
 	key := walletOf(name)
 	s := &script{slot: of, name: name, key: key, dir: env.WorkDir, repository: of.world.Registry + "/" + name}
 	env.Values[scriptKey{}] = s
+	env.Values[daemonsKey{}] = new([]*daemon)
 	if _, err := os.Stat(filepath.Join(s.dir, "poor")); err != nil {
 		if err := fund(of.world, key); err != nil {
 			return err
