@@ -368,7 +368,7 @@ func TestConfigurationsOfDocumentation(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for name, text := range map[string]string{settings.File: text, "whole.yaml": rest, "test/judge.sh": "#!/bin/sh\n", "Dockerfile": dockerfile, "hello/Dockerfile": dockerfile, "worker/Dockerfile": dockerfile} {
+		for name, text := range map[string]string{settings.File: text, "whole.yaml": rest, "test/judge.sh": "#!/bin/sh\n", "Dockerfile": dockerfile, "hello/Dockerfile": dockerfile, "worker/Dockerfile": dockerfile, "ca.pem": "", "cert.pem": "", "key.pem": ""} {
 			if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
 				t.Fatal(err)
 			}

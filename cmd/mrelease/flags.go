@@ -87,7 +87,7 @@ func (a *app) allFlag(c *cobra.Command) {
 
 func (a *app) builderFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&a.build.builder, "builder", a.getenv("MRELEASE_BUILDER"), "embedded, docker, or the address of a buildkitd (default: $BUILDKIT_HOST, else embedded, else docker)")
+	f.StringVar(&a.build.builder, "builder", a.getenv("MRELEASE_BUILDER"), "embedded, docker, or the address of a buildkitd, or several, joined by commas (default: $BUILDKIT_HOST, else builders of the configuration, else embedded, else docker)")
 	f.StringVar(&a.build.state, "state", a.getenv("MRELEASE_STATE"), "folder of the embedded builder's cache (default: mrelease in the user's cache folder)")
 	f.Lookup("builder").DefValue, f.Lookup("state").DefValue = "", "" // the help says what holds without them
 }

@@ -30,6 +30,7 @@ with --against only, which builds once and compares with a published image.
 
 Each part is equal, random by design (the key of an fspf seal), or different.
 An image that comes out the same bit for bit is measured once.
+With --builder A,B two daemons make one build each, without their caches.
 Exit codes: 0 reproducible; 1 a build failed; 2 configuration, builder; 10 not reproducible; 11 cannot be measured; 15 --against without a builder.`,
 		Example: "  mrelease reproduce\n  mrelease reproduce --version 1.0.0 --against ghcr.io/acme/hello@sha256:…",
 		Args:    cobra.NoArgs,
