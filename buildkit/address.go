@@ -34,6 +34,8 @@ func (e *AddressError) Remedy() string {
 	_, port, err := net.SplitHostPort(e.Value)
 	given := e.From + "=" // to a flag, too
 	switch {
+	case strings.TrimSpace(e.Value) != e.Value:
+		return "write the addresses without spaces, joined by commas"
 	case strings.HasPrefix(e.Value, "/"):
 		return given + "unix://" + e.Value
 	case err == nil && port != "" && rest == "":

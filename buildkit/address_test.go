@@ -32,7 +32,7 @@ func TestNamesOfBuilders(t *testing.T) {
 		"a port that is none":       {buildkit.Options{BuildKitHost: "tcp://host:port"}, "name one of these"},
 		"a container":               {buildkit.Options{Builder: "podman-container://buildkitd"}, "podman-container:// is not spoken here"},
 		"several":                   {buildkit.Options{BuildKitHost: "tcp://a:1,unix:///b.sock"}, ""},
-		"several, and a space":      {buildkit.Options{BuildKitHost: "tcp://a:1, tcp://b:1"}, "name one of these"},
+		"several, and a space":      {buildkit.Options{BuildKitHost: "tcp://a:1, tcp://b:1"}, "without spaces, joined by commas"},
 		"several, and one too many": {buildkit.Options{BuildKitHost: "tcp://a:1,"}, "name one of these"},
 		"several, one without port": {buildkit.Options{Builder: "tcp://a:1,tcp://b"}, "name one of these"},
 		"several, one embedded":     {buildkit.Options{Builder: "tcp://a:1,embedded"}, "name one of these"},
