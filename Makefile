@@ -206,11 +206,15 @@ test-go: setup bin/gotestsum
 test-sandbox: setup bin/gotestsum bin/mrelease bin/embed bin/act bin/buildkitd build/base
 	cd sandbox && $(GOTEST) -count=1 -timeout 30m $(if $(SHORT),-skip '^TestKill$$') ./...
 
+# The packages below the working directory, of one module, with tests of a name. Of all
+# others the tests would be linked, which takes seconds each, and none run.
+HAVING = $$(grep -rl --include='*_test.go' --exclude-dir=sandbox --exclude-dir=tools --exclude-dir=node_modules '^func $(1)' . | xargs -r dirname | sort -u)
+
 # The scripts are attacks on bin/mrelease; the tests named TestAttack are those that
 # no script can make.
 attack: setup bin/mrelease bin/outcomes build/base
-	@{ failed=; $(GO) test -vet=off -json -run '^TestAttack' ./... || failed=1; \
-	cd sandbox; $(GO) test -vet=off -json -count=1 -tags attack,$(TAGS) -timeout 20m -run '^TestAttack' ./... || failed=1; \
+	@{ failed=; $(GO) test -vet=off -json -run '^TestAttack' $(call HAVING,TestAttack) || failed=1; \
+	cd sandbox; $(GO) test -vet=off -json -count=1 -tags attack,$(TAGS) -timeout 20m -run '^TestAttack' $(call HAVING,TestAttack) || failed=1; \
 	test -z "$$failed"; } | bin/outcomes attack
 
 # The test vectors of docs/verify.md, which make test judges as well.
@@ -220,9 +224,7 @@ vectors: setup bin/mrelease
 
 # What went wrong for others, in its smallest form; the scripts run bin/mrelease.
 cases: setup bin/mrelease bin/outcomes build/base
-	@{ failed=; $(GO) test -vet=off -json -run '^TestCase' ./... || failed=1; \
-	cd sandbox; $(GO) test -vet=off -json -count=1 -tags cases,$(TAGS) -timeout 20m -run '^TestCase' ./... || failed=1; \
-	test -z "$$failed"; } | bin/outcomes case
+	@{ cd sandbox; $(GO) test -vet=off -json -count=1 -tags cases,$(TAGS) -timeout 20m -run '^TestCase' $(call HAVING,TestCase); } | bin/outcomes case
 
 bin/outcomes: FORCE
 	@cd sandbox && $(BUILD) -o ../$@ ./cmd/outcomes
