@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +26,10 @@ import (
 // killed.
 const asVictim = "victim"
 
+// asBridge is the first argument of a copy of this test program that does what "buildctl
+// dial-stdio" does: it connects its streams with a socket.
+const asBridge = "bridge"
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == asBridge {
 		os.Exit(bridge(os.Args[2]))
@@ -42,6 +48,19 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
+}
+
+func bridge(socket string) (exitCode int) {
+	c, err := net.Dial("unix", socket)
+	if err != nil {
+		return 1
+	}
+	go func() {
+		_, _ = io.Copy(c, os.Stdin)
+		_ = c.(*net.UnixConn).CloseWrite()
+	}()
+	_, _ = io.Copy(os.Stdout, c)
+	return 0
 }
 
 // victim builds or runs in a world of its own: its state, output and temporary

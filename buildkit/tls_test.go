@@ -11,7 +11,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"io"
 	"math/big"
 	"net"
 	"os"
@@ -117,23 +116,6 @@ func TestMutualTLS(t *testing.T) {
 			t.Errorf("%s: remedy %q", name, none.Remedy())
 		}
 	}
-}
-
-// asBridge is the first argument of a copy of this test program that does what "buildctl
-// dial-stdio" does: it connects its streams with a socket.
-const asBridge = "bridge"
-
-func bridge(socket string) (exitCode int) {
-	c, err := net.Dial("unix", socket)
-	if err != nil {
-		return 1
-	}
-	go func() {
-		_, _ = io.Copy(c, os.Stdin)
-		_ = c.(*net.UnixConn).CloseWrite()
-	}()
-	_, _ = io.Copy(os.Stdout, c)
-	return 0
 }
 
 // A daemon behind a program is reached as one at a socket.
