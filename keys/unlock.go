@@ -154,13 +154,14 @@ func (l locked[K]) unlock() (K, error) {
 	debug.SetMemoryLimit(min(limit, max(l.memory, usualMemory)+memoryBeside))
 	defer debug.SetMemoryLimit(limit)
 	defer runtime.GC()
+	forgetProgram()
 	reserve(min(l.memory, bounds.KeyMemory))
 	return l.open()
 }
 
 const (
 	usualMemory  = 128 << 20 // of a wallet that iExec's command line made
-	memoryBeside = 20 << 20  // for a build, before it writes the image
+	memoryBeside = 10 << 20  // for a build, before it writes the image
 	hugePage     = 2 << 20   // on machines that have enclaves
 )
 

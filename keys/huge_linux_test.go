@@ -1,0 +1,44 @@
+package keys
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+)
+
+// What was read of the program's file is not in this process any more, and all still works.
+func TestForgetProgram(t *testing.T) {
+	memory, err := os.Open("/proc/self/mem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	for _, m := range programMaps() {
+		if _, err := io.Copy(io.Discard, io.NewSectionReader(memory, int64(m.from), int64(m.to-m.from))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := programPages(t)
+	forgetProgram()
+	if after := programPages(t); after >= before*2/3 {
+		t.Errorf("%d KiB of files are in memory, and were %d before", after, before)
+	}
+}
+
+// programPages is how much of files is in this process's memory, in KiB.
+func programPages(t *testing.T) (kib int) {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if n, _ := fmt.Sscanf(line, "RssFile: %d kB", &kib); n == 1 {
+			return kib
+		}
+	}
+	t.Fatal("the kernel does not say how much of files is in memory")
+	return 0
+}
