@@ -39,16 +39,17 @@ func TestDistribution(t *testing.T) {
 	s.writeNowhere(t)
 	for _, c := range []struct {
 		name  string
+		owner int
 		users *tokenService // nil: anybody may push
 		user  string
 	}{
-		{name: "open"},
-		{name: "distribution's tokens", users: &tokenService{path: "/token", field: "token"}, user: "robot"},
-		{name: "harbor's tokens", users: &tokenService{path: "/service/token", field: "access_token"}, user: "robot$acme+release"},
+		{name: "open", owner: 1},
+		{name: "distribution's tokens", owner: 2, users: &tokenService{path: "/token", field: "token"}, user: "robot"},
+		{name: "harbor's tokens", owner: 3, users: &tokenService{path: "/service/token", field: "access_token"}, user: "robot$acme+release"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := release{name: "app", chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 1, dir: t.TempDir()}
+			r := release{name: "app", chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: c.owner, dir: t.TempDir()}
 			writeWallet(t, r.dir, r.owner)
 			host := s.distribution(t, r.dir, c.users)
 			docker(t, r.dir, host, c.user)
@@ -57,7 +58,7 @@ func TestDistribution(t *testing.T) {
 	}
 	t.Run("may not push", func(t *testing.T) {
 		t.Parallel()
-		r := release{name: "app", chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 1, dir: t.TempDir()}
+		r := release{name: "app", chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 4, dir: t.TempDir()}
 		writeWallet(t, r.dir, r.owner)
 		host := s.distribution(t, r.dir, &tokenService{path: "/token", field: "token"})
 		docker(t, r.dir, host, "reader")

@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/crypto"
@@ -34,7 +37,26 @@ type stage struct {
 	*world.World
 	dir     string
 	bin     string
-	scanner string // of attest.sbom; empty for none
+	scanner string   // of attest.sbom; empty for none
+	lines   sync.Map // of a line of apps, the folder that releases it
+}
+
+// line is what a release retires the older orders of: the apps of an owner with a name.
+type line struct {
+	chain, name string
+	owner       int
+}
+
+// claim ends the test when another's releases would retire the orders of this one's.
+func (s *stage) claim(t *testing.T, r release, args []string) {
+	t.Helper()
+	app := r.name
+	if i := slices.Index(args, "--image"); i >= 0 {
+		app = path.Base(args[i+1])
+	}
+	if other, taken := s.lines.LoadOrStore(line{chain: r.chain.Name, name: app, owner: r.owner}, r.dir); taken && other != r.dir {
+		t.Fatalf("account %d releases %s on %s in two folders", r.owner, app, r.chain.Name)
+	}
 }
 
 func newStage(t *testing.T, pool *world.Pool) *stage {
@@ -119,6 +141,7 @@ func (s *stage) mrelease(t *testing.T, r release, args ...string) (stdout, stder
 
 func (s *stage) mreleaseRun(t *testing.T, r release, args ...string) program {
 	t.Helper()
+	s.claim(t, r, args)
 	file := r.name + ".yaml"
 	must(t, os.WriteFile(filepath.Join(r.dir, file), []byte(s.config(r)), 0o600))
 	return program{
