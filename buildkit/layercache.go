@@ -239,3 +239,19 @@ func (c layerCache) collect(limit int64) error {
 	}
 	return nil
 }
+
+// layersIn is where a state folder has finished layers.
+func layersIn(state string) string {
+	if state == "" {
+		return ""
+	}
+	return filepath.Join(state, "layers")
+}
+
+// collectLayers keeps the cache of finished layers within its limit.
+func (b *Builder) collectLayers() error {
+	if _, err := os.Stat(b.layers); err != nil {
+		return nil // nothing was built
+	}
+	return layerCache{dir: b.layers}.collect(layerCacheLimit)
+}
