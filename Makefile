@@ -198,13 +198,15 @@ test: prepare
 	@$(MAKE) --no-print-directory test-go
 	@$(MAKE) --no-print-directory test-sandbox
 
-test-go: setup bin/gotestsum
-	$(GOTEST) -timeout 20m ./...
+# What a part of .ci/run that follows does itself is left to it in the short form.
+LEFT = $(if $(SHORT),-skip '^(TestKill$$|TestAttack)')
 
-# Go's cache of test results does not see that bin/mrelease changed: -count=1. In the short
-# form make kill is left what it does itself, and more of.
+test-go: setup bin/gotestsum
+	$(GOTEST) -timeout 20m $(LEFT) ./...
+
+# Go's cache of test results does not see that bin/mrelease changed: -count=1.
 test-sandbox: setup bin/gotestsum bin/mrelease bin/embed bin/act bin/buildkitd build/base
-	cd sandbox && $(GOTEST) -count=1 -timeout 30m $(if $(SHORT),-skip '^TestKill$$') ./...
+	cd sandbox && $(GOTEST) -count=1 -timeout 30m $(LEFT) ./...
 
 # The packages below the working directory, of one module, with tests of a name. Of all
 # others the tests would be linked, which takes seconds each, and none run.
@@ -280,7 +282,7 @@ judge:
 # library anew, which two at once would do twice, so that is done before. The second
 # try is for a fuzzer that is stopped too late (golang/go#75804, mended in Go 1.27);
 # what it found fails again, as it is among the seeds then.
-FUZZTIME ?= $(if $(SHORT),8s,60s)
+FUZZTIME ?= $(if $(SHORT),6s,60s)
 FUZZ ?= ./approval ./bounds ./measure/... ./poco/... ./printable/... ./request/... $(if $(SHORT),,./iexeccli ./node ./proof ./publish/evidence ./settings)
 fuzz:
 	@targets=$$($(GO) test -vet=off -list '^Fuzz' $(FUZZ) | awk '/^Fuzz/ {name[n++] = $$1} $$1 == "ok" {for (i = 0; i < n; i++) print $$2, name[i]; n = 0}'); \
@@ -384,20 +386,20 @@ lint: bin/staticcheck bin/actionlint bin/notices
 # machine with two processors, where all has to be fetched and compiled; reserve is
 # kept for what is to come. In all 55 minutes.
 define BUDGET
-test 700
-attack 190
+test 800
+attack 260
 cases 180
-lint 240
-cross 90
-dist-twice 150
-fuzz 180
-interop 390
+lint 150
+cross 45
+dist-twice 100
+fuzz 190
+interop 420
 kill 145
 chaos 105
 rebuild 330
 conformance 240
 bench 300
-reserve 60
+reserve 35
 endef
 
 budget:
