@@ -29,12 +29,14 @@ const (
 	Depth           = 64      // objects and arrays within each other in a JSON document
 )
 
-// What a scanner lists of an image. A bundle with it has a third more, and what JSON escapes.
+// What a scanner lists of an image, and what is said of its vulnerabilities. A bundle with it
+// has a third more, and what JSON escapes.
 const (
 	SBOM        = 8 << 20          // bytes of it
 	SBOMValues  = 1_000_000        // values in it
 	SBOMMembers = 1_000            // members of an object in it; SPDX has 30
 	Scan        = 30 * time.Minute // for a scan
+	VEX         = 1 << 20          // bytes of a VEX document; one with 1,000 statements has 400 KB
 )
 
 // Keys that are opened with a password. What iexec, geth and cosign write takes
