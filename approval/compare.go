@@ -87,7 +87,7 @@ func (p Plan) tree() (map[string]any, error) {
 // is new is compared unless something else is said of it.
 func (e *DiffersError) compare(name string, approved, now any) {
 	switch {
-	case (approved == nil || now == nil) && !slices.Contains([]string{"canary", "app.ens", "app.groups", "image.scanner"}, name): // which are absent where there is none
+	case (approved == nil || now == nil) && !slices.Contains([]string{"canary", "app.ens", "app.groups", "image.scanner", "image.vex"}, name): // which are absent where there is none
 		return // not known yet
 	case name == "writes", name == "calls", name == "retire.orders":
 		e.atMost(name, list(approved), list(now))

@@ -53,7 +53,7 @@ type Plan struct {
 	Order  Order   `json:"order"`
 	Retire Retire  `json:"retire"`
 	// Writes are the things that may be made: image, signature, provenance, reference values,
-	// SBOM, app, secret, groups, canary, order, name. What is there already is not among them.
+	// SBOM, VEX, app, secret, groups, canary, order, name. What is there already is not among them.
 	Writes []string `json:"writes"`
 	Calls  []Call   `json:"calls"` // to contracts, that may be made
 	Cost   Cost     `json:"cost"`
@@ -89,6 +89,8 @@ type Image struct {
 	// Scanner is the image that lists what is in this one, with its digest; absent when none
 	// is asked for. What it lists is not approved: nobody knows it before.
 	Scanner string `json:"scanner,omitempty"`
+	// VEX is sha256:…, of the file with the VEX document; absent when none is attested.
+	VEX string `json:"vex,omitempty"`
 }
 
 // Enclave is what must be measured.

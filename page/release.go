@@ -219,6 +219,9 @@ func (a Release) Verdict() string {
 	if len(a.Made) == 0 {
 		return "nothing was made: image, signature, provenance, app and order of " + a.Version + " were there already"
 	}
+	if slices.Equal(a.Made, []string{"attest"}) {
+		return "nothing was made but what the image's key attests of it: image, signature, app and order of " + a.Version + " were there already"
+	}
 	return fmt.Sprintf("released %s %s on %s", a.Record.App.Name, a.Version, a.Record.App.Chain)
 }
 

@@ -109,6 +109,7 @@ func (i *inspection) context(src buildkit.Source) {
 		{git, "ContextGit", "the build context holds .git, which is another one in each clone: the same commit has other inputs there"},
 		{filepath.Join("dist", "image"), "ContextOutput", "the build context holds what a release writes: the next one has other inputs"},
 		{string(i.Settings.Record), "ContextOutput", "the build context holds what a release writes: the next one has other inputs"},
+		{string(i.Settings.Attest.VEX), "ContextVEX", "the build context holds the VEX document: a newer one makes other inputs, and cannot be attested of an image that was released"},
 	} {
 		if f.path == "" || strings.Contains(f.path, "://") {
 			continue

@@ -12,6 +12,9 @@ func (r *run) lookAhead(ctx context.Context) (string, error) {
 	if r.Approved != nil && !r.image.found {
 		r.plan.Findings = append(r.plan.Findings, Finding{"image", ToMake, "it would be pushed"})
 	}
+	if err := r.checkVEX(); err != nil {
+		return "", err
+	}
 	for _, s := range r.steps() {
 		looks := []lookFunc{s.look, s.cost}
 		switch {

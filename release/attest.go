@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/printable"
@@ -24,7 +23,7 @@ func (r *run) attest(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		r.attested = slices.Contains(made, true)
+		r.noteMade(made)
 	}
 	evidence := "provenance, " + printable.Count(len(r.origin.Materials), "material")
 	if r.enclave.Format != measure.None {
@@ -33,6 +32,7 @@ func (r *run) attest(ctx context.Context) (string, error) {
 	if r.image.sbom != nil {
 		evidence += "; SBOM " + r.image.sbom.Digest().String()
 	}
+	evidence += r.image.vex.evidence()
 	return r.note("attest", r.attested, evidence), r.Registry.Confirm(ctx, r.image.digest, r.keys.signer, all...)
 }
 
@@ -67,6 +67,9 @@ func (r *run) readOrigin(ctx context.Context) error {
 	if err := r.keepListed(said); err != nil {
 		return err
 	}
+	if err := r.checkNewer(said); err != nil {
+		return err
+	}
 	return said.Outage()
 }
 
@@ -87,8 +90,14 @@ func (r *run) lookForProvenance(ctx context.Context) ([]Finding, error) {
 	if r.Settings.Attest.SBOM != "" {
 		make = append(make, Finding{record.SBOMCheck, ToMake, "the key would attest what " + r.scanner().Name() + " lists of the image"})
 	}
+	if r.image.vex != nil {
+		make = append(make, Finding{record.VEXCheck, ToMake, "the key would attest the VEX document " + r.image.vex.String()})
+	}
 	if r.image.Image == nil {
 		return make, nil
+	}
+	if err := r.checkVEX(); err != nil {
+		return nil, err
 	}
 	if _, err := r.checker(ctx); err != nil && r.image.found {
 		for i := range make {
@@ -128,6 +137,8 @@ func (r *run) lookForStatement(said registry.Statements, f Finding) (Finding, er
 			return f, nil
 		}
 		return lookFor(said, record.SBOMAttestation(*r.image.sbom), f, "the key attests what "+r.scanner().Name()+" lists of the image, "+r.image.sbom.Digest().String())
+	case record.VEXCheck:
+		return lookFor(said, record.VEXAttestation(r.image.vex.Document), f, "the key attests the VEX document "+r.image.vex.String())
 	}
 	return lookFor(said, r.origin.Provenance(r.Source.Version), f, "the key attests what the image is made from, "+printable.Count(len(r.origin.Materials), "material"))
 }

@@ -35,7 +35,7 @@ func (r *run) bind(ctx context.Context) (p approval.Plan, err error) {
 		Version: r.Source.Version,
 		Source:  approval.Source{Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Inputs: r.inputs.String()},
 		Chain:   approval.Chain{Name: r.Chain.Name, ID: strconv.FormatUint(r.Chain.ID, 10), Hub: r.Chain.Hub.Hex(), Apps: r.Chain.AppRegistry.Hex(), Market: redact.Address(r.Market.URL)},
-		Image:   approval.Image{Reference: r.tag.Name(), Signer: r.signs(ctx), Layout: string(s.Sign.Layout), Scanner: r.boundScanner()},
+		Image:   approval.Image{Reference: r.tag.Name(), Signer: r.signs(ctx), Layout: string(s.Sign.Layout), Scanner: r.boundScanner(), VEX: r.boundVEX()},
 		App:     approval.App{Owner: app.Owner.Hex(), Name: app.Name, Type: app.Type, Multiaddr: string(app.Multiaddr)},
 		Order: approval.Order{
 			Price: strconv.FormatUint(s.Order.Price, 10), Volume: strconv.FormatUint(s.Order.Volume, 10), Tag: s.Order.Tag.String(),

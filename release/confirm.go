@@ -90,7 +90,7 @@ func (r *run) look(ctx context.Context, rec record.Record) (late []rotation.Sale
 			known, lead = r.confirmGroups(ctx, fresh.Chain), r.confirmName(ctx, fresh.Chain)
 			return nil
 		})
-		checks = record.Standing(ctx, record.World{Registry: fresh.Registry, Chain: fresh.Chain, Market: fresh.Market, Party: r.keys.signer}, rec)
+		checks = record.Standing(ctx, record.World{Registry: fresh.Registry, Chain: fresh.Chain, Market: fresh.Market, Party: r.keys.signer}, rec, r.attestedVEX()...)
 		return nil
 	})
 	if err := group.Wait(); err != nil {

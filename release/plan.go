@@ -86,7 +86,7 @@ func (p Plan) making(make, untold []string) string {
 
 // writes are the things that a release may make, in their order.
 func (p Plan) writes() []string {
-	return slices.DeleteFunc([]string{"image", "signature", "provenance", referenceValues, record.SBOMCheck, "app", "secret", "groups", "canary", "order", "name"}, func(name string) bool {
+	return slices.DeleteFunc([]string{"image", "signature", "provenance", referenceValues, record.SBOMCheck, record.VEXCheck, "app", "secret", "groups", "canary", "order", "name"}, func(name string) bool {
 		return !p.has(name, ToMake) && !p.has(name, Unknown)
 	})
 }

@@ -73,6 +73,7 @@ type imageState struct {
 	log    []byte         // what the build printed
 	digest name.Digest    // in its repository
 	sbom   *sbom.Document // what is in it; nil: not asked for, or not known yet
+	vex    *assessment    // what vulnerabilities are to it; nil: not asked for
 }
 
 // enclaveState is the image's measurement.
@@ -89,8 +90,8 @@ type keyring struct {
 	wallet node.Wallet
 }
 
-// begin reads the lock and the Dockerfile: what is wrong with them is found before the
-// build rather than after it.
+// begin reads the lock, the Dockerfile and the VEX document: what is wrong with them is found
+// before the build rather than after it.
 func (r Release) begin(ctx context.Context) (*run, error) {
 	if err := r.Source.Check(); err != nil {
 		return nil, err
@@ -105,6 +106,10 @@ func (r Release) begin(ctx context.Context) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	assessed, err := r.readVEX()
+	if err != nil {
+		return nil, err
+	}
 	r.Registry.Layout = r.Settings.Sign.Layout
 	r.Market.Tell = r.Teller.Note
 	if r.Measuring == nil {
@@ -113,6 +118,7 @@ func (r Release) begin(ctx context.Context) (*run, error) {
 	told := &memory{Teller: r.Teller, evidence: map[string]string{}}
 	r.Teller = told
 	in := &run{Release: r, told: told, accepted: accepted, tag: r.Settings.Image.Tag(r.Source.Version)}
+	in.image.vex = assessed
 	in.plan = Plan{Version: r.Source.Version, Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Image: in.tag.Name()}
 	return in, nil
 }

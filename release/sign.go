@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/publish/record"
@@ -29,12 +28,13 @@ func (r *run) sign(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r.attested = slices.Contains(made[1:], true)
+	r.noteMade(made[1:])
 	return r.note("sign", made[0], r.keys.signer.String()), nil
 }
 
 // statements are what the signer says about the image, the signature first. An image that
-// is its own measurement has no reference values, and one that was not scanned no SBOM.
+// is its own measurement has no reference values, one that was not scanned no SBOM, and one
+// that nobody assessed no VEX document, which is the last.
 func (r *run) statements() ([]registry.Attestation, error) {
 	all := []registry.Attestation{registry.Signature(), r.origin.Provenance(r.Source.Version)}
 	if r.enclave.Format != measure.None {
@@ -46,6 +46,9 @@ func (r *run) statements() ([]registry.Attestation, error) {
 	}
 	if r.image.sbom != nil {
 		all = append(all, record.SBOMAttestation(*r.image.sbom))
+	}
+	if r.image.vex != nil {
+		all = append(all, record.VEXAttestation(r.image.vex.Document))
 	}
 	return all, nil
 }

@@ -117,6 +117,7 @@ sign:
   layout: tags
 attest:
   sbom: "docker-image://a@sha256:0123456789012345678901234567890123456789012345678901234567890123"
+  vex: hello.vex.json
 chain: mine
 chains:
   mine: {id: 1, rpc: "http://localhost:1", hub: "0x1234567890123456789012345678901234567890", market: "https://m", sms: "https://s", gateway: "https://g", ens: "0x1234567890123456789012345678901234567890", fees: legacy, max-fee-per-gas: 1000000000, confirmations: 3, development: true}

@@ -107,6 +107,7 @@ type Sign struct {
 // Attest says what else is attested of the image.
 type Attest struct {
 	SBOM string `yaml:"sbom" doc:"image with a scanner that lists what is in the released image (BuildKit's SBOM scanning protocol): docker-image://NAME@sha256:DIGEST or oci-layout:///FOLDER@sha256:DIGEST; nothing is listed when it is not set"`
+	VEX  Path   `yaml:"vex" doc:"file with a document of OpenVEX 0.2.0 in JSON, which says what vulnerabilities are to the released image; a newer one is attested by releasing the same version again"`
 }
 
 // Keyless says whose identity signs. Nothing of it is secret.

@@ -348,6 +348,7 @@ func TestConfigurationsOfDocumentation(t *testing.T) {
 	tried := 0
 	const dockerfile = "FROM scratch\nENTRYPOINT [\"/app\"]\n"
 	const whole, wallet = "image: ghcr.io/acme/hello\nchain: bellecour\nsign: {key: cosign.key}\n", "wallet: {keystore: wallet.json}\n"
+	const assessed = `{"@context":"https://openvex.dev/ns/v0.2.0","@id":"https://example.com/vex/hello","author":"Acme","timestamp":"2026-01-31T12:00:00Z","version":1,"statements":[{"vulnerability":{"name":"CVE-2026-1"},"status":"fixed"}]}`
 	omitted := strings.NewReplacer("sha256:…", "sha256:"+strings.Repeat("0", 64), `"0x…"`, `"0x`+strings.Repeat("1", 40)+`"`)
 	for _, f := range fences(t) {
 		part := f.kind() == "part of a configuration"
@@ -368,7 +369,7 @@ func TestConfigurationsOfDocumentation(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for name, text := range map[string]string{settings.File: text, "whole.yaml": rest, "test/judge.sh": "#!/bin/sh\n", "Dockerfile": dockerfile, "hello/Dockerfile": dockerfile, "worker/Dockerfile": dockerfile, "ca.pem": "", "cert.pem": "", "key.pem": ""} {
+		for name, text := range map[string]string{settings.File: text, "whole.yaml": rest, "test/judge.sh": "#!/bin/sh\n", "hello.vex.json": assessed, "Dockerfile": dockerfile, "hello/Dockerfile": dockerfile, "worker/Dockerfile": dockerfile, "ca.pem": "", "cert.pem": "", "key.pem": ""} {
 			if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
 				t.Fatal(err)
 			}

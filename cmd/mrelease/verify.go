@@ -26,7 +26,7 @@ func (a *app) verifyCommand() *cobra.Command {
 chain, the record that the app's owner signed, the image and each of its layers, the
 image's signature and provenance, the measurement (by running the image again, unless
 --no-run) with the reference values that are attested of it, the SBOM that the
-record names, and the order. Of each link it says by whose word it holds: proved (computed
+record names, VEX documents, and the order. Of each link it says by whose word it holds: proved (computed
 here), signed (and by whom), or asserted (by whom: nobody proves it). What the owner
 states and nothing outside says is told, too.
 TARGET is an app's address (0x…) on the chain of --chain, a name of ENS where the chain has

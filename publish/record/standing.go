@@ -12,17 +12,22 @@ import (
 
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/vex"
 )
 
 // Standing looks up, all at the same time, what a release leaves behind, for who has just
 // made it: of what [Verify] checks all but what an image's digest settles (its layers'
 // bytes, its measurement), and the record beside the image and the list in which requesters
-// find the order besides. A check that does not hold has an Err.
-func Standing(ctx context.Context, w World, r Record) []Check {
+// find the order besides; and VEX documents, which no record names. A check that does not
+// hold has an Err.
+func Standing(ctx context.Context, w World, r Record, documents ...vex.Document) []Check {
 	a := newAuditor(ctx, w, Given(r, ""))
 	looks := []check{
 		{"image", a.image}, {"blobs", a.blobs}, {"signature", a.signature}, {"provenance", a.provenance}, {ReferenceCheck, a.attestedReference}, {SBOMCheck, a.sbom}, {"app", a.app},
 		{"order on chain", a.orderOnChain}, {"order on market", a.orderOnMarket}, {"listing", a.listing}, {"record", a.beside},
+	}
+	if documents != nil {
+		looks = append(looks, check{VEXCheck, a.attestsVEX(documents)})
 	}
 	looks = a.without(looks)
 	checks := make([]Check, len(looks))

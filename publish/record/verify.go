@@ -76,6 +76,9 @@ func Verify(ctx context.Context, w World, s Subject, report func(Check)) error {
 	var errs []error
 	for _, c := range a.checks() {
 		looked := w.Saved.settle(c.run(ctx))
+		if looked.Word == "" && looked.Err == nil { // there is no such link
+			continue
+		}
 		report(looked)
 		if looked.Err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", c.name, looked.Err))
@@ -97,6 +100,7 @@ func (a auditor) checks() []check {
 		{"measurement", a.measurement},
 		{ReferenceCheck, a.reference},
 		{SBOMCheck, a.sbom},
+		{VEXCheck, a.vex},
 		{"canary", a.canary},
 		{"order on chain", a.orderOnChain},
 		{"order on market", a.orderOnMarket},

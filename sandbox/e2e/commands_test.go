@@ -17,13 +17,14 @@ import (
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/sandbox/fault"
 	"github.com/mrelease/mrelease/sbom"
+	"github.com/mrelease/mrelease/vex"
 )
 
 // commands are what scripts can say besides testscript's own commands.
 func commands(more map[string]func(*testscript.TestScript, *script, []string)) map[string]func(*testscript.TestScript, bool, []string) {
 	own := map[string]func(*testscript.TestScript, *script, []string){
 		"exits": exits, "fault": addFault, "read-only": readOnly, "holds": holds, "group": group, "owner": owner, "buy": buy, "crowd": crowd, "foreign": foreign, "impostor": impostor, "register": register, "edit": edit, "get": get, "serve": serve,
-		"fill": fill, "refer": refer, "retag": retag, "forget": forget, "odd-image": oddImage, "layer": layer, "edit-key": editKey, "git": gitCommand, "provenance": statementsOf(provenanceType), "measurement": statementsOf(record.MeasurementType), "sbom": statementsOf(sbom.Type), "beside": beside, "like-readme": likeReadme,
+		"fill": fill, "refer": refer, "retag": retag, "forget": forget, "odd-image": oddImage, "layer": layer, "edit-key": editKey, "git": gitCommand, "provenance": statementsOf(provenanceType), "measurement": statementsOf(record.MeasurementType), "sbom": statementsOf(sbom.Type), "vex": statementsOf(vex.Type), "beside": beside, "like-readme": likeReadme,
 		"registry": habits, "ordinary": ordinary, "keyless": keyless, "grant": grant, "names": names, "pass": pass, "stored": stored, "wallet-in": keyService, "daemons": daemons, "lose": lose,
 	}
 	maps.Copy(own, more)

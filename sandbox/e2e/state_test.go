@@ -20,6 +20,7 @@ import (
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/sandbox/world"
 	"github.com/mrelease/mrelease/sbom"
+	"github.com/mrelease/mrelease/vex"
 )
 
 func writeFile(path, text string) error { return os.WriteFile(path, []byte(text), 0o600) }
@@ -118,7 +119,7 @@ func (h *holdings) count(statements []statement) error {
 			signed++
 		case provenanceType:
 			h.attestations++
-		case record.RevocationType, sbom.Type:
+		case record.RevocationType, sbom.Type, vex.Type:
 		case record.MeasurementType:
 			measured++
 		default:
