@@ -72,9 +72,10 @@ func TestCosign(t *testing.T) {
 }
 
 func (s *stage) cosignVerifies(t *testing.T, r release) {
-	s.scanner = s.scannerImage(t)
+	s.scanner, s.vex = s.scannerImage(t), filepath.Join(s.dir, "hello.vex.json")
+	must(t, os.WriteFile(s.vex, []byte(assessed), 0o644))
 	rec := s.release(t, r)
-	s.scanner = ""
+	s.scanner, s.vex = "", ""
 	tag, err := name.NewTag(rec.Image.Reference)
 	must(t, err)
 	verify := []string{"verify", "--insecure-ignore-tlog", "--trusted-root", "root.json", "--new-bundle-format", tag.Digest(rec.Image.Digest.String()).Name(), "--key"}
@@ -129,7 +130,22 @@ func (s *stage) cosignVerifiesAttestations(t *testing.T, rec record.Record, sbom
 		t.Errorf("the file's SHA-256 is %s, the record's %s", got, rec.SBOM.Digest)
 	}
 	s.cosignReadsAttestation(t, rec, image, "spdxjson", json.RawMessage(listed))
+	s.cosignReadsAttestation(t, rec, image, "openvex", json.RawMessage(assessed))
 }
+
+// assessed is what is said of vulnerabilities.
+const assessed = `{
+  "@context": "https://openvex.dev/ns/v0.2.0",
+  "@id": "https://example.com/vex/hello",
+  "author": "Acme <security@example.com>",
+  "timestamp": "2026-01-31T12:00:00Z",
+  "version": 1,
+  "statements": [
+    {"vulnerability": {"name": "CVE-2026-1"}, "status": "not_affected", "justification": "vulnerable_code_not_present"},
+    {"vulnerability": {"name": "CVE-2026-2"}, "status": "affected", "action_statement": "use <1.0.1> & later"}
+  ]
+}
+`
 
 // scannerImage makes the image of the stand-in scanner.
 func (s *stage) scannerImage(t *testing.T) string {

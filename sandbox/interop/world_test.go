@@ -38,6 +38,7 @@ type stage struct {
 	dir     string
 	bin     string
 	scanner string   // of attest.sbom; empty for none
+	vex     string   // file of attest.vex; empty for none
 	lines   sync.Map // of a line of apps, the folder that releases it
 }
 
@@ -121,7 +122,7 @@ build: {context: %q}
 enclave: {trust: stated, %s}
 order: {tag: %q}
 sign: {key: %q}
-attest: {sbom: %q}
+attest: {sbom: %q, vex: %q}
 wallet: {keystore: %q, address: %q}
 app-secret: {env: APP_SECRET}
 chain: %s
@@ -129,7 +130,7 @@ chains:
   %s: {id: %d, rpc: %q, hub: %q, market: %q, sms: %q, fees: %s, development: true}
 record: %s.json
 project: %q
-`, s.Registry, r.name, filepath.Join(s.dir, "context"), r.enclave, r.tag, filepath.Join(s.dir, "cosign.key"), s.scanner, r.dir, address(r.owner),
+`, s.Registry, r.name, filepath.Join(s.dir, "context"), r.enclave, r.tag, filepath.Join(s.dir, "cosign.key"), s.scanner, s.vex, r.dir, address(r.owner),
 		c.Name, c.Name, c.ID, c.RPC, c.Hub, s.Market, s.Secrets, c.Fees, r.name, r.project)
 }
 
