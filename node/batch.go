@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/accounts/abi"
 	"github.com/ethereum/go-ethereum/common"
@@ -39,10 +40,20 @@ func Answer[T any](q *Question) (T, error) {
 	return *abi.ConvertType(q.out[0], new(T)).(*T), nil
 }
 
-// Ask asks several questions in one request; each has its own answer or error. What a node
-// does not answer in company, it is asked alone once the answer is wanted, and a node that
-// takes no such requests is asked one question after the other.
+// company is how many questions are asked in one request: nodes take a hundred, and what they
+// answer to as many is far below bounds.RPCAnswer.
+const company = 100
+
+// Ask asks several questions together, a hundred in a request; each has its own answer or
+// error. What a node does not answer in company, it is asked alone once the answer is wanted,
+// and a node that takes no such requests is asked one question after the other.
 func (c *Client) Ask(ctx context.Context, questions ...*Question) {
+	for some := range slices.Chunk(questions, company) {
+		c.askTogether(ctx, some)
+	}
+}
+
+func (c *Client) askTogether(ctx context.Context, questions []*Question) {
 	elements := make([]rpc.BatchElem, len(questions))
 	for i, q := range questions {
 		elements[i] = q.element(c)
@@ -60,7 +71,7 @@ func (c *Client) Ask(ctx context.Context, questions ...*Question) {
 // element is a question among others.
 func (q *Question) element(c *Client) rpc.BatchElem {
 	input, _ := q.Contract.ABI.Pack(q.Method, q.Args...) // a question alone tells what is wrong with it
-	return rpc.BatchElem{Method: "eth_call", Args: []any{c.message(q.Contract.Address, input), "latest"}, Result: new(hexutil.Bytes)}
+	return rpc.BatchElem{Method: "eth_call", Args: []any{c.message(q.Contract.Address, input), c.asOf()}, Result: new(hexutil.Bytes)}
 }
 
 // read takes an answer. A call that failed, or that nothing answers, is made again: so what

@@ -29,6 +29,7 @@ type Client struct {
 
 	nodes   *nodes
 	caller  common.Address // of read-only calls: some nodes refuse calls without a sender
+	at      common.Hash    // block that they are about; zero: the last one
 	sent    []*sent        // what this client sent, which is in blocks
 	acting  sync.Mutex     // held by whoever sends, or asks which nonce is next
 	waiting turns          // for whoever sends
@@ -232,7 +233,7 @@ func (c *Client) Read(ctx context.Context, contract Contract, method string, arg
 }
 
 func (c *Client) callOpts(ctx context.Context) *bind.CallOpts {
-	return &bind.CallOpts{Context: ctx, From: c.caller}
+	return &bind.CallOpts{Context: ctx, From: c.caller, BlockHash: c.at}
 }
 
 // Call is [Client.Read] of a method that answers one value.

@@ -204,7 +204,8 @@ func Lookup(ctx context.Context, c *node.Client, app poco.App) (Registration, er
 // that the registry does not know, whatever contract may be there.
 func Read(ctx context.Context, c *node.Client, address common.Address) (poco.App, error) {
 	known := &node.Question{Contract: registry(c), Method: "isRegistered", Args: []any{address}}
-	fields := askFields(ctx, c, address, known)
+	fields := newFields(address)
+	c.Ask(ctx, append([]*node.Question{known}, fields.asked...)...)
 	registered, err := node.Answer[bool](known)
 	if err != nil {
 		return poco.App{}, err
@@ -215,21 +216,16 @@ func Read(ctx context.Context, c *node.Client, address common.Address) (poco.App
 	return fields.read()
 }
 
-func readFields(ctx context.Context, c *node.Client, address common.Address) (poco.App, error) {
-	return askFields(ctx, c, address).read()
-}
-
-// askFields asks for an app's fields, and something besides, in one request: a node may be
-// a tenth of a second away, and count what it is asked.
-func askFields(ctx context.Context, c *node.Client, address common.Address, besides ...*node.Question) *fields {
-	f := &fields{of: node.Contract{Address: address, ABI: poco.AppABI()}, asked: besides}
+// newFields returns the questions for an app's fields, which are asked in one request, with
+// others: a node may be a tenth of a second away, and count what it is asked.
+func newFields(address common.Address) *fields {
+	f := &fields{of: node.Contract{Address: address, ABI: poco.AppABI()}}
 	readField(f, "owner", &f.app.Owner)
 	readField(f, "m_appName", &f.app.Name)
 	readField(f, "m_appType", &f.app.Type)
 	readField(f, "m_appMultiaddr", &f.app.Multiaddr)
 	readField(f, "m_appChecksum", &f.app.Checksum)
 	readField(f, "m_appMREnclave", &f.app.MREnclave)
-	c.Ask(ctx, f.asked...)
 	return f
 }
 

@@ -8,63 +8,75 @@ import (
 	"strings"
 
 	"github.com/ethereum/go-ethereum/common"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 )
 
-// chunk is how many apps are read at the same time, with six requests each.
+// chunk is how many apps are read at the same time: with six fields each that is two
+// requests, one for their addresses and one for what they are.
 const chunk = 16
 
 // Owned returns the apps of an owner, as the registry enumerates them: an app that was
 // made is added at the end, so the newest come first, but one that was given away lets
-// the last one take its place. It reads as far as it is asked to go on.
+// the last one take its place. It reads as far as it is asked to go on, and most of them at
+// most.
 //
-// Errors: *node.RPCError; *bounds.Error beyond bounds.Apps.
-func Owned(ctx context.Context, c *node.Client, owner common.Address) iter.Seq2[Registration, error] {
+// Errors: *node.RPCError, with the address of an app that could not be read and of nothing
+// else; without an address it is the last one: also *bounds.Error beyond most.
+func Owned(ctx context.Context, c *node.Client, owner common.Address, most int64) iter.Seq2[Registration, error] {
 	return func(yield func(Registration, error) bool) {
 		number, err := node.Call[*big.Int](ctx, c, registry(c), "balanceOf", owner)
+		beyond := &bounds.Error{Where: c.Name, What: "the number of apps of " + owner.Hex(), Most: fmt.Sprint(most), Got: fmt.Sprint(number)}
+		if err == nil && !number.IsInt64() { // no registry has so many: nothing of it is a fact
+			err = beyond
+		}
 		if err != nil {
 			yield(Registration{}, err)
 			return
 		}
 		for end := number.Int64(); end > 0; end -= chunk {
-			if number.Int64()-end >= bounds.Apps {
-				yield(Registration{}, &bounds.Error{Where: c.Name, What: "the number of apps of " + owner.Hex(), Most: fmt.Sprint(bounds.Apps), Got: number.String()})
+			left := most - (number.Int64() - end)
+			if left <= 0 {
+				yield(Registration{}, beyond)
 				return
 			}
-			found, err := readChunk(ctx, c, owner, max(0, end-chunk), end)
-			if err != nil {
-				yield(Registration{}, err)
+			if !yieldChunk(ctx, c, owner, max(0, end-min(chunk, left)), end, yield) {
 				return
-			}
-			for _, app := range found {
-				if !yield(app, nil) {
-					return
-				}
 			}
 		}
 	}
 }
 
-// readChunk reads the apps of an owner from one place up to another, the last one first.
-func readChunk(ctx context.Context, c *node.Client, owner common.Address, from, to int64) ([]Registration, error) {
-	found := make([]Registration, to-from)
-	group, ctx := errgroup.WithContext(ctx)
-	for i := range found {
-		group.Go(func() error {
-			token, err := node.Call[*big.Int](ctx, c, registry(c), "tokenOfOwnerByIndex", owner, big.NewInt(to-1-int64(i)))
-			if err != nil {
-				return err
-			}
-			found[i].Address = common.BigToAddress(token)
-			found[i].App, err = readFields(ctx, c, found[i].Address)
-			return err
-		})
+// yieldChunk yields the apps of an owner from one place up to another, the last one first,
+// and tells whether to go on.
+func yieldChunk(ctx context.Context, c *node.Client, owner common.Address, from, to int64, yield func(Registration, error) bool) bool {
+	places := make([]*node.Question, to-from)
+	for i := range places {
+		places[i] = &node.Question{Contract: registry(c), Method: "tokenOfOwnerByIndex", Args: []any{owner, big.NewInt(to - 1 - int64(i))}}
 	}
-	return found, group.Wait()
+	c.Ask(ctx, places...)
+	addresses, all := make([]common.Address, len(places)), make([]*fields, len(places))
+	var asked []*node.Question
+	for i, place := range places {
+		token, err := node.Answer[*big.Int](place)
+		if err != nil {
+			yield(Registration{}, err)
+			return false
+		}
+		addresses[i] = common.BigToAddress(token)
+		all[i] = newFields(addresses[i])
+		asked = append(asked, all[i].asked...)
+	}
+	c.Ask(ctx, asked...)
+	for i, f := range all {
+		app, err := f.read()
+		if !yield(Registration{App: app, Address: addresses[i]}, err) {
+			return false
+		}
+	}
+	return true
 }
 
 // Version is the version that an app is the release of: the tag of its image. It is empty

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
@@ -96,7 +97,7 @@ type Releases struct {
 func (w World) Releases(ctx context.Context, line Line) (Releases, error) {
 	r := Releases{Line: line, chain: w.Chain.Name}
 	comparable := true
-	for app, err := range apps.Owned(ctx, w.Chain, line.Owner) {
+	for app, err := range apps.Owned(ctx, w.Chain, line.Owner, bounds.Apps) {
 		if err != nil {
 			return r, err
 		}

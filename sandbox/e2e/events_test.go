@@ -15,6 +15,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
@@ -109,7 +110,7 @@ func newApp(ctx context.Context, r *run, owner common.Address) (common.Address, 
 	if err != nil {
 		return common.Address{}, err
 	}
-	for app, err := range apps.Owned(ctx, client, owner) {
+	for app, err := range apps.Owned(ctx, client, owner, bounds.Apps) {
 		if err != nil {
 			return common.Address{}, err
 		}
