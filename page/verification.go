@@ -38,7 +38,7 @@ type Asked struct {
 	Config []string       `json:"config,omitempty"` // files that say so in place of what is built in
 	Bundle string         `json:"bundle,omitempty"` // file that answered in the place of node, market and registry
 	AsOf   *time.Time     `json:"asOf,omitempty"`   // when it was made, as it says
-	Block  *Block         `json:"block,omitempty"`  // at which it proves app and order
+	Block  *Block         `json:"block,omitempty"`  // at which it proves app and order; without a file: as of which the chain answered
 }
 
 // Block is a block of a chain.
@@ -159,9 +159,13 @@ func (v *Verification) incomplete(open []error) error {
 		v.Said = "INCOMPLETE: not all links could be looked at"
 		return errors.Join(others...)
 	}
-	if len(open) > 1 {
+	switch {
+	case len(open) > 1:
 		v.Said = "INCOMPLETE: neither layers nor measurement were checked"
 		return fmt.Errorf("all else holds, but layers and measurement were %w", open[0])
+	case record.IsOfLayers(open[0]): // of an app without a measurement
+		v.Said = "INCOMPLETE: the layers were not checked"
+		return fmt.Errorf("all else holds, but the layers were %w", open[0])
 	}
 	v.Said = "INCOMPLETE: the measurement was not checked"
 	return fmt.Errorf("all else holds, but the measurement was %w", open[0])

@@ -65,6 +65,12 @@ func Seek(ctx context.Context, w World, address common.Address) (Subject, error)
 	if err != nil {
 		return Subject{}, err
 	}
+	return SeekOf(ctx, w, apps.Registration{App: app, Address: address})
+}
+
+// SeekOf is [Seek] of an app that was read from the chain's registry already.
+func SeekOf(ctx context.Context, w World, reg apps.Registration) (Subject, error) {
+	address, app := reg.Address, reg.App
 	image, err := ImageOf(app)
 	if err != nil {
 		return Subject{}, err

@@ -38,6 +38,7 @@ type World struct {
 	Trust    measure.Trust // what the measurement must rest on at least; empty: what the record says
 	Bases    []v1.Hash     // digests of the base images whose programs are trusted; none: the record's own
 	Saved    *Saved        // nil: what is asked answers now
+	NoLayers error         // why layers are not read, only looked for; nil: they are read
 	// Progress, unless it is nil, is told how far a check is, often.
 	Progress func(text string)
 }

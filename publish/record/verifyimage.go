@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/registry"
 )
@@ -93,9 +94,37 @@ func (a auditor) pull(ctx context.Context) (v1.Image, error) {
 	return image, nil
 }
 
-// layers reads every byte of the image; go-containerregistry compares each
-// blob with its digest.
+// UnreadError says that an image's layers are there, as the registry says, and that their
+// bytes were not read.
+type UnreadError struct {
+	There string // what is there
+	Err   error  // why they were not read
+}
+
+func (e *UnreadError) Error() string {
+	return fmt.Sprintf("not checked: the registry has %s, whose bytes were not read", e.There)
+}
+
+// Unwrap says that nothing was measured either.
+func (e *UnreadError) Unwrap() error { return &measure.UnmeasuredError{Err: e.Err} }
+
+// IsOfLayers reports whether an error says that layers were not read.
+func IsOfLayers(err error) bool {
+	var unread *UnreadError
+	var absent *AbsentError
+	return errors.As(err, &unread) || errors.As(err, &absent)
+}
+
+// layers reads every byte of the image, unless there is a reason not to: then it asks whether
+// the registry has them. go-containerregistry compares each blob with its digest.
 func (a auditor) layers(ctx context.Context) (found, error) {
+	if a.NoLayers != nil {
+		f, err := a.blobs(ctx)
+		if err == nil {
+			err = &UnreadError{f.evidence, a.NoLayers}
+		}
+		return found{}, err
+	}
 	image, err := a.pull(ctx)
 	if err != nil {
 		return found{}, err
