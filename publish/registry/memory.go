@@ -25,6 +25,27 @@ func (c Client) Remembering() Client {
 	return c
 }
 
+// maxLogins bounds how many logins are kept from one verification to the next.
+const maxLogins = 100
+
+// Forget drops what a remembering client was answered, for the next verification, which need
+// not log in again where this one did. Nothing may be asked meanwhile.
+func (c Client) Forget() {
+	if c.memory != nil {
+		c.memory.forget()
+	}
+}
+
+func (m *memory) forget() {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	clear(m.answers)
+	m.size = 0
+	if len(m.logins) > maxLogins {
+		clear(m.logins)
+	}
+}
+
 // memory is what a registry said.
 type memory struct {
 	lock    sync.Mutex

@@ -87,3 +87,42 @@ func TestAttackMemory(t *testing.T) {
 		t.Errorf("%d requests: all of it was kept", n)
 	}
 }
+
+// What is forgotten is asked for again, by the same login.
+func TestForget(t *testing.T) {
+	var asked, logins atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			logins.Add(1)
+			return
+		}
+		asked.Add(1)
+		w.Header().Set("Content-Type", string(types.OCIManifestSchema1))
+		_, _ = io.WriteString(w, "{}")
+	}))
+	t.Cleanup(s.Close)
+	repository, err := name.NewRepository(strings.TrimPrefix(s.URL, "http://") + "/acme/hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := registry.Client{}.Remembering()
+	var first int64
+	for i := range 3 {
+		for range 2 {
+			if _, err := c.Resolve(t.Context(), repository.Tag("1")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := asked.Load(); n != int64(i+1) {
+			t.Errorf("%d requests before it forgot %d times", n, i)
+		}
+		c.Forget()
+		if i == 0 {
+			first = logins.Load()
+		}
+	}
+	if n := logins.Load(); n != first {
+		t.Errorf("it logged in %d times at first, and %d times in all", first, n)
+	}
+	registry.Client{}.Forget() // which has no memory
+}
