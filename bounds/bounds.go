@@ -85,10 +85,11 @@ const (
 
 // What an owner or a requester has on a chain and its market.
 const (
-	Apps   = 1_000 // apps of an owner that are looked at, the newest first
-	Orders = 1_000 // open orders of a wallet that are looked at; iExec's market takes 50
-	Runs   = 1_000 // runs of a deal
-	Deals  = 100   // deals that were made of a request
+	Apps   = 1_000  // apps of an owner that are looked at for a release, the newest first
+	Fleet  = 10_000 // apps of an owner that are verified in one call, the newest first
+	Orders = 1_000  // open orders of a wallet that are looked at; iExec's market takes 50
+	Runs   = 1_000  // runs of a deal
+	Deals  = 100    // deals that were made of a request
 )
 
 // Results of runs, which whoever ran them has written. iExec's command line takes as
@@ -119,6 +120,7 @@ const (
 	RateWindow = 30 * time.Second // without, or with too little, coming
 	Answer     = 2 * time.Minute  // for the head of an answer, and again for all of one that is no blob
 	Act        = time.Hour        // for one check of a record, one push, one comparison, and accepting an image
+	OneOfFleet = 2 * time.Minute  // for one of many apps that are verified in one call
 	Request    = 45 * time.Second // for a request to node or market, with all of its tries
 	Approval   = 10 * time.Minute // for a person to approve what an external signer signs
 	KeyService = 45 * time.Second // for a request to a cloud's key service, with all of its tries

@@ -42,6 +42,7 @@ func All() []Bound {
 		{"records beside an image that are read, whoever wrote them", fmt.Sprint(Documents)},
 		{"pages of a registry's list of referrers or tags", fmt.Sprint(Pages)},
 		{"apps of an owner that are looked at for a release by its version, open orders of a wallet", fmt.Sprintf("%d, %d", Apps, Orders)},
+		{"apps of an owner that are verified in one call, and the time for each, unless its layers are read", fmt.Sprintf("%d, %s", Fleet, said(OneOfFleet))},
 		{"runs of a deal, deals of a request", fmt.Sprintf("%d, %d", Runs, Deals)},
 		{"a result of a run", fmt.Sprintf("%s encrypted, %s in %d files and folders decrypted (`--limit`), %s and %s of the archives' directories", Bytes(Result), Bytes(ResultContent), ResultFiles, Bytes(ResultDirectory), Bytes(ResultNames))},
 		{"what a canary's run and its judge printed", Bytes(Printed) + ", the last ones are shown"},
