@@ -85,6 +85,19 @@ func ReadTarget(ctx context.Context, text string) (Target, error) {
 	return t, err
 }
 
+// ReadOwner takes an owner's address, and nothing else: it is looked for on a chain as that of
+// an app is. Error: *TargetError.
+func ReadOwner(text string) (Target, error) {
+	t := Target{text: text}
+	if common.IsHexAddress("0x" + text) {
+		return t, &TargetError{text, "is an address without its 0x", "0x" + text}
+	}
+	return t, t.readAddress()
+}
+
+// Address is that of the target: of an address that was given, or of an image's app.
+func (t *Target) Address() common.Address { return t.app }
+
 // meant says of what is no file what was meant, where it nearly leads to a release: an
 // image by its tag, which others can move, or an address without its 0x.
 func meant(text string) error {

@@ -33,6 +33,7 @@ import (
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/evidence"
 	"github.com/mrelease/mrelease/publish/orders"
+	"github.com/mrelease/mrelease/publish/owned"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/publish/registry/keyless"
@@ -142,7 +143,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*ci.EmulatedError], "E-EMULATED", usage.ExitPolicy, usage.Say("release from the CI system itself; here: mrelease plan, --dry-run, or a chain of your own with development: true")),
 		usage.On(usage.Is[*source.StateError], "E-SOURCE-DIRTY", usage.ExitPolicy, adviceOf[*source.StateError]),
 
-		usage.On(usage.Is[*measure.NotRunError], "E-UNMEASURED", usage.ExitUnmeasured, usage.Say("leave out --no-run, or verify the release itself and not a file of it, on a machine that has a builder")),
+		usage.On(usage.Is[*measure.NotRunError], "E-UNMEASURED", usage.ExitUnmeasured, usage.Say("leave out --no-run, or verify the release itself, not a file of it or all apps of its owner, on a machine that has a builder")),
 		usage.On(usage.Is[*measure.UnmeasuredError], "E-UNMEASURED", usage.ExitUnmeasured, adviceOf[*buildkit.NoBuilderError]),
 		usage.On(usage.Is[*buildkit.AddressError], "E-USAGE", usage.ExitUsage, adviceOf[*buildkit.AddressError]),
 		usage.On(usage.Is[*buildkit.NoBuilderError], "E-BUILDER", usage.ExitUsage, adviceOf[*buildkit.NoBuilderError]),
@@ -232,7 +233,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*node.NotPoCoError], "E-CHAIN-HUB", usage.ExitChain, usage.Say("correct chains.<name>.hub")),
 		usage.On(usage.Is[*node.WrongChainError], "E-CHAIN-WRONG", usage.ExitChain, usage.Say("correct the id, rpc or hub of the chain")),
 		usage.On(usage.Is[*apps.ConflictError], "E-APP-CONFLICT", usage.ExitChain, usage.Say("compare the fields above; an app given to another owner cannot be offered by this wallet: release a new version")),
-		usage.On(usage.Is[*apps.NoAppError], "E-APP-MISSING", usage.ExitChain, usage.Say("check the chain; mrelease release registers the app")),
+		usage.On(either[*apps.NoAppError, *owned.NoneError], "E-APP-MISSING", usage.ExitChain, usage.Say("check the chain; mrelease release registers the app")),
 		usage.On(ordered(node.SoldOut), "E-ORDER-SOLD-OUT", usage.ExitOrder, usage.Say("to offer more runs, set order.volume to a higher number and run mrelease release of the same version again: it publishes another order of the same app")),
 		usage.On(ordered(node.Cancelled), "E-ORDER-CANCELLED", usage.ExitOrder, usage.Say("the order is closed for good, by its owner or by a later release: release a new version; or mrelease order publish, or mrelease rollback, sells this one again by another order")),
 		usage.On(ordered(node.Spent), "E-ORDER-SPENT", usage.ExitOrder, usage.Say("the market does not tell which (it may lag: ask again); sold out: set order.volume to a higher number and run mrelease release of the same version again; cancelled: release a new version, or mrelease order publish")),

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mrelease/mrelease/cmd/owners"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/page"
@@ -40,36 +40,32 @@ anybody's: for the node and the market that are asked, and for a chain that is n
 block of the chain; --bundle verifies from that file, without any network, as of then, and
 without the measurement and large layers: --block gives the block's hash, from a source of
 your own, without which nothing is known of the chain (12).
+` + owners.Long + `
 Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record (also: none by the owner), image, signature, provenance; 13 chain; 14 order; 15 all but the measurement; 20 registry or market, 22 node.`,
-		Example: "  mrelease verify 0x… --chain bellecour\n  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json\n  mrelease verify --trusted-root trusted-root.json dist/record.json\n  mrelease verify --config chains.yaml dist/record.json\n  mrelease verify 0x… --chain arbitrum-one --save evidence.json\n  mrelease verify --bundle evidence.json --block 0x…",
+		Example: "  mrelease verify 0x… --chain bellecour\n  mrelease verify --owner 0x… --chain bellecour\n  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json\n  mrelease verify --trusted-root trusted-root.json dist/record.json\n  mrelease verify --config chains.yaml dist/record.json\n  mrelease verify 0x… --chain arbitrum-one --save evidence.json\n  mrelease verify --bundle evidence.json --block 0x…",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := trusted.Check(c, args); err != nil {
+				return err
+			}
 			return a.runVerify(c.Context(), strings.Join(args, ""), &trusted)
 		},
 	}
 	c.Flags().StringArrayVarP(&a.config, "config", "f", nil, "configuration file that says which node, market and chain to ask; with several, later ones override (default: none)")
 	a.builderFlags(c)
-	c.Flags().StringVar(&trusted.signer.Key, "key", "", "file of the public key that the image must be signed with (default: the one in the record, which the app's owner signed)")
-	c.Flags().StringVar(&trusted.signer.Identity.Subject, "identity", "", "identity that must have signed the image, with or without its @REF (default: the one in the record, which the app's owner signed)")
-	c.Flags().StringVar(&trusted.signer.Identity.Issuer, "issuer", "", "OIDC issuer that the identity's certificate must name (default: likewise)")
-	c.Flags().StringVar(&trusted.signer.Root, "trusted-root", "", "file of the authorities that may certify identities, in Sigstore's JSON")
+	trusted.Add(c)
 	c.Flags().StringVar(&a.build.chain, "chain", "", "chain of the address")
 	c.Flags().StringVar(&trusted.evidence.Save, "save", "", "`FILE` to keep what was answered in, for --bundle; written unless a link fails")
 	c.Flags().StringVar(&trusted.evidence.Bundle, "bundle", "", "`FILE` of --save to verify from, in the place of TARGET and without any network")
 	c.Flags().TextVar(&trusted.evidence.Block, "block", trusted.evidence.Block, "`HASH` of the block at which the file must prove app and order (default: the file's, which proves nothing to you)")
 	c.Flags().BoolVar(&trusted.noRun, "no-run", false, "run nothing: leave the measurement out, and end with 15 when all else holds")
-	c.Flags().TextVar(&trusted.least, "trust", measure.Trust(""), "`GRADE` that the measurement must have at least: computed, known or stated (default: what the record says)")
-	c.Flags().StringArrayVar(&trusted.bases, "base", nil, "digest (sha256:…) of a base image whose programs are trusted, in place of the one that the record names; may be repeated")
 	return c
 }
 
 // trusted is what whoever verifies trusts.
 type trusted struct {
-	signer record.Trusted
-	least  measure.Trust
-	bases  []string
-	noRun  bool
-
+	owners.Flags
+	noRun    bool
 	evidence release.Evidence
 }
 
@@ -82,18 +78,17 @@ func (a *app) runVerify(ctx context.Context, given string, t *trusted) error {
 	if err != nil {
 		return err
 	}
+	if t.Owner != "" {
+		told := func(err error) (code, text string) { return explain(err).Code, shortened(err.Error()) }
+		p := owners.Program{Program: a.shared(), Registry: a.registry(), Config: a.config, Progress: a.story.progress(), Explain: told}
+		return p.Verify(ctx, cfg, &t.Flags, a.build.chain != "")
+	}
 	target, err := t.evidence.Target(ctx, given)
 	if err != nil {
 		return err
 	}
-	bases, err := record.ParseBases(t.bases)
+	signer, bases, err := t.Read()
 	if err != nil {
-		return usage.Errorf("mrelease verify", "--base: %w", err)
-	}
-	signer, err := t.signer.Read()
-	if errors.Is(err, record.ErrKeyAndIdentity) {
-		return usage.Errorf("mrelease verify", "%w", err)
-	} else if err != nil {
 		return err
 	}
 	world, err := t.evidence.Open(ctx, cfg, &target, a.registry(), a.build.chain != "")
@@ -106,7 +101,7 @@ func (a *app) runVerify(ctx context.Context, given string, t *trusted) error {
 		return err
 	}
 	world.Signer, world.NoRunner, world.Timeout = signer, error(&measure.NotRunError{Flag: "--no-run"}), time.Duration(cfg.Enclave.Timeout)
-	world.Trust, world.Bases = t.least, bases
+	world.Trust, world.Bases = t.Least, bases
 	if none := t.evidence.Runner(); none != nil {
 		world.NoRunner, given = none, t.evidence.Bundle
 	} else if !t.noRun {

@@ -240,12 +240,13 @@ func foreign(ts *testscript.TestScript, s *script, args []string) {
 }
 
 // impostor registers an app that has the name and the owner of a record's, as anybody can,
-// with an image of its own.
+// with an image of its own; or, with a name, of the record's image and that name, as iExec's
+// command line registers apps.
 //
-//	impostor RECORD VERSION
+//	impostor RECORD VERSION [NAME]     \n and \e in the name are a line feed and an escape
 func impostor(ts *testscript.TestScript, s *script, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: impostor RECORD VERSION")
+	if len(args) != 2 && len(args) != 3 {
+		ts.Fatalf("usage: impostor RECORD VERSION [NAME]")
 	}
 	ctx := context.Background()
 	var r record.Record
@@ -258,8 +259,11 @@ func impostor(ts *testscript.TestScript, s *script, args []string) {
 	app, err := apps.Read(ctx, client, common.Address(r.App.Address))
 	ts.Check(err)
 	repository, _, _ := strings.Cut(string(app.Multiaddr), ":"+r.Version)
+	if app.Checksum = (common.Hash{7}); len(args) == 3 {
+		app.Checksum, app.Name = r.App.Checksum, strings.NewReplacer(`\n`, "\n", `\e`, "\x1b").Replace(args[2])
+	}
 	at := node.Contract{Address: client.AppRegistry, ABI: poco.RegistryABI()}
-	_, err = client.Send(ctx, wallet, at, "createApp", app.Owner, app.Name, app.Type, []byte(repository+":"+args[1]), [32]byte{7}, app.MREnclave)
+	_, err = client.Send(ctx, wallet, at, "createApp", app.Owner, app.Name, app.Type, []byte(repository+":"+args[1]), app.Checksum, app.MREnclave)
 	ts.Check(err)
 }
 
