@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mrelease/mrelease/market"
@@ -38,8 +40,13 @@ type Fleet struct {
 // go into one block.
 const parallel = 16
 
-// Copy makes the copies from one number up to another: the image in a repository of its own,
-// NAME-NUMBER, its signature and provenance, the app, its order, and the record beside it.
+// repositories are how many repositories the copies are in, beside each other: in a hundred
+// there would be a hundred times the image's layers.
+const repositories = 4
+
+// Copy makes the copies from one number up to another: the image with an annotation that makes
+// it another, under a tag of its own, its signature and provenance, the app, its order, and the
+// record beside it.
 func (f Fleet) Copy(ctx context.Context, from, to int) error {
 	original, err := name.NewTag(f.Release.Image.Reference)
 	if err != nil {
@@ -66,15 +73,24 @@ func (f Fleet) Copy(ctx context.Context, from, to int) error {
 func (f Fleet) one(ctx context.Context, original name.Tag, image v1.Image, number int) error {
 	r := f.Release
 	r.App.Name = fmt.Sprintf("%s-%d", r.App.Name, number)
-	tag, err := name.NewTag(fmt.Sprintf("%s-%d:%s", original.Repository.Name(), number, original.TagStr()))
+	r.Version = fmt.Sprintf("1.%d.0", number)
+	tag, err := name.NewTag(fmt.Sprintf("%s-%d:%s", original.Repository.Name(), number%repositories, r.Version))
+	if err != nil {
+		return err
+	}
+	copied, _ := mutate.Annotations(image, map[string]string{"copy": r.Version}).(v1.Image)
+	digest, err := f.Registry.Push(ctx, tag, copied)
 	if err != nil {
 		return err
 	}
 	r.Image.Reference = tag.Name()
-	digest, err := f.Registry.Push(ctx, tag, image)
-	if err != nil {
+	if r.Image.Digest, err = copied.Digest(); err != nil {
 		return err
 	}
+	if r.Image.Config, err = copied.ConfigName(); err != nil { // which is written anew
+		return err
+	}
+	r.App.Checksum = common.HexToHash(r.Image.Digest.Hex)
 	if _, err := f.Registry.State(ctx, digest, f.Key, registry.Signature(), r.Source.Provenance(r.Version)); err != nil {
 		return err
 	}
@@ -96,7 +112,7 @@ func (f Fleet) one(ctx context.Context, original name.Tag, image v1.Image, numbe
 // order is of the release's terms.
 func (f Fleet) order(ctx context.Context, r record.Record, number int) (o record.Order, err error) {
 	order := f.Release.Order.Signed.AppOrder
-	order.App = [20]byte(r.App.Address)
+	order.App = common.Address(r.App.Address)
 	if number >= f.OnSale {
 		o.Hash = order.Hash(f.Chain.Domain())
 		o.Signed, err = orders.Sign(ctx, f.Chain.Domain(), f.Owner, order)
