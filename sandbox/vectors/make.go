@@ -39,7 +39,7 @@ func Make(ctx context.Context, w *world.World) (Made, error) {
 	}
 	var s set
 	err = errors.Join(
-		s.histories(ctx, m, w.V6), s.histories(ctx, m, w.V5),
+		s.histories(ctx, m, w.V6, append(histories(), statements()...)), s.histories(ctx, m, w.V5, histories()),
 		s.files(b), s.records(ctx, m, b), s.proofs(b, another, foreign), s.answers(b), s.mixed(b, another, foreign), s.asked(b), s.jobs(ctx, m))
 	return Made{s.all, files}, err
 }

@@ -61,6 +61,7 @@ type plan struct {
 	layout   registry.Layout
 	app      func(*poco.App) // what is registered
 	terms    func(*orders.Terms)
+	enclave  measure.Enclave // zero: none
 }
 
 // maker makes releases, each of an app of its own.
@@ -177,15 +178,16 @@ func (r *released) push(ctx context.Context, tag name.Tag, p plan) error {
 
 // sell registers the app and offers its order.
 func (r *released) sell(ctx context.Context, appName string, tag name.Tag, p plan) error {
-	none := measure.Enclave{Format: measure.None}
-	app, err := apps.New(r.owner.Address, appName, tag, r.image, none)
+	enclave := p.enclave
+	enclave.Format = cmp.Or(enclave.Format, measure.None)
+	app, err := apps.New(r.owner.Address, appName, tag, r.image, enclave)
 	if err != nil {
 		return err
 	}
 	if p.app != nil {
 		p.app(&app)
 	}
-	registered, err := apps.Register(ctx, r.chain, r.owner, app, none)
+	registered, err := apps.Register(ctx, r.chain, r.owner, app, enclave)
 	if err != nil {
 		return err
 	}
@@ -197,7 +199,7 @@ func (r *released) sell(ctx context.Context, appName string, tag name.Tag, p pla
 	if err != nil {
 		return err
 	}
-	r.Enclave, r.App = record.NewEnclave(none, measure.Spec{}), record.NewApp(r.chain, registered)
+	r.Enclave, r.App = record.NewEnclave(enclave, measure.Spec{}), record.NewApp(r.chain, registered)
 	r.Order = record.Order{Hash: offering.Hash, Signed: offering.Order}
 	return nil
 }

@@ -25,6 +25,9 @@ const (
 	revoked      = "E-REVOKED"
 	spent        = "E-ORDER-SPENT"
 	noOrder      = "E-ORDER-MISSING"
+	badReference = "E-REFERENCE"
+	badSBOM      = "E-SBOM"
+	badVEX       = "E-VEX"
 )
 
 func accepted() Want { return Want{} }

@@ -29,7 +29,7 @@ import (
 type happened struct {
 	clause, says string
 	plan         plan
-	then         func(ctx context.Context, m *maker, r *released) error // nil: nothing
+	then         happening // nil: nothing
 	want         Want
 }
 
@@ -96,10 +96,13 @@ func (r *released) nameKey(ctx context.Context, key *signing.Key) error {
 	return r.Sign(ctx, r.owner)
 }
 
+// signer is who signs.
+type signer = func(*maker) *signing.Key
+
 func ours(m *maker) *signing.Key   { return m.ours }
 func theirs(m *maker) *signing.Key { return m.theirs }
 
-func revoke(change func(*record.Revocation), by func(*maker) *signing.Key) func(context.Context, *maker, *released) error {
+func revoke(change func(*record.Revocation), by signer) happening {
 	return func(ctx context.Context, m *maker, r *released) error {
 		said := record.Revocation{Version: r.Version, Reason: "it is bad", ChainID: r.App.ChainID, App: r.App.Address}
 		change(&said)
@@ -171,8 +174,8 @@ func (m *maker) chain(name string) world.Chain {
 }
 
 // histories adds a vector of each release, on a chain.
-func (s *set) histories(ctx context.Context, m *maker, c world.Chain) error {
-	for _, h := range histories() {
+func (s *set) histories(ctx context.Context, m *maker, c world.Chain, all []happened) error {
+	for _, h := range all {
 		says := h.says + ", on " + c.Name
 		r, err := m.release(ctx, c, h.plan)
 		if err == nil && h.then != nil {
