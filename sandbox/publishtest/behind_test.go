@@ -105,6 +105,7 @@ func reads(app poco.App, owner node.Wallet) map[string]func(context.Context, *no
 			return err
 		},
 		"Balance":   func(ctx context.Context, c *node.Client) error { _, err := c.Balance(ctx, owner.Address); return err },
+		"AtHead":    func(ctx context.Context, c *node.Client) error { _, _, err := c.AtHead(ctx); return err },
 		"LastBlock": func(ctx context.Context, c *node.Client) error { _, err := c.LastBlock(ctx); return err },
 		"Settle":    func(ctx context.Context, c *node.Client) error { _, err := c.Settle(ctx, owner.Address); return err },
 		"Stands": func(ctx context.Context, c *node.Client) error { // which looks for the client's transactions
