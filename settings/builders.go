@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
-
 	"github.com/mrelease/mrelease/buildkit"
 )
 
@@ -42,19 +40,12 @@ func (b Builders) Remotes() (all []buildkit.Remote) {
 // builders reads the list of builders, each with keys of its own, or its address alone. A
 // later file's list takes the place of an earlier one.
 func (d *decoder) builders(n node, into *Builders) {
-	list, ok := n.Node.(*ast.SequenceNode)
+	items, ok := d.elements(n, "builders", buildkit.MaxBuilders)
 	if !ok {
-		d.fail(n, "want a list of builders, got %s", kind(n.Node))
 		return
 	}
 	*into = nil
-	if len(list.Values) > buildkit.MaxBuilders {
-		d.fail(n, "are %d, more than %d", len(list.Values), buildkit.MaxBuilders)
-		return
-	}
-	for i, value := range list.Values {
-		item := d.resolve(node{value, n.path, fmt.Sprintf("%s[%d]", n.key, i), n.anchors})
-		d.places[item.key] = item.where()
+	for _, item := range items {
 		*into = append(*into, d.builder(item))
 	}
 }

@@ -180,6 +180,9 @@ func (d *decoder) value(n node, v reflect.Value) {
 	case *Builders:
 		d.builders(n, into)
 		return
+	case *AcceptedSigners:
+		d.signers(n, into)
+		return
 	}
 	switch v.Kind() {
 	case reflect.Struct:
