@@ -39,6 +39,7 @@ type World struct {
 	Bases    []v1.Hash     // digests of the base images whose programs are trusted; none: the record's own
 	Saved    *Saved        // nil: what is asked answers now
 	NoLayers error         // why layers are not read, only looked for; nil: they are read
+	Policy   *Policy       // nil: none
 	// Progress, unless it is nil, is told how far a check is, often.
 	Progress func(text string)
 }
@@ -77,6 +78,7 @@ func Verify(ctx context.Context, w World, s Subject, report func(Check)) error {
 	var errs []error
 	for _, c := range a.checks() {
 		looked := w.Saved.settle(c.run(ctx))
+		a.outcomes[c.name] = looked
 		if looked.Word == "" && looked.Err == nil { // there is no such link
 			continue
 		}
@@ -109,7 +111,7 @@ func (a auditor) checks() []check {
 	if a.Missing != nil {
 		all = append(all[:len(all)-3], check{"orders", a.orders})
 	}
-	return a.without(all)
+	return append(a.without(all), check{PolicyCheck, a.policy})
 }
 
 // Stated returns what of a record [Verify] compares with nothing that is not the
@@ -140,10 +142,11 @@ type auditor struct {
 	there      func() (poco.App, error)   // the app on the chain, read once
 	left       func() (*big.Int, error)   // how many runs of the order, asked once
 	again      *measure.Enclave           // as the image was measured here; zero until it was
+	outcomes   map[string]Check           // of the links that were looked up, by name
 }
 
 func newAuditor(ctx context.Context, w World, s Subject) auditor {
-	a := auditor{World: w, Subject: s, again: new(measure.Enclave)}
+	a := auditor{World: w, Subject: s, again: new(measure.Enclave), outcomes: map[string]Check{}}
 	a.statements = sync.OnceValues(func() (statements, error) { return a.readStatements(ctx) })
 	a.there = sync.OnceValues(func() (poco.App, error) { return a.readApp(ctx) })
 	a.left = sync.OnceValues(func() (*big.Int, error) {

@@ -272,12 +272,13 @@ func aside(evidence string, said registry.Statements) string {
 }
 
 func (a auditor) readStatements(ctx context.Context) (said statements, err error) {
-	if a.Missing != nil && a.Signer.isNobody() && a.Party == nil {
+	signer := a.signer()
+	if a.Missing != nil && signer.isNobody() && a.Party == nil {
 		return said, &UncheckedError{"who must have signed the image stands in the record; name a key or an identity"}
 	}
 	party, word := a.Party, "the key"
 	if party == nil {
-		if party, word, err = a.Signer.party(a.Image); err != nil {
+		if party, word, err = signer.party(a.Image); err != nil {
 			return said, err
 		}
 	}
