@@ -81,6 +81,8 @@ func (f fence) kind() string {
 		return "workflow" // the audit of workflows_test.go, and make lint by actionlint
 	case f.language == "yaml" && has("(include|mrelease-[a-z]+):"):
 		return "pipeline"
+	case f.language == "yaml" && has("require: "):
+		return "policy"
 	case f.language == "yaml" && has("image: ") && has("chain: "):
 		return "configuration"
 	case f.language == "yaml":
@@ -106,7 +108,7 @@ func TestEveryExampleIsLookedAt(t *testing.T) {
 			t.Errorf("%s: nothing looks at this example:\n%s", f.where, f.text)
 		}
 	}
-	want := []string{"a release's story", "commands", "commands of cosign", "configuration", "drawing", "part of a configuration", "pipeline", "workflow"}
+	want := []string{"a release's story", "commands", "commands of cosign", "configuration", "drawing", "part of a configuration", "pipeline", "policy", "workflow"}
 	if got := slices.Sorted(maps.Keys(found)); !slices.Equal(got, want) {
 		t.Errorf("found examples of %q, want %q", got, want)
 	}
@@ -339,6 +341,22 @@ func TestComponentIsDocumented(t *testing.T) {
 	for _, name := range regexp.MustCompile(`RELEASED_\w+`).FindAllString(page, -1) {
 		if output := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "RELEASED_"), "_", "-")); !strings.Contains(string(action), "outputs."+output+" }}") {
 			t.Errorf("templates/README.md has %s, and there is no output %s", name, output)
+		}
+	}
+}
+
+// Every policy in the documentation is one.
+func TestPoliciesOfDocumentation(t *testing.T) {
+	for _, f := range fences(t) {
+		if f.kind() != "policy" {
+			continue
+		}
+		file := filepath.Join(t.TempDir(), "accepted.yaml")
+		if err := os.WriteFile(file, []byte(f.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := settings.ReadPolicy(file); err != nil {
+			t.Errorf("%s: %v in\n%s", f.where, explain(err).Evidence, f.text)
 		}
 	}
 }

@@ -202,6 +202,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*record.ReferenceError], "E-REFERENCE", usage.ExitSignature, usage.Say("do not appraise quotes by it: ask who has the image's key which measurement is the release's; a statement that is wrong is removed by who runs the repository, and mrelease release of the same version adds the right one")),
 		usage.On(usage.Is[*record.VEXError], "E-VEX", usage.ExitSignature, usage.Say("do not take the image for assessed: ask who has its key; who runs the repository can remove a statement that is wrong, and mrelease release of the same version adds the one of attest.vex that is missing")),
 		usage.On(usage.Is[*release.StaleVEXError], "E-VEX-VERSION", usage.ExitPolicy, usage.Say("count up the version in the document, as OpenVEX asks for with each change")),
+		usage.On(usage.Is[*record.PolicyError], "E-POLICY", usage.ExitPolicy, usage.Say("do not use it; or change the policy, if what it does not accept is to be accepted")),
 		usage.On(usage.Is[*record.SBOMError], "E-SBOM", usage.ExitSignature, usage.Say("do not take the list for the release's; mrelease release of the same version adds one that is missing")),
 		usage.On(usage.Is[*release.TimeError], "E-VERSION-TAKEN", usage.ExitPolicy, adviceOf[*release.TimeError]),
 		usage.On(usage.Is[*registry.TakenError], "E-VERSION-TAKEN", usage.ExitPolicy, usage.Say("release the changed source under a new version, or check out the commit of the old one")),

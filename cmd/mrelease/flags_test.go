@@ -28,7 +28,7 @@ func TestFlagsOfCommands(t *testing.T) {
 		"reproduce": source + " builder progress state against lines", // it never uses a cache
 		"accept":    build,
 		"explain":   "config lines",
-		"verify":    "chain config builder state key identity issuer trusted-root trust base no-run save bundle block owner layers",
+		"verify":    "chain config builder state key identity issuer trusted-root trust base no-run save bundle block owner layers policy",
 		"ci":        "chain config mode",
 		"request":   "",
 		"order":     "",

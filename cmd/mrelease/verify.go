@@ -40,8 +40,10 @@ anybody's: for the node and the market that are asked, and for a chain that is n
 block of the chain; --bundle verifies from that file, without any network, as of then, and
 without the measurement and large layers: --block gives the block's hash, from a source of
 your own, without which nothing is known of the chain (12).
+--policy FILE says what is accepted beside that all links hold: owners, repositories, signers,
+enclaves, what must be attested, and the price of a run.
 ` + owners.Long + `
-Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record (also: none by the owner), image, signature, provenance; 13 chain; 14 order; 15 all but the measurement; 20 registry or market, 22 node.`,
+Exit codes: 0 all holds; 2 no such record; 11 measurement; 12 record (also: none by the owner), image, signature, provenance; 13 chain; 14 order; 15 all but the measurement; 20 registry or market, 22 node; 40 policy.`,
 		Example: "  mrelease verify 0x… --chain bellecour\n  mrelease verify --owner 0x… --chain bellecour\n  mrelease verify dist/record.json\n  mrelease verify --key cosign.pub dist/record.json\n  mrelease verify --trusted-root trusted-root.json dist/record.json\n  mrelease verify --config chains.yaml dist/record.json\n  mrelease verify 0x… --chain arbitrum-one --save evidence.json\n  mrelease verify --bundle evidence.json --block 0x…",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -87,7 +89,7 @@ func (a *app) runVerify(ctx context.Context, given string, t *trusted) error {
 	if err != nil {
 		return err
 	}
-	signer, bases, err := t.Read()
+	anchors, err := t.Read()
 	if err != nil {
 		return err
 	}
@@ -100,8 +102,8 @@ func (a *app) runVerify(ctx context.Context, given string, t *trusted) error {
 	if err != nil {
 		return err
 	}
-	world.Signer, world.NoRunner, world.Timeout = signer, error(&measure.NotRunError{Flag: "--no-run"}), time.Duration(cfg.Enclave.Timeout)
-	world.Trust, world.Bases = t.Least, bases
+	anchors.Hold(&world)
+	world.NoRunner, world.Timeout = &measure.NotRunError{Flag: "--no-run"}, time.Duration(cfg.Enclave.Timeout)
 	if none := t.evidence.Runner(); none != nil {
 		world.NoRunner, given = none, t.evidence.Bundle
 	} else if !t.noRun {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/mrelease/mrelease/cmd/usage"
@@ -34,6 +33,7 @@ type Flags struct {
 	Signer record.Trusted
 	Least  measure.Trust
 	Bases  []string
+	Policy string // file
 }
 
 // Add adds the flags to a command.
@@ -46,7 +46,13 @@ func (f *Flags) Add(c *cobra.Command) {
 	c.Flags().StringVar(&f.Signer.Identity.Issuer, "issuer", "", "OIDC issuer that the identity's certificate must name (default: likewise)")
 	c.Flags().StringVar(&f.Signer.Root, "trusted-root", "", "file of the authorities that may certify identities, in Sigstore's JSON")
 	c.Flags().TextVar(&f.Least, "trust", measure.Trust(""), "`GRADE` that the measurement must have at least: computed, known or stated (default: what the record says)")
+	c.Flags().StringVar(&f.Policy, "policy", "", "`FILE` that says what is accepted (docs/policy.md), in the place of --key, --identity, --issuer, --trusted-root, --trust and --base")
 	c.Flags().StringArrayVar(&f.Bases, "base", nil, "digest (sha256:…) of a base image whose programs are trusted, in place of the one that the record names; may be repeated")
+}
+
+// anchors are the flags in whose place a policy stands.
+func anchors() []string {
+	return []string{"key", "identity", "issuer", "trusted-root", "trust", "base"}
 }
 
 // ofOne are the flags that only make sense for one release.
@@ -57,6 +63,11 @@ func ofOne() []string {
 // Check refuses what does not go together.
 func (f *Flags) Check(c *cobra.Command, args []string) error {
 	command := c.CommandPath()
+	for _, flag := range anchors() {
+		if f.Policy != "" && c.Flags().Changed(flag) {
+			return usage.Errorf(command, "--%s stands beside --policy, which says the same of many: write it there", flag)
+		}
+	}
 	if f.Owner == "" {
 		if f.Layers {
 			return usage.Errorf(command, "--layers is for --owner: of one release all layers are read")
@@ -73,15 +84,20 @@ func (f *Flags) Check(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// Read reads the files of whom whoever verifies trusts, and the digests.
-func (f *Flags) Read() (signer record.Signer, bases []v1.Hash, err error) {
-	if bases, err = record.ParseBases(f.Bases); err != nil {
-		return signer, nil, usage.Errorf("mrelease verify", "--base: %w", err)
+// Read reads the files of whom whoever verifies trusts, and returns what they have a
+// verification rest on.
+func (f *Flags) Read() (a Anchors, err error) {
+	if f.Policy != "" {
+		return readPolicy(f.Policy)
 	}
-	if signer, err = f.Signer.Read(); errors.Is(err, record.ErrKeyAndIdentity) {
+	a.trust = f.Least
+	if a.bases, err = record.ParseBases(f.Bases); err != nil {
+		return a, usage.Errorf("mrelease verify", "--base: %w", err)
+	}
+	if a.signer, err = f.Signer.Read(); errors.Is(err, record.ErrKeyAndIdentity) {
 		err = usage.Errorf("mrelease verify", "%w", err)
 	}
-	return signer, bases, err
+	return a, err
 }
 
 // Program is what verifying takes of the program.
@@ -100,7 +116,7 @@ func (p Program) Verify(ctx context.Context, cfg settings.Settings, f *Flags, by
 	if err != nil {
 		return err
 	}
-	signer, _, err := f.Read()
+	anchors, err := f.Read()
 	if err != nil {
 		return err
 	}
@@ -109,7 +125,8 @@ func (p Program) Verify(ctx context.Context, cfg settings.Settings, f *Flags, by
 		return err
 	}
 	skipped := &measure.NotRunError{Flag: "--owner"}
-	w.Signer, w.NoRunner = signer, skipped
+	anchors.Hold(&w)
+	w.NoRunner = skipped
 	if !f.Layers {
 		w.NoLayers = skipped
 	}
