@@ -40,7 +40,7 @@ func Make(ctx context.Context, w *world.World) (Made, error) {
 	var s set
 	err = errors.Join(
 		s.histories(ctx, m, w.V6, append(histories(), statements()...)), s.histories(ctx, m, w.V5, histories()),
-		s.files(b), s.records(ctx, m, b), s.proofs(b, another, foreign), s.answers(b), s.mixed(b, another, foreign), s.asked(b), s.jobs(ctx, m))
+		s.files(b), s.records(ctx, m, b), s.proofs(b, another, foreign), s.answers(b), s.mixed(b, another, foreign), s.asked(b), s.accepted(b), s.jobs(ctx, m))
 	return Made{s.all, files}, err
 }
 
@@ -75,6 +75,9 @@ func (m *maker) files() (map[string][]byte, error) {
 		text += fmt.Sprintf("  %s: {id: %d, rpc: \"http://node.invalid\", hub: %q, market: \"http://market.invalid\", fees: %s, development: true}\n", c.Name, c.ID, c.Hub, c.Fees)
 	}
 	files[Config] = []byte(text)
+	for name, text := range policies() {
+		files[name] = []byte(text)
+	}
 	return files, nil
 }
 

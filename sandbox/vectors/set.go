@@ -28,6 +28,7 @@ const (
 	badReference = "E-REFERENCE"
 	badSBOM      = "E-SBOM"
 	badVEX       = "E-VEX"
+	badPolicy    = "E-POLICY"
 )
 
 func accepted() Want { return Want{} }
