@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/mrelease/mrelease/bounds"
 )
@@ -32,7 +33,10 @@ func (e *LocationError) Evidence() [][2]string {
 }
 
 // ipfsPath matches a path on a gateway: a CID in base58 or base32, and a file below it.
-var ipfsPath = regexp.MustCompile(`^/ipfs/([1-9A-HJ-NP-Za-km-z]{46}|b[a-z2-7]{20,100})(/[0-9A-Za-z._-]{1,100}){0,4}$`)
+// It takes a while to compile, and few commands need it.
+var ipfsPath = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^/ipfs/([1-9A-HJ-NP-Za-km-z]{46}|b[a-z2-7]{20,100})(/[0-9A-Za-z._-]{1,100}){0,4}$`)
+})
 
 // Location returns where a completed task's result can be downloaded: a path on a gateway
 // of IPFS. Whoever ran the task wrote it. Its error is a *LocationError for any other
@@ -50,7 +54,7 @@ func (t Task) Location() (Location, error) {
 		return fail("what the chain has is no location")
 	}
 	switch {
-	case l.Storage == "ipfs" && ipfsPath.MatchString(l.Place) && !strings.Contains(l.Place, "/.."):
+	case l.Storage == "ipfs" && ipfsPath().MatchString(l.Place) && !strings.Contains(l.Place, "/.."):
 		return l, nil
 	case l.Storage == "ipfs":
 		return fail("the location is no path of IPFS")
