@@ -1,6 +1,7 @@
 package record
 
 import (
+	"context"
 	"errors"
 	"math/big"
 	"slices"
@@ -22,7 +23,7 @@ const (
 )
 
 // judged compares a release by an identity, of a signed enclave, with a policy.
-func judged(p Policy, change func(*auditor)) (found, error) {
+func judged(ctx context.Context, p Policy, change func(*auditor)) (found, error) {
 	a := auditor{outcomes: map[string]Check{
 		SBOMCheck: {Word: Signed}, ReferenceCheck: {Word: Absent}, "measurement": {Err: &measure.UnmeasuredError{Err: errors.New("nothing was to be run")}},
 		"canary": {Err: errors.New("it failed")},
@@ -36,7 +37,7 @@ func judged(p Policy, change func(*auditor)) (found, error) {
 	if change != nil {
 		change(&a)
 	}
-	return a.policy(nil)
+	return a.policy(ctx)
 }
 
 // Each rule that a release breaks is told, and no other.
@@ -68,7 +69,7 @@ func TestPolicy(t *testing.T) {
 		},
 		"without a record": {policy: Policy{Owners: []common.Address{other}, MaxPrice: 0}, change: func(a *auditor) { a.Missing = &UnrecordedError{} }, broken: []string{"owners"}},
 	} {
-		f, err := judged(c.policy, c.change)
+		f, err := judged(t.Context(), c.policy, c.change)
 		var refused *PolicyError
 		errors.As(err, &refused)
 		var broken []string
@@ -81,7 +82,7 @@ func TestPolicy(t *testing.T) {
 			t.Errorf("%s: got %q, %v, %v; want %q", name, broken, f, err, c.broken)
 		}
 	}
-	_, err := judged(Policy{Owners: []common.Address{owner}}, func(a *auditor) { a.Missing = &UnrecordedError{} })
+	_, err := judged(t.Context(), Policy{Owners: []common.Address{owner}}, func(a *auditor) { a.Missing = &UnrecordedError{} })
 	if !Unchecked(err) {
 		t.Errorf("without a record: %v", err)
 	}
@@ -110,7 +111,7 @@ func TestPolicySigners(t *testing.T) {
 		"a key that is none beside none": {signers: []Signer{{Identity: signing.Identity{Subject: "x", Issuer: "y"}}}, key: "x"},
 	} {
 		var is Signer
-		_, err := judged(Policy{Signers: c.signers, MaxPrice: poco.MaxAmount}, func(a *auditor) {
+		_, err := judged(t.Context(), Policy{Signers: c.signers, MaxPrice: poco.MaxAmount}, func(a *auditor) {
 			if c.key != "" {
 				a.Image.Identity, a.Image.PublicKey = nil, c.key
 			}
