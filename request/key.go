@@ -65,10 +65,11 @@ func (e *KeyError) Evidence() [][2]string {
 // [*KeyError], or of the file system.
 func NewKey(folder string, beneficiary common.Address) (k Key, made bool, err error) {
 	k = Key{Beneficiary: beneficiary, Files: FilesOf(folder, beneficiary)}
+	_, lone := os.Lstat(k.Files.Public) // first: another job that makes a key writes it last
 	k.Private, err = ReadPrivateKey(k.Files.Private)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(k.Files.Public); !errors.Is(err, fs.ErrNotExist) {
-			return k, false, &KeyError{k.Files.Public, "it is there and its private half is not", err}
+		if !errors.Is(lone, fs.ErrNotExist) {
+			return k, false, &KeyError{k.Files.Public, "it is there and its private half is not", lone}
 		}
 		made, err = true, k.make(folder)
 		if errors.Is(err, fs.ErrExist) { // another job was faster
@@ -79,11 +80,13 @@ func NewKey(folder string, beneficiary common.Address) (k Key, made bool, err er
 	if err != nil {
 		return k, false, err
 	}
-	public, err := bounds.ReadFile(k.Files.Public, bounds.Key)
-	if errors.Is(err, fs.ErrNotExist) {
-		return k, made, create(k.Files.Public, k.Public())
+	if lone != nil {
+		err = create(k.Files.Public, k.Public())
 	}
-	return k, made, k.compare(public, err)
+	if lone == nil || errors.Is(err, fs.ErrExist) { // there before, or since
+		err = k.compare(bounds.ReadFile(k.Files.Public, bounds.Key))
+	}
+	return k, made, err
 }
 
 // ReadKey returns the key of a beneficiary in a folder, of which both halves must be

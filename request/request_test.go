@@ -306,6 +306,27 @@ func TestNewKeyAtOnce(t *testing.T) {
 	}
 }
 
+// Nor are they in one another's way when each finds the public half missing, as each does
+// that comes while it is written.
+func TestNewKeyPublicHalfAtOnce(t *testing.T) {
+	folder, someone := t.TempDir(), common.HexToAddress("0x01")
+	if _, _, err := request.NewKey(folder, someone); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		must(t, os.Remove(request.FilesOf(folder, someone).Public))
+		var wait sync.WaitGroup
+		for range 8 {
+			wait.Go(func() {
+				if _, made, err := request.NewKey(folder, someone); err != nil || made {
+					t.Errorf("made %t, %v", made, err)
+				}
+			})
+		}
+		wait.Wait()
+	}
+}
+
 func FuzzReadPrivateKey(f *testing.F) {
 	good, err := os.ReadFile("result/testdata/beneficiary_key.pem")
 	if err != nil {
