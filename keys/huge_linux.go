@@ -13,7 +13,8 @@ func adviseHuge(memory []byte) { _ = unix.Madvise(memory, unix.MADV_HUGEPAGE) }
 
 // forgetProgram takes the pages of the program's own file out of this process, which the
 // kernel keeps: those of the start are not needed again, and the others are there at once.
-// What cannot be seen, or is written to, stays.
+// What cannot be seen stays, and what this process wrote to, be it only as it was loaded: the
+// file does not have that.
 func forgetProgram() {
 	for _, m := range programMaps() {
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, unix.MADV_DONTNEED)
@@ -23,22 +24,31 @@ func forgetProgram() {
 // span is a range of addresses.
 type span struct{ from, to uintptr }
 
-// programMaps is where the program's own file is in memory, and only read.
+// programMaps is where memory is the program's own file, unchanged, and can only be read. A
+// program that was linked to be loaded anywhere (-buildmode=pie) has memory that can only be
+// read, too, whose addresses were put in when it was loaded.
 func programMaps() (all []span) {
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return nil
 	}
-	maps, err := os.ReadFile("/proc/self/maps")
+	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		return nil
 	}
+	var m span
+	isFile := false
 	for line := range strings.Lines(string(maps)) {
-		var m span
+		var at span
 		var rights string
-		n, _ := fmt.Sscanf(line, "%x-%x %s", &m.from, &m.to, &rights)
-		if n == 3 && strings.HasSuffix(line, " "+self+"\n") && !strings.Contains(rights, "w") {
-			all = append(all, m)
+		if n, _ := fmt.Sscanf(line, "%x-%x %s", &at.from, &at.to, &rights); n == 3 {
+			m = at
+			isFile = strings.HasSuffix(line, " "+self+"\n") && !strings.Contains(rights, "w")
+		}
+		if changed := 1; isFile {
+			if n, _ := fmt.Sscanf(line, "Anonymous: %d kB", &changed); n == 1 && changed == 0 {
+				all = append(all, m)
+			}
 		}
 	}
 	return all

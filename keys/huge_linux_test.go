@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // What was read of the program's file is not in this process any more, and all still works.
@@ -24,6 +26,30 @@ func TestForgetProgram(t *testing.T) {
 	forgetProgram()
 	if after := programPages(t); after >= before*2/3 {
 		t.Errorf("%d KiB of files are in memory, and were %d before", after, before)
+	}
+}
+
+// What was put into the program's memory when it was loaded stays, as addresses are where it
+// was linked with -buildmode=pie: the file does not have them.
+func TestForgetProgramKeepsWhatIsNotInTheFile(t *testing.T) {
+	program, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	loaded, err := unix.Mmap(int(program.Fd()), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(loaded) }()
+	const address = "an address that the loader puts in"
+	copy(loaded, address)
+	if err := unix.Mprotect(loaded, unix.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	forgetProgram()
+	if !strings.HasPrefix(string(loaded), address) {
+		t.Errorf("it is gone: %q", loaded[:len(address)])
 	}
 }
 
