@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ type Policy struct {
 	Signers      AcceptedSigners `yaml:"signers" doc:"who may have signed the image: a list, each of a key, or of an identity with its issuer"`
 	Root         Path            `yaml:"trusted-root" doc:"file of the authorities that may certify identities, in Sigstore's JSON"`
 	Enclave      AcceptedEnclave `yaml:"enclave" doc:"what the enclave must be"`
-	Require      List            `yaml:"require" doc:"links that must be there and hold, beside those that each release has: measurement, reference-values, sbom, vex, canary"`
+	Require      List            `yaml:"require" doc:"links that must be there and hold, beside those that each release has, by their names in the verdict: measurement, reference values, SBOM, VEX, canary"`
 	MaxPrice     uint64          `yaml:"max-price" doc:"the highest price of a run, in nRLC"`
 }
 
@@ -47,9 +48,9 @@ type AcceptedEnclave struct {
 	SVN     uint64        `yaml:"isvsvn" doc:"with signers: its lowest security version"`
 }
 
-// RequiredLinks are the words of Policy.Require.
+// RequiredLinks are the words of Policy.Require: links as verify names them.
 func RequiredLinks() []string {
-	return []string{"measurement", "reference-values", "sbom", "vex", "canary"}
+	return []string{"measurement", "reference values", "SBOM", "VEX", "canary"}
 }
 
 // ReadPolicy reads and checks a policy. Its error is an [*Error] with every problem, or that
@@ -84,7 +85,11 @@ func (d policyDecoder) check(p Policy) {
 		d.complain("", "says nothing: it would accept any release")
 	}
 	for _, r := range p.Repositories {
-		if _, err := name.NewRepository(strings.TrimSuffix(r, "/*")); err != nil {
+		example := r
+		if above, all := strings.CutSuffix(r, "/*"); all {
+			example = above + "/x"
+		}
+		if _, err := name.NewRepository(example); err != nil || strings.HasPrefix(r, "/") {
 			d.complain("repositories", "%q is no repository: want ghcr.io/acme/hello, or ghcr.io/acme/* for all below", r)
 		}
 	}
@@ -102,10 +107,24 @@ func (d policyDecoder) check(p Policy) {
 			d.checkSigner(key, s, p.Root)
 		}
 	}
+	d.checkFile("trusted-root", p.Root)
 	d.checkEnclave(p.Enclave)
 }
 
+// checkFile makes sure that a file is there.
+func (d policyDecoder) checkFile(key string, path Path) {
+	if path == "" {
+		return
+	}
+	if info, err := os.Stat(string(path)); err != nil {
+		d.complain(key, "%s: %s", path, Reason(err))
+	} else if !info.Mode().IsRegular() {
+		d.complain(key, "%s is no file", path)
+	}
+}
+
 func (d policyDecoder) checkSigner(key string, s AcceptedSigner, root Path) {
+	d.checkFile(key+".key", s.Key)
 	switch u, err := url.Parse(s.Identity); {
 	case s.Key != "" && (s.Identity != "" || s.Issuer != ""):
 		d.complain(key, "has a key beside an identity: an image is signed by one of both; make it two entries")

@@ -10,11 +10,13 @@ import (
 
 func readPolicy(t *testing.T, text string) (Policy, error) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "p.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	for name, text := range map[string]string{"p.yaml": text, "a.pub": "", "root.json": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return ReadPolicy(file)
+	return ReadPolicy(filepath.Join(dir, "p.yaml"))
 }
 
 const (
@@ -29,14 +31,14 @@ repositories: [ghcr.io/acme/hello, "ghcr.io/acme/*"]
 signers: [{key: a.pub}, {identity: "https://github.com/a/b/.github/workflows/r.yml", issuer: "https://issuer.example"}]
 trusted-root: root.json
 enclave: {trust: known, bases: ["sha256:`+signer+`"], signers: ["`+signer+`"], isvsvn: 3}
-require: [measurement, sbom]
+require: [measurement, SBOM]
 max-price: 7
 `)
 	if err != nil {
 		t.Fatal(Problems(err))
 	}
 	if len(p.Owners) != 1 || len(p.Repositories) != 2 || len(p.Signers) != 2 || !filepath.IsAbs(string(p.Signers[0].Key)) || !filepath.IsAbs(string(p.Root)) ||
-		p.Signers[1].Issuer != "https://issuer.example" || p.Enclave.SVN != 3 || p.MaxPrice != 7 || !reflect.DeepEqual(p.Require, List{"measurement", "sbom"}) {
+		p.Signers[1].Issuer != "https://issuer.example" || p.Enclave.SVN != 3 || p.MaxPrice != 7 || !reflect.DeepEqual(p.Require, List{"measurement", "SBOM"}) {
 		t.Errorf("got %+v", p)
 	}
 }
@@ -54,16 +56,18 @@ func TestReadPolicySaysAllProblems(t *testing.T) {
 		"signers: {key: a}\n":                    {"signers: want a list of signers"},
 		"signers: [a.pub]\n":                     {"signers[0]: want keys and values"},
 		"signers: [{}]\n":                        {"signers[0]: want a key, or an identity with its issuer"},
-		"signers: [{key: a, issuer: \"https://i\"}]\n":                          {"signers[0]: has a key beside an identity"},
-		"signers: [{identity: \"https://a/b\"}]\n":                              {"signers[0]: want a key, or an identity with its issuer"},
-		"signers: [{issuer: i}]\n":                                              {"signers[0].issuer: want an http"},
-		"require: [signature, sbom, layers]\n":                                  {`got "signature"`, `got "layers"`},
-		"enclave: {isvsvn: 65536, trust: proven}\n":                             {"isvsvn: must be at most 65535", "enclave.trust"},
-		"enclave: {isvsvn: 1}\n":                                                {"stands without enclave.signers"},
-		"enclave: {bases: [python], signers: [\"1\"]}":                          {`enclave.bases: want digests`, `enclave.signers: want 64 hex digits`},
-		"require: [sbom]\n---\nrequire: [vex]\n":                                {"holds 2 YAML documents"},
-		"signers: [{identity: nobody, issuer: \"https://i\"}]\ntrusted-root: r": {"signers[0].identity: want a URL"},
-		"signers: [{identity: \"https://a/b\", issuer: \"https://i\"}]\n":       {"trusted-root does not say who may certify one"},
+		"signers: [{key: a.pub, issuer: \"https://i\"}]\n":                              {"signers[0]: has a key beside an identity"},
+		"signers: [{identity: \"https://a/b\"}]\n":                                      {"signers[0]: want a key, or an identity with its issuer"},
+		"signers: [{issuer: i}]\n":                                                      {"signers[0].issuer: want an http"},
+		"require: [signature, SBOM, layers]\n":                                          {`got "signature"`, `got "layers"`},
+		"enclave: {isvsvn: 65536, trust: proven}\n":                                     {"isvsvn: must be at most 65535", "enclave.trust"},
+		"signers: [{key: b.pub}]\ntrusted-root: .\n":                                    {"signers[0].key: ", "trusted-root: "},
+		"repositories: [\"/*\", \"ghcr.io/*\"]\n":                                       {`"/*" is no repository`},
+		"enclave: {isvsvn: 1}\n":                                                        {"stands without enclave.signers"},
+		"enclave: {bases: [python], signers: [\"1\"]}":                                  {`enclave.bases: want digests`, `enclave.signers: want 64 hex digits`},
+		"require: [SBOM]\n---\nrequire: [VEX]\n":                                        {"holds 2 YAML documents"},
+		"signers: [{identity: nobody, issuer: \"https://i\"}]\ntrusted-root: root.json": {"signers[0].identity: want a URL"},
+		"signers: [{identity: \"https://a/b\", issuer: \"https://i\"}]\n":               {"trusted-root does not say who may certify one"},
 	} {
 		_, err := readPolicy(t, text)
 		var told []string

@@ -15,6 +15,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -351,13 +352,23 @@ func TestPoliciesOfDocumentation(t *testing.T) {
 		if f.kind() != "policy" {
 			continue
 		}
-		file := filepath.Join(t.TempDir(), "accepted.yaml")
-		if err := os.WriteFile(file, []byte(f.text), 0o644); err != nil {
-			t.Fatal(err)
+		dir := t.TempDir()
+		for name, text := range map[string]string{"accepted.yaml": f.text, "acme.pub": "", "trusted-root.json": ""} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if _, err := settings.ReadPolicy(file); err != nil {
+		if _, err := settings.ReadPolicy(filepath.Join(dir, "accepted.yaml")); err != nil {
 			t.Errorf("%s: %v in\n%s", f.where, explain(err).Evidence, f.text)
 		}
+	}
+}
+
+// What a policy can require are links that a verification has.
+func TestRequiredLinksAreLinks(t *testing.T) {
+	want := []string{"measurement", record.ReferenceCheck, record.SBOMCheck, record.VEXCheck, "canary"}
+	if got := settings.RequiredLinks(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -39,7 +39,7 @@ func readPolicy(file string) (a Anchors, err error) {
 		return a, err
 	}
 	a.trust = said.Enclave.Trust
-	a.policy = &record.Policy{Name: file, Owners: said.Owners, Repositories: said.Repositories, SVN: uint16(said.Enclave.SVN), Require: links(said.Require), MaxPrice: said.MaxPrice}
+	a.policy = &record.Policy{Name: file, Owners: said.Owners, Repositories: said.Repositories, SVN: uint16(said.Enclave.SVN), Require: said.Require, MaxPrice: said.MaxPrice}
 	for _, text := range said.Enclave.Signers {
 		var signer sgx.MRSIGNER
 		if err := signer.UnmarshalText([]byte(text)); err != nil {
@@ -47,12 +47,16 @@ func readPolicy(file string) (a Anchors, err error) {
 		}
 		a.policy.MRSIGNERs = append(a.policy.MRSIGNERs, signer)
 	}
-	for _, s := range said.Signers {
+	var wrong settings.Error
+	for i, s := range said.Signers {
 		signer, err := readSigner(s, a.signer)
 		if err != nil {
-			return a, err
+			wrong.Problems = append(wrong.Problems, settings.Problem{Where: file, Key: fmt.Sprintf("signers[%d].key", i), Text: err.Error(), Cure: "name the file of a public key, in PEM, as cosign writes it"})
 		}
 		a.policy.Signers = append(a.policy.Signers, signer)
+	}
+	if wrong.Problems != nil {
+		return a, &wrong
 	}
 	return a, nil
 }
@@ -68,16 +72,7 @@ func readSigner(s settings.AcceptedSigner, root record.Signer) (record.Signer, e
 		_, err = signing.ParsePublicKey(string(pem))
 	}
 	if err != nil {
-		return record.Signer{}, fmt.Errorf("reading the public key %s: %w", s.Key, err)
+		return record.Signer{}, fmt.Errorf("%s: %w", s.Key, err)
 	}
 	return record.Signer{PublicKey: string(pem), Name: string(s.Key)}, nil
-}
-
-// links names the links that a policy's words are about.
-func links(words []string) (names []string) {
-	of := map[string]string{"measurement": "measurement", "reference-values": record.ReferenceCheck, "sbom": record.SBOMCheck, "vex": record.VEXCheck, "canary": "canary"}
-	for _, word := range words {
-		names = append(names, of[word])
-	}
-	return names
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/sgx"
+	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/printable"
 	"github.com/mrelease/mrelease/publish/registry/signing"
 )
@@ -25,7 +27,7 @@ type Policy struct {
 	MRSIGNERs    []sgx.MRSIGNER   // of the enclave
 	SVN          uint16           // the lowest of the enclave's, with MRSIGNERs
 	Require      []string         // names of links that must be there and hold
-	MaxPrice     uint64           // of a run, in nRLC
+	MaxPrice     uint64           // of a run, in nRLC; poco.MaxAmount accepts any
 }
 
 // PolicyCheck is the name of the comparison with a policy.
@@ -110,6 +112,7 @@ type judgement struct {
 	*Policy
 	broken []Rule
 	kept   []string // keys
+	open   []string // keys of rules about a measurement that was not looked at
 }
 
 // rule notes whether a rule holds; one that is not set is none.
@@ -133,44 +136,83 @@ func (a auditor) policy(context.Context) (found, error) {
 		return found{}, &UncheckedError{"what a policy says of the app: " + err.Error()}
 	}
 	j.rule("owners", len(j.Owners) > 0, slices.Contains(j.Owners, there.Owner), there.Owner.Hex(), oneOf(j.Owners))
-	j.require(a.outcomes)
 	if a.Missing == nil {
 		j.release(a.Record)
+		j.enclave(a)
 	}
+	j.require(a)
 	switch {
 	case len(j.broken) > 0:
 		return found{}, &PolicyError{j.Name, j.broken}
 	case a.Missing != nil:
 		return found{}, &UncheckedError{"what a policy says of the image, its signer and its order: there is no record"}
 	}
-	return proved(j.Name + " accepts " + strings.Join(j.kept, ", ") + ", as far as the links above hold"), nil
+	return j.accepts(), nil
+}
+
+// accepts tells what was compared, and what was not.
+func (j *judgement) accepts() found {
+	text, word := j.Name+" accepts "+strings.Join(j.kept, ", ")+", as far as the links above hold", Proved
+	if j.kept == nil {
+		text, word = j.Name+": nothing of it was compared", Absent
+	}
+	if j.open != nil {
+		text += "; not compared, since the measurement was not looked at: " + strings.Join(j.open, ", ")
+	}
+	return found{word: word, evidence: text}
 }
 
 func (j *judgement) release(r Record) {
 	if tag, err := name.NewTag(r.Image.Reference); err == nil {
-		repository := tag.Repository.Name()
-		j.rule("repositories", len(j.Repositories) > 0, slices.ContainsFunc(j.Repositories, func(p string) bool { return lies(repository, p) }), repository, "one of "+strings.Join(j.Repositories, ", "))
+		lies := func(pattern string) bool { return lies(tag.Repository, pattern) }
+		j.rule("repositories", len(j.Repositories) > 0, slices.ContainsFunc(j.Repositories, lies), tag.Repository.Name(), "one of "+strings.Join(j.Repositories, ", "))
 	}
 	_, accepted := j.signer(r.Image)
 	j.rule("signers", len(j.Signers) > 0, accepted, r.Image.signer(), oneOf(j.Signers))
-	j.enclave(r.Enclave.Signature)
 	price := r.Order.Signed.AppPrice
-	j.rule("max-price", true, price != nil && price.IsUint64() && price.Uint64() <= j.MaxPrice, fmt.Sprint(price), fmt.Sprintf("at most %d nRLC a run", j.MaxPrice))
+	j.rule("max-price", j.MaxPrice < poco.MaxAmount, price != nil && price.IsUint64() && price.Uint64() <= j.MaxPrice, fmt.Sprint(price), fmt.Sprintf("at most %d nRLC a run", j.MaxPrice))
 }
 
-func (j *judgement) enclave(s *Signature) {
-	if s == nil {
-		j.rule("enclave.signers", len(j.MRSIGNERs) > 0, false, "an enclave that nobody signed", oneOf(j.MRSIGNERs))
-		return
+// measured is the link that the rules about the enclave are about.
+const measured = "measurement"
+
+// enclave compares the enclave's signature with the rules. What a measurement has to rest on
+// is compared by its own link, and what that found is taken from there.
+func (j *judgement) enclave(a auditor) {
+	rules := []struct {
+		key string
+		set bool
+	}{{"enclave.trust", a.Trust != ""}, {"enclave.bases", len(a.Bases) > 0}, {"enclave.signers", len(j.MRSIGNERs) > 0}}
+	for _, r := range rules {
+		switch {
+		case r.set && a.Enclave.Format == measure.None:
+			j.rule(r.key, true, false, "no enclave: the app has no enclave value", "an enclave")
+		case r.set && Unchecked(a.outcomes[measured].Err):
+			j.open = append(j.open, r.key)
+		case r.key != "enclave.signers":
+			j.rule(r.key, r.set && a.outcomes[measured].Err == nil, true, "", "") // else the link says why
+		}
 	}
-	j.rule("enclave.signers", len(j.MRSIGNERs) > 0, slices.Contains(j.MRSIGNERs, s.MRSIGNER), s.MRSIGNER.String(), oneOf(j.MRSIGNERs))
-	j.rule("enclave.isvsvn", j.SVN > 0, s.SVN >= j.SVN, fmt.Sprint(s.SVN), fmt.Sprintf("at least %d", j.SVN))
+	s := a.Enclave.Signature
+	switch {
+	case len(j.MRSIGNERs) == 0 || a.Enclave.Format == measure.None:
+	case s == nil:
+		j.rule("enclave.signers", true, false, "an enclave that nobody signed", oneOf(j.MRSIGNERs))
+	case !slices.Contains(j.MRSIGNERs, s.MRSIGNER) || !Unchecked(a.outcomes[measured].Err):
+		j.rule("enclave.signers", true, slices.Contains(j.MRSIGNERs, s.MRSIGNER), s.MRSIGNER.String(), oneOf(j.MRSIGNERs))
+	}
+	if s != nil {
+		j.rule("enclave.isvsvn", j.SVN > 0, s.SVN >= j.SVN, fmt.Sprint(s.SVN), fmt.Sprintf("at least %d", j.SVN))
+	}
 }
 
 // require finds the links that must be there.
-func (j *judgement) require(outcomes map[string]Check) {
+func (j *judgement) require(a auditor) {
 	for _, link := range j.Require {
-		c, there := outcomes[link]
+		c, there := a.outcomes[link]
+		if link == measured && a.Missing == nil && a.Enclave.Format == measure.None { // that there is nothing to measure holds
+			there = false
+		}
 		got := "it does not hold"
 		switch {
 		case !there, c.Word == Absent:
@@ -195,16 +237,22 @@ func (i Image) signer() string {
 }
 
 // lies reports whether a repository is one of a pattern.
-func lies(repository, pattern string) bool {
+func lies(repository name.Repository, pattern string) bool {
 	above, all := strings.CutSuffix(pattern, "/*")
-	parsed, err := name.NewRepository(above)
-	switch {
-	case err != nil:
-		return false
-	case all:
-		return strings.HasPrefix(repository, parsed.Name()+"/")
+	if registry, err := name.NewRegistry(above); all && err == nil && isHost(above) {
+		return repository.Registry == registry
 	}
-	return repository == parsed.Name()
+	if !all {
+		one, err := name.NewRepository(pattern)
+		return err == nil && repository.Name() == one.Name()
+	}
+	below, err := name.NewRepository(above + "/x")
+	return err == nil && strings.HasPrefix(repository.Name(), strings.TrimSuffix(below.Name(), "x"))
+}
+
+// isHost tells a registry from a folder of repositories, as names of images do.
+func isHost(text string) bool {
+	return !strings.Contains(text, "/") && (strings.ContainsAny(text, ".:") || text == "localhost")
 }
 
 // oneOf lists what is accepted.

@@ -53,16 +53,26 @@ func TestPolicy(t *testing.T) {
 			Owners: []common.Address{other, owner}, Repositories: []string{"docker.io/x/y", "ghcr.io/acme/*"}, MRSIGNERs: []sgx.MRSIGNER{{2}, {1}}, SVN: 3,
 			Signers: []Signer{{Identity: signing.Identity{Subject: workflow, Issuer: githubIssuer}}}, Require: []string{SBOMCheck}, MaxPrice: 7,
 		}},
-		"another owner":            {policy: Policy{Owners: []common.Address{other}, MaxPrice: most}, broken: []string{"owners"}},
-		"the repository":           {policy: Policy{Repositories: []string{"ghcr.io/acme/hello"}, MaxPrice: most}},
+		"another owner":     {policy: Policy{Owners: []common.Address{other}, MaxPrice: most}, broken: []string{"owners"}},
+		"the repository":    {policy: Policy{Repositories: []string{"ghcr.io/acme/hello"}, MaxPrice: most}},
+		"all of a registry": {policy: Policy{Repositories: []string{"ghcr.io/*"}, MaxPrice: most}},
+		"all of another":    {policy: Policy{Repositories: []string{"docker.io/*", "ghcr.io.example/*", "acme/*"}, MaxPrice: most}, broken: []string{"repositories"}},
+		"of Docker's":       {policy: Policy{Repositories: []string{"acme/*"}, MaxPrice: most}, change: func(a *auditor) { a.Image.Reference = "docker.io/acme/hello:1.0.0" }},
+		"an app without enclave": {
+			policy: Policy{MRSIGNERs: []sgx.MRSIGNER{{1}}, Require: []string{"measurement"}, MaxPrice: most},
+			change: func(a *auditor) {
+				a.Enclave, a.Trust, a.outcomes["measurement"] = Enclave{Format: measure.None}, measure.TrustKnown, Check{Word: Proved}
+			},
+			broken: []string{"enclave.trust", "enclave.signers", "require: measurement"},
+		},
 		"one above":                {policy: Policy{Repositories: []string{"ghcr.io/acme"}, MaxPrice: most}, broken: []string{"repositories"}},
 		"one that begins so":       {policy: Policy{Repositories: []string{"ghcr.io/acme/hell/*", "ghcr.io/acm/*", "ghcr.io/acme/hello/*"}, MaxPrice: most}, broken: []string{"repositories"}},
 		"a lower security version": {policy: Policy{MRSIGNERs: []sgx.MRSIGNER{{1}}, SVN: 4, MaxPrice: most}, broken: []string{"enclave.isvsvn"}},
 		"another enclave's signer": {policy: Policy{MRSIGNERs: []sgx.MRSIGNER{{2}}, MaxPrice: most}, broken: []string{"enclave.signers"}},
 		"an enclave of nobody":     {policy: Policy{MRSIGNERs: []sgx.MRSIGNER{{1}}, SVN: 1, MaxPrice: most}, change: func(a *auditor) { a.Enclave.Signature = nil }, broken: []string{"enclave.signers"}},
 		"a price":                  {policy: Policy{MaxPrice: 6}, broken: []string{"max-price"}},
-		"a price beyond all":       {policy: Policy{MaxPrice: most}, change: func(a *auditor) { a.Order.Signed.AppPrice = new(big.Int).Lsh(big.NewInt(1), 64) }, broken: []string{"max-price"}},
-		"no price":                 {policy: Policy{MaxPrice: most}, change: func(a *auditor) { a.Order.Signed.AppPrice = nil }, broken: []string{"max-price"}},
+		"a price beyond all":       {policy: Policy{MaxPrice: most - 1}, change: func(a *auditor) { a.Order.Signed.AppPrice = new(big.Int).Lsh(big.NewInt(1), 64) }, broken: []string{"max-price"}},
+		"no price":                 {policy: Policy{MaxPrice: most - 1}, change: func(a *auditor) { a.Order.Signed.AppPrice = nil }, broken: []string{"max-price"}},
 		"links": {
 			policy: Policy{Require: []string{"measurement", ReferenceCheck, SBOMCheck, VEXCheck, "canary"}, MaxPrice: most},
 			broken: []string{"require: measurement", "require: " + ReferenceCheck, "require: " + VEXCheck, "require: canary"},
@@ -80,6 +90,23 @@ func TestPolicy(t *testing.T) {
 		}
 		if !slices.Equal(broken, c.broken) || err == nil && (f.word != Proved || !strings.HasPrefix(f.evidence, "p.yaml accepts ")) {
 			t.Errorf("%s: got %q, %v, %v; want %q", name, broken, f, err, c.broken)
+		}
+	}
+	for name, c := range map[string]struct {
+		policy  Policy
+		outcome error
+		word    Word
+		want    string
+	}{
+		"nothing that was compared": {Policy{MaxPrice: most}, &measure.UnmeasuredError{}, Absent, "p.yaml: nothing of it was compared; not compared, since the measurement was not looked at: enclave.trust"},
+		"what was not measured":     {Policy{MRSIGNERs: []sgx.MRSIGNER{{1}}, MaxPrice: 7}, &measure.UnmeasuredError{}, Proved, "p.yaml accepts max-price, as far as the links above hold; not compared, since the measurement was not looked at: enclave.trust, enclave.signers"},
+		"what was measured":         {Policy{MRSIGNERs: []sgx.MRSIGNER{{1}}, MaxPrice: most}, nil, Proved, "p.yaml accepts enclave.trust, enclave.signers, as far as the links above hold"},
+	} {
+		f, err := judged(t.Context(), c.policy, func(a *auditor) {
+			a.Trust, a.outcomes["measurement"] = measure.TrustKnown, Check{Err: c.outcome}
+		})
+		if err != nil || f.word != c.word || f.evidence != c.want {
+			t.Errorf("%s: got %+v, %v", name, f, err)
 		}
 	}
 	_, err := judged(t.Context(), Policy{Owners: []common.Address{owner}}, func(a *auditor) { a.Missing = &UnrecordedError{} })

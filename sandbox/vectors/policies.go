@@ -19,7 +19,7 @@ func policies() map[string]string {
 		"signer.yaml":     "signers: [{key: theirs.pub}]\n",
 		"repository.yaml": "repositories: [ghcr.io/acme/*]\n",
 		"price.yaml":      "max-price: 6\n",
-		"require.yaml":    "require: [sbom]\n",
+		"require.yaml":    "require: [SBOM]\n",
 		"enclave.yaml":    fmt.Sprintf("enclave: {signers: [\"%064d\"]}\n", 1),
 		"nothing.yaml":    "owners: []\n",
 		"unknown.yaml":    "owners: []\npublishers: []\n",
