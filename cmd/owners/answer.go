@@ -110,11 +110,24 @@ func (a *answer) line(app owned.App, e element) string {
 	marks := map[owned.Result]string{owned.Holds: "✓", owned.Failed: "✗"}
 	line := fmt.Sprintf("%s %s  %s %s  %s", cmp.Or(marks[app.Result], "–"), app.Address, printable.Text(app.App.Name), printable.Text(cmp.Or(e.Version, "-")), app.Result)
 	worst, found := app.Worst()
-	if !found || app.Result == owned.Holds {
+	switch {
+	case !found:
 		return line + "\n"
+	case app.Result == owned.Holds:
+		return line + "; not looked at: " + strings.Join(unseen(app), ", ") + "\n"
 	}
 	code, text := a.Explain(worst.Err)
 	return fmt.Sprintf("%s  %s: %s: %s\n", line, worst.Name, code, printable.Text(text))
+}
+
+// unseen names the links of an app that holds which were not looked at.
+func unseen(app owned.App) (names []string) {
+	for _, c := range app.Checks {
+		if c.Err != nil {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // end tells what it came to; err is why there was no more to tell. Its error is that, or that
