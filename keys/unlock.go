@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -154,12 +155,34 @@ func (l locked[K]) unlock() (K, error) {
 	debug.SetMemoryLimit(min(limit, max(l.memory, usualMemory)+memoryBeside))
 	defer debug.SetMemoryLimit(limit)
 	defer runtime.GC()
-	forgetProgram()
+	defer keepForgetting()()
 	reserve(min(l.memory, bounds.KeyMemory))
 	return l.open()
 }
 
+// keepForgetting forgets the program's pages, and those that what runs beside brought back
+// meanwhile, until it is stopped.
+func keepForgetting() (stop func()) {
+	forgetProgram()
+	stopped := make(chan struct{})
+	go func() {
+		again := time.NewTicker(forgetEvery)
+		defer again.Stop()
+		for {
+			select {
+			case <-again.C:
+				forgetProgram()
+			case <-stopped:
+				return
+			}
+		}
+	}()
+	return func() { close(stopped) }
+}
+
 const (
+	forgetEvery = 50 * time.Millisecond // bringing all back takes some 3 ms
+
 	usualMemory  = 128 << 20 // of a wallet that iExec's command line made
 	memoryBeside = 10 << 20  // for a build, before it writes the image
 	hugePage     = 2 << 20   // on machines that have enclaves
