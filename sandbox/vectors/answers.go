@@ -2,6 +2,7 @@ package vectors
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sigstore/cosign/v2/pkg/types"
 
 	"github.com/mrelease/mrelease/publish/evidence"
@@ -151,7 +153,7 @@ func (s *set) answers(b base) error {
 				return nil
 			}))
 	}
-	return errors.Join(append(errs, s.order(b, found[theOrder]))...)
+	return errors.Join(append(errs, s.order(b, found[theOrder]), s.embedded(b, found))...)
 }
 
 // otherwise are other bytes: no JSON, where they were.
@@ -188,4 +190,62 @@ func (s *set) order(b base, at int) error {
 		}))
 	}
 	return errors.Join(errs...)
+}
+
+// embedded adds vectors of a registry that is of one mind with itself: it lists a manifest
+// that holds something else than it names.
+func (s *set) embedded(b base, found map[part]int) error {
+	var errs []error
+	for _, other := range []struct {
+		says   string
+		change func(*v1.Descriptor)
+	}{
+		{"another content than it names", func(layer *v1.Descriptor) { layer.Data = otherwise(layer.Data) }},
+		{"more than it names", func(layer *v1.Descriptor) { layer.Data = append(layer.Data, '\n') }},
+		{"what is of another size than it names", func(layer *v1.Descriptor) { layer.Size++ }},
+		{"what is of another digest than it names", func(layer *v1.Descriptor) {
+			layer.Digest.Hex = nextDigit(layer.Digest.Hex[:1]) + layer.Digest.Hex[1:]
+		}},
+	} {
+		for _, in := range []struct {
+			place part
+			want  Want
+		}{{theSignature, incomplete()}, {theProvenance, refused(12, noProvenance, "provenance")}} {
+			errs = append(errs, s.forge("13.5", "in the place of "+string(in.place)+" one with "+other.says, b, in.want, func(f *evidence.File) error {
+				err := swap(&f.Answers[found[in.place]], &f.Answers[found[theList]], other.change)
+				slices.SortFunc(f.Answers, func(a, b evidence.Answer) int {
+					return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Question, b.Question))
+				})
+				return err
+			}))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// swap changes the layer of a manifest, and has the list name the manifest that comes of it.
+func swap(manifest, list *evidence.Answer, change func(*v1.Descriptor)) error {
+	var m v1.Manifest
+	var l v1.IndexManifest
+	if err := errors.Join(json.Unmarshal(manifest.Body, &m), json.Unmarshal(list.Body, &l)); err != nil {
+		return err
+	}
+	change(&m.Layers[0])
+	before, _, err := v1.SHA256(bytes.NewReader(manifest.Body))
+	if err != nil {
+		return err
+	}
+	if manifest.Body, err = json.Marshal(m); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(l.Manifests, func(d v1.Descriptor) bool { return d.Digest == before })
+	if i < 0 {
+		return fmt.Errorf("the list does not name %s", before)
+	}
+	if l.Manifests[i].Digest, l.Manifests[i].Size, err = v1.SHA256(bytes.NewReader(manifest.Body)); err != nil {
+		return err
+	}
+	manifest.Question = strings.Replace(manifest.Question, before.String(), l.Manifests[i].Digest.String(), 1)
+	list.Body, err = json.Marshal(l)
+	return err
 }
