@@ -1,7 +1,7 @@
 // The benchmark releases and builds an example with mrelease and with the
 // programs that people use today, side by side in one world, and compares. It
-// prints a table and writes dist/bench.json. "make bench" runs it, inside the
-// sandbox.
+// prints a table and writes dist/bench.json and, of what grows, dist/bench.svg.
+// "make bench" runs it, inside the sandbox.
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -56,6 +57,7 @@ func sections() []section {
 		{name: "apps", measure: apps, long: true},
 		{name: "owner", measure: owners, long: true},
 		{name: "request", measure: requests, long: true},
+		{name: "growth", measure: growth, long: true},
 	}
 }
 
@@ -112,7 +114,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		fmt.Fprintf(stderr, "bench: %s measured in %.0f s\n", s.name, time.Since(start).Seconds())
 		r.Rows = append(r.Rows, rows...)
 	}
-	if err := errors.Join(r.writeFile(o.out), r.print(stdout)); err != nil {
+	if err := errors.Join(r.writeFile(o.out), r.draw(strings.TrimSuffix(o.out, filepath.Ext(o.out))+".svg"), r.print(stdout)); err != nil {
 		return err
 	}
 	return r.verdict(o.strict)

@@ -14,6 +14,7 @@ type row struct {
 	Ratio  float64 `json:"ratio,omitempty"` // of theirs to ours
 	Parts  []part  `json:"parts,omitempty"` // of theirs
 	Note   string  `json:"note,omitempty"`
+	At     *point  `json:"at,omitempty"` // on the plot
 	Target string  `json:"target,omitempty"`
 	Met    *bool   `json:"met,omitempty"`
 }
