@@ -97,6 +97,11 @@ bin/cosign3: tools/cosign3/go.mod
 	@echo "compiling $@ (many minutes the first time)"
 	@cd tools/cosign3 && $(BUILD) -ldflags '$(LDFLAGS)' -o ../../$@ github.com/sigstore/cosign/v3/cmd/cosign
 
+# A module of its own, as large as that one. The short form of interop does without.
+bin/gh: tools/gh/go.mod
+	@echo "compiling $@ (many minutes the first time)"
+	@cd tools/gh && $(BUILD) -ldflags '$(LDFLAGS)' -o ../../$@ github.com/cli/cli/v2/cmd/gh
+
 # A module of its own: go-ethereum has it no more in the version that is used here. It
 # takes minutes of a processor; the short form of interop does without.
 bin/clef: tools/clef/go.mod
@@ -245,7 +250,7 @@ sandbox/clients/node_modules/.package-lock.json: sandbox/clients/package-lock.js
 	@echo "installing iexec's command line, three versions, from npm"
 	@cd sandbox/clients && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.package-lock.json
 
-interop: setup bin/gotestsum bin/mrelease bin/dist bin/attest bin/cosign $(if $(SHORT),,bin/cosign3 bin/clef bin/local-kms) bin/distribution sandbox/clients/node_modules/.package-lock.json
+interop: setup bin/gotestsum bin/mrelease bin/dist bin/attest bin/cosign $(if $(SHORT),,bin/cosign3 bin/gh bin/clef bin/local-kms) bin/distribution sandbox/clients/node_modules/.package-lock.json
 	cd sandbox && $(GOTEST) -tags interop,$(TAGS) $(if $(SHORT),-short) -timeout 20m -count=1 ./interop
 	$(if $(SHORT),,$(GOTEST) -tags interop,$(TAGS) -timeout 5m -count=1 -run 'Test(Clef|LocalKMS)Itself' ./keys/...)
 

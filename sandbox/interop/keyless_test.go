@@ -22,6 +22,9 @@ const (
 	authorities   = "sigstore" // folder with what is known of them
 )
 
+// logs are the signing configurations of both versions of the log.
+var logs = map[string]string{"signing-config.json": "rekor-one", "signing-config-v2.json": "rekor-two"}
+
 // cosign's own program verifies what mrelease signed as a job, with both versions of the
 // log, and mrelease takes and verifies what cosign signed as the same job.
 func TestCosignKeyless(t *testing.T) {
@@ -29,24 +32,14 @@ func TestCosignKeyless(t *testing.T) {
 	s := newStage(t, nil)
 	must(t, s.Write(filepath.Join(s.dir, authorities))) // with root and signing configurations
 	identity, issuer := sigstore.Identity(sigstore.GitHub, jobRepository, jobRef), s.Sigstore.Issuer(sigstore.GitHub)
-	for file, signed := range map[string]string{"signing-config.json": "rekor-one", "signing-config-v2.json": "rekor-two"} {
-		r := release{name: signed, chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 1, dir: t.TempDir()}
-		writeWallet(t, r.dir, r.owner)
-		s.asJob(t, r, file, "release", "--version", "1.0.0", "--progress", "quiet").run(t)
-		rec, err := record.ReadFile(filepath.Join(r.dir, r.name+".json"))
-		must(t, err)
-		if rec.Image.PublicKey != "" || rec.Image.Identity == nil || rec.Image.Identity.Subject != identity || rec.Image.Identity.Issuer != issuer {
-			t.Errorf("the record says that %+v signed", rec.Image)
-		}
-		tag, err := name.NewTag(rec.Image.Reference)
-		must(t, err)
-		image := tag.Digest(rec.Image.Digest.String()).Name()
+	for file, signed := range logs {
+		rec, image := s.releasedAsJob(t, signed, file)
 		trust := []string{"--new-bundle-format", "--trusted-root", authorities + "/trusted-root.json", "--use-signed-timestamps", "--certificate-oidc-issuer", issuer, "--certificate-identity"}
-		if said := s.cosign(t, append(append([]string{"verify", image}, trust...), identity)...); !strings.Contains(said, rec.Image.Digest.String()) {
+		if said := s.cosign(t, append(append([]string{"verify", image.Name()}, trust...), identity)...); !strings.Contains(said, rec.Image.Digest.String()) {
 			t.Errorf("cosign verified something else: %s", said)
 		}
-		s.cosign(t, append(append([]string{"verify-attestation", "--type", "slsaprovenance1", image}, trust...), identity)...)
-		other := s.cosignRun(append(append([]string{"verify", image}, trust...), identity+"-rc"))
+		s.cosign(t, append(append([]string{"verify-attestation", "--type", "slsaprovenance1", image.Name()}, trust...), identity)...)
+		other := s.cosignRun(append(append([]string{"verify", image.Name()}, trust...), identity+"-rc"))
 		other.fails = true
 		other.run(t)
 	}
@@ -77,6 +70,23 @@ func (s *stage) cosignSignsAsJob(t *testing.T) {
 	if _, story := verify.run(t); !strings.Contains(story, "certified by CN=sandbox fulcio intermediate") {
 		t.Errorf("mrelease verified cosign's signature so:\n%s", story)
 	}
+}
+
+// releasedAsJob releases as a job of GitHub, and returns the record and the image.
+func (s *stage) releasedAsJob(t *testing.T, app, services string) (record.Record, name.Digest) {
+	t.Helper()
+	r := release{name: app, chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 1, dir: t.TempDir()}
+	writeWallet(t, r.dir, r.owner)
+	s.asJob(t, r, services, "release", "--version", "1.0.0", "--progress", "quiet").run(t)
+	rec, err := record.ReadFile(filepath.Join(r.dir, r.name+".json"))
+	must(t, err)
+	identity, issuer := sigstore.Identity(sigstore.GitHub, jobRepository, jobRef), s.Sigstore.Issuer(sigstore.GitHub)
+	if rec.Image.PublicKey != "" || rec.Image.Identity == nil || rec.Image.Identity.Subject != identity || rec.Image.Identity.Issuer != issuer {
+		t.Errorf("the record says that %+v signed", rec.Image)
+	}
+	tag, err := name.NewTag(rec.Image.Reference)
+	must(t, err)
+	return rec, tag.Digest(rec.Image.Digest.String())
 }
 
 // asJob runs mrelease as a job of GitHub whose identity signs.

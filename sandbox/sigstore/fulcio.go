@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -185,20 +186,32 @@ func (f *fulcio) chain(token string, key crypto.PublicKey, proof []byte) ([]stri
 	return chain, nil
 }
 
-// extensions are the claims that Fulcio writes into a certificate, by the last part of
-// their object identifier.
-var extensions = map[int]string{
-	8: "iss", 9: "job_workflow_ref", 10: "job_workflow_sha", 11: "runner_environment", 12: "repository", 13: "sha", 14: "ref", 20: "event_name", 22: "repository_visibility",
+// extensions are what Fulcio writes into a certificate of the claims of a shape of token, by
+// the last part of their object identifier. Source: docs/oid-info.md of sigstore/fulcio, and
+// the templates of its config/identity/config.yaml.
+var extensions = map[string]map[int]string{
+	GitHub: {
+		8: "${iss}", 9: "https://github.com/${job_workflow_ref}", 10: "${job_workflow_sha}", 11: "${runner_environment}",
+		12: "https://github.com/${repository}", 13: "${sha}", 14: "${ref}", 15: "${repository_id}",
+		16: "https://github.com/${repository_owner}", 17: "${repository_owner_id}", 18: "https://github.com/${workflow_ref}", 19: "${workflow_sha}",
+		20: "${event_name}", 21: "https://github.com/${repository}/actions/runs/${run_id}/attempts/${run_attempt}", 22: "${repository_visibility}",
+	},
+	GitLab: {
+		8: "${iss}", 9: "https://${ci_config_ref_uri}", 10: "${ci_config_sha}", 11: "${runner_environment}",
+		12: "https://gitlab.com/${project_path}", 13: "${sha}", 14: "${ref_path}", 15: "${project_id}",
+		16: "https://gitlab.com/${namespace_path}", 17: "${namespace_id}", 18: "https://${ci_config_ref_uri}", 19: "${ci_config_sha}",
+		20: "${pipeline_source}", 21: "https://gitlab.com/${project_path}/-/jobs/${job_id}", 22: "${project_visibility}",
+	},
 }
 
 // describe makes the certificate of a job, without key and serial number.
 func describe(claims map[string]any) (c x509.Certificate, err error) {
 	text := func(name string) string { s, _ := claims[name].(string); return s }
-	identity := "https://github.com/" + text("job_workflow_ref")
-	if config := text("ci_config_ref_uri"); config != "" {
-		identity = "https://" + config
+	shape := GitHub
+	if text("ci_config_ref_uri") != "" {
+		shape = GitLab
 	}
-	at, err := url.Parse(identity)
+	at, err := url.Parse(os.Expand(extensions[shape][9], text))
 	if err != nil {
 		return c, fmt.Errorf("making identity: %w", err)
 	}
@@ -209,16 +222,10 @@ func describe(claims map[string]any) (c x509.Certificate, err error) {
 	oid := func(last int) asn1.ObjectIdentifier { return asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, last} }
 	c.ExtraExtensions = []pkix.Extension{{Id: oid(1), Value: []byte(text("iss"))}}
 	for last := 8; last <= 22; last++ {
-		value := text(extensions[last])
-		switch {
-		case value == "":
-			continue
-		case last == 9 || last == 12:
-			value = "https://github.com/" + value
-		}
+		value := os.Expand(extensions[shape][last], text)
 		der, err := asn1.MarshalWithParams(value, "utf8")
 		if err != nil {
-			return c, fmt.Errorf("encoding %s: %w", extensions[last], err)
+			return c, fmt.Errorf("encoding %s: %w", value, err)
 		}
 		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: oid(last), Value: der})
 	}

@@ -136,14 +136,14 @@ func (i *issuer) mint(shape, audience, repository, ref string) (string, error) {
 	var more map[string]any
 	if shape == GitLab {
 		more = map[string]any{
-			"sub": "project_path:" + repository + ":ref_type:" + kind + ":ref:" + name, "project_path": repository, "namespace_path": owner,
+			"sub": "project_path:" + repository + ":ref_type:" + kind + ":ref:" + name, "project_path": repository, "project_id": "3", "namespace_path": owner, "namespace_id": "4",
 			"ref": name, "ref_type": kind, "ref_path": ref, "pipeline_source": "push", "pipeline_id": "1", "job_id": "2", "runner_environment": "gitlab-hosted",
 			"sha": commit, "ci_config_ref_uri": gitLabConfig(repository, ref), "ci_config_sha": commit, "project_visibility": "public",
 		}
 	} else {
 		workflow := gitHubWorkflow(repository, ref)
 		more = map[string]any{
-			"sub": "repo:" + repository + ":ref:" + ref, "repository": repository, "repository_owner": owner, "repository_visibility": "public",
+			"sub": "repo:" + repository + ":ref:" + ref, "repository": repository, "repository_id": "3", "repository_owner": owner, "repository_owner_id": "4", "repository_visibility": "public",
 			"workflow": "release", "workflow_ref": workflow, "workflow_sha": commit, "job_workflow_ref": workflow, "job_workflow_sha": commit,
 			"sha": commit, "ref": ref, "ref_type": kind, "event_name": "push", "runner_environment": "github-hosted", "run_id": "100", "run_attempt": "1",
 		}
