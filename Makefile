@@ -30,8 +30,8 @@
 # With SHORT=1, as .ci/run says: kill kills after one upload of each kind and less at
 # random, chaos has 20 releases and every third silence, bench has fewer runs and a
 # smaller image, rebuild takes each host and each builder once and a few orders, fuzz
-# takes seconds, interop leaves cosign 3, Clef and local-kms out. All kinds are there; the others have one
-# form.
+# takes seconds, interop leaves cosign 3, gh, Clef and local-kms out. All kinds are
+# there; the others have one form.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c

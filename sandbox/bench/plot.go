@@ -36,7 +36,9 @@ func (r *report) draw(path string) (err error) {
 		return nil
 	}
 	canvas := vgsvg.New(panelWidth*vg.Length(len(panels)), panelHeight)
-	for i, c := range plot.Align([][]*plot.Plot{panels}, draw.Tiles{Rows: 1, Cols: len(panels), PadX: vg.Centimeter}, draw.New(canvas))[0] {
+	const edge = vg.Centimeter / 2 // for what the last numbers stand out
+	tiles := draw.Tiles{Rows: 1, Cols: len(panels), PadX: vg.Centimeter, PadTop: edge, PadRight: edge, PadBottom: edge}
+	for i, c := range plot.Align([][]*plot.Plot{panels}, tiles, draw.New(canvas))[0] {
 		panels[i].Draw(c)
 	}
 	f, err := os.Create(path)
