@@ -313,7 +313,8 @@ bin/cross: FORCE
 
 # What needs neither a builder nor a network, under qemu and Wine, which start each program
 # anew. The vectors are judged by what is shipped. Wine of before 9 removes no test's
-# folder, so there it is the packages that need none.
+# folder, so there it is the packages that need none. Its server ends with the last
+# program, in Debian at once, and a program that starts just then has none: here it stays.
 cross-test: build/base
 	@$(MAKE) --no-print-directory cross-test-arm64 cross-test-windows
 
@@ -330,9 +331,11 @@ cross-test-windows:
 	@$(call install,wine=wine x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64-win32)
 	@wine wineboot --init && x86_64-w64-mingw32-gcc -shared -O1 -s -o $$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll tools/wine/bcryptprimitives.c -ladvapi32
 	GOOS=windows GOARCH=amd64 $(BUILD) -ldflags '$(LDFLAGS)' -o build/cross/windows-amd64.exe ./cmd/mrelease
-	wine build/cross/windows-amd64.exe version
-	GOOS=windows GOARCH=amd64 $(GO) test -vet=off -timeout 60m -exec wine ./document ./measure/sgx ./poco/... ./printable
-	cd sandbox && $(GO) test -vet=off -count=1 -timeout 60m ./vectors -program 'wine $(CURDIR)/build/cross/windows-amd64.exe'
+	@wineserver -w && wineserver -p
+	wine build/cross/windows-amd64.exe version && \
+	GOOS=windows GOARCH=amd64 $(GO) test -vet=off -timeout 60m -exec wine ./document ./measure/sgx ./poco/... ./printable && \
+	cd sandbox && $(GO) test -vet=off -count=1 -timeout 60m ./vectors -program 'wine $(CURDIR)/build/cross/windows-amd64.exe'; \
+	ended=$$?; wineserver -k; exit $$ended
 
 # A release is named by the tag at HEAD, or by VERSION. Its programs do not know their
 # commit, and all that is made has one time: so the commit that adds release.sums has

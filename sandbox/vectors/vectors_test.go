@@ -111,7 +111,7 @@ func judge(t *testing.T, dir string, v Vector) (got Want, text string) {
 		Checks []struct{ Name, State string }
 	}
 	if err := json.Unmarshal(stdout.Bytes(), &answer); err != nil {
-		t.Fatalf("%v: %s", err, &stdout)
+		t.Fatalf("%v, exit code %d: %s%s", err, got.Exit, &stdout, &stderr)
 	}
 	got.Code = answer.Code
 	for _, c := range answer.Checks {
