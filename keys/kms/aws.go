@@ -75,7 +75,7 @@ func connectAWS(ctx context.Context, endpoint, id string) (*awsKey, error) {
 		return nil, &refusal{problem: "the configuration of AWS cannot be read: " + brief(err.Error()), advice: "correct ~/.aws/config, or the variables AWS_… of the environment"}
 	}
 	if cfg.Region == "" {
-		return nil, &refusal{problem: "no region is named", advice: "set AWS_REGION, or name the key by its ARN in wallet.kms"}
+		return nil, &refusal{problem: "no region is named", advice: "set AWS_REGION, or name the key by its ARN"}
 	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		return nil, &refusal{problem: "there are no credentials: " + brief(redact.Error(err).Error()), advice: "log in to AWS before (aws-actions/configure-aws-credentials does in a job of GitHub), with a role that may kms:GetPublicKey and kms:Sign"}
@@ -153,7 +153,7 @@ func (k *awsKey) publicKey(ctx context.Context) ([]byte, error) {
 	if out.KeySpec != types.KeySpecEccSecgP256k1 || out.KeyUsage != types.KeyUsageTypeSignVerify {
 		return nil, &refusal{
 			problem: fmt.Sprintf("it is a key of spec %.40q for %.40q, want %q for %q", out.KeySpec, out.KeyUsage, types.KeySpecEccSecgP256k1, types.KeyUsageTypeSignVerify),
-			advice:  "name a key that was made with --key-spec ECC_SECG_P256K1 --key-usage SIGN_VERIFY in wallet.kms",
+			advice:  "name a key that was made with --key-spec ECC_SECG_P256K1 --key-usage SIGN_VERIFY",
 		}
 	}
 	if named := aws.ToString(out.KeyId); arn.IsARN(named) {
@@ -183,15 +183,15 @@ func (k *awsKey) refused(action string, err error) error {
 	case "AccessDeniedException":
 		r.advice = "allow the role that is logged in kms:GetPublicKey and kms:Sign for this key, by the key's policy or by IAM's"
 	case "NotFoundException":
-		r.advice = "correct wallet.kms or the region: an ARN names its own, else AWS_REGION counts"
+		r.advice = "correct the key's name or the region: an ARN names its own, else AWS_REGION counts"
 	case "InvalidArnException":
-		r.advice = "correct wallet.kms: the key's ARN must be of the region that is asked"
+		r.advice = "correct the key's name: its ARN must be of the region that is asked"
 	case "DisabledException":
 		r.advice = "enable the key (aws kms enable-key), or name another one"
 	case "KMSInvalidStateException":
 		r.advice = "look at the key's state (aws kms describe-key): a key that is to be deleted signs nothing until aws kms cancel-key-deletion and enable-key"
 	case "InvalidKeyUsageException", "UnsupportedOperationException", "ValidationException":
-		r.advice = "name a key that was made with --key-spec ECC_SECG_P256K1 --key-usage SIGN_VERIFY in wallet.kms"
+		r.advice = "name a key that was made with --key-spec ECC_SECG_P256K1 --key-usage SIGN_VERIFY"
 	case "ThrottlingException", "TooManyRequestsException", "LimitExceededException":
 		r.problem += fmt.Sprintf(" (asked %d times)", attempts)
 		r.advice = "wait and run the same command again: what is done is found; AWS raises the account's rate of requests on demand"
@@ -227,5 +227,5 @@ func (k *awsKey) silent(action string, err error) error {
 	if errors.As(err, &operation) {
 		err = operation.Err
 	}
-	return &refusal{problem: fmt.Sprintf("%s in %s cannot be reached, or did not answer: %s", action, k.region, brief(redact.Error(err).Error())), advice: "look at the region, at the host in wallet.kms and at the network", err: err}
+	return &refusal{problem: fmt.Sprintf("%s in %s cannot be reached, or did not answer: %s", action, k.region, brief(redact.Error(err).Error())), advice: "look at the region, at the host that is asked and at the network", err: err}
 }

@@ -88,7 +88,7 @@ func (k *googleKey) publicKey(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	if answer.Algorithm != algorithm {
-		return nil, &refusal{problem: fmt.Sprintf("it is a key of algorithm %.60q, want %q", answer.Algorithm, algorithm), advice: "name a key that was made with --purpose asymmetric-signing --default-algorithm ec-sign-secp256k1-sha256 --protection-level hsm in wallet.kms"}
+		return nil, &refusal{problem: fmt.Sprintf("it is a key of algorithm %.60q, want %q", answer.Algorithm, algorithm), advice: "name a key that was made with --purpose asymmetric-signing --default-algorithm ec-sign-secp256k1-sha256 --protection-level hsm"}
 	}
 	if answer.Name != k.name || answer.PemCrc32c != checksum([]byte(answer.Pem)) {
 		return nil, damaged("public key")
@@ -200,11 +200,11 @@ func (k *googleKey) refused(status int, data []byte) error {
 	case "PERMISSION_DENIED":
 		r.advice = "give who is logged in roles/cloudkms.signerVerifier on the key, and enable the API cloudkms.googleapis.com in its project"
 	case "NOT_FOUND":
-		r.advice = "correct wallet.kms: project, location, key ring, key and version"
+		r.advice = "correct the key's name: project, location, key ring, key and version"
 	case "FAILED_PRECONDITION":
 		r.advice = "look at the version's state (gcloud kms keys versions describe): one that is disabled can be enabled, one that is to be destroyed restored, and one of another purpose signs nothing"
 	case "INVALID_ARGUMENT":
-		r.advice = "correct wallet.kms: the version must be of an asymmetric key, with algorithm " + algorithm
+		r.advice = "correct the key's name: the version must be of an asymmetric key, with algorithm " + algorithm
 	case "RESOURCE_EXHAUSTED", "UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED", "ABORTED":
 		r.problem += " (asked several times)"
 		r.advice = "wait and run the same command again: what is done is found"

@@ -199,7 +199,7 @@ func TestRefusals(t *testing.T) {
 		_, err := c.key.Open(t.Context(), common.Address{1})
 		refused(t, err, "the key's address is "+address(c.held).Hex()+", but wallet.address is 0x01", "correct wallet.address or wallet.kms")
 		_, err = c.other().Open(t.Context(), common.Address{})
-		refused(t, err, "not found", "correct wallet.kms")
+		refused(t, err, "not found", "correct the key's name")
 		w, err := c.key.Open(t.Context(), common.Address{})
 		if err != nil {
 			t.Fatal(err)
