@@ -108,7 +108,7 @@ func persist(ctx context.Context, b *buildkit.Builder, src buildkit.Source, dir 
 func TestBuilderLostInTheMiddle(t *testing.T) {
 	list, lines := members(t, 3)
 	var told []string
-	b, err := pool.Alone(t.Context(), buildkit.Options{BuildKitHost: list}, "app", func(text string) { told = append(told, text) })
+	b, err := pool.Alone(t.Context(), pool.Spread{Options: buildkit.Options{BuildKitHost: list}}, "app", func(text string) { told = append(told, text) })
 	check(t, err)
 	defer shut(t, b)
 	var order []string
@@ -134,7 +134,7 @@ func TestBuilderLostInTheMiddle(t *testing.T) {
 func TestNoBuilderIsLeft(t *testing.T) {
 	list, lines := members(t, 2)
 	const nobody = "tcp://127.0.0.1:1"
-	b, err := pool.Alone(t.Context(), buildkit.Options{BuildKitHost: list + "," + nobody}, "app", func(string) {})
+	b, err := pool.Alone(t.Context(), pool.Spread{Options: buildkit.Options{BuildKitHost: list + "," + nobody}}, "app", func(string) {})
 	check(t, err)
 	defer shut(t, b)
 	_, err = persist(t.Context(), b, fetching(t, func() { lines[b.Name()].end() }), filepath.Join(t.TempDir(), "image"))
@@ -156,7 +156,7 @@ func TestNoBuilderIsLeft(t *testing.T) {
 // A step that fails by itself is nobody's loss: it is not tried elsewhere.
 func TestFailureIsNoLoss(t *testing.T) {
 	list, _ := members(t, 2)
-	b, err := pool.Alone(t.Context(), buildkit.Options{BuildKitHost: list}, "app", func(text string) { t.Error(text) })
+	b, err := pool.Alone(t.Context(), pool.Spread{Options: buildkit.Options{BuildKitHost: list}}, "app", func(text string) { t.Error(text) })
 	check(t, err)
 	defer shut(t, b)
 	for _, dockerfile := range []string{"FROM program\nRUN [\"/program\", \"say\", \"\", \"\", \"3\"]\n", "FROM program\nRUN [\"/nothing\"]\n", "FROM program\nCOPY nothing /\n", "FROM 127.0.0.1:1/none\n"} {
@@ -172,7 +172,7 @@ func TestFailureIsNoLoss(t *testing.T) {
 // on elsewhere.
 func TestPlacesOfABuilder(t *testing.T) {
 	list, _ := members(t, 1)
-	p := pool.New(buildkit.Options{Builders: []buildkit.Remote{{Address: list, Builds: 2}}}, 9, 3)
+	p := pool.New(pool.Spread{Options: buildkit.Options{Builders: []buildkit.Remote{{Address: list, Builds: 2}}}}, 9, 3)
 	check(t, p.Reach(t.Context()))
 	users := make([]*pool.User, 3)
 	for i := range users {

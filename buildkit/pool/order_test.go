@@ -2,6 +2,7 @@ package pool_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -78,6 +79,66 @@ func TestAppsAreSpread(t *testing.T) {
 					t.Errorf("%s is choice %d of %d of 1000 apps, of %d builders", address, i+1, share, n)
 				}
 			}
+		}
+	}
+}
+
+// Each builder is home to its share of the apps, and to one more where they do not divide.
+func TestHomesAreShared(t *testing.T) {
+	for n := 1; n <= 10; n++ {
+		for _, count := range []int{0, 1, 2, 7, 12, 40, 100} {
+			shares := map[string]int{}
+			homes := pool.Homes(apps()[:count], addresses(n))
+			for _, app := range apps()[:count] {
+				shares[homes[app]]++
+			}
+			for address, share := range shares {
+				if share > (count+n-1)/n || !slices.Contains(addresses(n), address) {
+					t.Errorf("%d of %d apps are at %q, of %d builders", share, count, address, n)
+				}
+			}
+		}
+	}
+}
+
+// One app alone is at home where it is without others, and the order of neither list counts.
+func TestHomesFollowFromNames(t *testing.T) {
+	for _, app := range apps()[:50] {
+		if home, first := pool.Homes([]string{app}, addresses(4))[app], pool.Order(app, addresses(4))[0]; home != first {
+			t.Errorf("%s alone is at %s, not at %s", app, home, first)
+		}
+	}
+	few, far := apps()[:100], addresses(4)
+	want := pool.Homes(few, far)
+	slices.Reverse(few)
+	slices.Reverse(far)
+	if got := pool.Homes(few, far); !maps.Equal(got, want) {
+		t.Error("they are elsewhere with the lists the other way round")
+	}
+}
+
+// Where an app or a builder is added, few apps move that would not have to.
+func TestHomesStay(t *testing.T) {
+	moved := func(before, after map[string]string) (n int) {
+		for app, home := range before {
+			if after[app] != home {
+				n++
+			}
+		}
+		return n
+	}
+	all := apps()[:101]
+	four := pool.Homes(all[:100], addresses(4))
+	if n := moved(four, pool.Homes(all, addresses(4))); n > 4 {
+		t.Errorf("%d of 100 apps move when another one is added", n)
+	}
+	if n := moved(four, pool.Homes(all[:100], addresses(5))); n < 20 || n > 30 {
+		t.Errorf("%d of 100 apps move to or for a fifth builder, 20 have to", n)
+	}
+	for lost := range 4 {
+		left := slices.Delete(addresses(4), lost, lost+1)
+		if n := moved(four, pool.Homes(all[:100], left)); n < 25 || n > 38 {
+			t.Errorf("%d of 100 apps move when a builder is taken away, 25 have to", n)
 		}
 	}
 }

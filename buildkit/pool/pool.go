@@ -1,8 +1,7 @@
 // Package pool spreads apps on several builders. Each app has an order of them that follows
-// from its name and their addresses alone, so that it finds its cache again: where a builder
-// is added or lost, the apps of that one move and no others. It is given so many builds at a
-// time, and when it is lost its apps go on at the next of their order. What is built is the
-// same wherever it is built.
+// from names and addresses alone, so that it finds its cache again, and each builder is the
+// first one of as many apps. It is given so many builds at a time, and when it is lost its
+// apps go on at the next of their order. What is built is the same wherever it is built.
 package pool
 
 import (
@@ -23,21 +22,54 @@ import (
 // order of the list.
 func Order(app string, addresses []string) []string {
 	ordered := slices.Clone(addresses)
-	if app == "" {
-		return ordered
+	if app != "" {
+		slices.SortFunc(ordered, func(a, b string) int { return bytes.Compare(weight(app, b), weight(app, a)) })
 	}
-	weigh := func(address string) []byte {
-		sum := sha256.Sum256([]byte(app + "\x00" + address))
-		return sum[:]
-	}
-	slices.SortFunc(ordered, func(a, b string) int { return bytes.Compare(weigh(b), weigh(a)) })
 	return ordered
+}
+
+func weight(app, address string) []byte {
+	sum := sha256.Sum256([]byte(app + "\x00" + address))
+	return sum[:]
+}
+
+// Homes returns the address that is the first one of each app: the largest weight of all
+// pairs of apps and addresses goes first, and none gets more than its share of the apps,
+// rounded up. (Rendezvous hashing alone gives the fullest of four builders a fifth more than
+// its share of 100 apps, in the mean, and it is the one that is waited for.)
+func Homes(apps, addresses []string) map[string]string {
+	type pair struct {
+		app, address string
+		weight       []byte
+	}
+	var pairs []pair
+	for _, app := range apps {
+		for _, address := range addresses {
+			pairs = append(pairs, pair{app, address, weight(app, address)})
+		}
+	}
+	slices.SortFunc(pairs, func(a, b pair) int { return bytes.Compare(b.weight, a.weight) })
+	homes, taken := map[string]string{}, map[string]int{}
+	for _, p := range pairs {
+		if _, has := homes[p.app]; !has && taken[p.address]*len(addresses) < len(apps) {
+			homes[p.app] = p.address
+			taken[p.address]++
+		}
+	}
+	return homes
+}
+
+// Spread is what is spread, and on what.
+type Spread struct {
+	Apps    []string // of the configuration, also those that are not built now; nil for one app
+	Options buildkit.Options
 }
 
 // Pool is one builder or several. Its zero value has none; see [New].
 type Pool struct {
 	members map[string]*member // by address
 	names   []string
+	homes   map[string]string // address that is the first one, by app
 	users   sync.WaitGroup
 	closing chan error
 }
@@ -55,11 +87,12 @@ type member struct {
 	lost    *buildkit.NoBuilderError
 }
 
-// New returns the pool of the builders that options name, for so many users: when each has
-// left, it is closed. A builder is given so many builds at the same time, unless it says
+// New returns the pool of the builders that the options name, for so many users: when each
+// has left, it is closed. A builder is given so many builds at the same time, unless it says
 // otherwise itself.
-func New(opts buildkit.Options, builds, users int) *Pool {
+func New(s Spread, builds, users int) *Pool {
 	p := &Pool{members: map[string]*member{}, closing: make(chan error, 1)}
+	opts := s.Options
 	for _, r := range opts.Remotes() {
 		one := opts
 		one.Builder, one.Builders = r.Address, []buildkit.Remote{r}
@@ -68,6 +101,7 @@ func New(opts buildkit.Options, builds, users int) *Pool {
 	if len(p.names) == 0 { // embedded, or Docker
 		p.add(opts.Builder, opts, builds)
 	}
+	p.homes = Homes(s.Apps, p.names)
 	p.users.Add(users)
 	go func() {
 		p.users.Wait()
@@ -223,7 +257,7 @@ func (u *User) giveBack() {
 // builder's Close gives it back. When no builder is left, the error is a
 // [*buildkit.NoBuilderError].
 func (u *User) Take(ctx context.Context) (*buildkit.Builder, error) {
-	for _, name := range Order(u.app, u.pool.names) {
+	for _, name := range u.pool.order(u.app) {
 		m := u.pool.members[name]
 		b, err := m.take(ctx)
 		if err == nil {
@@ -237,6 +271,16 @@ func (u *User) Take(ctx context.Context) (*buildkit.Builder, error) {
 		u.tell(name, none.Attempts)
 	}
 	return nil, u.pool.none()
+}
+
+// order is the order in which an app takes the builders: its home, and then the others.
+func (p *Pool) order(app string) []string {
+	ordered := Order(app, p.names)
+	if home, ok := p.homes[app]; ok {
+		i := slices.Index(ordered, home)
+		ordered = slices.Insert(slices.Delete(ordered, i, i+1), 0, home)
+	}
+	return ordered
 }
 
 // tell tells of a builder that is passed over, once.
@@ -261,9 +305,9 @@ func (u *User) lend(b *buildkit.Builder) *buildkit.Builder {
 
 // Alone returns the builder of one app, with all of the pool to itself, which the builder's
 // Close closes.
-func Alone(ctx context.Context, opts buildkit.Options, app string, told func(string)) (*buildkit.Builder, error) {
-	p := New(opts, 1, 1)
-	u := p.User(app, opts.Progress, told)
+func Alone(ctx context.Context, s Spread, app string, told func(string)) (*buildkit.Builder, error) {
+	p := New(s, 1, 1)
+	u := p.User(app, s.Options.Progress, told)
 	u.back = func() error { u.leave(); return p.Closed() }
 	b, err := u.Take(ctx)
 	if err != nil {

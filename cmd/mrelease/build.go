@@ -120,7 +120,7 @@ func (a *app) opener(of settings.Settings) func(context.Context) (*buildkit.Buil
 		if err != nil {
 			return nil, err
 		}
-		return pool.Alone(ctx, opts, of.AppName(), a.story.Note)
+		return pool.Alone(ctx, pool.Spread{Apps: of.Apps.Names, Options: opts}, cmp.Or(of.Apps.Chosen, of.AppName()), a.story.Note)
 	}
 }
 
@@ -131,7 +131,7 @@ func (a *app) builders(of settings.Settings) func(builds, users int) (*pool.Pool
 		if err != nil {
 			return nil, err
 		}
-		return pool.New(opts, builds, users), nil
+		return pool.New(pool.Spread{Apps: of.Apps.Names, Options: opts}, builds, users), nil
 	}
 }
 
