@@ -55,6 +55,7 @@ func sections() []section {
 		{name: "large", measure: large, long: true},
 		{name: "rotation", measure: rotations, long: true},
 		{name: "apps", measure: apps, long: true},
+		{name: "pool", measure: pools, long: true},
 		{name: "owner", measure: owners, long: true},
 		{name: "request", measure: requests, long: true},
 		{name: "growth", measure: growth, long: true},
