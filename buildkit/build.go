@@ -128,6 +128,7 @@ func (b *Builder) build(p *Building, src Source, dir string, log io.Writer) (Bui
 	if err != nil {
 		return Built{}, err
 	}
+	opt.CacheImports = b.steps.imports()
 	told := newTranscript(log, src.Secrets)
 	told.hides, told.want = src.isLinkedOut(), p.want
 	progress, shown := b.progress.to(dir)

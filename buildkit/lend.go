@@ -16,6 +16,9 @@ func (b *Builder) Lend(p Progress, back func() error) *Builder {
 	return &lent
 }
 
+// Progress is how it shows its builds.
+func (b *Builder) Progress() Progress { return b.progress }
+
 // FollowedBy has another builder go on when this one is lost: the one that next returns,
 // whose error is the end of the work.
 func (b *Builder) FollowedBy(next func(ctx context.Context, lost error) (*Builder, error)) *Builder {

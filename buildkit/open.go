@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/moby/buildkit/client"
 
@@ -57,6 +58,18 @@ type Options struct {
 	Discarded func()
 }
 
+// Importer returns the options of the embedded builder that takes steps which others built
+// (see [Builder.TakeFrom]). Its state is one of its own below State: what it took, it knows by
+// what its maker says that it is, and no other build may be made of that.
+func (o Options) Importer() Options {
+	o.Builder, o.BuildKitHost, o.Builders = Embedded, "", nil
+	if o.State != "" {
+		o.State = filepath.Join(o.State, engine.Importing)
+	}
+	o.Exclusive = false // temporary files lie where the other builder, or nobody, has put them
+	return o
+}
+
 // Builder is a BuildKit that is ready to build and to run images.
 type Builder struct {
 	name     string
@@ -66,6 +79,7 @@ type Builder struct {
 	blobs    string // folder of its content store; "" when that is out of reach
 	layers   string // folder of finished layers; "" for none
 	close    func() error
+	steps    *Steps // that others built and builds may take; nil: none
 	// distrustCache has the embedded builder's cache thrown away by the next start.
 	distrustCache func() error
 	lacks         func() []string // what the containers of Run do without; nil: not known

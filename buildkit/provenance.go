@@ -44,6 +44,7 @@ const (
 	// out of the layout: it differs with each build, and a signed image is a
 	// single manifest.
 	provenanceRequest = "mode=min,version=v1"
+	provenanceAttr    = "attest:provenance"
 
 	annotationReference = "vnd.docker.reference.type"
 	attestationManifest = "attestation-manifest"

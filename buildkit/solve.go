@@ -52,7 +52,7 @@ func (s Source) frontendAttrs() (map[string]string, error) {
 		// Any value keeps a "# syntax=" line from fetching another frontend.
 		"cmdline":               "builtin",
 		"build-arg:" + epochArg: strconv.FormatInt(s.epoch().Unix(), 10),
-		"attest:provenance":     provenanceRequest,
+		provenanceAttr:          provenanceRequest,
 	}
 	if s.Target != "" {
 		attrs["target"] = s.Target

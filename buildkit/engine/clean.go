@@ -145,8 +145,11 @@ func detachMounts(root string, sources []string) error {
 	if err != nil {
 		return err
 	}
+	other := filepath.Join(root, Importing) // an engine of its own, which may be at work
+	otherDisk := place{disk.major, disk.minor, filepath.Join(disk.path, Importing)}
 	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
-		return !isStale(m, root, sources) && !disk.bound(m), false
+		ours := isStale(m, root, sources) || disk.bound(m)
+		return !ours || isStale(m, other, nil) || otherDisk.bound(m), false
 	})
 	if err != nil {
 		return fmt.Errorf("listing mounts: %w", err)

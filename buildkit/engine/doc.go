@@ -52,6 +52,11 @@ type Options struct {
 	Discarded func()
 }
 
+// Importing is a folder below a state folder that is the state folder of another engine: of
+// one that takes steps that others built. The two share nothing, and may be at work at the
+// same time.
+const Importing = "importing"
+
 // ConfinedHost is the name of the host in a container that is confined: its program
 // comes from an image of anybody's, and is to print a line. Its limits are below;
 // that of time is the caller's.
