@@ -39,6 +39,13 @@ const (
 	VEX         = 1 << 20          // bytes of a VEX document; one with 1,000 statements has 400 KB
 )
 
+// What steps of builds made, as a registry keeps it.
+const (
+	Steps       = 8 << 30  // bytes of all layers together
+	StepContent = 32 << 30 // bytes of a layer without its compression
+	StepLayers  = 1_000
+)
+
 // Keys that are opened with a password. What iexec, geth and cosign write takes
 // 128 MiB, 256 MiB and 64 MiB.
 const (

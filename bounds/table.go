@@ -24,6 +24,7 @@ func All() []Bound {
 		{"a build's secret", Bytes(Secret)},
 		{"what a scanner lists of an image, and the time for it", fmt.Sprintf("%s, %d values, %d members of an object, %s", Bytes(SBOM), SBOMValues, SBOMMembers, said(Scan))},
 		{"a VEX document", Bytes(VEX)},
+		{"what a registry keeps of builds' steps", fmt.Sprintf("%d layers, %s of all, %s of one without its compression", StepLayers, Bytes(Steps), Bytes(StepContent))},
 		{"any JSON document of these, of a market and of a registry", fmt.Sprintf("%d values, %d objects and arrays within each other", Values, Depth)},
 		{"scrypt of a keystore", fmt.Sprintf("%s of memory (128·r·(n+p)), %s gone through (128·n·r·p)", Bytes(KeyMemory), Bytes(KeyWork))},
 		{"PBKDF2 of a keystore", fmt.Sprintf("%d rounds for all blocks together", KeyRounds)},

@@ -179,6 +179,26 @@ func (c Client) tell(updates <-chan v1.Update, written <-chan struct{}) {
 	}
 }
 
+// Replace writes an image under a tag that may have another one, as no version's may: all that
+// it is made of first, and the tag last. Its error is an [*Error].
+func (c Client) Replace(ctx context.Context, tag name.Tag, image v1.Image) error {
+	digest, err := image.Digest()
+	if err != nil {
+		return fmt.Errorf("reading digest: %w", err)
+	}
+	in, err := c.session(ctx, tag.Repository, transport.PushScope)
+	if err != nil {
+		return failed("pushing", tag, err)
+	}
+	if err := c.write(ctx, tag.Digest(digest.String()), image); err != nil {
+		return failed("pushing", tag, err)
+	}
+	if err := remote.Tag(tag, image, in.opts...); err != nil {
+		return failed("tagging", tag, err)
+	}
+	return nil
+}
+
 // OvertakenError says that another run of the same release pushed its image
 // first. The image is as good as this run's, but has another seal.
 type OvertakenError struct {
