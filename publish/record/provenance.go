@@ -18,7 +18,8 @@ const ProvenanceType = registry.ProvenanceType
 //     in seconds since 1970; inputs, the digest of all that is known before the
 //     build (see buildkit.Source.Digest), which covers both; and dirty, when it was
 //     asked for that the image be made from something else than a commit, with the
-//     commit that was changed, if there was one, as base.
+//     commit that was changed, if there was one, as base; and cache, the repository of
+//     steps that others may have built and that the build could take.
 //   - resolvedDependencies are the commit, named "source" and left out when the
 //     source was dirty; then what the
 //     build took from elsewhere: base images, toolchains, downloads, commits.
@@ -57,6 +58,7 @@ type parameters struct {
 	Inputs  v1.Hash `json:"inputs"`
 	Dirty   bool    `json:"dirty,omitempty"`
 	Base    string  `json:"base,omitempty"` // the commit that was changed
+	Cache   string  `json:"cache,omitempty"`
 }
 
 type builder struct {
@@ -75,7 +77,7 @@ type resource struct {
 func (s Source) Provenance(version string) registry.Attestation {
 	var p provenance
 	p.BuildDefinition.BuildType = BuildType
-	p.BuildDefinition.ExternalParameters = parameters{Version: version, Epoch: s.Epoch, Inputs: s.Inputs, Dirty: s.Dirty}
+	p.BuildDefinition.ExternalParameters = parameters{Version: version, Epoch: s.Epoch, Inputs: s.Inputs, Dirty: s.Dirty, Cache: s.Cache}
 	if s.Dirty {
 		p.BuildDefinition.ExternalParameters.Base = s.Commit
 	}
@@ -100,7 +102,7 @@ func (s Source) dependencies() []resource {
 
 func digestSet(h v1.Hash) map[string]string { return map[string]string{h.Algorithm: h.Hex} }
 
-// KeepCommit takes the commit, and whether the source was dirty, from what the key attested before, if that is of
+// KeepCommit takes the commit, whether the source was dirty, and the cache, from what the key attested before, if that is of
 // the same inputs: several commits can have them, and the first run to attest
 // one has decided. The image's key is the caller's own, so its provenance is
 // trusted; one of another build type is somebody else's affair.
@@ -108,17 +110,18 @@ func (s *Source) KeepCommit(attested []json.RawMessage) {
 	type state struct {
 		commit string
 		dirty  bool
+		cache  string
 	}
 	var states []state
 	for _, predicate := range attested {
 		var p provenance
 		d := &p.BuildDefinition
 		if json.Unmarshal(predicate, &p) == nil && d.BuildType == BuildType && d.ExternalParameters.Inputs == s.Inputs {
-			states = append(states, state{p.commit(), d.ExternalParameters.Dirty})
+			states = append(states, state{p.commit(), d.ExternalParameters.Dirty, d.ExternalParameters.Cache})
 		}
 	}
-	if len(states) > 0 && !slices.Contains(states, state{s.Commit, s.Dirty}) {
-		s.Commit, s.Dirty = states[0].commit, states[0].dirty
+	if len(states) > 0 && !slices.Contains(states, state{s.Commit, s.Dirty, s.Cache}) {
+		s.Commit, s.Dirty, s.Cache = states[0].commit, states[0].dirty, states[0].cache
 	}
 }
 

@@ -49,7 +49,10 @@ type Source struct {
 	Commit string `json:"commit,omitempty"` // git's object name; empty outside a repository
 	// Dirty says that the image was made from something else than the commit: files were
 	// changed, or there was none.
-	Dirty  bool    `json:"dirty,omitempty"`
+	Dirty bool `json:"dirty,omitempty"`
+	// Cache is the repository of steps, which others may have built, that the build could take
+	// instead of building them; empty: it could take none.
+	Cache  string  `json:"cache,omitempty"`
 	Epoch  int64   `json:"epoch"`  // the time of the image, seconds since 1970: the one asked for, or the commit's
 	Inputs v1.Hash `json:"inputs"` // see registry.InputsAnnotation
 	// Unsealed is the config digest of the image before mrelease sealed it, which

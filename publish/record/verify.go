@@ -126,6 +126,9 @@ func (s Subject) Stated() []string {
 		stated = append(stated, r.Source.State())
 	}
 	stated = append(stated, "that the image is built from this source and its materials, and from nothing else")
+	if r.Source.Cache != "" {
+		stated = append(stated, "which steps of it were taken from "+r.Source.Cache+", that others may have built")
+	}
 	if r.Source.Unsealed != nil {
 		stated = append(stated, "the image before its seal")
 	}

@@ -242,7 +242,11 @@ func (a auditor) provenance(context.Context) (found, error) {
 	if err := said.CheckAttestation(a.Source.Provenance(a.Version)); err != nil {
 		return found{}, said.unless(err, "whether its provenance is attested")
 	}
-	return signed(fmt.Sprintf("with %s, %s", said.word, printable.Count(len(a.Source.Materials), "material"))), nil
+	evidence := fmt.Sprintf("with %s, %s", said.word, printable.Count(len(a.Source.Materials), "material"))
+	if a.Source.Cache != "" {
+		evidence += "; steps of its build may be others', from " + a.Source.Cache
+	}
+	return signed(evidence), nil
 }
 
 // statements are what the signer says about the image, and by whose word it is the
