@@ -49,6 +49,9 @@ func (r *run) referenced() string {
 // from what that run attested.
 func (r *run) readOrigin(ctx context.Context) error {
 	r.origin = record.Source{Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Epoch: r.Source.Created.Unix(), Inputs: r.inputs}
+	if c := r.Settings.Build.Cache; c.Serves(r.Source.Version) {
+		r.origin.Cache = c.Repository.Name()
+	}
 	manifest, err := r.image.Manifest()
 	if err != nil {
 		return fmt.Errorf("reading manifest: %w", err)

@@ -23,5 +23,5 @@ func (r *run) build(ctx context.Context) (string, error) {
 }
 
 func (r *run) maker() Maker {
-	return Maker{Builder: r.builder, Settings: r.Settings, Keys: r.Keys, Registry: r.Registry, Accepted: r.accepted, Teller: r.Teller, Measuring: r.Measuring}
+	return Maker{Builder: r.builder, Settings: r.Settings, Keys: r.Keys, Registry: r.Registry, Accepted: r.accepted, Teller: r.Teller, Measuring: r.Measuring, Cache: cacheOf(r.Settings, r.Source.Version, r.Importer, r.dry)}
 }

@@ -2,6 +2,7 @@ package release
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -32,6 +33,8 @@ type Maker struct {
 	Accepted  *lock.Lock                  // nil: none
 	Expect    func(measure.Enclave) error // says what is wrong with a measurement; nil: nothing
 	Teller    Teller
+	// Cache is what a registry keeps of builds' steps; nil: nothing is taken or kept.
+	Cache *Cache
 	// Before runs while the builder begins. Its error is that of Make, and nothing is
 	// told of the build then. It may be nil.
 	Before func() error
@@ -79,7 +82,9 @@ func (m Maker) build(ctx context.Context, src source.Source, dir string) (made M
 	}
 	src.Annotations = map[string]string{registry.InputsAnnotation: inputs.String()}
 	var printed bytes.Buffer
-	building := m.Builder.Begin(ctx, src.Source, dir, &printed)
+	by := m.importer(ctx, src)
+	defer by.stop()
+	building := by.builder.Begin(ctx, src.Source, dir, &printed)
 	if m.Before != nil {
 		if err := m.Before(); err != nil {
 			building.Drop()
@@ -91,6 +96,14 @@ func (m Maker) build(ctx context.Context, src source.Source, dir string) (made M
 		finish := building.Finish
 		err := m.persist(ctx, func() (err error) {
 			built, err = finish()
+			if err != nil && by.takes(ctx) {
+				m.distrust(by, err)
+				printed.Reset()
+				if by.shares() { // what it took, it has still
+					src.NoCache = true
+				}
+				built, err = m.Builder.Build(ctx, src.Source, dir, &printed)
+			}
 			finish = func() (buildkit.Built, error) {
 				printed.Reset() // what a builder printed that was lost does not count
 				return m.Builder.Build(ctx, src.Source, dir, &printed)
@@ -105,13 +118,17 @@ func (m Maker) build(ctx context.Context, src source.Source, dir string) (made M
 			return "", err
 		}
 		digest, err := built.Image.Digest()
+		evidence := digest.String() + by.evidence()
 		if built.Log != "" {
-			return fmt.Sprintf("%s, log %s", digest, built.Log), err
+			evidence += ", log " + built.Log
 		}
-		return digest.String(), err
+		return evidence, err
 	})
 	made.Log = printed.Bytes()
-	return made, err
+	if err == nil {
+		m.keepSteps(ctx, by, src)
+	}
+	return made, cmp.Or(err, ctx.Err())
 }
 
 // seal adds the sealed image to what was made.

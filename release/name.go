@@ -29,6 +29,9 @@ func (r *run) whoAndWhat(stated string) []Finding {
 	if text := r.Settings.Build.Compression.Warning(); text != "" {
 		found = append(found, Finding{"layers", Note, text})
 	}
+	if text := cacheNote(r.Settings.Build.Cache, r.Source.Version); text != "" {
+		found = append(found, Finding{"cache", Note, text})
+	}
 	name := r.Settings.AppName()
 	if scripts := printable.Scripts(name); scripts != nil {
 		found = append(found, Finding{"name", Note, fmt.Sprintf("the app's name %s mixes letters of %s: it may be read as another name", name, strings.Join(scripts, ", "))})

@@ -57,7 +57,10 @@ type Release struct {
 type World struct {
 	// Builder starts the builder, which is closed when it has done its part. A
 	// plan does not call it.
-	Builder  func(context.Context) (*buildkit.Builder, error)
+	Builder func(context.Context) (*buildkit.Builder, error)
+	// Importer starts the builder that takes steps of others (see [Cache]), where the
+	// settings have a cache and the version may use it; nil: none does.
+	Importer func(context.Context) (*buildkit.Builder, error)
 	Registry registry.Client
 	Chain    *node.Client
 	Market   market.Client
@@ -155,7 +158,10 @@ func (r Release) Run(ctx context.Context) (Result, error) {
 // DryRun does all but the outside writes. The result's record is the one that Run
 // would write, but for signatures that the wallet makes anew each time.
 func (r Release) DryRun(ctx context.Context) (Result, error) {
-	return r.run(ctx, step.rehearse, func(_ *run, _ []step, _ int, err error) error { return err })
+	return r.run(ctx, func(s step, ctx context.Context, r *run) error {
+		r.dry = true
+		return s.rehearse(ctx, r)
+	}, func(_ *run, _ []step, _ int, err error) error { return err })
 }
 
 func (r Release) run(ctx context.Context, act func(step, context.Context, *run) error, failed func(*run, []step, int, error) error) (result Result, err error) {

@@ -49,6 +49,7 @@ type run struct {
 	accepted    *lock.Lock // nil: none
 	builder     *buildkit.Builder
 	stopBuilder func()
+	dry         bool // nothing is written outside
 
 	inputs       v1.Hash
 	image        imageState

@@ -137,6 +137,8 @@ func valueSchema(v any) *schema {
 		return &schema{Type: kinds{"string"}, Enum: networks(), Default: nonEmpty(string(v))}
 	case Compression:
 		return &schema{Type: kinds{"string"}, Enum: compressions(), Default: nonEmpty(string(v))}
+	case CacheMode:
+		return &schema{Type: kinds{"string"}, Enum: cacheModes(), Default: nonEmpty(string(v))}
 	case poco.Tag:
 		return tagSchema(v)
 	case Addresses:

@@ -89,6 +89,7 @@ build:
   secrets: {a: {env: A}, b: {file: b}}
   network: none
   compression: zstd
+  cache: {repository: ghcr.io/acme/hello-cache, mode: min, read-only: true, releases: true, timeout: 90s}
 enclave:
   format: json
   fingerprint-file: /f

@@ -58,6 +58,8 @@ type Build struct {
 	Network    Network           `yaml:"network" doc:"what RUN steps may reach"`
 
 	Compression Compression `yaml:"compression" doc:"of new layers; zstd is faster, and mostly smaller, but a worker whose Docker is older than 23.0 may not be able to pull it"`
+
+	Cache Cache `yaml:"cache" doc:"steps of builds that a registry keeps"`
 }
 
 // Secret says where a secret is; it never holds one.
@@ -177,7 +179,7 @@ type Order struct {
 // Defaults are the settings that hold when nothing else is said.
 func Defaults() Settings {
 	return Settings{
-		Build: Build{Context: ".", Network: buildkit.NetworkHost, Compression: buildkit.CompressionGzip},
+		Build: Build{Context: ".", Network: buildkit.NetworkHost, Compression: buildkit.CompressionGzip, Cache: Cache{Mode: buildkit.StepsMax, Timeout: Duration(2 * time.Minute)}},
 		Enclave: Enclave{
 			Format: measure.Legacy, File: "/conf/fingerprint.txt", Timeout: Duration(time.Minute), Trust: measure.TrustKnown,
 			Seal: SealDockerfile, Stack: 1 << 20, Dlopen: 1,

@@ -139,6 +139,7 @@ func (c *Checker) checkBuild() {
 	} else {
 		c.checkDockerfile()
 	}
+	c.checkCache()
 	for _, id := range slices.Sorted(maps.Keys(c.Settings.Build.Secrets)) {
 		c.checkSecret(id, c.Settings.Build.Secrets[id])
 	}

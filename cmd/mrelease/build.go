@@ -87,7 +87,7 @@ func (a *app) buildOne(ctx context.Context, cfg settings.Settings, output string
 		return answer, err
 	}
 	defer a.closeBuilder(builder)
-	made, err := a.maker(builder, cfg).Make(ctx, src, output)
+	made, err := a.maker(builder, cfg).WithCache(src.Version, a.importer(cfg)).Make(ctx, src, output)
 	if err != nil {
 		return answer, err
 	}
@@ -121,6 +121,17 @@ func (a *app) opener(of settings.Settings) func(context.Context) (*buildkit.Buil
 			return nil, err
 		}
 		return pool.Alone(ctx, pool.Spread{Apps: of.Apps.Names, Options: opts}, cmp.Or(of.Apps.Chosen, of.AppName()), a.story.Note)
+	}
+}
+
+// importer returns what starts the builder that takes steps of others.
+func (a *app) importer(of settings.Settings) func(context.Context) (*buildkit.Builder, error) {
+	return func(ctx context.Context) (*buildkit.Builder, error) {
+		opts, err := a.builderOptions(of)
+		if err != nil {
+			return nil, err
+		}
+		return buildkit.Open(ctx, opts.Importer())
 	}
 }
 

@@ -106,7 +106,7 @@ func (a *app) release(ctx context.Context, approved *approval.Plan, dryRun bool)
 func (a *app) newRelease(ctx context.Context, cfg settings.Settings, o source.Options, told release.Teller) (r release.Release, err error) {
 	r = release.Release{
 		Settings: cfg, Lock: a.lockPath(cfg), Layout: cfg.Apps.Output("image"), Foreign: a.build.foreign, Teller: told, CanaryAgain: a.build.canary.Again,
-		World: release.World{Registry: registry.Client{Keychain: a.keychain(), Progress: a.story.progress()}, Getenv: a.getenv},
+		World: release.World{Importer: a.importer(cfg), Registry: registry.Client{Keychain: a.keychain(), Progress: a.story.progress()}, Getenv: a.getenv},
 	}
 	if err := cmp.Or(release.CheckOutput(r.Layout), release.CheckOutput(string(cfg.Record))); err != nil {
 		return r, err
