@@ -27,19 +27,40 @@ import (
 // uses the folder, and with a [*ForeignError] as Start does.
 func Clean(ctx context.Context, root, runtime string) error {
 	guardRuntime()
+	free, err := cleanIfFree(ctx, root, runtime)
+	if err == nil && !free {
+		err = fmt.Errorf("locking builder state %q: in use", root)
+	}
+	return err
+}
+
+// cleanIfFree cleans a state folder, unless a process uses it.
+func cleanIfFree(ctx context.Context, root, runtime string) (free bool, err error) {
 	s, err := openState(root)
 	if err != nil {
-		return err
+		return false, err
 	}
+	defer func() { err = errors.Join(err, s.dir.Close()) }()
 	lock := flock.New(filepath.Join(s.path, lockFile))
-	held, err := lock.TryLock()
-	if err != nil || !held {
-		return fmt.Errorf("locking builder state %q: in use, or %w", s.path, errors.Join(err, lock.Close(), s.dir.Close()))
+	if free, err = lock.TryLock(); err != nil {
+		return false, fmt.Errorf("locking builder state %q: %w", s.path, errors.Join(err, lock.Close()))
 	}
-	if err = s.checkAll(); err == nil {
-		err = clean(ctx, s, runtime)
+	if free {
+		if err = s.checkAll(); err == nil {
+			err = clean(ctx, s, runtime)
+		}
 	}
-	return errors.Join(err, lock.Close(), s.dir.Close())
+	return free, errors.Join(err, lock.Close())
+}
+
+// cleanImporting cleans the state of the importing engine below a state, where there is one
+// and it is not at work: it may not be started again for long.
+func cleanImporting(ctx context.Context, s state, runtime string) error {
+	if _, err := s.dir.Lstat(Importing); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	_, err := cleanIfFree(ctx, filepath.Join(s.path, Importing), runtime)
+	return err
 }
 
 // clean removes what a killed run left: containers that still run, mounts, and

@@ -61,6 +61,40 @@ func TestAnUnfinishedBlobIsRemoved(t *testing.T) {
 	}
 }
 
+// What a killed importing engine left goes too, but not while one is at work.
+func TestTheImportingStateIsCleanedWhenItIsFree(t *testing.T) {
+	root := t.TempDir()
+	importing := filepath.Join(root, Importing)
+	part := filepath.Join(importing, "runc-overlayfs", "content", "ingest", "1")
+	if err := os.MkdirAll(part, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openState(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.dir.Close()
+	lock, err := acquire(t.Context(), importing, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cleanImporting(t.Context(), s, "runc"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(part); err != nil {
+		t.Errorf("while the engine is at work: %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cleanImporting(t.Context(), s, "runc"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(part); !os.IsNotExist(err) {
+		t.Errorf("what a killed engine left is there: %v", err)
+	}
+}
+
 // The frontend's look at a context is a mount of one layer, and no overlay.
 func TestALayerThatIsMountedAloneIsFound(t *testing.T) {
 	here := place{8, 1, "/data/state"}

@@ -85,7 +85,7 @@ func Start(ctx context.Context, opts Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	works := checkRuntime(ctx, state, opts.Runtime)
-	if err := clean(ctx, state, opts.Runtime); err != nil {
+	if err := errors.Join(clean(ctx, state, opts.Runtime), cleanImporting(ctx, state, opts.Runtime)); err != nil {
 		return nil, fmt.Errorf("cleaning builder state %q: %w", state.path, err)
 	}
 	if opts.Exclusive {
