@@ -210,7 +210,7 @@ test-go: setup bin/gotestsum
 	$(GOTEST) -timeout 20m $(LEFT) ./...
 
 # Go's cache of test results does not see that bin/mrelease changed: -count=1.
-test-sandbox: setup bin/gotestsum bin/mrelease bin/embed bin/act bin/buildkitd build/base
+test-sandbox: setup bin/gotestsum bin/mrelease bin/embed bin/act bin/buildctl bin/buildkitd build/base
 	cd sandbox && $(GOTEST) -count=1 -timeout 30m $(LEFT) ./...
 
 # The packages below the working directory, of one module, with tests of a name. Of all

@@ -12,6 +12,7 @@ import (
 	"github.com/mrelease/mrelease/buildkit/pool"
 	"github.com/mrelease/mrelease/cmd/usage"
 	"github.com/mrelease/mrelease/release"
+	"github.com/mrelease/mrelease/release/several"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
 )
@@ -54,7 +55,7 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 	if len(all) > 1 {
 		return a.together().BuildAll(ctx, all, output)
 	}
-	answer, err := a.buildOne(ctx, all[0], cmp.Or(output, all[0].Apps.Output("image")), a.opener(all[0]))
+	answer, err := a.buildOne(ctx, all[0], cmp.Or(output, all[0].Apps.Output("image")), several.Work{Builder: a.opener(all[0]), Importer: a.importer(all[0])})
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func (a *app) runBuild(ctx context.Context, output string) (err error) {
 	return err
 }
 
-func (a *app) buildOne(ctx context.Context, cfg settings.Settings, output string, open func(context.Context) (*buildkit.Builder, error)) (answer buildAnswer, err error) {
+func (a *app) buildOne(ctx context.Context, cfg settings.Settings, output string, w several.Work) (answer buildAnswer, err error) {
 	letGo, err := holdLayout(cfg, output)
 	if err != nil {
 		return answer, err
@@ -82,12 +83,12 @@ func (a *app) buildOne(ctx context.Context, cfg settings.Settings, output string
 	if err != nil {
 		return answer, err
 	}
-	builder, err := open(ctx)
+	builder, err := w.Builder(ctx)
 	if err != nil {
 		return answer, err
 	}
 	defer a.closeBuilder(builder)
-	made, err := a.maker(builder, cfg).WithCache(src.Version, a.importer(cfg)).Make(ctx, src, output)
+	made, err := a.maker(builder, cfg).WithCache(src.Version, w.Importer).Make(ctx, src, output)
 	if err != nil {
 		return answer, err
 	}
@@ -137,12 +138,21 @@ func (a *app) importer(of settings.Settings) func(context.Context) (*buildkit.Bu
 
 // builders returns what has the builders of several apps.
 func (a *app) builders(of settings.Settings) func(builds, users int) (*pool.Pool, error) {
+	return a.pool(of, func(o buildkit.Options) buildkit.Options { return o })
+}
+
+// importers returns what has the builder of several apps that takes steps of others.
+func (a *app) importers(of settings.Settings) func(builds, users int) (*pool.Pool, error) {
+	return a.pool(of, buildkit.Options.Importer)
+}
+
+func (a *app) pool(of settings.Settings, as func(buildkit.Options) buildkit.Options) func(builds, users int) (*pool.Pool, error) {
 	return func(builds, users int) (*pool.Pool, error) {
 		opts, err := a.builderOptions(of)
 		if err != nil {
 			return nil, err
 		}
-		return pool.New(pool.Spread{Apps: of.Apps.Names, Options: opts}, builds, users), nil
+		return pool.New(pool.Spread{Apps: of.Apps.Names, Options: as(opts)}, builds, users), nil
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 
-	"github.com/mrelease/mrelease/buildkit"
 	"github.com/mrelease/mrelease/cmd/together"
 	"github.com/mrelease/mrelease/page"
 	"github.com/mrelease/mrelease/release"
@@ -15,7 +14,7 @@ import (
 // together is what the commands have that are about several apps.
 func (a *app) together() together.Program {
 	return together.Program{
-		Program: a.shared(), CI: a.story.ci, Context: a.context, Builders: a.builders, Keys: a.ring,
+		Program: a.shared(), CI: a.story.ci, Context: a.context, Builders: a.builders, Importers: a.importers, Keys: a.ring,
 		Teller: func(app string) release.Teller { return a.story.of(app) },
 		Mark: func(s several.State) any {
 			return map[several.State]any{several.Done: a.story.paint(green, "✓"), several.Failed: a.story.paint(red, "✗"), several.Untouched: a.story.paint(yellow, "–")}[s]
@@ -29,8 +28,8 @@ func (a *app) together() together.Program {
 		Plan: func(ctx context.Context, cfg settings.Settings) (page.Plan, error) {
 			return a.about(cfg).planOne(ctx, cfg, "")
 		},
-		Build: func(ctx context.Context, cfg settings.Settings, open func(context.Context) (*buildkit.Builder, error)) (any, string, error) {
-			answer, err := a.about(cfg).buildOne(ctx, cfg, cfg.Apps.Output("image"), open)
+		Build: func(ctx context.Context, cfg settings.Settings, w several.Work) (any, string, error) {
+			answer, err := a.about(cfg).buildOne(ctx, cfg, cfg.Apps.Output("image"), w)
 			return answer, answer.Digest.String(), err
 		},
 	}

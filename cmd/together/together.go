@@ -35,11 +35,13 @@ type Program struct {
 
 	// Builders returns what has the builders of all apps: see [several.Group].
 	Builders func(settings.Settings) func(builds, users int) (*pool.Pool, error)
+	// Importers returns likewise what has the builder that takes steps of others.
+	Importers func(settings.Settings) func(builds, users int) (*pool.Pool, error)
 
 	// New reads what is to be released of an app, Plan plans it, and Build builds it.
 	New   func(context.Context, settings.Settings) (release.Release, page.Context, error)
 	Plan  func(context.Context, settings.Settings) (page.Plan, error)
-	Build func(ctx context.Context, cfg settings.Settings, open func(context.Context) (*buildkit.Builder, error)) (document any, digest string, err error)
+	Build func(ctx context.Context, cfg settings.Settings, w several.Work) (document any, digest string, err error)
 }
 
 // Failure is an error as it is shown.
@@ -51,7 +53,7 @@ type Failure struct {
 // group is what the work on several apps has in common, of which one is given.
 func (p Program) group(one settings.Settings) *several.Group {
 	return &several.Group{
-		Builders: p.Builders(one), Teller: p.Teller, Builds: several.Builds(),
+		Builders: p.Builders(one), Importers: p.Importers(one), Teller: p.Teller, Builds: several.Builds(),
 		Progress: func(string) buildkit.Progress { return buildkit.Progress{Mode: "plain", Log: true} },
 	}
 }
@@ -204,7 +206,7 @@ func (p Program) BuildAll(ctx context.Context, all []settings.Settings, output s
 	}
 	documents, digests := make([]any, len(all)), make([]string, len(all))
 	outcomes, err := p.group(all[0]).Each(ctx, names, func(i int, w several.Work) (err error) {
-		documents[i], digests[i], err = p.Build(ctx, all[i], w.Builder)
+		documents[i], digests[i], err = p.Build(ctx, all[i], w)
 		return err
 	})
 	if outcomes == nil {

@@ -24,6 +24,9 @@ type Group struct {
 	// builds at the same time unless it says otherwise. It is closed when the last app needs
 	// it no more.
 	Builders func(builds, users int) (*pool.Pool, error)
+	// Importers returns likewise the pool of the builder that takes steps of others; nil: no
+	// app takes any. BuildKit's own caches in memory are a process's, so a state is opened once.
+	Importers func(builds, users int) (*pool.Pool, error)
 	// Progress is how the builds of an app are shown.
 	Progress func(app string) buildkit.Progress
 	// Teller is told what happens to an app. Those of several apps are called at the same
@@ -107,7 +110,7 @@ func (g *Group) release(ctx context.Context, all []release.Release, act func(rel
 	}
 	outcomes, err := g.Each(ctx, names, func(i int, w Work) (err error) {
 		r := all[i]
-		r.Teller, r.Builder, r.Measuring, r.Market.Turn = w.Teller, w.Builder, &g.measuring, &g.login
+		r.Teller, r.Builder, r.Importer, r.Measuring, r.Market.Turn = w.Teller, w.Builder, w.Importer, &g.measuring, &g.login
 		results[i], err = act(r, ctx)
 		return err
 	})
@@ -123,10 +126,16 @@ type Work struct {
 	// Builder waits until there is a place at the builder, and returns it. Its Close gives
 	// the place back.
 	Builder func(context.Context) (*buildkit.Builder, error)
+	// Importer does so at the builder that takes steps of others; nil: there is none.
+	Importer func(context.Context) (*buildkit.Builder, error)
 }
 
 // Each does some work for each app, at the same time. Its error is that of [Group.Run].
 func (g *Group) Each(ctx context.Context, names []string, do func(i int, w Work) error) ([]Outcome, error) {
+	importers, err := g.importers(len(names)) // of which nothing is started yet
+	if err != nil {
+		return nil, err
+	}
 	builders, err := g.open(ctx, len(names))
 	if err != nil {
 		return nil, err
@@ -136,18 +145,38 @@ func (g *Group) Each(ctx context.Context, names []string, do func(i int, w Work)
 	for i, name := range names {
 		told := &watch{Teller: g.Teller(name)}
 		user := builders.User(name, g.Progress(name), told.Note)
+		work := Work{Teller: told, Builder: user.Take}
+		leave := user.Leave
+		if importers != nil {
+			importer := importers.User(name, g.Progress(name), told.Note)
+			work.Importer = importer.Take
+			leave = func() { user.Leave(); importer.Leave() }
+		}
 		group.Go(func() {
-			defer user.Leave()
+			defer leave()
 			start := time.Now()
-			err := do(i, Work{told, user.Take})
+			err := do(i, work)
 			outcomes[i] = outcome(name, err, told.failed, time.Since(start))
 		})
 	}
 	group.Wait()
-	if err := builders.Closed(); err != nil {
+	err = builders.Closed()
+	if importers != nil {
+		err = errors.Join(err, importers.Closed())
+	}
+	if err != nil {
 		g.Teller(names[0]).Note("stopping the builder: " + err.Error())
 	}
 	return outcomes, Judge(outcomes)
+}
+
+// importers returns the pool of the builder that takes steps, if there is to be one. It is
+// started when the first app needs it.
+func (g *Group) importers(users int) (*pool.Pool, error) {
+	if g.Importers == nil {
+		return nil, nil
+	}
+	return g.Importers(max(g.Builds, 1), users)
 }
 
 // open makes sure that there is a builder.

@@ -68,6 +68,31 @@ func daemons(ts *testscript.TestScript, s *script, args []string) {
 	}
 }
 
+// buildctl runs BuildKit's own program, which must succeed, with the first of the daemons:
+//
+//	buildctl prune
+//	buildctl build [ARGUMENT...]
+//
+// It builds the script's folder, in which base is the base image of the examples.
+func buildctl(ts *testscript.TestScript, s *script, args []string) {
+	running, ok := ts.Value(daemonsKey{}).(*[]*daemon)
+	if !ok || len(*running) == 0 {
+		ts.Fatalf("there is no daemon")
+	}
+	program, err := filepath.Abs("../../bin/buildctl")
+	ts.Check(err)
+	all := []string{"--addr", (*running)[0].address, "--tlscacert", "tls/ca.pem", "--tlscert", "tls/client.pem", "--tlskey", "tls/client.key", args[0]}
+	switch args[0] {
+	case "prune":
+		all = append(all, "--all")
+	case "build":
+		folder, digest, _ := strings.Cut(strings.TrimPrefix(ts.Getenv("BASE"), "oci-layout://"), "@")
+		all = append(all, "--progress", "plain", "--frontend", "dockerfile.v0", "--local", "context=.", "--local", "dockerfile=.",
+			"--oci-layout", "base="+folder, "--opt", "context:base=oci-layout://base@"+digest)
+	}
+	ts.Check(ts.Exec(program, append(all, args[1:]...)...))
+}
+
 func startDaemon(ts *testscript.TestScript, s *script) (*daemon, error) {
 	program, err := exec.LookPath("../../bin/buildkitd")
 	if err != nil {
