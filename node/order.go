@@ -43,7 +43,7 @@ func (e *OrderError) Evidence() [][2]string {
 }
 
 // CheckOrder asks the hub whether an order can be matched: the signature is the
-// owner's, and the volume is not consumed. It returns how many runs are left, which is nil
+// owner's, or without one the owner presigned it, and the volume is not consumed. It returns how many runs are left, which is nil
 // only when the hub does not say so. Its error is an *OrderError if not.
 func CheckOrder(ctx context.Context, c *Client, order poco.SignedAppOrder, owner common.Address) (left *big.Int, err error) {
 	hash := order.Hash(c.Domain())
@@ -58,13 +58,20 @@ func CheckOrder(ctx context.Context, c *Client, order poco.SignedAppOrder, owner
 	if err != nil {
 		return left, err
 	}
+	if !signed && len(order.Sign) == 0 {
+		return left, &OrderError{hash, "", "is not presigned by the app's owner", "neither a signature nor a transaction of the owner", "a presignature by " + owner.Hex(), c.Name}
+	}
 	if !signed {
 		return left, &OrderError{hash, "", "is not signed by the app's owner", fmt.Sprintf("signature 0x%x", order.Sign), "a signature of " + owner.Hex(), c.Name}
 	}
 	return left, CheckLeft(c, order.AppOrder, left)
 }
 
+// signedBy asks for the signature; where there is none, for the presignature.
 func signedBy(c *Client, order common.Hash, signature []byte, by common.Address) *Question {
+	if len(signature) == 0 {
+		return &Question{Contract: c.HubContract(), Method: "verifyPresignature", Args: []any{by, order}}
+	}
 	return &Question{Contract: c.HubContract(), Method: "verifySignature", Args: []any{by, order, signature}}
 }
 
@@ -80,8 +87,8 @@ func isSigned(asked *Question) (bool, error) {
 	return valid, err
 }
 
-// IsSigned asks the hub whether it takes an order's signature for somebody's. Error:
-// *RPCError.
+// IsSigned asks the hub whether it takes an order's signature for somebody's; of an order
+// without one, whether they presigned it. Error: *RPCError.
 func IsSigned(ctx context.Context, c *Client, order poco.SignedAppOrder, by common.Address) (bool, error) {
 	asked := signedBy(c, order.Hash(c.Domain()), order.Sign, by)
 	c.Ask(ctx, asked)

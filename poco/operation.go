@@ -119,8 +119,18 @@ func (o AppOrder) Runs() *big.Int { return o.Volume }
 // Runs returns the order's volume.
 func (o RequestOrder) Runs() *big.Int { return o.Volume }
 
-// closing is OrderOperationEnum.CLOSE.
-const closing = 1
+// What OrderOperationEnum names SIGN and CLOSE.
+const (
+	presigning = 0
+	closing    = 1
+)
+
+// Presigning returns the hub's method and its argument with which the app's owner gives its
+// word for the order by a transaction of its own, in place of a signature. The order is then
+// matched without one.
+func (o AppOrder) Presigning() (method string, argument any) {
+	return "manageAppOrder", operation[appOrderMembers]{SignedAppOrder{AppOrder: o}.members(), presigning, nil}
+}
 
 // Closing returns the hub's method and its argument with which the order is closed in the
 // name of the app's owner. The owner's own transaction needs no signature; anybody else's

@@ -180,7 +180,7 @@ func TestABITextsHaveTheSelectorsOfTheContracts(t *testing.T) {
 		"app.owner": "8da5cb5b", "app.registry": "7b103999", "app.m_appName": "358982a3", "app.m_appType": "f8c2ceb3",
 		"app.m_appMultiaddr": "39e75d45", "app.m_appChecksum": "84aaf12e", "app.m_appMREnclave": "e30d26a8",
 		"hub.domain": "c2fb26a6", "hub.appregistry": "45b637a9", "hub.viewConsumed": "4b2bec8c", "hub.verifySignature": "01751998",
-		"hub.verifyPresignatureOrSignature": "bf36994e",
+		"hub.verifyPresignatureOrSignature": "bf36994e", "hub.manageAppOrder": "b2b07e66",
 	} {
 		contract, method, _ := strings.Cut(name, ".")
 		parsed := poco.HubABI()

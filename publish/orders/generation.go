@@ -21,7 +21,7 @@ const maxGeneration = 64
 //
 //	salt = keccak256("mrelease apporder v1 generation" ‖ the generation, 8 bytes, big endian ‖ hash of the order with salt 0)
 func NewGeneration(d poco.Domain, app common.Address, terms Terms, generation uint64) poco.AppOrder {
-	order := terms.order(app)
+	order := terms.Unsalted(app)
 	order.Salt = salt(d, order, generation)
 	return order
 }

@@ -33,12 +33,14 @@ type Terms struct {
 //
 //	salt = keccak256("mrelease apporder v1" ‖ hash of the order with salt 0, in its domain)
 func New(d poco.Domain, app common.Address, terms Terms) poco.AppOrder {
-	order := terms.order(app)
+	order := terms.Unsalted(app)
 	order.Salt = salt(d, order, 0)
 	return order
 }
 
-func (terms Terms) order(app common.Address) poco.AppOrder {
+// Unsalted returns the app's order under the terms without a salt, which no order is
+// offered without.
+func (terms Terms) Unsalted(app common.Address) poco.AppOrder {
 	return poco.AppOrder{
 		App:                app,
 		AppPrice:           new(big.Int).SetUint64(terms.Price),

@@ -32,7 +32,9 @@ func (e *Error) Evidence() [][2]string {
 
 // Parse reads a record and checks what can be checked without looking
 // anywhere: the layout byte for byte, that the parts of the record agree with
-// each other, and the owner's signature. A change of any byte is a *Error.
+// each other, and the owner's signature; of a record without one that its order's salt
+// names it, and then only the chain tells whether it is the owner's (see
+// [Record.IsPresigned]). A change of any byte is a *Error.
 func Parse(data []byte) (Record, error) {
 	var r Record
 	if err := bounds.CheckJSON(data); err != nil {
@@ -74,16 +76,10 @@ func (e Enclave) isSynthetic() bool { return e.MRENCLAVE != nil && e.MRENCLAVE.I
 
 // check compares the parts of a record with each other.
 func (r Record) check() error {
-	text, err := r.text()
-	if err != nil {
+	if err := r.checkWord(); err != nil {
 		return err
 	}
-	signer, err := node.RecoverSigner(common.BytesToHash(accounts.TextHash(text)), r.Signature)
-	if err != nil {
-		return &Error{"has no valid signature", err.Error(), "a signature of " + common.Address(r.App.Owner).Hex()}
-	}
 	for _, c := range []struct{ problem, got, want string }{
-		{"is not signed by the app's owner", signer.Hex(), common.Address(r.App.Owner).Hex()},
 		{"hides that its measurement is synthetic, or claims it", fmt.Sprint(r.Enclave.Synthetic), fmt.Sprint(r.Enclave.isSynthetic())},
 		{"has another checksum than its image", r.App.Checksum.Hex(), "0x" + r.Image.Digest.Hex},
 		{"has an order of another app", r.Order.Signed.App.Hex(), common.Address(r.App.Address).Hex()},
@@ -100,6 +96,34 @@ func (r Record) check() error {
 		return err
 	}
 	return r.Enclave.check()
+}
+
+// checkWord compares the record with what the owner signed; of one that is presigned with
+// what its order's salt names.
+func (r Record) checkWord() error {
+	if r.IsPresigned() {
+		committed := r
+		if err := committed.Commit(); err != nil {
+			return err
+		}
+		if got, want := r.Order.Signed.Salt, committed.Order.Signed.Salt; got != want {
+			return &Error{"has no signature, and its order's salt names another content", got.Hex(), want.Hex()}
+		}
+		return nil
+	}
+	text, err := r.text()
+	if err != nil {
+		return err
+	}
+	owner := common.Address(r.App.Owner)
+	signer, err := node.RecoverSigner(common.BytesToHash(accounts.TextHash(text)), r.Signature)
+	if err != nil {
+		return &Error{"has no valid signature", err.Error(), "a signature of " + owner.Hex()}
+	}
+	if signer != owner {
+		return &Error{"is not signed by the app's owner", signer.Hex(), owner.Hex()}
+	}
+	return nil
 }
 
 // check makes sure that one signer is named.

@@ -17,6 +17,7 @@ import (
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/publish/registry/signing"
 )
@@ -30,7 +31,9 @@ const Schema = "mrelease.record/v1"
 //
 // The owner of the app signs it, which ties what the chain does not hold
 // (commit, signing key) to what it does. A reader needs no key but the chain's
-// answer to who owns the app.
+// answer to who owns the app. An owner that is a contract signs nothing: its record has
+// no signatures, and is named by the salt of the order, which the owner presigns (see
+// Commit).
 type Record struct {
 	Schema    string        `json:"schema"`
 	Version   string        `json:"version"`
@@ -41,7 +44,7 @@ type Record struct {
 	App       App           `json:"app"`
 	Canary    *Canary       `json:"canary,omitempty"` // absent when there was none
 	Order     Order         `json:"order"`
-	Signature hexutil.Bytes `json:"signature,omitempty"` // see Sign
+	Signature hexutil.Bytes `json:"signature,omitempty"` // see Sign; absent when the owner is a contract
 }
 
 // Source says what the image was made from.
@@ -234,6 +237,33 @@ func (r Record) text() ([]byte, error) {
 		return nil, err
 	}
 	return fmt.Appendf(nil, "mrelease record sha256:%x", sha256.Sum256(data)), nil
+}
+
+// Commit gives the record's order the salt that names the record, and the hash that follows
+// from it. Whoever presigns this order on chain, with the app's owner's address, vouches for
+// every byte of the record: see [orders.Committed]. The document that the salt names is the
+// record's bytes without signature, with order.hash and order.signed.salt zero, and with
+// order.signed.sign 0x.
+func (r *Record) Commit() error {
+	content, err := r.content()
+	if err != nil {
+		return err
+	}
+	r.Signature = nil
+	r.Order.Signed = poco.SignedAppOrder{AppOrder: orders.Committed(r.Domain(), r.Order.Signed.AppOrder, content)}
+	r.Order.Hash = r.Order.Signed.Hash(r.Domain())
+	return nil
+}
+
+// IsPresigned reports whether the record is one of [Record.Commit], for which its order
+// vouches; whether the owner presigned that, only the chain tells.
+func (r Record) IsPresigned() bool { return len(r.Signature) == 0 && len(r.Order.Signed.Sign) == 0 }
+
+// content is the SHA-256 of what the salt of a presigned order names.
+func (r Record) content() ([sha256.Size]byte, error) {
+	r.Signature, r.Order.Hash, r.Order.Signed.Salt, r.Order.Signed.Sign = nil, common.Hash{}, common.Hash{}, nil
+	data, err := r.Encode()
+	return sha256.Sum256(data), err
 }
 
 // Encode is the one way to write a record: indented JSON in the order of the

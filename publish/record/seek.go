@@ -79,10 +79,7 @@ func SeekOf(ctx context.Context, w World, reg apps.Registration) (Subject, error
 	if app.Type != poco.TypeDocker {
 		return s, &Error{"is of an app that is no image of Docker's", fmt.Sprintf("%.200q", app.Type), poco.TypeDocker}
 	}
-	var c collection
-	attached, err := w.Registry.Attached(ctx, image, Kind(), func(document []byte) bool {
-		return c.take(document, func(r Record) error { return r.isOf(s.Record) })
-	})
+	c, attached, err := collect(ctx, w, image, s.Record)
 	switch {
 	case err != nil:
 		s.Missing = err
@@ -102,6 +99,52 @@ func SeekOf(ctx context.Context, w World, reg apps.Registration) (Subject, error
 		s.Found += fmt.Sprintf(", one of %d that the owner signed for this app", n)
 	}
 	return s, nil
+}
+
+// collect reads the records beside an image that are about an app, and by its owner.
+func collect(ctx context.Context, w World, image name.Digest, app Record) (c collection, a registry.Attached, err error) {
+	a, err = w.Registry.Attached(ctx, image, Kind(), func(document []byte) bool {
+		return c.take(document, func(r Record) error {
+			if err := r.isOf(app); err != nil {
+				return err
+			}
+			return r.checkPresigned(ctx, w.Chain)
+		})
+	})
+	return c, a, err
+}
+
+// checkPresigned asks the hub whether the owner presigned the order that names the record,
+// where that is what makes the record the owner's.
+func (r Record) checkPresigned(ctx context.Context, c *node.Client) error {
+	if !r.IsPresigned() {
+		return nil
+	}
+	owner := common.Address(r.App.Owner)
+	presigned, err := node.IsSigned(ctx, c, r.Order.Signed, owner)
+	if err == nil && !presigned {
+		err = &Error{"is not the owner's: it has no signature, and its order is not presigned on " + r.App.Chain, "not presigned", r.Order.Hash.Hex() + " presigned by " + owner.Hex()}
+	}
+	return err
+}
+
+// Presigned returns the records beside an app's image whose orders its owner presigned:
+// that is how a contract's orders are found again, of which no market has a list. aside
+// says what is there besides, that may hide another one; empty for nothing. Errors:
+// *registry.Error, *Error for an app that names no image.
+func Presigned(ctx context.Context, w World, reg apps.Registration) (all []Record, aside string, err error) {
+	image, err := ImageOf(reg.App)
+	if err != nil {
+		return nil, "", err
+	}
+	c, attached, err := collect(ctx, w, image, onChain(w.Chain, reg.Address, reg.App, image))
+	if err == nil {
+		err = attached.Complete()
+	}
+	if attached.Beyond > 0 || attached.Endless {
+		aside = c.aside(attached)
+	}
+	return slices.DeleteFunc(c.taken, func(r Record) bool { return !r.IsPresigned() }), aside, err
 }
 
 // onChain is what a chain says of an app, in the form of a record.

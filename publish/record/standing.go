@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -30,6 +31,10 @@ func Standing(ctx context.Context, w World, r Record, documents ...vex.Document)
 		looks = append(looks, check{VEXCheck, a.attestsVEX(documents)})
 	}
 	looks = a.without(looks)
+	if r.IsPresigned() { // no market has its order
+		looks = slices.DeleteFunc(looks, func(c check) bool { return c.name == "order on market" || c.name == "listing" })
+		looks = append(looks, check{"presignature", a.presigned})
+	}
 	checks := make([]Check, len(looks))
 	var all errgroup.Group
 	for i, l := range looks {

@@ -201,7 +201,7 @@ func (a auditor) app(context.Context) (found, error) {
 	}
 	evidence := fmt.Sprintf("%s on %s, ", common.Address(a.App.Address), a.App.Chain)
 	if a.Missing == nil {
-		evidence += fmt.Sprintf("6 fields equal, owner %s signed the record", there.Owner)
+		evidence += fmt.Sprintf("6 fields equal, owner %s %s", there.Owner, a.vouched())
 	} else {
 		evidence += fmt.Sprintf("name %s, owner %s, multiaddr %s, checksum %s, fingerprint %s", there.Name, there.Owner, there.Multiaddr, there.Checksum, cmp.Or(string(there.MREnclave), "none"))
 	}
@@ -211,9 +211,18 @@ func (a auditor) app(context.Context) (found, error) {
 	return a.Saved.app(evidence), nil
 }
 
+// vouched says how the owner says what the record says.
+func (a auditor) vouched() string {
+	if a.IsPresigned() {
+		return "is named in the record, which has no signature"
+	}
+	return "signed the record"
+}
+
 // record asks whether the record is by whom the chain names. That its bytes are signed by
-// whom it names itself, [Parse] has found.
-func (a auditor) record(context.Context) (found, error) {
+// whom it names itself, or named by the order that the owner must have presigned, [Parse]
+// has found.
+func (a auditor) record(ctx context.Context) (found, error) {
 	if a.Missing != nil {
 		return found{}, a.Missing
 	}
@@ -224,17 +233,38 @@ func (a auditor) record(context.Context) (found, error) {
 	if owner := common.Address(a.App.Owner); there.Owner != owner {
 		return found{}, &Error{"is signed by somebody who does not own the app", owner.Hex(), there.Owner.Hex()}
 	}
+	if a.IsPresigned() {
+		return a.presigned(ctx)
+	}
 	return found{Signed, "the app's owner " + there.Owner.Hex(), a.Found}, nil
+}
+
+// presigned asks whether the owner presigned the order that names the record. A file of what
+// the chain said is the word of who made the file, and holds no proof of it.
+func (a auditor) presigned(ctx context.Context) (found, error) {
+	if a.Saved != nil {
+		return found{}, &UncheckedError{"the owner's word for the record is a presignature on the chain, of which a file has no proof"}
+	}
+	if err := a.checkPresigned(ctx, a.World.Chain); err != nil {
+		return found{}, err
+	}
+	return asserted(theNode, fmt.Sprintf("presigned by the app's owner %s: its order %s names this record; %s", common.Address(a.App.Owner), a.Order.Hash, a.Found)), nil
 }
 
 func (a auditor) orderOnChain(context.Context) (found, error) {
 	if _, err := a.left(); err != nil {
 		return found{}, err
 	}
+	if len(a.Order.Signed.Sign) == 0 {
+		return asserted(theNode, fmt.Sprintf("%s, presigned by the owner, and not used up", a.Order.Hash)), nil
+	}
 	return found{Signed, "the owner", a.Order.Hash.Hex() + ", and not used up, " + a.Saved.unused()}, nil
 }
 
 func (a auditor) orderOnMarket(ctx context.Context) (found, error) {
+	if a.IsPresigned() {
+		return found{Absent, theMarket, "it takes no order without a signature: who has the record has the order, and the hub takes it as it is"}, nil
+	}
 	offer, err := orders.FindOffer(ctx, a.World.Chain, a.Market, a.Order.Signed, common.Address(a.App.Owner))
 	if err != nil {
 		return found{}, err

@@ -1,0 +1,240 @@
+package publishtest
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/measure"
+	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/orders"
+	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
+	"github.com/mrelease/mrelease/sandbox/protocol"
+	"github.com/mrelease/mrelease/sandbox/world"
+)
+
+// Keys that a Safe's owners have, and one that sends for it.
+const (
+	safesFirst  = 3
+	safesSecond = 4
+	safesSender = 1
+)
+
+// safeShop is a Safe of two owners, both of whom must sign, which owns apps.
+type safeShop struct {
+	protocol.Safe
+	chain  world.Chain
+	client *node.Client
+	world  record.World
+	wallet node.Wallet
+}
+
+func openSafe(t *testing.T, w *world.World, c world.Chain) safeShop {
+	t.Helper()
+	safe, err := protocol.DeploySafe(t.Context(), c.Client, world.Key(safesSender), "../node_modules", world.Key(safesFirst), world.Key(safesSecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile := profile(w, c)
+	profile.Market = w.Market
+	connected, err := record.Connect(t.Context(), profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := safeShop{Safe: safe, chain: c, client: connected.Chain, world: connected}
+	s.wallet = node.Wallet{Address: safe.Address}.PaidBy(wallet(t, safesSender))
+	return s
+}
+
+// calls has the Safe call the hub.
+func (s safeShop) calls(t *testing.T, method string, argument any) {
+	t.Helper()
+	data, err := poco.HubABI().Pack(method, argument)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Execute(t.Context(), s.chain.Client, world.Key(safesSender), protocol.Call{To: s.chain.Hub, Data: data}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// release publishes what a release leaves behind before the Safe gave its word.
+func (s safeShop) release(t *testing.T, w *world.World, app, version string) record.Record {
+	t.Helper()
+	reg, key := registry.Client{}, signingKey(t)
+	tag, err := name.NewTag(w.Registry + "/" + app + ":" + version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs, _, err := v1.SHA256(strings.NewReader(app + version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pushed := image(t, inputs.String())
+	digest, err := reg.Push(t.Context(), tag, pushed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := pushed.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := record.Record{Schema: record.Schema, Version: version, Source: record.Source{Commit: strings.Repeat("c0", 20), Epoch: 1, Inputs: inputs}}
+	if _, err := reg.State(t.Context(), digest, key, registry.Signature(), r.Source.Provenance(version)); err != nil {
+		t.Fatal(err)
+	}
+	none := measure.Enclave{Format: measure.None}
+	made, err := apps.New(s.Address, app, tag, digest, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registered, err := apps.Register(t.Context(), s.client, s.wallet, made, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, err := key.Who()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := v1.NewHash(digest.DigestStr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Image = record.Image{Reference: tag.Name(), Digest: hash, Config: config, PublicKey: who.PublicKey}
+	r.Enclave, r.App = record.NewEnclave(none, measure.Spec{}), record.NewApp(s.client, registered)
+	r.Order.Signed.AppOrder = orders.Terms{Price: 7, Volume: 10, Tag: poco.TEE()}.Unsalted(registered.Address)
+	if err := r.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Publish(t.Context(), reg); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// verify says how each link of an app holds, by the app's address alone.
+func (s safeShop) verify(t *testing.T, app common.Address) (by map[string]record.Check, failed error) {
+	t.Helper()
+	w := s.world
+	w.NoRunner = errors.New("nothing is to be run")
+	subject, err := record.Seek(t.Context(), w, app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by = map[string]record.Check{}
+	return by, record.Verify(t.Context(), w, subject, func(c record.Check) { by[c.Name] = c })
+}
+
+// A Safe that presigns a release's order vouches for its record, and that alone does: not
+// the record beside the image before, nor who presigns it without owning the app. Closing
+// the order ends the sale, and the record is the Safe's still.
+func TestSafe(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t)
+	for _, c := range []world.Chain{w.V6, w.V5} {
+		t.Run(c.Name, func(t *testing.T) {
+			s := openSafe(t, w, c)
+			r := s.release(t, w, "safe-"+c.Name, "1.0.0")
+			app := common.Address(r.App.Address)
+			var unrecorded *record.UnrecordedError
+			if by, err := s.verify(t, app); !errors.As(by["record"].Err, &unrecorded) || !strings.Contains(unrecorded.Aside, "its order is not presigned on "+c.Name) {
+				t.Errorf("before it is presigned: %+v, %v", by["record"], err)
+			}
+			given := map[string]record.Check{}
+			_ = record.Verify(t.Context(), s.world, record.Given(r, "a file"), func(c record.Check) { given[c.Name] = c })
+			var wrong *record.Error
+			if err := given["record"].Err; !errors.As(err, &wrong) || !strings.Contains(err.Error(), "not presigned") {
+				t.Errorf("a file, before it is presigned: %v", err)
+			}
+			var unsold *node.OrderError
+			if err := given["order on chain"].Err; !errors.As(err, &unsold) || !strings.Contains(err.Error(), "is not presigned by the app's owner") {
+				t.Errorf("its order, before it is presigned: %v", err)
+			}
+
+			// A stranger cannot presign it: the hub asks who owns the app.
+			method, argument := r.Order.Signed.Presigning()
+			var refused *node.RevertedError
+			if _, err := s.client.Send(t.Context(), wallet(t, 2), s.client.HubContract(), method, argument); !errors.As(err, &refused) {
+				t.Errorf("a stranger presigned it: %v", err)
+			}
+
+			s.calls(t, method, argument)
+			by, err := s.verify(t, app)
+			for _, name := range []string{"app", "record", "image", "signature", "provenance", "order on chain", "order on market"} {
+				if by[name].Err != nil || by[name].Word == "" {
+					t.Errorf("%s: %v", name, by[name])
+				}
+			}
+			if got := by["record"].String(); !strings.HasPrefix(got, "asserted by the node: presigned by the app's owner "+s.Address.Hex()) {
+				t.Errorf("record: %s, %v", got, err)
+			}
+			expect(t, "order on market", by["order on market"].Word, "absent")
+
+			method, argument = r.Order.Signed.Closing(nil)
+			s.calls(t, method, argument)
+			by, _ = s.verify(t, app)
+			if by["record"].Err != nil || by["order on chain"].Err == nil || by["order on market"].Err != nil {
+				t.Errorf("after it was closed: %v", by)
+			}
+
+			saved := s.world
+			saved.Saved = &record.Saved{File: "a file"}
+			_ = record.Verify(t.Context(), saved, record.Given(r, "a file"), func(c record.Check) {
+				if c.Name == "record" && !record.Unchecked(c.Err) {
+					t.Errorf("from a file: %v", c)
+				}
+			})
+
+			// What another account presigned of an app that it does not own any more is no
+			// word of the owner.
+			given = map[string]record.Check{}
+			r.App.Owner = record.Address(wallet(t, 2).Address)
+			if err := r.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			_ = record.Verify(t.Context(), s.world, record.Given(r, "a file"), func(c record.Check) { given[c.Name] = c })
+			if err := given["record"].Err; !errors.As(err, &wrong) || !strings.Contains(err.Error(), "does not own the app") {
+				t.Errorf("of another owner: %v", err)
+			}
+		})
+	}
+}
+
+// Presigned finds what a Safe sells, beside the image of each app.
+func TestSafesOrders(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t)
+	s := openSafe(t, w, w.V6)
+	r := s.release(t, w, "safes-orders", "1.0.0")
+	other := r
+	other.Order.Signed.AppPrice = common.Big1
+	if err := other.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Publish(t.Context(), registry.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	app, err := apps.Read(t.Context(), s.client, common.Address(r.App.Address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg := apps.Registration{App: app, Address: common.Address(r.App.Address)}
+	for _, want := range []record.Record{r, other} {
+		method, argument := want.Order.Signed.Presigning()
+		s.calls(t, method, argument)
+		found, aside, err := record.Presigned(t.Context(), s.world, reg)
+		if err != nil || aside != "" || len(found) == 0 {
+			t.Fatal(found, aside, err)
+		}
+		if want.Order.Hash == r.Order.Hash && (len(found) != 1 || found[0].Order.Hash != r.Order.Hash) || want.Order.Hash == other.Order.Hash && len(found) != 2 {
+			t.Errorf("%d found", len(found))
+		}
+	}
+}
