@@ -36,7 +36,7 @@ func (r Ring) Open() (*Opening, error) {
 	if err != nil {
 		return nil, err
 	}
-	wallet, err := r.lockedWallet()
+	wallet, err := r.lockedOwner()
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (r Ring) openForIdentity() (*Opening, error) {
 	if _, err := r.services(); err != nil {
 		return nil, err
 	}
-	wallet, err := r.lockedWallet()
+	wallet, err := r.lockedOwner()
 	if err != nil {
 		return nil, err
 	}

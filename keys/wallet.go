@@ -15,14 +15,45 @@ import (
 
 // OpenWallet decrypts the wallet, takes a raw key from the environment where that is
 // allowed, asks Clef whether it has the account, or a cloud's key service for the public
-// key; and likewise the wallet that pays, where there is another. Its error is a
-// [*node.WalletError] or a [*node.SignerError].
+// key; and likewise the wallet that pays, where there is another. A contract has no key. Its
+// error is a [*node.WalletError] or a [*node.SignerError].
 func (r Ring) OpenWallet(ctx context.Context) (node.Wallet, error) {
 	l, err := r.lockedWallet()
 	if err != nil {
 		return node.Wallet{}, err
 	}
 	return await(ctx, l.unlock)
+}
+
+// OpenOwner is [Ring.OpenWallet] for releases: where a contract owns the apps, it is the
+// contract's address, for which nothing can be signed, with the wallet that pays.
+func (r Ring) OpenOwner(ctx context.Context) (node.Wallet, error) {
+	l, err := r.lockedOwner()
+	if err != nil {
+		return node.Wallet{}, err
+	}
+	return await(ctx, l.unlock)
+}
+
+// lockedOwner is what OpenOwner opens.
+func (r Ring) lockedOwner() (l locked[node.Wallet], err error) {
+	if !r.Wallet.IsSafe() {
+		return r.lockedWallet()
+	}
+	payer, is := r.Payer()
+	if !is {
+		return l, &node.WalletError{Where: "wallet.payer", Problem: "wallet.safe sends no transactions: want the wallet that does"}
+	}
+	l, err = payer.lockedAccount()
+	open := l.open
+	l.open = func() (node.Wallet, error) {
+		by, err := open()
+		if err != nil {
+			return node.Wallet{}, err
+		}
+		return node.Wallet{Address: r.Wallet.Safe}.PaidBy(by), nil
+	}
+	return l, err
 }
 
 // OpenAccount is [Ring.OpenWallet] of the wallet alone, without the one that pays.
@@ -61,6 +92,9 @@ func (r Ring) lockedWallet() (l locked[node.Wallet], err error) {
 }
 
 func (r Ring) lockedAccount() (l locked[node.Wallet], err error) {
+	if r.Wallet.IsSafe() {
+		return l, &node.WalletError{Where: "wallet.safe", Problem: "a contract signs nothing here: name a wallet with a key for this command (mrelease request: --keystore)"}
+	}
 	if r.Wallet.Clef != "" {
 		return r.lockedClef()
 	}
@@ -257,6 +291,9 @@ func (r Ring) Keystore() (path string, err error) {
 // states it. Then stated says who does: only opening the key shows whether it is so. A
 // cloud's key service is asked unless wallet.address says it.
 func (r Ring) Owner(ctx context.Context) (owner common.Address, stated string, err error) {
+	if r.Wallet.IsSafe() {
+		return r.Wallet.Safe, "wallet.safe", nil
+	}
 	if r.Wallet.Clef != "" {
 		_, err := r.lockedClef()
 		return r.Wallet.Address, r.At() + ".address, for " + r.External() + ",", err

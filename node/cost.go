@@ -74,6 +74,15 @@ func (c *Client) Balance(ctx context.Context, account common.Address) (*big.Int,
 	return balance, nil
 }
 
+// IsContract reports whether there is code at an address. Error: *RPCError.
+func (c *Client) IsContract(ctx context.Context, address common.Address) (bool, error) {
+	code, err := ask(ctx, c.nodes, func(n *ethclient.Client) ([]byte, error) { return n.CodeAt(ctx, address, nil) })
+	if err != nil {
+		return false, c.rpcError("asking for the code of "+address.Hex(), err)
+	}
+	return len(code) > 0, nil
+}
+
 // CheckFunds reports whether an account can pay for a transaction. Its error is
 // a *FundsError if not.
 func (c *Client) CheckFunds(ctx context.Context, account common.Address, cost Cost) (balance *big.Int, err error) {

@@ -20,6 +20,7 @@ import (
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/lock"
 	"github.com/mrelease/mrelease/page"
+	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
@@ -64,7 +65,7 @@ func result(t *testing.T) release.Result {
 		Image:   record.Image{Reference: "ghcr.io/acme/hello:1.2.0", Digest: hash("2"), Config: hash("3")},
 		Enclave: record.Enclave{Format: measure.Legacy, MRENCLAVE: mrenclave(t, "4"), Value: "aa|bb|" + strings.Repeat("4", 64)},
 		App:     record.App{Chain: "bellecour", ChainID: 134, Name: "hello", Address: record.Address(common.HexToAddress("0x5"))},
-		Order:   record.Order{Hash: common.HexToHash("0x6")},
+		Order:   record.Order{Hash: common.HexToHash("0x6"), Signed: poco.SignedAppOrder{Sign: []byte{6}}},
 	}
 	rec.Source.Materials = []record.Material{{URI: "pkg:docker/python@3.12", Digest: record.Digest{Hash: hash("7")}}}
 	return release.Result{
@@ -385,5 +386,16 @@ func TestCode(t *testing.T) {
 		if got := page.Code(value); got != want {
 			t.Errorf("Code(%q): %q, want %q", value, got, want)
 		}
+	}
+}
+
+// An order that its owner presigned is told as one that no market has.
+func TestPresigned(t *testing.T) {
+	r := result(t)
+	r.Record.Order.Signed.Sign = nil
+	a := page.NewRelease(r, context())
+	const want = "(presigned by the owner, and on no market: who has the record has it)"
+	if got := a.Summary(); a.AlreadyPublished || !strings.Contains(got, want) || !strings.Contains(fmt.Sprint(a.Rows()), want) {
+		t.Errorf("got %s", got)
 	}
 }

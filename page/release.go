@@ -130,7 +130,7 @@ func NewRelease(r release.Result, c Context) Release {
 	a := Release{
 		Schema:    "mrelease.release/v1",
 		Identity:  identity(rec),
-		Synthetic: rec.Enclave.Synthetic, AlreadyRegistered: !r.Registration.Created, AlreadyPublished: !r.Offering.Published,
+		Synthetic: rec.Enclave.Synthetic, AlreadyRegistered: !r.Registration.Created, AlreadyPublished: !r.Offering.Published && !rec.IsPresigned(),
 		RecordPath: c.Record, SummaryPath: c.Summary, Made: append([]string{}, r.Made...), Run: c.Run, Record: rec, context: c,
 	}
 	_, a.MRENCLAVEChanged = c.measured(a.MRENCLAVE)
@@ -229,7 +229,7 @@ func (a Release) Verdict() string {
 func (a Release) Rows() [][2]string {
 	return slices.DeleteFunc([][2]string{
 		{"Image", a.Image + "@" + a.Digest}, {"MRENCLAVE", a.MRENCLAVE}, {"It is", a.Record.Enclave.Rests()}, {"App", a.AppAddress + existing(a.AlreadyRegistered)},
-		{"Canary", a.canary()}, {"Order", a.OrderHash + existing(a.AlreadyPublished)}, {"Transaction", a.TxHash}, {"Source", a.Record.Source.State()},
+		{"Canary", a.canary()}, {"Order", a.OrderHash + a.sold()}, {"Transaction", a.TxHash}, {"Source", a.Record.Source.State()},
 	}, func(row [2]string) bool { return row[1] == "" })
 }
 
@@ -239,6 +239,14 @@ func (a Release) canary() string {
 		return ""
 	}
 	return "deal " + a.Record.Canary.Deal.Hex()
+}
+
+// sold is what is said of the order beside its hash.
+func (a Release) sold() string {
+	if a.Record.IsPresigned() {
+		return " (presigned by the owner, and on no market: who has the record has it)"
+	}
+	return existing(a.AlreadyPublished)
 }
 
 func existing(there bool) string {
@@ -267,7 +275,7 @@ func (a Release) Summary() string {
 		{"It is", cell(a.Record.Enclave.Rests())},
 		{"App", Code(a.AppAddress) + existing(a.AlreadyRegistered)},
 		{"Canary", Code(a.canary())},
-		{"Order", Code(a.OrderHash) + existing(a.AlreadyPublished)},
+		{"Order", Code(a.OrderHash) + a.sold()},
 		{"Transaction", Code(a.TxHash)},
 		{"Approved plan", Code(a.PlanHash)},
 		{"Run", a.context.run()},

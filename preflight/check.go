@@ -182,7 +182,12 @@ func named(where string, err error) string {
 
 // wallet looks at the owner's wallet, and at the one that pays where that is another.
 func (i *inspection) wallet(ctx context.Context) string {
-	owner := i.account(ctx, i.ring)
+	owner := ""
+	if safe := i.ring.Wallet; safe.IsSafe() {
+		owner = safe.Safe.Hex() + ", a contract, which signs nothing"
+	} else {
+		owner = i.account(ctx, i.ring)
+	}
 	payer, is := i.ring.Payer()
 	if !is {
 		return owner

@@ -210,10 +210,10 @@ func (d *doctor) signer(ctx context.Context) (string, error) {
 // wallet also notes the address that the file states without its password, for
 // the checks that need no more.
 func (d *doctor) wallet(ctx context.Context) (string, error) {
-	if d.settings.Wallet.Keystore == "" && d.settings.Wallet.Clef == "" && !d.settings.Wallet.KMS.IsSet() && !d.settings.Wallet.AllowRawKey {
+	if !d.settings.Wallet.IsSafe() && d.settings.Wallet.Keystore == "" && d.settings.Wallet.Clef == "" && !d.settings.Wallet.KMS.IsSet() && !d.settings.Wallet.AllowRawKey {
 		return "", Skipped("the configuration has no wallet")
 	}
-	wallet, err := d.Keys.OpenWallet(ctx)
+	wallet, err := d.Keys.OpenOwner(ctx)
 	d.owner, d.payer = wallet.Address, wallet.Payer().Address
 	if err == nil {
 		evidence := strings.TrimSuffix(d.owner.Hex()+", "+d.Keys.External(), ", ")

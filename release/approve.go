@@ -40,6 +40,9 @@ func (r Release) WriteBound(ctx context.Context, p Plan, path string) error {
 	if path == "" {
 		return nil
 	}
+	if r.Settings.Wallet.IsSafe() {
+		return unapprovable()
+	}
 	if err := r.checkUnseen(path); err != nil { // before a file of the source is written over
 		return err
 	}

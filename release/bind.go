@@ -87,8 +87,12 @@ func (r *run) bindBuilt(p *approval.Plan, app poco.App) {
 		p.Enclave.MRENCLAVE, p.App.MREnclave = &measured, &stored
 	}
 	if r.image.Image != nil && r.enclave.known {
-		address, hash := r.registration.Address.Hex(), r.order().Hash(r.Chain.Domain()).Hex()
-		p.App.Address, p.Order.Hash = &address, &hash
+		address := r.registration.Address.Hex()
+		p.App.Address = &address
+		if !r.Settings.Wallet.IsSafe() { // whose order names the record
+			hash := r.order().Hash(r.Chain.Domain()).Hex()
+			p.Order.Hash = &hash
+		}
 	}
 }
 
@@ -230,7 +234,7 @@ func (r *run) bindCalls(p *approval.Plan, sales []rotation.Sale) error {
 		})
 	}
 	for _, sale := range sales {
-		if r.Settings.Order.Retire != orders.RetireClose || sale.Left.Sign() <= 0 {
+		if r.Settings.Order.Retire != orders.RetireClose || sale.Left.Sign() <= 0 || r.Settings.Wallet.IsSafe() {
 			continue
 		}
 		call, err := r.closing(sale)
@@ -274,6 +278,9 @@ const gasStep = 100_000
 // is.
 func (r *run) bindCost(ctx context.Context, p *approval.Plan, sales []rotation.Sale) error {
 	p.Cost = approval.Cost{Payer: r.payer().Hex(), Gas: "0", MaxFeePerGas: "0", Max: "0"}
+	if r.Settings.Wallet.IsSafe() {
+		sales = nil // it closes them itself
+	}
 	if len(p.Calls) == 0 && !slices.Contains(p.Writes, "canary") {
 		return nil
 	}

@@ -28,6 +28,9 @@ func (r *run) offer(ctx context.Context) (evidence string, err error) {
 	if r.registration, err = apps.Confirm(ctx, r.Chain, r.keys.wallet, r.registration, r.enclave.Enclave); err != nil {
 		return "", err
 	}
+	if r.Settings.Wallet.IsSafe() {
+		return r.offerPresigned(ctx)
+	}
 	r.offering, err = orders.Offer(ctx, r.Chain, r.Market, r.keys.wallet, r.order())
 	return r.note("offer", r.offering.Published, "order "+r.offering.Hash.Hex()), err
 }
@@ -37,6 +40,9 @@ func (r *run) order() poco.AppOrder {
 }
 
 func (r *run) lookForOrder(ctx context.Context) ([]Finding, error) {
+	if r.Settings.Wallet.IsSafe() {
+		return r.lookForPresigned(ctx)
+	}
 	found, err := r.findOrder(ctx)
 	if err != nil {
 		return nil, err

@@ -75,7 +75,7 @@ type made struct {
 func parts() []made {
 	return []made{
 		{"image", "push", []string{"blobs"}}, {"tag", "push", []string{"image", "git tag"}}, {"signature", "sign", []string{"signature"}}, {"provenance", "attest", []string{"provenance", referenceValues, record.SBOMCheck, record.VEXCheck}},
-		{"app", "register", []string{"app"}}, {"app secret", "secret", nil}, {"groups", "groups", []string{"groups"}}, {"canary", "canary", nil}, {"order", "offer", []string{"order on chain", "order on market", "listing"}},
+		{"app", "register", []string{"app"}}, {"app secret", "secret", nil}, {"groups", "groups", []string{"groups"}}, {"canary", "canary", nil}, {"order", "offer", []string{"order on chain", "order on market", "listing", "presignature"}},
 		{"name", "name", []string{"ens name"}}, {"retired orders", "retire", []string{"old orders"}}, {"record", "record", []string{"record"}}, {"project files", "project", nil},
 	}
 }

@@ -114,7 +114,7 @@ func (r Release) steps() []step {
 		{name: "project", look: (*run).lookAtProject, do: (*run).keepProject, writes: true},
 		{name: "confirm", do: (*run).confirm, afterwards: true},
 	}
-	return slices.DeleteFunc(all, func(s step) bool {
+	all = slices.DeleteFunc(all, func(s step) bool {
 		switch s.name {
 		case "project":
 			return r.Settings.Project == ""
@@ -133,6 +133,10 @@ func (r Release) steps() []step {
 		}
 		return false
 	})
+	if r.Settings.Wallet.IsSafe() {
+		return recordFirst(all)
+	}
+	return all
 }
 
 // Result is a finished release.
@@ -165,6 +169,9 @@ func (r Release) DryRun(ctx context.Context) (Result, error) {
 }
 
 func (r Release) run(ctx context.Context, act func(step, context.Context, *run) error, failed func(*run, []step, int, error) error) (result Result, err error) {
+	if err := r.checkSafe(ctx); err != nil {
+		return Result{}, err
+	}
 	if r.Approved != nil {
 		if err := r.compare(ctx); err != nil {
 			return Result{}, err
@@ -201,6 +208,9 @@ func (r Release) run(ctx context.Context, act func(step, context.Context, *run) 
 // It builds and writes nothing, and ends with the error that Run would end with, as
 // far as that can be seen.
 func (r Release) Plan(ctx context.Context) (Plan, error) {
+	if err := r.checkSafe(ctx); err != nil {
+		return Plan{}, err
+	}
 	in, err := r.begin(ctx)
 	if err != nil {
 		return Plan{}, err

@@ -36,6 +36,9 @@ func (r *run) retire(ctx context.Context) (string, error) {
 	for _, sale := range s.Retire {
 		r.ended.Known = append(r.ended.Known, sale.Order)
 	}
+	if r.Settings.Wallet.IsSafe() && len(s.Retire) > 0 {
+		return "", r.askSafe(ctx, nil)
+	}
 	if len(s.Retire) == 0 {
 		return "no order of an earlier release is to be retired", nil
 	}
@@ -114,6 +117,9 @@ func (p Plan) Others() (others []OtherOrder) {
 // retireCost says what closing costs. A wallet that cannot pay for it, beside the app,
 // ends the plan as it would end the release.
 func (r *run) retireCost(ctx context.Context) ([]Finding, error) {
+	if r.Settings.Wallet.IsSafe() {
+		return nil, nil // it pays for its own
+	}
 	cost, transactions, err := r.sales().Cost(ctx, r.payer(), r.Settings.Order.Retire, r.plan.Succession.Retire)
 	if err != nil || transactions == 0 {
 		return nil, err
@@ -135,6 +141,9 @@ func (r *run) succession(ctx context.Context) (rotation.Succession, error) {
 
 func (r *run) succeed(ctx context.Context, overlap time.Duration) (rotation.Succession, error) {
 	known, err := r.recorded()
+	if r.Settings.Wallet.IsSafe() {
+		known, err = r.presigned(ctx)
+	}
 	if err != nil {
 		return rotation.Succession{}, err
 	}
@@ -150,7 +159,9 @@ func (r *run) next() rotation.Next {
 		Line: rotation.Line{Owner: r.owner(), Name: r.Settings.AppName()}, Version: r.Source.Version, App: r.registration.Address,
 		How: terms.Retire, Overlap: time.Duration(terms.Overlap), Foreign: r.Foreign, Now: time.Now(),
 	}
-	if next.App != (common.Address{}) {
+	if r.Settings.Wallet.IsSafe() {
+		next.Hash = r.offering.Hash
+	} else if next.App != (common.Address{}) {
 		next.Hash = r.order().Hash(r.Chain.Domain())
 	}
 	return next

@@ -123,7 +123,7 @@ chain: mine
 chains:
   mine: {id: 1, rpc: "http://localhost:1", hub: "0x1234567890123456789012345678901234567890", market: "https://m", sms: "https://s", gateway: "https://g", ens: "0x1234567890123456789012345678901234567890", fees: legacy, max-fee-per-gas: 1000000000, confirmations: 3, development: true}
   other: {rpc: ["http://localhost:1", "https://n/key"]}
-wallet: {keystore: w, clef: c, kms: "awskms:///alias/release", address: "0x1234567890123456789012345678901234567890", allow-raw-key: true}
+wallet: {keystore: w, clef: c, kms: "awskms:///alias/release", address: "0x1234567890123456789012345678901234567890", allow-raw-key: true, safe: "0x1234567890123456789012345678901234567890"}
 app:
   ens: hello.apps.iexec.eth
   groups: ["0x1234567890123456789012345678901234567890"]

@@ -147,8 +147,12 @@ type Wallet struct {
 	KMS         KMSKey         `yaml:"kms" doc:"key in a cloud's key service: awskms:///KEY (AWS; an id, alias/NAME, or the ARN of either), awskms://HOST/KEY, or gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/V (Google)"`
 	Address     common.Address `yaml:"address" doc:"which of a folder's wallets, or of Clef's (required with it); with kms what the key's address must be"`
 	AllowRawKey bool           `yaml:"allow-raw-key" doc:"take a raw key from MRELEASE_WALLET_KEY"`
+	Safe        common.Address `yaml:"safe" doc:"a Safe, or another contract that can call the hub, in place of a key: it owns the apps, wallet.payer registers them (required with it), and what it has to call is written to a file"`
 	Payer       Payer          `yaml:"payer" doc:"another wallet, which sends the transactions and pays for them; the wallet itself when it is not set"`
 }
+
+// IsSafe reports whether a contract is the owner, which signs nothing.
+func (w Wallet) IsSafe() bool { return w.Safe != common.Address{} }
 
 // Payer says which wallet pays, in the same forms as the owner's.
 type Payer struct {

@@ -270,10 +270,45 @@ func (c *Checker) checkPublish() {
 // tell whether what was signed is right; and likewise for who pays.
 func (c *Checker) checkWallet() {
 	w := c.Settings.Wallet
+	if w.IsSafe() {
+		c.checkSafe()
+		return
+	}
 	c.checkAccount("wallet", w)
 	if w.Payer != (Payer{}) {
 		c.checkAccount("wallet.payer", w.Payer.Wallet())
 		c.checkOwnersCalls()
+	}
+}
+
+// checkSafe refuses what the owner itself would have to sign or send: a contract signs
+// nothing, and is asked to call the hub alone.
+func (c *Checker) checkSafe() {
+	s := c.Settings
+	if w := s.Wallet; w.Keystore != "" || w.Clef != "" || w.KMS.IsSet() || w.AllowRawKey || w.Address != (common.Address{}) {
+		c.Complain("wallet.safe", "stands beside wallet.keystore, wallet.clef, wallet.kms, wallet.address or wallet.allow-raw-key: want it alone, with wallet.payer")
+	}
+	if s.Wallet.Payer == (Payer{}) {
+		c.missing("wallet.payer", "the wallet that registers the apps of wallet.safe, and pays for it: a keystore, clef or kms")
+	} else {
+		c.checkAccount("wallet.payer", s.Wallet.Payer.Wallet())
+	}
+	for _, k := range []struct {
+		key string
+		set bool
+		why string
+	}{
+		{"app.ens", s.App.ENS != "", "the owner itself must send what makes a name lead to an app"},
+		{"app.groups", len(s.App.Groups) > 0, "the owner itself must send what adds an app to a group"},
+		{"app-secret", s.Secret != Secret{}, "the secret service takes the signature of an owner with a key"},
+		{"canary.run", s.Canary.Run, "the owner itself signs and buys the run"},
+		{"project", s.Project != "", "iExec's command line takes no order without a signature"},
+		{"order.retire", s.Order.Retire == orders.RetireUnpublish, "no market has orders of a contract, so there is none to take out of it: want close or keep"},
+		{"order.overlap", s.Order.Overlap != 0, "no market says since when an order of a contract is on sale: the Safe closes the order of an earlier release when it executes the file"},
+	} {
+		if k.set {
+			c.Complain(k.key, "stands beside wallet.safe: %s", k.why)
+		}
 	}
 }
 

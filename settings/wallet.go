@@ -9,7 +9,11 @@ import (
 // walletKinds are the ways to name a wallet, of which one counts. A raw key may be taken
 // in place of a keystore.
 func walletKinds(of string) [][]string {
-	return [][]string{{of + ".keystore", of + ".allow-raw-key"}, {of + ".clef"}, {of + ".kms"}}
+	kinds := [][]string{{of + ".keystore", of + ".allow-raw-key"}, {of + ".clef"}, {of + ".kms"}}
+	if of == "wallet" { // a contract sends nothing
+		kinds = append(kinds, []string{of + ".safe"})
+	}
+	return kinds
 }
 
 // wallets are the keys below which wallets are named.
@@ -57,5 +61,5 @@ func (w *Wallet) at(key string) reflect.Value {
 	if rest, payer := strings.CutPrefix(form, "payer."); payer {
 		of, form = of.FieldByName("Payer"), rest
 	}
-	return of.FieldByName(map[string]string{"keystore": "Keystore", "allow-raw-key": "AllowRawKey", "clef": "Clef", "kms": "KMS"}[form])
+	return of.FieldByName(map[string]string{"keystore": "Keystore", "allow-raw-key": "AllowRawKey", "clef": "Clef", "kms": "KMS", "safe": "Safe"}[form])
 }

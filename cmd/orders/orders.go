@@ -86,6 +86,9 @@ func (s *shell) open(ctx context.Context, command string, need settings.Purpose)
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Wallet.IsSafe() {
+		return nil, unsupported(command)
+	}
 	if _, ok := cfg.Profile(cfg.Chain); !ok {
 		return nil, usage.Errorf(command, "no chain is named that is known: --chain, or chain in mrelease.yaml")
 	}
@@ -121,6 +124,16 @@ func (s *shell) open(ctx context.Context, command string, need settings.Purpose)
 		d.line.Name = cfg.AppName()
 	}
 	return d, nil
+}
+
+// unsupported says of a command what does it for a contract's orders. The market has none of
+// them, and only the contract can close one.
+func unsupported(command string) error {
+	return &settings.Error{Problems: []settings.Problem{{
+		Where: "wallet.safe",
+		Text:  command + " does nothing for apps that a contract owns: the market has none of their orders, and the contract closes them itself",
+		Cure:  "have it call manageAppOrder of the hub with the order of the record, operation 1 (CLOSE) and no signatures; the release of a later version asks for that by itself",
+	}}}
 }
 
 // read reads the records that are named, else the configured one, if it is there.

@@ -24,6 +24,7 @@ const (
 	ExitNetwork     = 20 // registry or market, after retries
 	ExitRPC         = 22 // the chain's node
 	ExitFunds       = 23
+	ExitWaits       = 24 // for the contract that owns the app, which somebody else has act
 	ExitPolicy      = 40 // refused: overwriting a version, a dirty tree, a synthetic measurement
 )
 

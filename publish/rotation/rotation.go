@@ -39,6 +39,9 @@ type Sale struct {
 	Own    bool      // mrelease made it
 }
 
+// isPresigned reports whether the owner gave its word for the order on chain.
+func (s Sale) isPresigned() bool { return len(s.Order.Sign) == 0 }
+
 // Version is the release's that the order sells.
 func (s Sale) Version() string { return apps.Version(s.App) }
 
@@ -122,5 +125,7 @@ func (w World) sale(ctx context.Context, wallet common.Address, o market.Order[p
 	if err != nil {
 		return Sale{}, err
 	}
-	return Sale{Hash: hash, Order: o.Order, Since: o.Published, Listed: o.Remaining, Left: left, Own: orders.IsOwn(w.Chain.Domain(), o.Order.AppOrder)}, nil
+	s := Sale{Hash: hash, Order: o.Order, Since: o.Published, Listed: o.Remaining, Left: left, Own: orders.IsOwn(w.Chain.Domain(), o.Order.AppOrder)}
+	s.Own = s.Own || s.isPresigned() && s.Since.IsZero() // then a record has it, which its salt names
+	return s, nil
 }

@@ -132,6 +132,8 @@ func (n Next) spares(s Sale, since time.Time) string {
 		return "it may be this release's own: its app is not known yet"
 	case s.Order.App != n.App && n.isLater(s, since):
 		return "its release is no earlier one"
+	case s.Order.App != n.App && s.isPresigned() && !n.comparesWith(s):
+		return "its version cannot be compared, and no market says which order was there first"
 	case n.How == orders.RetireKeep:
 		return "order.retire is keep"
 	case n.How == orders.RetireUnpublish && s.Since.IsZero():
@@ -164,6 +166,11 @@ func (n Next) isLater(s Sale, since time.Time) bool {
 		return !since.IsZero() && s.Since.Equal(since) && s.Hash.Cmp(n.Hash) > 0
 	}
 	return s.Since.After(since)
+}
+
+func (n Next) comparesWith(s Sale) bool {
+	_, ok := compare(s.Version(), n.Version)
+	return ok
 }
 
 // compare compares versions, where both are numbers that can be.

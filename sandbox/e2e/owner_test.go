@@ -39,6 +39,8 @@ import (
 //	owner fund                gets a coin
 //	owner payer               writes payer.json, a keystore of another wallet, $PAYER, without coins
 //	owner payer fund          gives that one a coin
+//	owner safe VARIABLE       deploys a Safe of two owners, and sets the variable to its address
+//	owner execute FILE        has that Safe execute a file of the Transaction Builder
 func owner(ts *testscript.TestScript, s *script, args []string) {
 	ctx := context.Background()
 	payer := walletOf(s.name + " payer")
@@ -54,6 +56,10 @@ func owner(ts *testscript.TestScript, s *script, args []string) {
 		return
 	case "payer fund":
 		ts.Check(fund(s.world, payer))
+		return
+	}
+	if len(args) == 2 && (args[0] == "safe" || args[0] == "execute") {
+		ts.Check(s.asSafe(ts, args[0], args[1]))
 		return
 	}
 	if len(args) != 2 {

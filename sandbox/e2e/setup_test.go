@@ -41,6 +41,7 @@ type script struct {
 	dir        string
 	repository string
 	strange    *atomic.Int64 // writes to the script's own registry, if it has one
+	safe       protocol.Safe // that owns its apps, if there is one
 }
 
 func (s *script) secrets() []string {
