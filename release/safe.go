@@ -19,8 +19,8 @@ import (
 	"github.com/mrelease/mrelease/settings"
 )
 
-// WaitingError says that a release is made as far as it can be: what is left only the
-// contract that owns the app can do, by calls that were written to a file.
+// WaitingError says that all is done but what only the contract that owns the app can do, by
+// calls that were written to a file.
 type WaitingError struct {
 	Owner common.Address
 	Path  string
@@ -28,7 +28,7 @@ type WaitingError struct {
 }
 
 func (e *WaitingError) Error() string {
-	return fmt.Sprintf("the release waits for %s, which owns the app: %s of the hub to be executed by it", e.Owner, printable.Count(len(e.Calls), "call"))
+	return fmt.Sprintf("what is left waits for %s, which owns the app: %s of the hub to be executed by it", e.Owner, printable.Count(len(e.Calls), "call"))
 }
 
 // Evidence returns what waits, and where it is written.
@@ -131,15 +131,21 @@ func (r *run) askSafe(ctx context.Context, open *poco.AppOrder) error {
 			return err
 		}
 	}
+	return AskSafe(b, r.Settings)
+}
+
+// AskSafe writes what a contract has to call into the file for its interface. Its error is a
+// [*WaitingError], or that of [WriteOutput].
+func AskSafe(b batch.Batch, cfg settings.Settings) error {
 	data, err := b.Encode()
 	if err != nil {
 		return err
 	}
-	path := r.Settings.Apps.Output("safe.json")
+	path := cfg.Apps.Output("safe.json")
 	if err := WriteOutput(path, data); err != nil {
 		return err
 	}
-	return &WaitingError{r.owner(), path, b.What()}
+	return &WaitingError{b.Caller, path, b.What()}
 }
 
 // lookForPresigned says whether the owner presigned an order of the app under these terms, of

@@ -49,6 +49,9 @@ func (s *shell) acting(answer string, need settings.Purpose, find func(context.C
 // do tells of a change and what it costs, and does it unless this is a dry run.
 func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 	d.tell(w.Change)
+	if d.settings.Wallet.IsSafe() {
+		return d.askSafe(w, answer)
+	}
 	d.tellKnown(w.known)
 	cost, transactions, err := d.Cost(ctx, d.payer, orders.RetireClose, w.End)
 	if err != nil {

@@ -121,7 +121,8 @@ func (s *shell) close() *cobra.Command {
 		Short: "Close orders for good",
 		Long: `close closes orders of the wallet on chain, which nobody can undo, and takes them out of
 the market. They are found in the market; an order that it does not list, in the records
-that are named. An order that came to its end already is left.`,
+that are named. An order that came to its end already is left. Where a Safe owns the app
+(wallet.safe) what it has to call is written to dist/safe.json.`,
 		Example: "  mrelease order close 0x…\n  mrelease order close 0x… --record old.json --dry-run",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

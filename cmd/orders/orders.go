@@ -86,7 +86,7 @@ func (s *shell) open(ctx context.Context, command string, need settings.Purpose)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Wallet.IsSafe() {
+	if cfg.Wallet.IsSafe() && command != closeCommand {
 		return nil, unsupported(command)
 	}
 	if _, ok := cfg.Profile(cfg.Chain); !ok {
@@ -124,16 +124,6 @@ func (s *shell) open(ctx context.Context, command string, need settings.Purpose)
 		d.line.Name = cfg.AppName()
 	}
 	return d, nil
-}
-
-// unsupported says of a command what does it for a contract's orders. The market has none of
-// them, and only the contract can close one.
-func unsupported(command string) error {
-	return &settings.Error{Problems: []settings.Problem{{
-		Where: "wallet.safe",
-		Text:  command + " does nothing for apps that a contract owns: the market has none of their orders, and the contract closes them itself",
-		Cure:  "have it call manageAppOrder of the hub with the order of the record, operation 1 (CLOSE) and no signatures; the release of a later version asks for that by itself",
-	}}}
 }
 
 // read reads the records that are named, else the configured one, if it is there.

@@ -164,12 +164,13 @@ func (s Statement) Write(ctx context.Context, c registry.Client, key signing.Sig
 	return made, c.Confirm(ctx, image, key, s.Attestation())
 }
 
-// Known returns of records the orders that a wallet signed on a chain. Others are left
-// out: nobody can match them.
+// Known returns of records the orders that a wallet signed on a chain, or that it says it
+// presigned, which the chain tells. Others are left out: nobody can match them.
 func Known(d poco.Domain, wallet common.Address, records []record.Record) (known []poco.SignedAppOrder) {
 	for _, r := range records {
 		signer, err := node.RecoverSigner(r.Order.Hash, r.Order.Signed.Sign)
-		if err == nil && signer == wallet && r.Domain() == d {
+		presigned := r.IsPresigned() && common.Address(r.App.Owner) == wallet
+		if (presigned || err == nil && signer == wallet) && r.Domain() == d {
 			known = append(known, r.Order.Signed)
 		}
 	}

@@ -118,6 +118,9 @@ func (w World) sale(ctx context.Context, wallet common.Address, o market.Order[p
 	if err != nil {
 		return Sale{}, err
 	}
+	if !signed && len(o.Order.Sign) == 0 {
+		return Sale{}, &node.OrderError{Hash: hash, Problem: "is not presigned by the app's owner", Got: "neither a signature nor a transaction of the owner", Want: "a presignature by " + wallet.Hex(), Where: w.Chain.Name}
+	}
 	if hash != o.Hash || !signed {
 		return Sale{}, &market.Error{URL: w.Market.Node(), Request: "GET /apporders", Status: http.StatusOK, Message: fmt.Sprintf("its list has an order %s of %s that this wallet did not sign", o.Hash, wallet)}
 	}
