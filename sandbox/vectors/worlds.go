@@ -74,8 +74,43 @@ func histories() []happened {
 			return err
 		}, refused(14, noOrder, "order on market")},
 		{"2.3", "an app that was given to somebody else", plan{}, giveAway, refused(13, conflict, "app", "record", "order on market")},
+		{"2.10", "a record without a signature, whose order the owner presigned", plan{}, unlisted(presign), incomplete()},
+		{"2.9", "a record without a signature, whose order names another commit", plan{}, unlisted(func(ctx context.Context, m *maker, r *released) error {
+			err := presign(ctx, m, r)
+			r.Source.Commit = strings.Repeat("c1", 20)
+			return err
+		}), refused(12, badRecord)},
+		{"2.9", "a record without a signature, whose order names no record", plan{}, unlisted(func(_ context.Context, _ *maker, r *released) error {
+			r.Signature, r.Order.Signed.Sign = nil, nil
+			return nil
+		}), refused(12, badRecord)},
+		{"2.9", "a record without a signature, whose order is signed", plan{}, unlisted(func(_ context.Context, _ *maker, r *released) error {
+			r.Signature = nil
+			return nil
+		}), refused(12, badRecord)},
 		{"3.1", "a tag that names another image now", plan{}, moveTag, refused(12, moved, "image")},
 	}
+}
+
+// unlisted takes the order that was offered out of the market before.
+func unlisted(then happening) happening {
+	return func(ctx context.Context, m *maker, r *released) error {
+		if _, err := r.market.Unpublish(ctx, r.owner, r.Order.Hash); err != nil {
+			return err
+		}
+		return then(ctx, m, r)
+	}
+}
+
+// presign has the owner presign an order that names the record, in place of signatures: what
+// a contract does, anybody can.
+func presign(ctx context.Context, _ *maker, r *released) error {
+	if err := r.Commit(); err != nil {
+		return err
+	}
+	method, argument := r.Order.Signed.Presigning()
+	_, err := r.chain.Send(ctx, r.owner, r.chain.HubContract(), method, argument)
+	return err
 }
 
 // otherSource has the provenance say something else of the source.
