@@ -131,7 +131,11 @@ that are named. An order that came to its end already is left. Where a Safe owns
 				return err
 			}
 			return s.acting("order-close", settings.Purpose{}, func(ctx context.Context, d *desk, _ []string) (w work, err error) {
-				w.Change, err = d.Close(ctx, d.line.Owner, hashes, rotation.Known(d.Chain.Domain(), d.line.Owner, d.all()))
+				known := rotation.Known
+				if d.settings.Wallet.IsSafe() {
+					known = rotation.Presigned
+				}
+				w.Change, err = d.Close(ctx, d.line.Owner, hashes, known(d.Chain.Domain(), d.line.Owner, d.all()))
 				return w, err
 			})(c, args)
 		},

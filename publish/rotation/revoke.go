@@ -164,13 +164,23 @@ func (s Statement) Write(ctx context.Context, c registry.Client, key signing.Sig
 	return made, c.Confirm(ctx, image, key, s.Attestation())
 }
 
-// Known returns of records the orders that a wallet signed on a chain, or that it says it
-// presigned, which the chain tells. Others are left out: nobody can match them.
+// Known returns of records the orders that a wallet signed on a chain. Others are left
+// out: nobody can match them.
 func Known(d poco.Domain, wallet common.Address, records []record.Record) (known []poco.SignedAppOrder) {
 	for _, r := range records {
 		signer, err := node.RecoverSigner(r.Order.Hash, r.Order.Signed.Sign)
-		presigned := r.IsPresigned() && common.Address(r.App.Owner) == wallet
-		if (presigned || err == nil && signer == wallet) && r.Domain() == d {
+		if err == nil && signer == wallet && r.Domain() == d {
+			known = append(known, r.Order.Signed)
+		}
+	}
+	return known
+}
+
+// Presigned returns of records the orders that a contract must have presigned on a chain. That
+// it did is asked where they are read.
+func Presigned(d poco.Domain, owner common.Address, records []record.Record) (known []poco.SignedAppOrder) {
+	for _, r := range records {
+		if r.IsPresigned() && common.Address(r.App.Owner) == owner && r.Domain() == d {
 			known = append(known, r.Order.Signed)
 		}
 	}
