@@ -288,7 +288,7 @@ judge:
 # try is for a fuzzer that is stopped too late (golang/go#75804, mended in Go 1.27);
 # what it found fails again, as it is among the seeds then.
 FUZZTIME ?= $(if $(SHORT),6s,60s)
-FUZZ ?= ./approval ./bounds ./measure/... ./poco/... ./printable/... ./request/... $(if $(SHORT),,./iexeccli ./node ./proof ./publish/evidence ./settings)
+FUZZ ?= ./approval ./bounds ./measure/... ./poco/... ./printable/... ./request/... $(if $(SHORT),,./iexeccli ./node ./proof ./publish/evidence ./publish/steps ./settings)
 fuzz:
 	@targets=$$($(GO) test -vet=off -list '^Fuzz' $(FUZZ) | awk '/^Fuzz/ {name[n++] = $$1} $$1 == "ok" {for (i = 0; i < n; i++) print $$2, name[i]; n = 0}'); \
 	test -n "$$targets" || { echo "no fuzz target in $(FUZZ)"; exit 1; }; \
