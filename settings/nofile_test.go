@@ -90,6 +90,25 @@ func TestNoDockerfile(t *testing.T) {
 	}
 }
 
+// A build policy of buildx beside the Dockerfile is refused: nothing here evaluates it.
+func TestNoPolicyIsPassedOver(t *testing.T) {
+	for text, file := range map[string]string{
+		whole:                             "Dockerfile.rego",
+		whole + "build: {context: sub}\n": "sub/Dockerfile.rego",
+		whole + "build: {dockerfile: app.file}\n": "app.file.rego",
+	} {
+		files := map[string]string{"a.yaml": text, "Dockerfile": "FROM a\n", "sub/Dockerfile": "FROM a\n", "app.file": "FROM a\n"}
+		if found := loadError(t, files, "a.yaml"); found != nil {
+			t.Errorf("%q without a policy: %+v", text, found)
+		}
+		files[file] = "package docker\n"
+		found := loadError(t, files, "a.yaml")
+		if found == nil || !strings.HasPrefix(found.Problems[0].String(), file+": build.dockerfile: is a build policy of docker buildx") {
+			t.Errorf("%q with %s: %+v", text, file, found)
+		}
+	}
+}
+
 // A file of --config that is not there is told with those that are, and a project
 // without iexec.json before anything is built.
 func TestNoFileThatIsNamed(t *testing.T) {

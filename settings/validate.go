@@ -151,6 +151,7 @@ func (c *Checker) checkDockerfile() {
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && !info.IsDir():
+		c.checkNoPolicy(path + ".rego")
 	case err == nil:
 		c.Complain("build.dockerfile", "%s is a folder", path)
 	case c.Settings.Build.Dockerfile != "":
@@ -159,6 +160,14 @@ func (c *Checker) checkDockerfile() {
 		c.lacking = append(c.lacking, "build.dockerfile")
 	default:
 		c.Problems = append(c.Problems, Problem{Where: path, Key: "build.dockerfile", Text: Reason(err), Cure: "write a Dockerfile (mrelease init shows one), or name yours in build.dockerfile" + others(path, "Dockerfile*", "dockerfile*", "Containerfile")})
+	}
+}
+
+// checkNoPolicy refuses a build policy of buildx, which lies beside a Dockerfile: somebody
+// takes the builds for judged by it, and here nothing evaluates it.
+func (c *Checker) checkNoPolicy(file string) {
+	if _, err := os.Lstat(file); err == nil {
+		c.Problems = append(c.Problems, Problem{Where: file, Key: "build.dockerfile", Text: "is a build policy of docker buildx, which mrelease does not evaluate", Cure: "move it away; what it demands can be checked by docker buildx build, in a job before the release"})
 	}
 }
 
