@@ -104,7 +104,11 @@ func reads(app poco.App, owner node.Wallet) map[string]func(context.Context, *no
 			_, err := node.CheckOrder(ctx, c, poco.SignedAppOrder{AppOrder: poco.AppOrder{AppPrice: new(big.Int), Volume: big.NewInt(1)}}, owner.Address)
 			return err
 		},
-		"Balance":   func(ctx context.Context, c *node.Client) error { _, err := c.Balance(ctx, owner.Address); return err },
+		"Balance": func(ctx context.Context, c *node.Client) error { _, err := c.Balance(ctx, owner.Address); return err },
+		"IsContract": func(ctx context.Context, c *node.Client) error {
+			_, err := c.IsContract(ctx, owner.Address)
+			return err
+		},
 		"AtHead":    func(ctx context.Context, c *node.Client) error { _, _, err := c.AtHead(ctx); return err },
 		"LastBlock": func(ctx context.Context, c *node.Client) error { _, err := c.LastBlock(ctx); return err },
 		"Settle":    func(ctx context.Context, c *node.Client) error { _, err := c.Settle(ctx, owner.Address); return err },
