@@ -101,7 +101,8 @@ func (o Options) list() (from, list string) {
 }
 
 func checkList(from, list, want string) error {
-	for address := range strings.SplitSeq(list, ",") {
+	all := split(list)
+	for _, address := range all {
 		if list != "" && !IsAddress(address) {
 			if strings.Contains(address, "@") {
 				address = "…" // which may have a password in it
@@ -109,10 +110,25 @@ func checkList(from, list, want string) error {
 			return &AddressError{from, address, want}
 		}
 	}
-	if n := strings.Count(list, ",") + 1; n > MaxBuilders {
+	if n := len(all); n > MaxBuilders {
 		return &AddressError{from, fmt.Sprintf("a list of %d", n), fmt.Sprintf("at most %d, each %s", MaxBuilders, want)}
 	}
 	return nil
+}
+
+// split takes a list of addresses apart at its commas, but for those in the path of a socket:
+// what comes after that and is no address of its own goes on with the path.
+func split(list string) (all []string) {
+	for part := range strings.SplitSeq(list, ",") {
+		last := len(all) - 1
+		isOwn := part == "" || part == Embedded || part == Docker || strings.Contains(part, "://")
+		if last >= 0 && strings.HasPrefix(all[last], "unix://") && !isOwn {
+			all[last] += "," + part
+		} else {
+			all = append(all, part)
+		}
+	}
+	return all
 }
 
 // Remotes are the daemons that the options name, in their order: by Builder or, when that is
@@ -127,7 +143,7 @@ func (o Options) Remotes() (all []Remote) {
 	case "":
 		return o.Builders
 	}
-	for address := range strings.SplitSeq(list, ",") {
+	for _, address := range split(list) {
 		r := Remote{Address: address}
 		if i := slices.IndexFunc(o.Builders, func(known Remote) bool { return known.Address == address }); i >= 0 {
 			r = o.Builders[i]
