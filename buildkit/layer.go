@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -125,21 +124,4 @@ func (s *sum) Write(p []byte) (int, error) {
 
 func (s *sum) digest() v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(s.hash.Sum(nil))}
-}
-
-// decompress opens a layer of any of the forms that builders keep.
-func decompress(blob io.Reader, form types.MediaType) (io.ReadCloser, error) {
-	switch {
-	case strings.HasSuffix(string(form), "gzip"):
-		return gzip.NewReader(blob)
-	case strings.HasSuffix(string(form), "zstd"):
-		z, err := zstd.NewReader(blob)
-		if err != nil {
-			return nil, err
-		}
-		return z.IOReadCloser(), nil
-	case strings.HasSuffix(string(form), "tar"):
-		return io.NopCloser(blob), nil
-	}
-	return nil, fmt.Errorf("unknown form of layer %q", form)
 }

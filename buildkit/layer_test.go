@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/mrelease/mrelease/internal/layers"
 )
 
 // archived is an archive whose content is that of a seed, in part compressible.
@@ -55,7 +57,7 @@ func TestALayersBytesAreAlwaysTheSame(t *testing.T) {
 			if made.Digest.String() != want || made.Size != int64(out.Len()) {
 				t.Errorf("%s, %d processors: digest %s, %d of %d bytes, want %s", compression, processors, made.Digest, made.Size, out.Len(), want)
 			}
-			back, err := decompress(&out, f.media)
+			back, err := layers.Decompress(&out, f.media)
 			if err != nil {
 				t.Fatal(err)
 			}

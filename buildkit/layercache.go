@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/internal/layers"
 )
 
 // layerCacheLimit is how many bytes of layers are kept for later builds.
@@ -149,7 +150,7 @@ func (m *making) end() { _ = errors.Join(os.RemoveAll(m.work), os.RemoveAll(m.ha
 // write makes the layer from the blob that was exported, for the cache and for the layout
 // at once.
 func (m *making) write(ctx context.Context, blob io.Reader) (err error) {
-	archive, err := decompress(blob, m.note.Exported)
+	archive, err := layers.Decompress(blob, m.note.Exported)
 	if err != nil {
 		return fmt.Errorf("opening layer %s: %w", m.note.Source, err)
 	}

@@ -10,14 +10,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/mrelease/mrelease/bounds"
+	"github.com/mrelease/mrelease/internal/layers"
 )
 
 // fetchLayer fetches a layer, which must have the digest that it is named by and the content
@@ -67,7 +65,7 @@ func (u untilDone) Read(p []byte) (int, error) {
 
 // contentOf hashes a layer without its compression, which must be an archive.
 func contentOf(compressed io.Reader, form types.MediaType) (v1.Hash, error) {
-	plain, err := decompress(compressed, form)
+	plain, err := layers.Decompress(compressed, form)
 	if err != nil {
 		return v1.Hash{}, err
 	}
@@ -97,20 +95,4 @@ func (b *bounded) Read(p []byte) (int, error) {
 		return n, &bounds.Error{What: "the content of a layer", Most: bounds.Bytes(bounds.StepContent), Got: "more"}
 	}
 	return n, err
-}
-
-func decompress(blob io.Reader, form types.MediaType) (io.ReadCloser, error) {
-	switch {
-	case strings.HasSuffix(string(form), "gzip"):
-		return gzip.NewReader(blob)
-	case strings.HasSuffix(string(form), "zstd"):
-		z, err := zstd.NewReader(blob, zstd.WithDecoderMaxMemory(128<<20))
-		if err != nil {
-			return nil, err
-		}
-		return z.IOReadCloser(), nil
-	case strings.HasSuffix(string(form), "tar"):
-		return io.NopCloser(blob), nil
-	}
-	return nil, fmt.Errorf("it is of the unknown type %q", form)
 }
