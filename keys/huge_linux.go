@@ -11,12 +11,13 @@ import (
 // adviseHuge asks for huge pages. A kernel that has none to give changes nothing.
 func adviseHuge(memory []byte) { _ = unix.Madvise(memory, unix.MADV_HUGEPAGE) }
 
-// forgetProgram takes the pages of the program's own file out of this process, which the
-// kernel keeps: those of the start are not needed again, and the others are there at once.
-// What cannot be seen stays, and what this process wrote to, be it only as it was loaded: the
-// file does not have that.
-func forgetProgram() {
-	for _, m := range programMaps() {
+// program is where this process's memory is the program's own file.
+type program []span
+
+// forget takes the pages out of this process, which the kernel keeps: those of the start are
+// not needed again, and the others are there at once.
+func (p program) forget() {
+	for _, m := range p {
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, unix.MADV_DONTNEED)
 	}
 }
@@ -24,10 +25,12 @@ func forgetProgram() {
 // span is a range of addresses.
 type span struct{ from, to uintptr }
 
-// programMaps is where memory is the program's own file, unchanged, and can only be read. A
-// program that was linked to be loaded anywhere (-buildmode=pie) has memory that can only be
-// read, too, whose addresses were put in when it was loaded.
-func programMaps() (all []span) {
+// findProgram finds where memory is the program's own file, unchanged, and can only be read.
+// What cannot be seen is left out, and so is what this process wrote to, be it only as it was
+// loaded: the file does not have that. A program that was linked to be loaded anywhere
+// (-buildmode=pie) has memory that can only be read, too, whose addresses were put in when it
+// was loaded.
+func findProgram() (all program) {
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return nil

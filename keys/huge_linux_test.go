@@ -17,13 +17,13 @@ func TestForgetProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer memory.Close()
-	for _, m := range programMaps() {
+	for _, m := range findProgram() {
 		if _, err := io.Copy(io.Discard, io.NewSectionReader(memory, int64(m.from), int64(m.to-m.from))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	before := programPages(t)
-	forgetProgram()
+	findProgram().forget()
 	if after := programPages(t); after >= before*2/3 {
 		t.Errorf("%d KiB of files are in memory, and were %d before", after, before)
 	}
@@ -47,7 +47,7 @@ func TestForgetProgramKeepsWhatIsNotInTheFile(t *testing.T) {
 	if err := unix.Mprotect(loaded, unix.PROT_READ); err != nil {
 		t.Fatal(err)
 	}
-	forgetProgram()
+	findProgram().forget()
 	if !strings.HasPrefix(string(loaded), address) {
 		t.Errorf("it is gone: %q", loaded[:len(address)])
 	}
