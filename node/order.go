@@ -42,9 +42,10 @@ func (e *OrderError) Evidence() [][2]string {
 	return [][2]string{{"expected", e.Want}, {"actual", e.Got}, {"where", e.Where}}
 }
 
-// CheckOrder asks the hub whether an order can be matched: the signature is the
-// owner's, or without one the owner presigned it, and the volume is not consumed. It returns how many runs are left, which is nil
-// only when the hub does not say so. Its error is an *OrderError if not.
+// CheckOrder asks the hub whether an order can be matched: the signature is the owner's, or
+// without one the owner presigned it, and the volume is not consumed. It returns how many
+// runs are left, which is nil only when the hub does not say so. Its error is an *OrderError
+// if not.
 func CheckOrder(ctx context.Context, c *Client, order poco.SignedAppOrder, owner common.Address) (left *big.Int, err error) {
 	hash := order.Hash(c.Domain())
 	whose, sold := signedBy(c, hash, order.Sign, owner), soldOf(c, hash)

@@ -8,9 +8,10 @@ import (
 	"github.com/mrelease/mrelease/publish/record"
 )
 
-// writeRecord writes what was found or made, signed by the app's owner if that has a key, into a file and
-// beside the image, where whoever has the app's address finds it. Every run of a release
-// writes the same: what the wallet signed in an earlier one it does not sign again.
+// writeRecord writes what was found or made, signed by the app's owner if that has a key,
+// into a file and beside the image, where whoever has the app's address finds it. Every run
+// of a release writes the same: what the wallet signed in an earlier one it does not sign
+// again.
 func (r *run) writeRecord(ctx context.Context) (string, error) {
 	rec, err := r.unsigned(ctx)
 	if err != nil {
@@ -46,7 +47,8 @@ func (r *run) record(ctx context.Context) (record.Record, error) {
 	return rec, rec.Sign(ctx, r.keys.wallet)
 }
 
-// unsigned is the record without the owner's signature of it; of an owner without a key as it is.
+// unsigned is the record without the owner's signature of it; of an owner without a key as it
+// is.
 func (r *run) unsigned(ctx context.Context) (record.Record, error) {
 	digest, err := r.image.Digest()
 	if err != nil {

@@ -102,10 +102,10 @@ func (s Source) dependencies() []resource {
 
 func digestSet(h v1.Hash) map[string]string { return map[string]string{h.Algorithm: h.Hex} }
 
-// KeepCommit takes the commit, whether the source was dirty, and the cache, from what the key attested before, if that is of
-// the same inputs: several commits can have them, and the first run to attest
-// one has decided. The image's key is the caller's own, so its provenance is
-// trusted; one of another build type is somebody else's affair.
+// KeepCommit takes the commit, whether the source was dirty, and the cache, from what the
+// key attested before, if that is of the same inputs: several commits can have them, and
+// the first run to attest one has decided. The image's key is the caller's own, so its
+// provenance is trusted; one of another build type is somebody else's affair.
 func (s *Source) KeepCommit(attested []json.RawMessage) {
 	type state struct {
 		commit string

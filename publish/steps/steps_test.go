@@ -217,9 +217,9 @@ func TestWhatIsWrongWithARegistryIsTold(t *testing.T) {
 		around func(http.Handler) http.Handler
 		want   steps.Kind
 	}{
-		"nothing there":   {answer(http.StatusNotFound), steps.Down}, // not even a registry
-		"refused":         {answer(http.StatusForbidden), steps.Refused},
-		"not implemented": {answer(http.StatusNotImplemented), steps.Down},
+		"nothing there":          {answer(http.StatusNotFound), steps.Down}, // not even a registry
+		"refused":                {answer(http.StatusForbidden), steps.Refused},
+		"nothing that it can do": {answer(http.StatusNotImplemented), steps.Down},
 		"silent": {func(http.Handler) http.Handler {
 			return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		}, steps.Silent},

@@ -6,10 +6,7 @@ import (
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/publish/apps"
@@ -68,52 +65,12 @@ func (s safeShop) calls(t *testing.T, method string, argument any) {
 // release publishes what a release leaves behind before the Safe gave its word.
 func (s safeShop) release(t *testing.T, w *world.World, app, version string) record.Record {
 	t.Helper()
-	reg, key := registry.Client{}, signingKey(t)
-	tag, err := name.NewTag(w.Registry + "/" + app + ":" + version)
-	if err != nil {
-		t.Fatal(err)
-	}
-	inputs, _, err := v1.SHA256(strings.NewReader(app + version))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pushed := image(t, inputs.String())
-	digest, err := reg.Push(t.Context(), tag, pushed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := pushed.ConfigName()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := record.Record{Schema: record.Schema, Version: version, Source: record.Source{Commit: strings.Repeat("c0", 20), Epoch: 1, Inputs: inputs}}
-	if _, err := reg.State(t.Context(), digest, key, registry.Signature(), r.Source.Provenance(version)); err != nil {
-		t.Fatal(err)
-	}
-	none := measure.Enclave{Format: measure.None}
-	made, err := apps.New(s.Address, app, tag, digest, none)
-	if err != nil {
-		t.Fatal(err)
-	}
-	registered, err := apps.Register(t.Context(), s.client, s.wallet, made, none)
-	if err != nil {
-		t.Fatal(err)
-	}
-	who, err := key.Who()
-	if err != nil {
-		t.Fatal(err)
-	}
-	hash, err := v1.NewHash(digest.DigestStr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Image = record.Image{Reference: tag.Name(), Digest: hash, Config: config, PublicKey: who.PublicKey}
-	r.Enclave, r.App = record.NewEnclave(none, measure.Spec{}), record.NewApp(s.client, registered)
-	r.Order.Signed.AppOrder = orders.Terms{Price: 7, Volume: 10, Tag: poco.TEE()}.Unsalted(registered.Address)
+	r, _ := registrant{s.client, s.wallet, signingKey(t)}.register(t, w, app, version)
+	r.Order.Signed.AppOrder = orders.Terms{Price: 7, Volume: 10, Tag: poco.TEE()}.Unsalted(common.Address(r.App.Address))
 	if err := r.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Publish(t.Context(), reg); err != nil {
+	if _, err := r.Publish(t.Context(), registry.Client{}); err != nil {
 		t.Fatal(err)
 	}
 	return r

@@ -43,11 +43,18 @@ type published struct {
 	image   name.Digest
 }
 
-func publishRelease(t *testing.T, w *world.World, c world.Chain, app, version string) published {
+// registrant is who registers apps, and the key of their images.
+type registrant struct {
+	client *node.Client
+	owner  node.Wallet
+	key    *signing.Key
+}
+
+// register leaves behind what a release does before it offers the app: the image, signed, and
+// the app. The record has all but an order.
+func (s registrant) register(t *testing.T, w *world.World, app, version string) (r record.Record, pushed name.Digest) {
 	t.Helper()
-	p := published{profile: profile(w, c), owner: wallet(t, 1), key: signingKey(t)}
-	client, reg := connect(t, p.profile), registry.Client{}
-	p.profile.Market = w.Market
+	reg := registry.Client{}
 	tag, err := name.NewTag(w.Registry + "/" + app + ":" + version)
 	if err != nil {
 		t.Fatal(err)
@@ -56,45 +63,54 @@ func publishRelease(t *testing.T, w *world.World, c world.Chain, app, version st
 	if err != nil {
 		t.Fatal(err)
 	}
-	pushed := image(t, inputs.String())
-	if p.image, err = reg.Push(t.Context(), tag, pushed); err != nil {
+	content := image(t, inputs.String())
+	if pushed, err = reg.Push(t.Context(), tag, content); err != nil {
 		t.Fatal(err)
 	}
-	config, err := pushed.ConfigName()
+	config, err := content.ConfigName()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Schema, p.Version, p.Source = record.Schema, version, record.Source{Commit: strings.Repeat("c0", 20), Epoch: 1, Inputs: inputs}
-	if _, err := reg.State(t.Context(), p.image, p.key, registry.Signature(), p.Source.Provenance(version)); err != nil {
+	r = record.Record{Schema: record.Schema, Version: version, Source: record.Source{Commit: strings.Repeat("c0", 20), Epoch: 1, Inputs: inputs}}
+	if _, err := reg.State(t.Context(), pushed, s.key, registry.Signature(), r.Source.Provenance(version)); err != nil {
 		t.Fatal(err)
 	}
 	none := measure.Enclave{Format: measure.None}
-	made, err := apps.New(p.owner.Address, app, tag, p.image, none)
+	made, err := apps.New(s.owner.Address, app, tag, pushed, none)
 	if err != nil {
 		t.Fatal(err)
 	}
-	registered, err := apps.Register(t.Context(), client, p.owner, made, none)
+	registered, err := apps.Register(t.Context(), s.client, s.owner, made, none)
 	if err != nil {
 		t.Fatal(err)
 	}
-	order := orders.New(client.Domain(), registered.Address, orders.Terms{Price: 7, Volume: 10, Tag: poco.TEE()})
+	who, err := s.key.Who()
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := v1.NewHash(pushed.DigestStr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Image = record.Image{Reference: tag.Name(), Digest: digest, Config: config, PublicKey: who.PublicKey}
+	r.Enclave, r.App = record.NewEnclave(none, measure.Spec{}), record.NewApp(s.client, registered)
+	return r, pushed
+}
+
+func publishRelease(t *testing.T, w *world.World, c world.Chain, app, version string) published {
+	t.Helper()
+	p := published{profile: profile(w, c), owner: wallet(t, 1), key: signingKey(t)}
+	client := connect(t, p.profile)
+	p.profile.Market = w.Market
+	p.Record, p.image = registrant{client, p.owner, p.key}.register(t, w, app, version)
+	order := orders.New(client.Domain(), common.Address(p.App.Address), orders.Terms{Price: 7, Volume: 10, Tag: poco.TEE()})
 	offering, err := orders.Offer(t.Context(), client, market.Client{URL: w.Market, ChainID: c.ID}, p.owner, order)
 	if err != nil {
 		t.Fatal(err)
 	}
-	who, err := p.key.Who()
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest, err := v1.NewHash(p.image.DigestStr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.Image = record.Image{Reference: tag.Name(), Digest: digest, Config: config, PublicKey: who.PublicKey}
-	p.Enclave, p.App = record.NewEnclave(none, measure.Spec{}), record.NewApp(client, registered)
 	p.Order = record.Order{Hash: offering.Hash, Signed: offering.Order}
 	p.sign(t)
-	if made, err := p.Publish(t.Context(), reg); err != nil || !made {
+	if made, err := p.Publish(t.Context(), registry.Client{}); err != nil || !made {
 		t.Fatal(made, err)
 	}
 	return p
