@@ -87,7 +87,7 @@ func (p Plan) tree() (map[string]any, error) {
 // is new is compared unless something else is said of it.
 func (e *DiffersError) compare(name string, approved, now any) {
 	switch {
-	case (approved == nil || now == nil) && !slices.Contains([]string{"canary", "app.ens", "app.groups", "image.scanner", "image.vex"}, name): // which are absent where there is none
+	case approved == nil || now == nil:
 		return // not known yet
 	case name == "writes", name == "calls", name == "retire.orders":
 		e.atMost(name, list(approved), list(now))
@@ -101,7 +101,13 @@ func (e *DiffersError) compare(name string, approved, now any) {
 			return
 		}
 		for _, key := range members(a, n) {
-			e.compare(strings.TrimPrefix(name+"."+key, "."), a[key], n[key])
+			below := strings.TrimPrefix(name+"."+key, ".")
+			_, was := a[key]
+			if _, is := n[key]; was != is { // absent where there is none, and not null as what is not known
+				e.equal(below, a[key], n[key])
+				continue
+			}
+			e.compare(below, a[key], n[key])
 		}
 	}
 }

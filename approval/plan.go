@@ -65,6 +65,9 @@ type Source struct {
 	Commit string `json:"commit"` // git's object name; empty outside a repository
 	Dirty  bool   `json:"dirty"`  // it is something else than the commit
 	Inputs string `json:"inputs"` // sha256:…, over all that the image is made from
+	// Cache is the repository of steps, which others may have built, that the build may take;
+	// absent when it may take none.
+	Cache string `json:"cache,omitempty"`
 }
 
 // Chain is where app and order are written.

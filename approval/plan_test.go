@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode"
@@ -276,6 +277,47 @@ func TestEveryMemberIsCompared(t *testing.T) {
 	visit(tree, nil)
 	if tried < 40 {
 		t.Errorf("only %d members were found", tried)
+	}
+}
+
+// A member that is absent where there is none is compared, too: with it the release is another
+// one, and without it.
+func TestEveryOptionalMemberIsCompared(t *testing.T) {
+	var tried []string
+	var visit func(of reflect.Value, plan *approval.Plan)
+	visit = func(of reflect.Value, plan *approval.Plan) {
+		for i := range of.NumField() {
+			field, value := of.Type().Field(i), of.Field(i)
+			name, isOptional := strings.CutSuffix(field.Tag.Get("json"), ",omitempty")
+			switch {
+			case isOptional:
+				tried = append(tried, name)
+				value.SetZero()
+				without := *plan
+				switch value.Kind() {
+				case reflect.Pointer:
+					value.Set(reflect.New(field.Type.Elem()))
+				case reflect.Slice:
+					value.Set(reflect.MakeSlice(field.Type, 1, 1))
+				default:
+					value.SetString("one")
+				}
+				with := *plan
+				value.SetZero()
+				for way, err := range map[string]error{"more": without.Check(with, false), "less": with.Check(without, false)} {
+					if err == nil || !strings.Contains(err.Error(), name) {
+						t.Errorf("%s, one %s than was approved: %v", name, way, err)
+					}
+				}
+			case value.Kind() == reflect.Struct:
+				visit(value, plan)
+			}
+		}
+	}
+	plan := example(t)
+	visit(reflect.ValueOf(&plan).Elem(), &plan)
+	if len(tried) < 6 {
+		t.Errorf("only %q were found", tried)
 	}
 }
 

@@ -48,10 +48,7 @@ func (r *run) referenced() string {
 // built it knew, from the image; the commit of an image that an earlier run made,
 // from what that run attested.
 func (r *run) readOrigin(ctx context.Context) error {
-	r.origin = record.Source{Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Epoch: r.Source.Created.Unix(), Inputs: r.inputs}
-	if c := r.Settings.Build.Cache; c.Serves(r.Source.Version) {
-		r.origin.Cache = c.Repository.Name()
-	}
+	r.origin = record.Source{Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Epoch: r.Source.Created.Unix(), Inputs: r.inputs, Cache: r.cache()}
 	manifest, err := r.image.Manifest()
 	if err != nil {
 		return fmt.Errorf("reading manifest: %w", err)

@@ -33,7 +33,7 @@ func (r *run) bind(ctx context.Context) (p approval.Plan, err error) {
 	s := r.Settings
 	p = approval.Plan{
 		Version: r.Source.Version,
-		Source:  approval.Source{Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Inputs: r.inputs.String()},
+		Source:  approval.Source{Commit: r.Source.Commit.Hash, Dirty: r.Source.Dirty(), Inputs: r.inputs.String(), Cache: r.cache()},
 		Chain:   approval.Chain{Name: r.Chain.Name, ID: strconv.FormatUint(r.Chain.ID, 10), Hub: r.Chain.Hub.Hex(), Apps: r.Chain.AppRegistry.Hex(), Market: redact.Address(r.Market.URL)},
 		Image:   approval.Image{Reference: r.tag.Name(), Signer: r.signs(ctx), Layout: string(s.Sign.Layout), Scanner: r.boundScanner(), VEX: r.boundVEX()},
 		App:     approval.App{Owner: app.Owner.Hex(), Name: app.Name, Type: app.Type, Multiaddr: string(app.Multiaddr)},

@@ -39,6 +39,14 @@ func (m Maker) WithCache(version string, importer func(context.Context) (*buildk
 	return m
 }
 
+// cache is the repository of the cache that the build may use; empty for none.
+func (r *run) cache() string {
+	if c := r.Settings.Build.Cache; c.Serves(r.Source.Version) {
+		return c.Repository.Name()
+	}
+	return ""
+}
+
 // cacheNote says of a version what a plan says of the cache; empty without one.
 func cacheNote(c settings.Cache, version string) string {
 	switch {
