@@ -2,10 +2,14 @@
 package layers
 
 import (
+	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -33,3 +37,46 @@ func Decompress(layer io.Reader, form types.MediaType) (io.ReadCloser, error) {
 	}
 	return nil, fmt.Errorf("unknown form of layer %q", form)
 }
+
+// Uncompressed opens the tar in a layer, whatever its media type says: by its first bytes, as
+// those go who unpack images.
+func Uncompressed(layer v1.Layer) (io.ReadCloser, error) {
+	stream, err := layer.Compressed()
+	if err != nil {
+		return nil, err
+	}
+	peeked := bufio.NewReaderSize(stream, 64<<10)
+	form, err := formOf(peeked)
+	if err != nil {
+		return nil, errors.Join(err, stream.Close())
+	}
+	content, err := Decompress(peeked, form)
+	if err != nil {
+		return nil, errors.Join(err, stream.Close())
+	}
+	return opened{content, stream}, nil
+}
+
+// formOf tells the form of a layer by the magic numbers of RFC 1952, 2.3.1, and RFC 8878,
+// 3.1.1 and 3.1.2.
+func formOf(r *bufio.Reader) (types.MediaType, error) {
+	head, err := r.Peek(4)
+	switch {
+	case err != nil && err != io.EOF:
+		return "", err
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b, 8}):
+		return types.OCILayer, nil
+	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), len(head) == 4 && head[0]&0xf0 == 0x50 && bytes.Equal(head[1:], []byte{0x2a, 0x4d, 0x18}):
+		return types.OCILayerZStd, nil
+	}
+	return types.OCIUncompressedLayer, nil
+}
+
+// opened is the tar in a layer, and the layer.
+type opened struct {
+	io.ReadCloser
+	layer io.Closer
+}
+
+// Close implements io.Closer.
+func (o opened) Close() error { return errors.Join(o.ReadCloser.Close(), o.layer.Close()) }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -28,6 +29,40 @@ func TestDecompress(t *testing.T) {
 	for form, layer := range map[types.MediaType][]byte{types.OCILayer: packed.Bytes(), types.OCILayerZStd: zipped.Bytes(), "application/x": []byte(content)} {
 		if got, err := read(layer, form); err == nil {
 			t.Errorf("%s: %q", form, got)
+		}
+	}
+}
+
+// What the first bytes say counts, whatever the media type says.
+func TestUncompressed(t *testing.T) {
+	const content = "a layer"
+	var zipped, packed bytes.Buffer
+	write(t, gzip.NewWriter(&zipped), content)
+	write(t, encoder(t, &packed), content)
+	skipped := append([]byte{0x53, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 'x'}, packed.Bytes()...) // a frame that zstd skips is before it
+	for name, layer := range map[string][]byte{"tar": []byte(content), "gzip": zipped.Bytes(), "zstd": packed.Bytes(), "zstd behind a frame to skip": skipped} {
+		for _, form := range []types.MediaType{types.OCIUncompressedLayer, types.OCILayer, types.OCILayerZStd, "application/x"} {
+			r, err := layers.Uncompressed(static.NewLayer(layer, form))
+			if err != nil {
+				t.Errorf("%s as %s: %v", name, form, err)
+				continue
+			}
+			if got, err := io.ReadAll(r); err != nil || string(got) != content {
+				t.Errorf("%s as %s: %q, %v", name, form, got, err)
+			}
+			if err := r.Close(); err != nil {
+				t.Errorf("%s as %s: %v", name, form, err)
+			}
+		}
+	}
+	for short, isTar := range map[string]bool{"": true, "\x1f": true, "\x28\xb5\x2f": true, "\x1f\x8b\x08": false, "\x28\xb5\x2f\xfd": false} {
+		r, err := layers.Uncompressed(static.NewLayer([]byte(short), types.OCILayer))
+		var got []byte
+		if err == nil {
+			got, err = io.ReadAll(r)
+		}
+		if (err == nil) != isTar || string(got) != short && isTar {
+			t.Errorf("%q: %q, %v", short, got, err)
 		}
 	}
 }

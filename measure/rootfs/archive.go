@@ -11,6 +11,8 @@ import (
 	"path"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/internal/layers"
 )
 
 const (
@@ -44,7 +46,7 @@ type Archive struct {
 
 // Open opens a layer, which the caller closes.
 func Open(layer v1.Layer) (*Archive, error) {
-	stream, err := layer.Uncompressed()
+	stream, err := layers.Uncompressed(layer)
 	if err != nil {
 		return nil, fmt.Errorf("opening layer: %w", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"path"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mrelease/mrelease/internal/layers"
 )
 
 // KindError says that what is at a path of an image is no file.
@@ -130,7 +132,7 @@ func (r *Reader) tree(ctx context.Context, layer int) (*tree, error) {
 
 // eachEntry shows the entries of a layer until it is told to stop.
 func eachEntry(ctx context.Context, layer v1.Layer, show func(*tar.Header, io.Reader) (more bool, err error)) (err error) {
-	stream, err := layer.Uncompressed()
+	stream, err := layers.Uncompressed(layer)
 	if err != nil {
 		return fmt.Errorf("opening layer: %w", err)
 	}
@@ -158,7 +160,7 @@ func eachEntry(ctx context.Context, layer v1.Layer, show func(*tar.Header, io.Re
 
 // openEntry opens the content of an entry, counted from 0.
 func openEntry(ctx context.Context, layer v1.Layer, number int) (*tar.Header, io.ReadCloser, error) {
-	stream, err := layer.Uncompressed()
+	stream, err := layers.Uncompressed(layer)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening layer: %w", err)
 	}
