@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"sync"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/plugins/content/local"
@@ -35,13 +37,20 @@ func layoutBlobs(folder string) blobs {
 // lazyStore is how BuildKit takes an image from its client: a content store,
 // which starts empty and gets a blob when it is first asked for. BuildKit reads
 // in pieces and the blobs may come from a registry, so each is copied to a file
-// first, and checked against its digest on the way. BuildKit does not ask for
-// blobs that it has.
+// first, and checked against its digest on the way, unless it is a checked file
+// already. A blob that is another one must not get as far as BuildKit: it keeps
+// what it took, to go on there, and refuses the right one from then on. BuildKit
+// does not ask for blobs that it has.
 type lazyStore struct {
 	content.Store
 	open    blobs
 	copying singleflight.Group
+	files   sync.Map // digest.Digest: the path of the file that a blob is
 }
+
+// checked is a blob that is a file which was compared with its digest, and which nobody else
+// writes to.
+type checked interface{ Checked() (path string) }
 
 // newLazyStore keeps its files in dir, which the caller removes.
 func newLazyStore(dir string, open blobs) (*lazyStore, error) {
@@ -57,6 +66,13 @@ func (s *lazyStore) Info(ctx context.Context, d digest.Digest) (content.Info, er
 	if err := s.fetch(ctx, d); err != nil {
 		return content.Info{}, err
 	}
+	if path, ok := s.files.Load(d); ok {
+		info, err := os.Stat(path.(string))
+		if err != nil {
+			return content.Info{}, fmt.Errorf("looking at blob: %w", err)
+		}
+		return content.Info{Digest: d, Size: info.Size()}, nil
+	}
 	return s.Store.Info(ctx, d)
 }
 
@@ -65,11 +81,17 @@ func (s *lazyStore) ReaderAt(ctx context.Context, desc ocispec.Descriptor) (cont
 	if err := s.fetch(ctx, desc.Digest); err != nil {
 		return nil, err
 	}
+	if path, ok := s.files.Load(desc.Digest); ok {
+		return local.OpenReader(path.(string))
+	}
 	return s.Store.ReaderAt(ctx, desc)
 }
 
 func (s *lazyStore) fetch(ctx context.Context, d digest.Digest) error {
 	_, err, _ := s.copying.Do(d.String(), func() (any, error) {
+		if _, isFile := s.files.Load(d); isFile {
+			return nil, nil
+		}
 		if _, err := s.Store.Info(ctx, d); err == nil {
 			return nil, nil
 		}
@@ -88,6 +110,10 @@ func (s *lazyStore) copy(ctx context.Context, d digest.Digest) error {
 		return err
 	}
 	defer blob.Close()
+	if file, ok := blob.(checked); ok {
+		s.files.Store(d, file.Checked())
+		return nil
+	}
 	if err := content.WriteBlob(ctx, s.Store, d.String(), blob, ocispec.Descriptor{Digest: d}); err != nil {
 		return fmt.Errorf("copying blob %s: %w", d, err)
 	}

@@ -92,6 +92,34 @@ func TestALazyStoreCopiesABlobOnce(t *testing.T) {
 	}
 }
 
+// checkedFile is a blob that need not be copied.
+type checkedFile struct{ *os.File }
+
+func (f checkedFile) Checked() string { return f.Name() }
+
+func TestALazyStoreCopiesNoCheckedFile(t *testing.T) {
+	const text = "content"
+	path, dir := filepath.Join(t.TempDir(), "blob"), t.TempDir()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, err := newLazyStore(dir, func(v1.Hash) (io.ReadCloser, error) {
+		file, err := os.Open(path)
+		return checkedFile{file}, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if data, err := blob(t.Context(), s, digest.FromString(text)); string(data) != text {
+			t.Errorf("read %q, %v", data, err)
+		}
+	}
+	if copies, err := filepath.Glob(filepath.Join(dir, "blobs", "*", "*")); err != nil || len(copies) > 0 {
+		t.Errorf("it was copied to %q, %v", copies, err)
+	}
+}
+
 // What an image's source returns for a digest is believed only if it has it.
 func TestALazyStoreChecksWhatItCopies(t *testing.T) {
 	want := digest.FromString("content")

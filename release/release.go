@@ -16,6 +16,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -186,6 +187,9 @@ func (r Release) run(ctx context.Context, act func(step, context.Context, *run) 
 		return Result{}, err
 	}
 	defer letGo()
+	kept := &registry.Kept{Progress: in.Registry.Progress}
+	defer func() { err = errors.Join(err, kept.Close()) }()
+	in.Registry = in.Registry.Keeping(kept)
 	if in.builder, err = r.Builder(ctx); err != nil {
 		return Result{}, err
 	}

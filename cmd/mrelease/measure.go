@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/sgx"
 	"github.com/mrelease/mrelease/measure/sgx/enclave"
+	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
 	"github.com/mrelease/mrelease/source"
@@ -117,8 +119,10 @@ type measured struct {
 // An image that is not there is told before a builder is asked for.
 func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string) (m measured, err error) {
 	m.spec = cfg.Enclave.Spec()
+	kept := &registry.Kept{Progress: a.story.progress()}
+	defer func() { err = errors.Join(err, kept.Close()) }()
 	if len(args) > 0 {
-		if m.image, err = release.OpenImage(ctx, a.registry(), args[0]); err != nil {
+		if m.image, err = release.OpenImage(ctx, a.registry().Keeping(kept), args[0]); err != nil {
 			return m, err
 		}
 		if m.spec.Claim, err = release.Claim(m.image); err != nil {

@@ -98,7 +98,10 @@ const patience = 10 * time.Second
 // progress returns a function that tells how far something is, now and then.
 func (s story) progress() func(text string) {
 	last := time.Now()
+	var telling sync.Mutex
 	return func(text string) {
+		telling.Lock()
+		defer telling.Unlock()
 		if time.Since(last) >= patience {
 			s.note("… %s", s.named(text))
 			last = time.Now()

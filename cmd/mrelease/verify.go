@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/page"
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
 )
@@ -71,7 +73,7 @@ type trusted struct {
 	evidence release.Evidence
 }
 
-func (a *app) runVerify(ctx context.Context, given string, t *trusted) error {
+func (a *app) runVerify(ctx context.Context, given string, t *trusted) (err error) {
 	src := settings.Sources{Files: a.config, Getenv: a.getenv, Flags: map[string]string{}}
 	if a.build.chain != "" {
 		src.Flags["chain"] = a.build.chain
@@ -114,6 +116,9 @@ func (a *app) runVerify(ctx context.Context, given string, t *trusted) error {
 		defer a.closeBuilder(builder)
 		if world.NoRunner = missing; missing == nil {
 			world.Runner = builder
+			kept := &registry.Kept{Progress: world.Progress}
+			defer func() { err = errors.Join(err, kept.Close()) }()
+			world.Registry = world.Registry.Keeping(kept)
 		}
 	}
 	a.page.BesideRecord(string(settings.Defaults().Record)) // not beside one that is kept somewhere

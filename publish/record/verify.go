@@ -40,7 +40,7 @@ type World struct {
 	Saved    *Saved        // nil: what is asked answers now
 	NoLayers error         // why layers are not read, only looked for; nil: they are read
 	Policy   *Policy       // nil: none
-	// Progress, unless it is nil, is told how far a check is, often.
+	// Progress, unless it is nil, is told how far a check is, often, and by several goroutines.
 	Progress func(text string)
 }
 

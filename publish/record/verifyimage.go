@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
+	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure"
@@ -140,50 +143,58 @@ func (a auditor) layers(ctx context.Context) (found, error) {
 	if err != nil {
 		return found{}, fmt.Errorf("listing layers: %w", err)
 	}
-	var total int64
-	for _, layer := range layers {
-		n, err := readLayer(layer, func(read int64) { a.tell(total + read) })
-		if err != nil {
-			return found{}, err
-		}
-		total += n
+	total, err := a.readLayers(layers)
+	if err != nil {
+		return found{}, err
 	}
 	return proved(fmt.Sprintf("%s, %.1f MB, each as its digest says", printable.Count(len(layers), "layer"), float64(total)/1e6)), nil
 }
 
-// tell tells how much of the layers was read.
-func (a auditor) tell(read int64) {
-	if a.Progress != nil {
-		a.Progress(fmt.Sprintf("%.1f MB of the layers are read", float64(read)/1e6))
+// atOnce is how many layers are read at a time.
+const atOnce = 4
+
+// readLayers reads layers to their ends, and returns how many bytes they have.
+func (a auditor) readLayers(layers []v1.Layer) (int64, error) {
+	read := counter{told: a.Progress}
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for _, layer := range layers {
+		group.Go(func() error { return readLayer(layer, &read) })
 	}
+	err := group.Wait()
+	return read.n.Load(), err
 }
 
-// counter tells how many bytes were written to it.
+// counter counts the bytes that are written to it, by several at a time, and tells how many
+// they are.
 type counter struct {
-	n    int64
-	tell func(int64)
+	n    atomic.Int64
+	told func(text string) // may be nil
 }
 
+// Write implements io.Writer.
 func (c *counter) Write(p []byte) (int, error) {
-	c.n += int64(len(p))
-	c.tell(c.n)
+	n := c.n.Add(int64(len(p)))
+	if c.told != nil {
+		c.told(fmt.Sprintf("%.1f MB of the layers are read", float64(n)/1e6))
+	}
 	return len(p), nil
 }
 
-func readLayer(layer v1.Layer, tell func(read int64)) (int64, error) {
+func readLayer(layer v1.Layer, read io.Writer) error {
 	digest, err := layer.Digest()
 	if err != nil {
-		return 0, fmt.Errorf("reading digest of layer: %w", err)
+		return fmt.Errorf("reading digest of layer: %w", err)
 	}
 	content, err := layer.Compressed()
+	if err == nil {
+		_, err = io.Copy(read, content)
+		err = errors.Join(err, content.Close())
+	}
 	if err != nil {
-		return 0, contentError("layer", digest, err)
+		return contentError("layer", digest, err)
 	}
-	n, err := io.Copy(&counter{tell: tell}, content)
-	if err := errors.Join(err, content.Close()); err != nil {
-		return n, contentError("layer", digest, err)
-	}
-	return n, nil
+	return nil
 }
 
 // contentError tells a registry that fails from one that serves other bytes.
@@ -191,6 +202,9 @@ func contentError(part string, digest v1.Hash, err error) error {
 	var answer *transport.Error
 	var network net.Error // url.Error is one
 	var slow *bounds.SlowError
+	if disk, ok := errors.AsType[*fs.PathError](err); ok {
+		return disk // of this machine
+	}
 	if errors.As(err, &answer) || errors.As(err, &network) || errors.As(err, &slow) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled) {
 		return &registry.Error{Act: "pulling", Where: part + " " + digest.String(), Err: err}
 	}

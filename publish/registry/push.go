@@ -48,6 +48,7 @@ type Client struct {
 	Progress func(text string)
 
 	memory *memory // nil: each thing is asked for when it is needed
+	kept   *Kept   // nil: layers are fetched each time
 }
 
 func (c Client) options(ctx context.Context, of name.Repository) []remote.Option {
@@ -110,7 +111,7 @@ func (c Client) Released(ctx context.Context, tag name.Tag, inputs v1.Hash) (v1.
 		taken.Digest, err = image.Digest()
 		return nil, errors.Join(taken, err)
 	}
-	return image, nil
+	return c.keep(image), nil
 }
 
 // Push writes an image under a tag that must be free or hold the same image,
@@ -166,17 +167,23 @@ func (c Client) write(ctx context.Context, to name.Digest, image v1.Image) error
 
 // tell tells of updates until they are closed, or the image is written.
 func (c Client) tell(updates <-chan v1.Update, written <-chan struct{}) {
+	began := time.Now()
 	for {
 		select {
 		case u, open := <-updates:
 			if !open {
 				return
 			}
-			c.Progress(fmt.Sprintf("%.1f of %.1f MB are pushed", float64(u.Complete)/1e6, float64(u.Total)/1e6))
+			c.Progress(fmt.Sprintf("%.1f of %.1f MB are pushed, %s", float64(u.Complete)/1e6, float64(u.Total)/1e6, rate(u.Complete, began)))
 		case <-written:
 			return
 		}
 	}
+}
+
+// rate is how many bytes went by in a second, in the mean since a time.
+func rate(bytes int64, since time.Time) string {
+	return fmt.Sprintf("%.1f MB/s", float64(bytes)/1e6/max(time.Since(since).Seconds(), 0.001))
 }
 
 // Replace writes an image under a tag that may have another one, as no version's may: all that
@@ -257,7 +264,11 @@ func (c Client) image(ctx context.Context, of name.Reference) (v1.Image, error) 
 	if err != nil {
 		return nil, err
 	}
-	return imageOf(there)
+	image, err := imageOf(there)
+	if err != nil {
+		return nil, err
+	}
+	return c.keep(image), nil
 }
 
 func imageOf(there *remote.Descriptor) (v1.Image, error) {
