@@ -230,7 +230,7 @@ func (b *bench) changedRelease(ctx context.Context, p project, registry *meter) 
 		return cost{}, err
 	}
 	settings := fmt.Sprintf("image: %s/%s\nname: %s\nchain: sandbox-v5\nwallet: {keystore: %q}\n",
-		strings.TrimPrefix(registry.URL, "http://"), p.name, p.name, filepath.Join(os.Getenv("MRELEASE_SANDBOX"), "wallet.json"))
+		registry.host(), p.name, p.name, filepath.Join(os.Getenv("MRELEASE_SANDBOX"), "wallet.json"))
 	cmd, err := b.mrelease(ctx, p, filepath.Join(b.dir, "large-releases"), settings, "release", "--version", fmt.Sprintf("2.0.%d", number))
 	if err != nil {
 		return cost{}, err
@@ -263,10 +263,10 @@ func (p project) copyFirst(file string) error {
 	return os.WriteFile(path, []byte(strings.Replace(string(text), from, from+"COPY "+file+" /"+file+"\n", 1)), 0o644)
 }
 
-// meter stands before a registry and counts the bytes that are sent to it.
+// meter stands before a registry and counts the bytes that are sent to it, and by it.
 type meter struct {
 	*httptest.Server
-	n atomic.Int64
+	sent, served atomic.Int64
 }
 
 func newMeter(to string) *meter {
@@ -277,24 +277,33 @@ func newMeter(to string) *meter {
 		}
 		r.Out.Host = r.In.Host // registries answer with the address that they were asked at
 		if r.Out.Body != nil {
-			r.Out.Body = metered{r.Out.Body, m}
+			r.Out.Body = metered{r.Out.Body, &m.sent}
 		}
+	}, ModifyResponse: func(r *http.Response) error {
+		r.Body = metered{r.Body, &m.served}
+		return nil
 	}}
 	m.Server = httptest.NewServer(http.Handler(proxy))
 	return m
 }
 
-// take returns the count, and begins anew.
-func (m *meter) take() int64 { return m.n.Swap(0) }
+// host is its address, as an image's name has it.
+func (m *meter) host() string { return strings.TrimPrefix(m.URL, "http://") }
+
+// take returns the count of what was sent to the registry, and begins anew.
+func (m *meter) take() int64 { return m.sent.Swap(0) }
+
+// takeServed is take for what the registry sent.
+func (m *meter) takeServed() int64 { return m.served.Swap(0) }
 
 type metered struct {
 	io.ReadCloser
-	meter *meter
+	count *atomic.Int64
 }
 
 // Read implements io.Reader.
 func (r metered) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
-	r.meter.n.Add(int64(n))
+	r.count.Add(int64(n))
 	return n, err
 }

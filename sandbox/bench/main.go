@@ -53,6 +53,7 @@ func sections() []section {
 		{name: "release", measure: releases},
 		{name: "container", measure: containers, long: true},
 		{name: "large", measure: large, long: true},
+		{name: "pull", measure: pulls, long: true},
 		{name: "rotation", measure: rotations, long: true},
 		{name: "apps", measure: apps, long: true},
 		{name: "pool", measure: pools, long: true},
