@@ -154,8 +154,8 @@ func (c Client) Push(ctx context.Context, tag name.Tag, image v1.Image) (name.Di
 	return pushed, err
 }
 
-// write writes an image, and tells how far it is.
-func (c Client) write(ctx context.Context, to name.Digest, image v1.Image) error {
+// writeOnce writes an image, and tells how far it is.
+func (c Client) writeOnce(ctx context.Context, to name.Digest, image v1.Image) error {
 	if c.Progress == nil {
 		return remote.Write(to, image, c.options(ctx, to.Repository)...)
 	}

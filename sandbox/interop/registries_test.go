@@ -53,6 +53,7 @@ func TestDistribution(t *testing.T) {
 			writeWallet(t, r.dir, r.owner)
 			host := s.distribution(t, r.dir, c.users)
 			docker(t, r.dir, host, c.user)
+			mounts(t, host, c.user)
 			s.releasesTo(t, r, host)
 		})
 	}
