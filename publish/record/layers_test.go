@@ -1,6 +1,7 @@
 package record
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/publish/registry"
 )
 
@@ -82,5 +84,29 @@ func TestADiskThatFailsIsNoContent(t *testing.T) {
 	_, isContent := errors.AsType[*ContentError](err)
 	if !errors.Is(err, os.ErrNotExist) || isContent {
 		t.Errorf("got %T: %v", err, err)
+	}
+}
+
+// stubRunner is a builder that is there.
+type stubRunner struct{ measure.Runner }
+
+// What runs the image begins beside the other links; where nothing is run, nothing begins.
+func TestBegin(t *testing.T) {
+	begun := make(chan struct{}, 2)
+	c := check{"measurement", func(context.Context) (found, error) {
+		begun <- struct{}{}
+		return proved("measured"), nil
+	}}
+	wait := auditor{World: World{Runner: stubRunner{}}}.begin(t.Context(), c)
+	<-begun // before anybody waits for it
+	if got := wait(); got.Name != c.name || got.Evidence != "measured" {
+		t.Errorf("got %+v", got)
+	}
+	wait = auditor{}.begin(t.Context(), c)
+	if len(begun) > 0 {
+		t.Error("it began without a builder")
+	}
+	if got := wait(); got.Evidence != "measured" || len(begun) != 1 {
+		t.Errorf("got %+v", got)
 	}
 }
