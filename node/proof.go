@@ -43,6 +43,9 @@ func Prove(ctx context.Context, c *Client, claim proof.Claim, app poco.App) (p p
 	if f, err = p.Check(claim); err != nil {
 		return p, f, err
 	}
+	if claim.Presigned && f.Presigner == nil {
+		return p, f, &proof.Error{Problem: "lacks who presigned the order", Got: "no proof", Want: "a proof of that word of " + claim.Domain.Hub.Hex()}
+	}
 	if diff := f.App.Diff(app); len(diff) > 0 {
 		return p, f, &proof.Error{Problem: "is of an app with another " + diff[0].Field + " than was verified", Got: diff[0].A, Want: diff[0].B}
 	}

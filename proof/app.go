@@ -21,9 +21,10 @@ type Chain struct {
 
 // Claim is what is to be proven.
 type Claim struct {
-	Domain poco.Domain
-	App    common.Address
-	Order  common.Hash // of the app; zero: none
+	Domain    poco.Domain
+	App       common.Address
+	Order     common.Hash // of the app; zero: none
+	Presigned bool        // also who presigned the order
 }
 
 // Facts are what a proof proves at its block.
@@ -32,12 +33,16 @@ type Facts struct {
 	Registry common.Address
 	App      poco.App
 	Sold     *big.Int // runs of the order; nil without one
+	// Presigner gave its word for the order by a transaction, as owner of the app at that time;
+	// the zero address: nobody did. nil: the proof lacks it, or it was not asked for.
+	Presigner *common.Address
 }
 
 // What the hub stores, counted from where its storage begins.
 const (
 	hubRegistry  = 0
 	hubSeparator = 11
+	hubPresigned = 12
 	hubConsumed  = 13
 )
 
@@ -72,6 +77,9 @@ func (c Claim) HubSlots() (keys []common.Hash) {
 		keys = append(keys, plus(begin, hubRegistry), plus(begin, hubSeparator))
 		if c.Order != (common.Hash{}) {
 			keys = append(keys, mapped(c.Order, plus(begin, hubConsumed)))
+		}
+		if c.Presigned {
+			keys = append(keys, mapped(c.Order, plus(begin, hubPresigned)))
 		}
 	}
 	return keys
@@ -130,7 +138,7 @@ func (p Chain) Check(c Claim) (f Facts, err error) {
 	if err != nil {
 		return f, err
 	}
-	if f.Registry, f.Sold, err = hub.hub(c); err != nil {
+	if err := hub.hub(c, &f); err != nil {
 		return f, err
 	}
 	if p.Registry.Address != f.Registry {
@@ -153,14 +161,14 @@ func (p Chain) Check(c Claim) (f Facts, err error) {
 	return f, err
 }
 
-// hub returns what a hub says, whichever of the layouts is its own: the one in which its
+// hub reads what a hub says, whichever of the layouts is its own: the one in which its
 // domain is where it belongs.
-func (s storage) hub(c Claim) (registry common.Address, sold *big.Int, err error) {
+func (s storage) hub(c Claim, f *Facts) (err error) {
 	want, got := c.Domain.Separator(), common.Hash{}
 	for _, begin := range hubs() {
 		separator, err := s.at(plus(begin, hubSeparator))
 		if err != nil {
-			return registry, nil, err
+			return err
 		}
 		if separator != want {
 			if separator != (common.Hash{}) {
@@ -168,13 +176,28 @@ func (s storage) hub(c Claim) (registry common.Address, sold *big.Int, err error
 			}
 			continue
 		}
-		if registry, err = s.address(plus(begin, hubRegistry)); err != nil || c.Order == (common.Hash{}) {
-			return registry, nil, err
+		if f.Registry, err = s.address(plus(begin, hubRegistry)); err != nil || c.Order == (common.Hash{}) {
+			return err
+		}
+		if c.Presigned {
+			f.Presigner = s.presigner(mapped(c.Order, plus(begin, hubPresigned)))
 		}
 		consumed, err := s.at(mapped(c.Order, plus(begin, hubConsumed)))
-		return registry, consumed.Big(), err
+		f.Sold = consumed.Big()
+		return err
 	}
-	return registry, nil, &Error{fmt.Sprintf("is not of the hub of chain %d: its domain is another", c.Domain.ChainID), got.Hex(), want.Hex()}
+	return &Error{fmt.Sprintf("is not of the hub of chain %d: its domain is another", c.Domain.ChainID), got.Hex(), want.Hex()}
+}
+
+// presigner is who presigned an order; nil where the proof has no such word: that is no error,
+// for proofs of earlier versions have none.
+func (s storage) presigner(key common.Hash) *common.Address {
+	word, there := s.words[key]
+	if !there {
+		return nil
+	}
+	who := common.BytesToAddress(word[:])
+	return &who
 }
 
 // owner returns who owns the app: who has the token that is its address.

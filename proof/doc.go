@@ -8,5 +8,5 @@
 // its EIP-712 domain, in which are the chain's id and its own address, and the app registry;
 // the registry is a token (ERC-721) whose owner of the app's address is the app's owner; and
 // the app has the registry and its own fields. Of an order the hub has how many runs were
-// sold. The contracts' layouts of storage are those of iExec's PoCo 5 and 6.
+// sold, and who presigned it. The contracts' layouts of storage are those of iExec's PoCo 5 and 6.
 package proof

@@ -109,7 +109,7 @@ func (e *Use) check(profile poco.Chain) error {
 }
 
 func claim(profile poco.Chain, r record.Record) proof.Claim {
-	return proof.Claim{Domain: profile.Domain(), App: common.Address(r.App.Address), Order: r.Order.Hash}
+	return proof.Claim{Domain: profile.Domain(), App: common.Address(r.App.Address), Order: r.Order.Hash, Presigned: len(r.Order.Signed.Sign) == 0}
 }
 
 // Runner is why nothing is run for a file: a builder would ask for the image's base. It is

@@ -71,7 +71,7 @@ func (s *Saved) settle(c Check) Check {
 		c.Err = &UncheckedError{fmt.Sprintf("%s does not have it (%v)", s.File, absent)}
 	case c.Err == nil && c.Name == "image":
 		c.Evidence += "; whether the tag names it still is not known"
-	case c.Err == nil && c.Word == Asserted && (c.Name != "app" || s.Facts == nil):
+	case c.Err == nil && c.Word == Asserted && c.By != s.maker():
 		c.By += ", as who made " + s.File + " has it"
 		c.Evidence += "; as of " + s.Made.Format(time.RFC3339) + ", what came later is not known"
 	}
@@ -88,7 +88,21 @@ func (s *Saved) app(evidence string) found {
 	case s.Given:
 		return proved(fmt.Sprintf("%s; at %s, whose hash was given", evidence, s.Facts.Block))
 	}
-	return asserted("who made "+s.File, fmt.Sprintf("%s; proven at %s, of which nothing here says that it is in the chain: give a hash that you know by --block", evidence, s.Facts.Block))
+	return asserted(s.maker(), fmt.Sprintf("%s; proven at %s, of which nothing here says that it is in the chain: give a hash that you know by --block", evidence, s.Facts.Block))
+}
+
+// maker is whose word it is what is proven at a block that nobody gave.
+func (s *Saved) maker() string { return "who made " + s.File }
+
+// presigned is by whose word an order is presigned, which [Saved.signed] found.
+func (s *Saved) presigned(evidence string) found {
+	switch {
+	case s == nil:
+		return asserted(theNode, evidence)
+	case s.Given:
+		return proved(fmt.Sprintf("%s; at block %d, whose hash was given", evidence, s.Facts.Block.Number))
+	}
+	return asserted(s.maker(), fmt.Sprintf("%s; at block %d, of which nothing here says that it is in the chain", evidence, s.Facts.Block.Number))
 }
 
 // unused says as of when an order has runs left, and by whose word.
@@ -114,12 +128,43 @@ func (s *Saved) left(c *node.Client, order poco.SignedAppOrder, owner common.Add
 	return left, node.CheckLeft(c, order.AppOrder, left)
 }
 
-// signed makes sure that an order is signed by the key of the owner's address: what a file
-// says of it would be the word of who made the file.
+// signed makes sure that an order is signed by the key of the owner's address, or without a
+// signature proven to be presigned by the owner: what else a file says of it would be the
+// word of who made the file.
 func (s *Saved) signed(c *node.Client, order poco.SignedAppOrder, owner common.Address) error {
+	if len(order.Sign) == 0 {
+		return s.isPresigned(c, order.Hash(c.Domain()), owner)
+	}
 	signer, err := node.RecoverSigner(order.Hash(c.Domain()), order.Sign)
 	if err != nil || signer != owner {
 		return &UncheckedError{"the order's signature is none by the key of the owner's address: if that is a contract, only the chain can tell"}
 	}
 	return nil
+}
+
+// isPresigned makes sure that the owner is proven to have presigned an order.
+func (s *Saved) isPresigned(c *node.Client, order common.Hash, owner common.Address) error {
+	by, err := s.presigner()
+	if err != nil {
+		return err
+	}
+	if by == (common.Address{}) || by != owner {
+		return &node.OrderError{Hash: order, Problem: "is not presigned by the app's owner", Got: presignedBy(by), Want: "a presignature by " + owner.Hex(), Where: fmt.Sprintf("%s, at %s", c.Name, s.Facts.Block)}
+	}
+	return nil
+}
+
+// presigner is who is proven to have presigned the order; the zero address: nobody did.
+func (s *Saved) presigner() (common.Address, error) {
+	if s.Facts == nil || s.Facts.Presigner == nil {
+		return common.Address{}, &UncheckedError{"the owner's word for the record and its order is a presignature on the chain, of which " + s.File + " has no proof"}
+	}
+	return *s.Facts.Presigner, nil
+}
+
+func presignedBy(who common.Address) string {
+	if who == (common.Address{}) {
+		return "not presigned"
+	}
+	return "presigned by " + who.Hex()
 }

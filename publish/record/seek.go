@@ -123,9 +123,14 @@ func (r Record) checkPresigned(ctx context.Context, c *node.Client) error {
 	owner := common.Address(r.App.Owner)
 	presigned, err := node.IsSigned(ctx, c, r.Order.Signed, owner)
 	if err == nil && !presigned {
-		err = &Error{"is not the owner's: it has no signature, and its order is not presigned on " + r.App.Chain, "not presigned", r.Order.Hash.Hex() + " presigned by " + owner.Hex()}
+		err = r.unvouched(presignedBy(common.Address{}))
 	}
 	return err
+}
+
+// unvouched says that the owner did not presign the order that names the record.
+func (r Record) unvouched(got string) error {
+	return &Error{"is not the owner's: it has no signature, and its order is not presigned on " + r.App.Chain, got, r.Order.Hash.Hex() + " presigned by " + common.Address(r.App.Owner).Hex()}
 }
 
 // Presigned returns the records beside an app's image whose orders its owner presigned:

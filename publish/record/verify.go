@@ -258,16 +258,22 @@ func (a auditor) record(ctx context.Context) (found, error) {
 	return found{Signed, "the app's owner " + there.Owner.Hex(), a.Found}, nil
 }
 
-// presigned asks whether the owner presigned the order that names the record. A file of what
-// the chain said is the word of who made the file, and holds no proof of it.
+// presigned asks whether the owner presigned the order that names the record. Of a file only
+// its proof tells: what else it says of that is the word of who made it.
 func (a auditor) presigned(ctx context.Context) (found, error) {
+	owner := common.Address(a.App.Owner)
 	if a.Saved != nil {
-		return found{}, &UncheckedError{"the owner's word for the record is a presignature on the chain, of which a file has no proof"}
-	}
-	if err := a.checkPresigned(ctx, a.World.Chain); err != nil {
+		by, err := a.Saved.presigner()
+		if err == nil && (by == common.Address{} || by != owner) {
+			err = a.unvouched(presignedBy(by))
+		}
+		if err != nil {
+			return found{}, err
+		}
+	} else if err := a.checkPresigned(ctx, a.World.Chain); err != nil {
 		return found{}, err
 	}
-	return asserted(theNode, fmt.Sprintf("presigned by the app's owner %s: its order %s names this record; %s", common.Address(a.App.Owner), a.Order.Hash, a.Found)), nil
+	return a.Saved.presigned(fmt.Sprintf("presigned by the app's owner %s: its order %s names this record; %s", owner, a.Order.Hash, a.Found)), nil
 }
 
 func (a auditor) orderOnChain(context.Context) (found, error) {
@@ -275,7 +281,7 @@ func (a auditor) orderOnChain(context.Context) (found, error) {
 		return found{}, err
 	}
 	if len(a.Order.Signed.Sign) == 0 {
-		return asserted(theNode, fmt.Sprintf("%s, presigned by the owner, and not used up", a.Order.Hash)), nil
+		return a.Saved.presigned(fmt.Sprintf("%s, presigned by the owner, and not used up", a.Order.Hash)), nil
 	}
 	return found{Signed, "the owner", a.Order.Hash.Hex() + ", and not used up, " + a.Saved.unused()}, nil
 }

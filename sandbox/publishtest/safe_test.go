@@ -2,6 +2,8 @@ package publishtest
 
 import (
 	"errors"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,7 +11,9 @@ import (
 
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
+	"github.com/mrelease/mrelease/proof"
 	"github.com/mrelease/mrelease/publish/apps"
+	"github.com/mrelease/mrelease/publish/evidence"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
 	"github.com/mrelease/mrelease/publish/registry"
@@ -145,7 +149,7 @@ func TestSafe(t *testing.T) {
 			saved.Saved = &record.Saved{File: "a file"}
 			_ = record.Verify(t.Context(), saved, record.Given(r, "a file"), func(c record.Check) {
 				if c.Name == "record" && !record.Unchecked(c.Err) {
-					t.Errorf("from a file: %v", c)
+					t.Errorf("from a file without a proof: %v", c)
 				}
 			})
 
@@ -162,6 +166,103 @@ func TestSafe(t *testing.T) {
 			}
 		})
 	}
+}
+
+// From a file it is proved that a Safe presigned the order, and so whose the record is. A
+// file whose proof is of before, of another order or without that word shows nothing of it.
+func TestSafeFromAFile(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t)
+	for _, c := range []world.Chain{w.V6, w.V5} {
+		t.Run(c.Name, func(t *testing.T) {
+			s := openSafe(t, w, c)
+			r, other := s.release(t, w, "filed-"+c.Name, "1.0.0"), s.release(t, w, "unfiled-"+c.Name, "1.0.0")
+			profile := profile(w, c)
+			profile.Market = w.Market
+			before := s.proves(t, r)
+			for _, of := range []record.Record{other, r} {
+				method, argument := of.Order.Signed.Presigning()
+				s.calls(t, method, argument)
+			}
+			path := filepath.Join(t.TempDir(), "evidence.json")
+			if v := verifyBy(t, &evidence.Use{Save: path}, common.Address(r.App.Address), profile); v.err != nil || !strings.HasPrefix(v.told, "%s is written") {
+				t.Fatal(v.err, v.told)
+			}
+			block := blockOf(t, path)
+			v := verifyBy(t, &evidence.Use{Bundle: path, Block: block}, common.Address{}, gone(profile))
+			if v.err != nil {
+				t.Fatal(v.err)
+			}
+			for name, want := range map[string]string{"record": "proved: presigned by the app's owner " + s.Address.Hex(), "order on chain": "proved: " + r.Order.Hash.Hex() + ", presigned by the owner"} {
+				if got := v.checks[name].String(); !strings.HasPrefix(got, want) || !strings.Contains(got, "whose hash was given") {
+					t.Errorf("%s: %s", name, got)
+				}
+			}
+			v = verifyBy(t, &evidence.Use{Bundle: path}, common.Address{}, gone(profile))
+			if got := v.checks["record"]; v.err != nil || got.Word != record.Asserted || got.By != "who made "+path {
+				t.Errorf("without a block: %v, %s", v.err, got)
+			}
+
+			whole, err := evidence.Read(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			without := proof.Claim{Domain: profile.Domain(), App: common.Address(r.App.Address), Order: r.Order.Hash}.HubSlots()
+			var (
+				wrong     *record.Error
+				unproven  *proof.Error
+				unchecked *record.UncheckedError
+			)
+			for name, attack := range map[string]struct {
+				forge func(p *proof.Chain)
+				want  any
+			}{
+				"of before it was presigned": {func(p *proof.Chain) { *p = before }, &wrong},
+				"without the word": {func(p *proof.Chain) {
+					p.Hub.Storage = slices.DeleteFunc(p.Hub.Storage, func(s proof.Slot) bool { return !slices.Contains(without, s.Key) })
+				}, &unchecked},
+				"of another order": {func(p *proof.Chain) {
+					words := s.proves(t, other).Hub.Storage
+					for i, slot := range p.Hub.Storage {
+						if !slices.Contains(without, slot.Key) {
+							p.Hub.Storage[i].Proof = words[i].Proof
+						}
+					}
+				}, &unproven},
+				"a bit of the word is flipped": {func(p *proof.Chain) {
+					for _, slot := range p.Hub.Storage {
+						if last := slot.Proof[len(slot.Proof)-1]; !slices.Contains(without, slot.Key) {
+							last[len(last)-1] ^= 1
+						}
+					}
+				}, &unproven},
+			} {
+				f := whole
+				forged := copied(t, *whole.Proof)
+				f.Proof = &forged
+				attack.forge(f.Proof)
+				path := filepath.Join(t.TempDir(), "forged.json")
+				if err := f.Write(path); err != nil {
+					t.Fatal(err)
+				}
+				v := verifyBy(t, &evidence.Use{Bundle: path, Block: blockOf(t, path)}, common.Address{}, gone(profile))
+				if !errors.As(v.err, attack.want) {
+					t.Errorf("%s: %v", name, v.err)
+				}
+			}
+		})
+	}
+}
+
+// proves is the proof of a release at the last block.
+func (s safeShop) proves(t *testing.T, r record.Record) proof.Chain {
+	t.Helper()
+	claim := proof.Claim{Domain: r.Domain(), App: common.Address(r.App.Address), Order: r.Order.Hash, Presigned: true}
+	made, _, err := node.Prove(t.Context(), s.client, claim, r.OnChain())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
 }
 
 // Presigned finds what a Safe sells, beside the image of each app.

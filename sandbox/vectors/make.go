@@ -26,6 +26,10 @@ func Make(ctx context.Context, w *world.World) (Made, error) {
 	if err != nil {
 		return Made{}, err
 	}
+	presigned, err := m.presigned(ctx, w.V6)
+	if err != nil {
+		return Made{}, err
+	}
 	var kept [3]base
 	for i, c := range []world.Chain{w.V6, w.V6, w.V5} {
 		if kept[i], err = m.keep(ctx, c, plan{}); err != nil {
@@ -40,7 +44,7 @@ func Make(ctx context.Context, w *world.World) (Made, error) {
 	var s set
 	err = errors.Join(
 		s.histories(ctx, m, w.V6, append(histories(), statements()...)), s.histories(ctx, m, w.V5, histories()),
-		s.files(b), s.records(ctx, m, b), s.proofs(b, another, foreign), s.answers(b), s.mixed(b, another, foreign), s.asked(b), s.accepted(b), s.jobs(ctx, m))
+		s.files(b), s.records(ctx, m, b), s.proofs(b, another, foreign), s.presignatures(presigned), s.answers(b), s.mixed(b, another, foreign), s.asked(b), s.accepted(b), s.jobs(ctx, m))
 	return Made{s.all, files}, err
 }
 

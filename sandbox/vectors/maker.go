@@ -231,7 +231,7 @@ func (r released) keep(ctx context.Context, authorities *sigstore.Instance) (b b
 	if err != nil {
 		return b, err
 	}
-	claim := proof.Claim{Domain: r.profile.Domain(), App: common.Address(r.App.Address), Order: r.Order.Hash}
+	claim := proof.Claim{Domain: r.profile.Domain(), App: common.Address(r.App.Address), Order: r.Order.Hash, Presigned: r.IsPresigned()}
 	proven, facts, err := node.Prove(ctx, r.chain, claim, there)
 	if err != nil {
 		return b, err

@@ -1,11 +1,16 @@
 package vectors
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/proof"
 	"github.com/mrelease/mrelease/publish/evidence"
+	"github.com/mrelease/mrelease/sandbox/world"
 )
 
 // proofs adds vectors of changed proofs. Another is a release on the same chain, foreign one
@@ -75,4 +80,77 @@ func accounts() map[string]func(*proof.Chain) *proof.Account {
 		"registry": func(p *proof.Chain) *proof.Account { return &p.Registry },
 		"app":      func(p *proof.Chain) *proof.Account { return &p.App },
 	}
+}
+
+// presigned is a release whose order the owner presigned, with the words of the hub that say
+// so, one for each layout, and those that say it of another order.
+type presigned struct {
+	base
+	words, others []proof.Slot
+}
+
+// presigned makes two releases that their owner presigned, and keeps the first. Both are
+// proven at one block.
+func (m *maker) presigned(ctx context.Context, c world.Chain) (p presigned, err error) {
+	var made [2]released
+	for i := range made {
+		if made[i], err = m.release(ctx, c, plan{}); err != nil {
+			return p, err
+		}
+		if err := unlisted(presign)(ctx, m, &made[i]); err != nil {
+			return p, err
+		}
+	}
+	other, err := made[1].keep(ctx, m.world.Sigstore)
+	if err != nil {
+		return p, err
+	}
+	if p.base, err = made[0].keep(ctx, m.world.Sigstore); err == nil && p.block != other.block {
+		err = errors.New("two releases are proven at two blocks")
+	}
+	p.words, p.others = p.presignatures(made[0]), other.presignatures(made[1])
+	return p, err
+}
+
+// presignatures are the words of the hub that say who presigned a release's order.
+func (b base) presignatures(r released) (words []proof.Slot) {
+	claim := proof.Claim{Domain: r.profile.Domain(), App: common.Address(r.App.Address), Order: r.Order.Hash}
+	without := claim.HubSlots()
+	for _, slot := range b.file.Proof.Hub.Storage {
+		if !slices.Contains(without, slot.Key) {
+			words = append(words, slot)
+		}
+	}
+	return words
+}
+
+// presignatures adds vectors of what proves, or does not prove, who presigned an order.
+func (s *set) presignatures(p presigned) error {
+	change := func(says string, want Want, change func(slot *proof.Slot, other proof.Slot)) error {
+		return s.forge("2.10", says, p.base, want, func(f *evidence.File) error {
+			for i, slot := range f.Proof.Hub.Storage {
+				if at := slices.IndexFunc(p.words, func(w proof.Slot) bool { return w.Key == slot.Key }); at >= 0 {
+					change(&f.Proof.Hub.Storage[i], p.others[at])
+				}
+			}
+			return nil
+		})
+	}
+	bad := refused(13, badProof)
+	return errors.Join(
+		s.forge("2.10", "a proof without the word of who presigned the order, as of earlier versions", p.base, incomplete(), func(f *evidence.File) error {
+			f.Proof.Hub.Storage = slices.DeleteFunc(f.Proof.Hub.Storage, func(slot proof.Slot) bool {
+				return slices.ContainsFunc(p.words, func(w proof.Slot) bool { return w.Key == slot.Key })
+			})
+			return nil
+		}),
+		change("the word of who presigned another order", incomplete(), func(slot *proof.Slot, other proof.Slot) { *slot = other }),
+		change("the word of who presigned another order, in the place of this one's", bad, func(slot *proof.Slot, other proof.Slot) { slot.Proof = other.Proof }),
+		change("another byte in the word of who presigned the order", bad, func(slot *proof.Slot, _ proof.Slot) {
+			node := slot.Proof[len(slot.Proof)-1]
+			node[len(node)-1] ^= 1
+		}),
+		change("no nodes to the word of who presigned the order", bad, func(slot *proof.Slot, _ proof.Slot) { slot.Proof = proof.Nodes{} }),
+		change("nodes that end before the word of who presigned the order", bad, func(slot *proof.Slot, _ proof.Slot) { slot.Proof = slot.Proof[:len(slot.Proof)-1] }),
+	)
 }

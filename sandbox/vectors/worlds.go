@@ -74,7 +74,31 @@ func histories() []happened {
 			return err
 		}, refused(14, noOrder, "order on market")},
 		{"2.3", "an app that was given to somebody else", plan{}, giveAway, refused(13, conflict, "app", "record", "order on market")},
-		{"2.10", "a record without a signature, whose order the owner presigned", plan{}, unlisted(presign), incomplete()},
+		{"2.10", "a record without a signature, whose order the owner presigned", plan{}, unlisted(presign), accepted()},
+		{"2.10", "a record without a signature, whose order nobody presigned", plan{}, unlisted(func(_ context.Context, _ *maker, r *released) error { return r.Commit() }), refused(12, badRecord, "record", "order on chain")},
+		{"2.10", "a record without a signature, whose order the owner presigned and closed", plan{}, unlisted(func(ctx context.Context, m *maker, r *released) error {
+			if err := presign(ctx, m, r); err != nil {
+				return err
+			}
+			return closeOrder(ctx, m, r)
+		}), refused(14, spent, "order on chain")},
+		{"2.10", "a record without a signature, whose order a former owner presigned", plan{}, unlisted(func(ctx context.Context, m *maker, r *released) error {
+			buyer, err := account(strangerAccount)
+			if err != nil {
+				return err
+			}
+			r.App.Owner = record.Address(buyer.Address)
+			if err := presign(ctx, m, r); err != nil {
+				return err
+			}
+			return giveAway(ctx, m, r)
+		}), refused(12, badRecord, "record", "order on chain")},
+		{"2.10", "a record without a signature, of an app that was given away since", plan{}, unlisted(func(ctx context.Context, m *maker, r *released) error {
+			if err := presign(ctx, m, r); err != nil {
+				return err
+			}
+			return giveAway(ctx, m, r)
+		}), refused(13, conflict, "app", "record", "order on chain")},
 		{"2.9", "a record without a signature, whose order names another commit", plan{}, unlisted(func(ctx context.Context, m *maker, r *released) error {
 			err := presign(ctx, m, r)
 			r.Source.Commit = strings.Repeat("c1", 20)
