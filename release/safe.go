@@ -8,14 +8,13 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
-	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/node"
 	"github.com/mrelease/mrelease/poco"
 	"github.com/mrelease/mrelease/printable"
-	"github.com/mrelease/mrelease/publish/apps"
 	"github.com/mrelease/mrelease/publish/batch"
 	"github.com/mrelease/mrelease/publish/orders"
 	"github.com/mrelease/mrelease/publish/record"
+	"github.com/mrelease/mrelease/publish/rotation"
 	"github.com/mrelease/mrelease/settings"
 )
 
@@ -160,11 +159,12 @@ func (r *run) lookForPresigned(ctx context.Context) ([]Finding, error) {
 		}
 		return r.withBuyers(ctx, common.Address{}, asked, market)
 	}
-	all, err := r.presignedOf(ctx, r.registration)
+	records, err := r.shelf().Of(ctx, r.registration)
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range all {
+	records = slices.DeleteFunc(records, record.Record.IsReopened) // a rollback opened those: a release has the first
+	for _, o := range rotation.Presigned(r.Chain.Domain(), r.owner(), records) {
 		left, err := node.Remaining(ctx, r.Chain, o.AppOrder)
 		if err != nil {
 			return nil, err
@@ -196,52 +196,13 @@ func (r *run) withBuyers(ctx context.Context, address common.Address, found ...F
 	return slices.Concat(found, buyers, r.serving(ctx), r.obstacles(app.MREnclave)), nil
 }
 
-// presigned returns the orders that the owner presigned for releases of the line. No market
-// lists them, so they are found again by the records beside the images of the owner's apps;
-// only of those in the image's own repository: anybody can register an app in the owner's
-// name, and would name a registry to wait for.
-func (r *run) presigned(ctx context.Context) (all []poco.SignedAppOrder, err error) {
-	elsewhere := 0
-	for reg, err := range apps.Owned(ctx, r.Chain, r.owner(), bounds.Fleet) {
-		if err != nil && reg.Address == (common.Address{}) {
-			return nil, err
-		}
-		image, imageErr := record.ImageOf(reg.App)
-		switch {
-		case err == nil && reg.App.Name != r.Settings.AppName():
-			continue
-		case err != nil, imageErr != nil, image.Context().Name() != r.tag.Repository.Name():
-			elsewhere++
-			continue
-		}
-		known, err := r.presignedOf(ctx, reg)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, known...)
-	}
-	if elsewhere > 0 {
-		r.Teller.Note(fmt.Sprintf("old order not looked for of %s in the owner's name that cannot be read, or whose image is in another repository: it stays on sale if there is one", printable.Count(elsewhere, "app")))
-	}
-	return all, nil
+// shelf is where the orders of an owner without a key are found.
+func (r *run) shelf() rotation.Shelf {
+	return rotation.Shelf{World: record.World{Registry: r.Registry, Chain: r.Chain}, Repository: r.tag.Repository, Tell: r.Teller.Note}
 }
 
-// presignedOf returns those of one app.
-func (r *run) presignedOf(ctx context.Context, reg apps.Registration) (all []poco.SignedAppOrder, err error) {
-	var records []record.Record
-	var aside string
-	err = bounds.Within(ctx, bounds.OneOfFleet, "looking for the records of "+reg.Address.Hex(), func(ctx context.Context) (err error) {
-		records, aside, err = record.Presigned(ctx, record.World{Registry: r.Registry, Chain: r.Chain}, reg)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if aside != "" {
-		r.Teller.Note(fmt.Sprintf("old order of app %s: not all records beside its image are read: %s", reg.Address, aside))
-	}
-	for _, rec := range records {
-		all = append(all, rec.Order.Signed)
-	}
-	return all, nil
+// presigned returns the orders that the owner presigned for releases of the line.
+func (r *run) presigned(ctx context.Context) ([]poco.SignedAppOrder, error) {
+	records, err := r.shelf().Line(ctx, rotation.Line{Owner: r.owner(), Name: r.Settings.AppName()})
+	return rotation.Presigned(r.Chain.Domain(), r.owner(), records), err
 }

@@ -24,6 +24,7 @@ type work struct {
 	statement *rotation.Statement // that a release is withdrawn; nil for none
 	revoked   []string            // versions that were passed over
 	known     known
+	vouched   *record.Record // of a release that a contract is to sell again, with its order
 }
 
 // acting returns what a command runs that changes what is on sale: it finds what is to be
@@ -50,7 +51,7 @@ func (s *shell) acting(answer string, need settings.Purpose, find func(context.C
 func (d *desk) do(ctx context.Context, w work, answer *changeAnswer) error {
 	d.tell(w.Change)
 	if d.settings.Wallet.IsSafe() {
-		return d.askSafe(w, answer)
+		return d.askSafe(ctx, w, answer)
 	}
 	d.tellKnown(w.known)
 	cost, transactions, err := d.Cost(ctx, d.payer, orders.RetireClose, w.End)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/spf13/cobra"
@@ -86,7 +87,7 @@ func (s *shell) open(ctx context.Context, command string, need settings.Purpose)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Wallet.IsSafe() && command != closeCommand {
+	if cfg.Wallet.IsSafe() && !slices.Contains(forContracts(), command) {
 		return nil, unsupported(command)
 	}
 	if _, ok := cfg.Profile(cfg.Chain); !ok {

@@ -48,7 +48,9 @@ closed for good when its release was retired: another one is opened, which every
 derives in the same way. Its terms are those of the release's record (--record), which is
 then written anew with that order, else those in mrelease.yaml. The files of project name
 that release then, the name of app.ens is made to lead to its app, and the groups of
-app.groups have it.`,
+app.groups have it. Where a Safe owns the apps (wallet.safe) the order names the release's
+record, given or found beside the image, which is put there with that order, and what the
+Safe has to call is written to dist/safe.json; the same command ends with 0 after that.`,
 		Example: "  mrelease rollback\n  mrelease rollback 1.1.0 --record record-1.1.0.json\n  mrelease rollback --dry-run --json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: s.acting("rollback", settings.Purpose{Publish: true}, func(ctx context.Context, d *desk, args []string) (w work, err error) {
@@ -60,6 +62,12 @@ app.groups have it.`,
 				d.Note("left out %s: revoked", strings.Join(w.revoked, ", "))
 			}
 			if err != nil {
+				return w, err
+			}
+			if d.settings.Wallet.IsSafe() {
+				revoked := w.revoked
+				w, err = d.rollbackPresigned(ctx, app)
+				w.revoked = revoked
 				return w, err
 			}
 			terms, err := d.terms(app.Address)

@@ -12,8 +12,8 @@ import (
 	"github.com/mrelease/mrelease/poco"
 )
 
-// maxGeneration bounds how often an order that was closed is opened anew.
-const maxGeneration = 64
+// Generations bounds how often an order that was closed is opened anew.
+const Generations = 64
 
 // NewGeneration returns the order that is opened when those of the generations before
 // were closed or sold out: the same offer, with another salt. Generation 0 is that of
@@ -40,7 +40,7 @@ func salt(d poco.Domain, order poco.AppOrder, generation uint64) common.Hash {
 // IsOwn reports whether mrelease made an order: its salt is derived as mrelease's are.
 // Anybody can derive it, but the order is its owner's only with the owner's signature.
 func IsOwn(d poco.Domain, order poco.AppOrder) bool {
-	for generation := range uint64(maxGeneration) {
+	for generation := range uint64(Generations) {
 		if salt(d, order, generation) == order.Salt {
 			return true
 		}
@@ -55,19 +55,19 @@ type GenerationsError struct {
 }
 
 func (e *GenerationsError) Error() string {
-	return fmt.Sprintf("the order of app %s was closed, or sold out, %d times", e.App, maxGeneration)
+	return fmt.Sprintf("the order of app %s was closed, or sold out, %d times", e.App, Generations)
 }
 
 // Evidence returns which app's order it is.
 func (e *GenerationsError) Evidence() [][2]string {
-	return [][2]string{{"expected", fmt.Sprintf("runs left in one of %d generations of the order", maxGeneration)}, {"actual", "none"}, {"where", e.App.Hex() + " on " + e.Chain}}
+	return [][2]string{{"expected", fmt.Sprintf("runs left in one of %d generations of the order", Generations)}, {"actual", "none"}, {"where", e.App.Hex() + " on " + e.Chain}}
 }
 
 // Opened returns the order of the first generation of which runs are left, whether or not
 // it was offered: each machine finds the same one. Errors: *GenerationsError,
 // *node.RPCError.
 func Opened(ctx context.Context, c *node.Client, app common.Address, terms Terms) (order poco.AppOrder, generation uint64, err error) {
-	for n := range uint64(maxGeneration) {
+	for n := range uint64(Generations) {
 		order := NewGeneration(c.Domain(), app, terms, n)
 		left, err := node.Remaining(ctx, c, order)
 		if err != nil || left.Sign() > 0 {

@@ -15,6 +15,7 @@ import (
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/node"
+	"github.com/mrelease/mrelease/publish/orders"
 )
 
 // Error says what is wrong with a record by itself.
@@ -102,12 +103,13 @@ func (r Record) check() error {
 // what its order's salt names.
 func (r Record) checkWord() error {
 	if r.IsPresigned() {
-		committed := r
-		if err := committed.Commit(); err != nil {
+		content, err := r.content()
+		if err != nil {
 			return err
 		}
-		if got, want := r.Order.Signed.Salt, committed.Order.Signed.Salt; got != want {
-			return &Error{"has no signature, and its order's salt names another content", got.Hex(), want.Hex()}
+		if order := r.Order.Signed.AppOrder; !orders.Commits(r.Domain(), order, content) {
+			want := orders.Committed(r.Domain(), order, content, 0).Salt
+			return &Error{"has no signature, and its order's salt names another content", order.Salt.Hex(), want.Hex()}
 		}
 		return nil
 	}

@@ -91,9 +91,28 @@ func TestPresigned(t *testing.T) {
 	}
 }
 
-// The salt is as docs/verify.md has it, so that another program finds the same.
+// The salt is as docs/verify.md has it, so that another program finds the same; also that of
+// an order that was opened again, which names the same record.
 func TestPresignedSalt(t *testing.T) {
-	if got, want := presigned(t).Order.Signed.Salt.Hex(), "0x53879baa86e55bdabc68ce988cc8b451885939f2b3cd840bd7f92ef38a292b3c"; got != want {
-		t.Errorf("got %s, want %s", got, want)
+	r := presigned(t)
+	for generation, want := range map[uint64]string{0: "0x53879baa86e55bdabc68ce988cc8b451885939f2b3cd840bd7f92ef38a292b3c", 1: "0x287615abb9069e32d9541ba9cb92ee0de1ede37f7b6ea40a8c92c765b4d7dcf0", 63: "0x47381561a523c580675cb277a247403282a0125567ca42e66ae5753c1e7904e7"} {
+		if err := r.commit(generation); err != nil || parsed(t, r) != nil || r.IsReopened() != (generation > 0) {
+			t.Errorf("generation %d: %v, %v", generation, err, parsed(t, r))
+		}
+		if got := r.Order.Signed.Salt.Hex(); got != want {
+			t.Errorf("generation %d: got %s, want %s", generation, got, want)
+		}
+	}
+	changed := r
+	changed.Version = "1.0.1"
+	var wrong *Error
+	if err := parsed(t, changed); !errors.As(err, &wrong) {
+		t.Errorf("another content: %v", err)
+	}
+	if err := r.commit(orders.Generations); err != nil {
+		t.Fatal(err)
+	}
+	if err := parsed(t, r); !errors.As(err, &wrong) {
+		t.Errorf("a generation beyond the last: %v", err)
 	}
 }

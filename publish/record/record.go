@@ -244,20 +244,63 @@ func (r Record) text() ([]byte, error) {
 // every byte of the record: see [orders.Committed]. The document that the salt names is the
 // record's bytes without signature, with order.hash and order.signed.salt zero, and with
 // order.signed.sign 0x.
-func (r *Record) Commit() error {
+func (r *Record) Commit() error { return r.commit(0) }
+
+// commit is Commit with a salt of another generation, which names the same content.
+func (r *Record) commit(generation uint64) error {
 	content, err := r.content()
 	if err != nil {
 		return err
 	}
 	r.Signature = nil
-	r.Order.Signed = poco.SignedAppOrder{AppOrder: orders.Committed(r.Domain(), r.Order.Signed.AppOrder, content)}
+	r.Order.Signed = poco.SignedAppOrder{AppOrder: orders.Committed(r.Domain(), r.Order.Signed.AppOrder, content, generation)}
 	r.Order.Hash = r.Order.Signed.Hash(r.Domain())
 	return nil
+}
+
+// Reopen gives a record that its owner presigned the order of the first generation of which
+// runs are left: the same offer and the same content, with another salt, so that the owner
+// can sell again what was closed. there tells whether that order is presigned, too. A record
+// that was never the owner's is an *Error: a salt alone vouches for nothing. Errors also:
+// *orders.GenerationsError, *node.RPCError.
+func (r *Record) Reopen(ctx context.Context, c *node.Client) (generation uint64, there bool, err error) {
+	if !r.IsPresigned() {
+		return 0, false, &Error{"has a signature, and its owner gives none", "signed", "a record that its order names"}
+	}
+	vouched := false
+	for generation := range uint64(orders.Generations) {
+		if err := r.commit(generation); err != nil {
+			return 0, false, err
+		}
+		there, err := node.IsSigned(ctx, c, r.Order.Signed, common.Address(r.App.Owner))
+		if err != nil {
+			return 0, false, err
+		}
+		left, err := node.Remaining(ctx, c, r.Order.Signed.AppOrder)
+		if err != nil {
+			return 0, false, err
+		}
+		vouched = vouched || there
+		switch {
+		case left.Sign() <= 0:
+			continue
+		case !vouched:
+			return 0, false, r.unvouched(presignedBy(common.Address{}))
+		}
+		return generation, there, nil
+	}
+	return 0, false, &orders.GenerationsError{App: common.Address(r.App.Address), Chain: c.Name}
 }
 
 // IsPresigned reports whether the record is one of [Record.Commit], for which its order
 // vouches; whether the owner presigned that, only the chain tells.
 func (r Record) IsPresigned() bool { return len(r.Signature) == 0 && len(r.Order.Signed.Sign) == 0 }
+
+// IsReopened reports whether the record's order is a later one than that of [Record.Commit].
+func (r Record) IsReopened() bool {
+	first := r
+	return r.IsPresigned() && first.Commit() == nil && first.Order.Hash != r.Order.Hash
+}
 
 // content is the SHA-256 of what the salt of a presigned order names.
 func (r Record) content() ([sha256.Size]byte, error) {

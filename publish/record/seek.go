@@ -79,7 +79,7 @@ func SeekOf(ctx context.Context, w World, reg apps.Registration) (Subject, error
 	if app.Type != poco.TypeDocker {
 		return s, &Error{"is of an app that is no image of Docker's", fmt.Sprintf("%.200q", app.Type), poco.TypeDocker}
 	}
-	c, attached, err := collect(ctx, w, image, s.Record)
+	c, attached, err := collect(ctx, w, image, s.Record, func(r Record) error { return r.checkPresigned(ctx, w.Chain) })
 	switch {
 	case err != nil:
 		s.Missing = err
@@ -101,14 +101,15 @@ func SeekOf(ctx context.Context, w World, reg apps.Registration) (Subject, error
 	return s, nil
 }
 
-// collect reads the records beside an image that are about an app, and by its owner.
-func collect(ctx context.Context, w World, image name.Digest, app Record) (c collection, a registry.Attached, err error) {
+// collect reads the records beside an image that are about an app and name its owner, as far
+// as a check holds.
+func collect(ctx context.Context, w World, image name.Digest, app Record, check func(Record) error) (c collection, a registry.Attached, err error) {
 	a, err = w.Registry.Attached(ctx, image, Kind(), func(document []byte) bool {
 		return c.take(document, func(r Record) error {
 			if err := r.isOf(app); err != nil {
 				return err
 			}
-			return r.checkPresigned(ctx, w.Chain)
+			return check(r)
 		})
 	})
 	return c, a, err
@@ -138,18 +139,32 @@ func (r Record) unvouched(got string) error {
 // says what is there besides, that may hide another one; empty for nothing. Errors:
 // *registry.Error, *Error for an app that names no image.
 func Presigned(ctx context.Context, w World, reg apps.Registration) (all []Record, aside string, err error) {
+	return besides(ctx, w, reg, func(r Record) error { return r.checkPresigned(ctx, w.Chain) })
+}
+
+// Presignable is [Presigned] with the records besides whose orders nobody presigned, as the
+// owner still can.
+func Presignable(ctx context.Context, w World, reg apps.Registration) (all []Record, aside string, err error) {
+	return besides(ctx, w, reg, func(Record) error { return nil })
+}
+
+// besides are the records beside an app's image that name its owner, and have no signature, in
+// the order of their orders' hashes, so that no registry chooses.
+func besides(ctx context.Context, w World, reg apps.Registration, check func(Record) error) (all []Record, aside string, err error) {
 	image, err := ImageOf(reg.App)
 	if err != nil {
 		return nil, "", err
 	}
-	c, attached, err := collect(ctx, w, image, onChain(w.Chain, reg.Address, reg.App, image))
+	c, attached, err := collect(ctx, w, image, onChain(w.Chain, reg.Address, reg.App, image), check)
 	if err == nil {
 		err = attached.Complete()
 	}
 	if attached.Beyond > 0 || attached.Endless {
 		aside = c.aside(attached)
 	}
-	return slices.DeleteFunc(c.taken, func(r Record) bool { return !r.IsPresigned() }), aside, err
+	all = slices.DeleteFunc(c.taken, func(r Record) bool { return !r.IsPresigned() })
+	slices.SortFunc(all, func(a, b Record) int { return a.Order.Hash.Cmp(b.Order.Hash) })
+	return all, aside, err
 }
 
 // onChain is what a chain says of an app, in the form of a record.

@@ -238,17 +238,22 @@ func (w World) reopen(ctx context.Context, line Line, app apps.Registration, ter
 	if err != nil {
 		return Change{}, err
 	}
-	c := Change{Open: &Opening{App: app, Order: order, Hash: order.Hash(w.Chain.Domain()), Generation: generation}}
 	sales, err := w.OnSale(ctx, line.Owner)
+	return Opening{App: app, Order: order, Hash: order.Hash(w.Chain.Domain()), Generation: generation}.instead(line, sales), err
+}
+
+// instead is the change by which an order is on sale in the place of others of a line.
+func (o Opening) instead(line Line, sales []Sale) Change {
+	c := Change{Open: &o}
 	for _, sale := range sales {
 		switch {
-		case sale.Hash == c.Open.Hash:
-			c.Open.There = true
-		case line.has(sale.App):
+		case sale.Hash == o.Hash:
+			o.There = true
+		case line.has(sale.App) && !sale.isOver():
 			c.End = append(c.End, sale)
 		}
 	}
-	return c, err
+	return c
 }
 
 // Close finds the orders of a wallet that have these hashes: in the market, else among the

@@ -31,16 +31,32 @@ import (
 )
 
 // buy buys runs of a record's order: it matches the order with others of the
-// script's wallet, on chain.
+// script's wallet, on chain; or the hub refuses that.
 //
-//	buy RECORD NUMBER
+//	buy RECORD NUMBER [refused]
 func buy(ts *testscript.TestScript, s *script, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: buy RECORD NUMBER")
+	refused := len(args) == 3 && args[2] == "refused"
+	if len(args) != 2 && !refused {
+		ts.Fatalf("usage: buy RECORD NUMBER [refused]")
 	}
 	var r record.Record
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
-	ts.Check(owned{s.world.V6, s.world.Market, s.key}.buy(context.Background(), r.Order.Signed, args[1]))
+	err := owned{s.chainOf(r.App.ChainID), s.world.Market, s.key}.buy(context.Background(), r.Order.Signed, args[1])
+	if refused && err == nil {
+		ts.Fatalf("the hub matches the order of %s", args[0])
+	}
+	if refused && strings.Contains(err.Error(), "revert") {
+		return
+	}
+	ts.Check(err)
+}
+
+// chainOf is the world's chain of an id.
+func (s *script) chainOf(id uint64) world.Chain {
+	if id == s.world.V5.ID {
+		return s.world.V5
+	}
+	return s.world.V6
 }
 
 // pass lets time pass on the chain:

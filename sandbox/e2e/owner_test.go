@@ -58,7 +58,7 @@ func owner(ts *testscript.TestScript, s *script, args []string) {
 		ts.Check(fund(s.world, payer))
 		return
 	}
-	if len(args) == 2 && (args[0] == "safe" || args[0] == "execute") {
+	if len(args) == 2 && (args[0] == "safe" || args[0] == "safe-v5" || args[0] == "execute") {
 		ts.Check(s.asSafe(ts, args[0], args[1]))
 		return
 	}
@@ -67,10 +67,7 @@ func owner(ts *testscript.TestScript, s *script, args []string) {
 	}
 	var r record.Record
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &r))
-	w := owned{s.world.V6, s.world.Market, s.key}
-	if r.App.ChainID == s.world.V5.ID {
-		w.chain = s.world.V5
-	}
+	w := owned{s.chainOf(r.App.ChainID), s.world.Market, s.key}
 	switch args[0] {
 	case "close":
 		ts.Check(w.close(ctx, r.Order.Signed))

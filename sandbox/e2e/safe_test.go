@@ -13,12 +13,16 @@ import (
 	"github.com/mrelease/mrelease/sandbox/protocol"
 )
 
-// asSafe deploys the script's Safe, or has it execute a file, with the wallet as the sender.
+// asSafe deploys the script's Safe (safe, safe-v5), or has it execute a file, with the wallet
+// as the sender.
 func (s *script) asSafe(ts *testscript.TestScript, act, argument string) (err error) {
-	ctx, client := context.Background(), s.world.V6.Client
-	if act == "safe" {
+	ctx, chain := context.Background(), s.world.V6
+	if act != "execute" {
+		if act == "safe-v5" {
+			chain = s.world.V5
+		}
 		first, second := walletOf(s.name+" first"), walletOf(s.name+" second")
-		s.safe, err = protocol.DeploySafe(ctx, client, s.key, "../node_modules", first, second)
+		s.safe, err = protocol.DeploySafe(ctx, chain.Client, s.key, "../node_modules", first, second)
 		ts.Setenv(argument, s.safe.Address.Hex())
 		return err
 	}
@@ -37,7 +41,10 @@ func (s *script) asSafe(ts *testscript.TestScript, act, argument string) (err er
 	if err := json.Unmarshal([]byte(ts.ReadFile(argument)), &file); err != nil {
 		return err
 	}
-	if file.Version != "1.0" || file.ChainID != strconv.FormatUint(s.world.V6.ID, 10) || file.Meta.Safe != s.safe.Address {
+	if file.ChainID == strconv.FormatUint(s.world.V5.ID, 10) {
+		chain = s.world.V5
+	}
+	if file.Version != "1.0" || file.ChainID != strconv.FormatUint(chain.ID, 10) || file.Meta.Safe != s.safe.Address {
 		return fmt.Errorf("%s is of version %s, for %s on chain %s", argument, file.Version, file.Meta.Safe, file.ChainID)
 	}
 	var calls []protocol.Call
@@ -47,5 +54,5 @@ func (s *script) asSafe(ts *testscript.TestScript, act, argument string) (err er
 		}
 		calls = append(calls, protocol.Call{To: t.To, Data: t.Data})
 	}
-	return s.safe.Execute(ctx, client, s.key, calls...)
+	return s.safe.Execute(ctx, chain.Client, s.key, calls...)
 }

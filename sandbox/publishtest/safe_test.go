@@ -254,6 +254,63 @@ func TestSafeFromAFile(t *testing.T) {
 	}
 }
 
+// A Safe sells a release again by another order that names the same record. That vouches for
+// a record which the Safe vouched for before, and for no other; a machine that has nothing
+// but the registry and the chain finds the same order.
+func TestSafeSellsAgain(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t)
+	for _, c := range []world.Chain{w.V6, w.V5} {
+		t.Run(c.Name, func(t *testing.T) {
+			s := openSafe(t, w, c)
+			first := s.release(t, w, "again-"+c.Name, "1.0.0")
+			reopen := func(want uint64, there bool) (r record.Record) {
+				t.Helper()
+				r = first
+				if generation, is, err := r.Reopen(t.Context(), s.client); err != nil || generation != want || is != there {
+					t.Errorf("generation %d, there %v, %v, want %d, %v", generation, is, err, want, there)
+				}
+				return r
+			}
+			var wrong *record.Error
+			never := first
+			if _, _, err := never.Reopen(t.Context(), s.client); !errors.As(err, &wrong) {
+				t.Errorf("before it is presigned: %v", err)
+			}
+			method, argument := first.Order.Signed.Presigning()
+			s.calls(t, method, argument)
+			if r := reopen(0, true); r.Order.Hash != first.Order.Hash {
+				t.Errorf("another order, with one open: %s", r.Order.Hash)
+			}
+			other := first
+			other.Version = "1.0.1"
+			if _, _, err := other.Reopen(t.Context(), s.client); !errors.As(err, &wrong) {
+				t.Errorf("of another content: %v", err)
+			}
+			method, argument = first.Order.Signed.Closing(nil)
+			s.calls(t, method, argument)
+			again := reopen(1, false)
+			if _, err := again.Publish(t.Context(), registry.Client{}); err != nil {
+				t.Fatal(err)
+			}
+			if by, _ := s.verify(t, common.Address(first.App.Address)); by["order on chain"].Err == nil {
+				t.Error("on sale before the Safe presigned it")
+			}
+			method, argument = again.Order.Signed.Presigning()
+			s.calls(t, method, argument)
+			if r := reopen(1, true); r.Order.Hash != again.Order.Hash {
+				t.Errorf("another order: %s", r.Order.Hash)
+			}
+			by, _ := s.verify(t, common.Address(first.App.Address))
+			for _, name := range []string{"record", "order on chain"} {
+				if by[name].Err != nil || !strings.Contains(by[name].Evidence, again.Order.Hash.Hex()) {
+					t.Errorf("%s: %v", name, by[name])
+				}
+			}
+		})
+	}
+}
+
 // proves is the proof of a release at the last block.
 func (s safeShop) proves(t *testing.T, r record.Record) proof.Chain {
 	t.Helper()

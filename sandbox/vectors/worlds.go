@@ -99,6 +99,12 @@ func histories() []happened {
 			}
 			return giveAway(ctx, m, r)
 		}), refused(13, conflict, "app", "record", "order on chain")},
+		{"2.9", "a record without a signature, whose order was closed and is open again", plan{}, unlisted(presignAgain), accepted()},
+		{"2.9", "a record without a signature, whose order was opened again for another commit", plan{}, unlisted(func(ctx context.Context, m *maker, r *released) error {
+			err := presignAgain(ctx, m, r)
+			r.Source.Commit = strings.Repeat("c1", 20)
+			return err
+		}), refused(12, badRecord)},
 		{"2.9", "a record without a signature, whose order names another commit", plan{}, unlisted(func(ctx context.Context, m *maker, r *released) error {
 			err := presign(ctx, m, r)
 			r.Source.Commit = strings.Repeat("c1", 20)
@@ -130,6 +136,22 @@ func unlisted(then happening) happening {
 // a contract does, anybody can.
 func presign(ctx context.Context, _ *maker, r *released) error {
 	if err := r.Commit(); err != nil {
+		return err
+	}
+	method, argument := r.Order.Signed.Presigning()
+	_, err := r.chain.Send(ctx, r.owner, r.chain.HubContract(), method, argument)
+	return err
+}
+
+// presignAgain has the owner close that order, and presign the next one that names the record.
+func presignAgain(ctx context.Context, m *maker, r *released) error {
+	if err := presign(ctx, m, r); err != nil {
+		return err
+	}
+	if err := closeOrder(ctx, m, r); err != nil {
+		return err
+	}
+	if _, _, err := r.Reopen(ctx, r.chain); err != nil {
 		return err
 	}
 	method, argument := r.Order.Signed.Presigning()
