@@ -43,6 +43,9 @@ func DeploySafe(ctx context.Context, client *ethclient.Client, key *ecdsa.Privat
 	d := newDeployer(ctx, client, key, s.artifacts)
 	d.goOn()
 	singleton, safe := d.deploy("Safe")
+	if err := d.settle(); err != nil { // geth's pool takes one transaction at a time of an account that is not there yet
+		return s, err
+	}
 	factory, makes := d.deploy("SafeProxyFactory")
 	handler, _ := d.deploy("CompatibilityFallbackHandler")
 	s.multiSend, _ = d.deploy("MultiSendCallOnly")
