@@ -179,13 +179,21 @@ func (d *desk) confirm(ctx context.Context, w work) error {
 		return fmt.Errorf("reading again what was done: %w", err)
 	}
 	if w.statement != nil {
-		key, err := d.ring.Checker(ctx)
-		if err == nil {
-			err = w.statement.Confirm(ctx, d.registry(), key)
-		}
-		return err
+		return d.confirmStatement(ctx, w.statement)
 	}
 	return d.confirmRecord(w.Open)
+}
+
+// confirmStatement reads again whether a statement is there.
+func (d *desk) confirmStatement(ctx context.Context, statement *rotation.Statement) error {
+	if statement == nil {
+		return nil
+	}
+	key, err := d.ring.Checker(ctx)
+	if err != nil {
+		return err
+	}
+	return statement.Confirm(ctx, d.registry(), key)
 }
 
 // confirmRecord reads the file again of the record that has the order.

@@ -22,9 +22,10 @@ import (
 const (
 	closeCommand    = "mrelease order close"
 	rollbackCommand = "mrelease rollback"
+	revokeCommand   = "mrelease revoke"
 )
 
-func forContracts() []string { return []string{closeCommand, rollbackCommand} }
+func forContracts() []string { return []string{closeCommand, rollbackCommand, revokeCommand} }
 
 // unsupported says of a command that it does nothing for them.
 func unsupported(command string) error {
@@ -120,7 +121,7 @@ func (d *desk) askSafe(ctx context.Context, w work, answer *changeAnswer) error 
 		d.Note("dry run: nothing was changed")
 		return nil
 	}
-	kept, err := d.keepRecord(ctx, w)
+	kept, err := d.withoutSafe(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -137,6 +138,33 @@ func (d *desk) askSafe(ctx context.Context, w work, answer *changeAnswer) error 
 	return release.Patiently(ctx, func() error { return d.confirmSafe(ctx, w) })
 }
 
+// withoutSafe does what the contract is not needed for: the record beside the image, and the
+// statement of who signed the image, which warns before the contract's owners come together.
+func (d *desk) withoutSafe(ctx context.Context, w work) (changed bool, err error) {
+	signer, err := d.signer(ctx, w.statement)
+	if err == nil {
+		err = release.TryOutput(d.settings.Apps.Output("safe.json"))
+	}
+	if err != nil {
+		return false, err
+	}
+	kept, err := d.keepRecord(ctx, w)
+	if err != nil {
+		return false, err
+	}
+	stated, err := d.state(ctx, w.statement, signer)
+	return kept || stated, err
+}
+
+// revocationPresigned finds by which orders the contract sells a release, or may yet.
+func (d *desk) revocationPresigned(ctx context.Context, app apps.Registration) (rotation.Change, error) {
+	beside, err := d.shelf().All(ctx, app)
+	if err != nil {
+		return rotation.Change{}, err
+	}
+	return d.RevokePresigned(ctx, d.line.Owner, app, slices.Concat(d.all(), beside))
+}
+
 // batch are the calls, of which the opening is the first, so that there is always something
 // on sale.
 func (d *desk) batch(w work) (batch.Batch, error) {
@@ -151,6 +179,9 @@ func (d *desk) batch(w work) (batch.Batch, error) {
 			}
 			b.Calls = append(b.Calls, c)
 		}
+	}
+	if w.statement != nil {
+		b.Name = fmt.Sprintf("withdraw %s %s", d.line.Name, printable.Text(w.statement.Version))
 	}
 	for _, sale := range w.End {
 		if sale.Left.Sign() <= 0 {
@@ -212,7 +243,7 @@ func (d *desk) confirmSafe(ctx context.Context, w work) error {
 		return fmt.Errorf("reading again what was done: %w", err)
 	}
 	if w.vouched == nil {
-		return nil
+		return d.confirmStatement(ctx, w.statement)
 	}
 	beside, aside, err := record.Presigned(ctx, record.World{Registry: d.registry(), Chain: fresh.Chain}, w.Open.App)
 	if err != nil {

@@ -96,7 +96,10 @@ key or a job, states that the release is withdrawn, and why: an attestation amon
 image's referrers (docs/predicates/revocation.md). A job must run at the reference at which
 it signed the image, such as the release's tag. From then on verify fails with E-REVOKED.
 There is no way back but a new version. The name of app.ens leads nowhere then, if it led to
-that release's app, and the groups of app.groups have the app no more.`,
+that release's app, and the groups of app.groups have the app no more. Where a Safe owns the
+apps (wallet.safe) the statement is made at once, and what the Safe has to close is written
+to dist/safe.json, also an order that it was asked to presign and did not yet; until it has
+executed that, whoever has an order can have it matched.`,
 		Example: "  mrelease revoke 1.1.0 --why 'leaks what it greets'\n  mrelease revoke 1.1.0 --why '…' --dry-run",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -142,11 +145,15 @@ func findRevocation(ctx context.Context, d *desk, args []string) (w work, err er
 	if err != nil {
 		return w, err
 	}
+	w.statement = &statement
+	if d.settings.Wallet.IsSafe() {
+		w.Change, err = d.revocationPresigned(ctx, app)
+		return w, err
+	}
 	terms, err := d.terms(app.Address)
 	if err != nil {
 		return w, err
 	}
-	w.statement = &statement
 	w.Change, err = d.Revoke(ctx, rotation.Withdrawal{
 		Line: d.line, App: app, Terms: terms, Known: rotation.Known(d.Chain.Domain(), d.line.Owner, d.all()), Stated: statement.There,
 	})
