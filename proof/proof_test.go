@@ -8,8 +8,6 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rlp"
-
-	"github.com/mrelease/mrelease/poco"
 )
 
 // A header's hash is the one that go-ethereum computes.
@@ -35,8 +33,11 @@ func FuzzCheck(f *testing.F) {
 			return
 		}
 		var wrong *Error
-		if _, err := p.Check(Claim{Domain: poco.Domain{ChainID: 134}}); !errors.As(err, &wrong) {
-			t.Errorf("%s: %v", data, err)
+		for _, c := range []Claim{{}, {Order: common.Hash{1}, Presigned: true}} {
+			c.Domain.ChainID = 134
+			if _, err := p.Check(c); !errors.As(err, &wrong) {
+				t.Errorf("%s: %v", data, err)
+			}
 		}
 		for _, nodes := range []Nodes{p.Hub.Proof, p.App.Proof} {
 			for _, n := range nodes { // as if the first of them were the root of something
