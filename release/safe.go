@@ -165,15 +165,21 @@ func (r *run) lookForPresigned(ctx context.Context) ([]Finding, error) {
 	}
 	records = slices.DeleteFunc(records, record.Record.IsReopened) // a rollback opened those: a release has the first
 	for _, o := range rotation.Presigned(r.Chain.Domain(), r.owner(), records) {
+		if !o.Equal(poco.SignedAppOrder{AppOrder: withSalt(terms.Terms().Unsalted(o.App), o.Salt)}) {
+			continue
+		}
+		hash := o.Hash(r.Chain.Domain())
 		left, err := node.Remaining(ctx, r.Chain, o.AppOrder)
 		if err != nil {
 			return nil, err
 		}
-		if left.Sign() > 0 && o.Equal(poco.SignedAppOrder{AppOrder: withSalt(terms.Terms().Unsalted(o.App), o.Salt)}) {
-			r.offering.Hash = o.Hash(r.Chain.Domain())
-			r.plan.OrderHash = r.offering.Hash.Hex()
-			return append([]Finding{{"order", There, fmt.Sprintf("%s is presigned by %s, %s left; %s", r.offering.Hash, r.owner(), printable.Count(left.Uint64(), "run"), unsold)}}, r.obstacles(r.registration.App.MREnclave)...), nil
+		if left.Sign() <= 0 {
+			asked.Evidence += fmt.Sprintf("; %s of the same terms came to its end, and if the record is as that of then, the release ends there (E-ORDER-SPENT): mrelease rollback %s sells it again", hash, r.Source.Version)
+			continue
 		}
+		r.offering.Hash = hash
+		r.plan.OrderHash = hash.Hex()
+		return append([]Finding{{"order", There, fmt.Sprintf("%s is presigned by %s, %s left; %s", hash, r.owner(), printable.Count(left.Uint64(), "run"), unsold)}}, r.obstacles(r.registration.App.MREnclave)...), nil
 	}
 	return r.withBuyers(ctx, r.registration.Address, asked, market)
 }

@@ -32,7 +32,7 @@ func unsupported(command string) error {
 	return &settings.Error{Problems: []settings.Problem{{
 		Where: "wallet.safe",
 		Text:  command + " does nothing for apps that a contract owns: no market has their orders",
-		Cure:  closeCommand + " HASH --record FILE asks the contract to end a sale; the release of a later version does by itself",
+		Cure:  closeCommand + " HASH --record FILE asks the contract to end a sale, as the release of a later version does by itself, and " + rollbackCommand + " VERSION to sell a release again",
 	}}}
 }
 
