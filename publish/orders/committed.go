@@ -20,20 +20,26 @@ import (
 //	salt = keccak256("mrelease apporder v1 record generation" ‖ the generation, 8 bytes, big endian ‖ document ‖ hash of the order with salt 0)
 func Committed(d poco.Domain, order poco.AppOrder, document [sha256.Size]byte, generation uint64) poco.AppOrder {
 	order.Salt = common.Hash{}
-	unsalted := order.Hash(d)
+	order.Salt = committing(order.Hash(d), document, generation)
+	return order
+}
+
+// committing is the salt of an order that has the hash unsalted with salt 0.
+func committing(unsalted common.Hash, document [sha256.Size]byte, generation uint64) common.Hash {
 	if generation == 0 {
-		order.Salt = crypto.Keccak256Hash([]byte("mrelease apporder v1 record"), document[:], unsalted[:])
-		return order
+		return crypto.Keccak256Hash([]byte("mrelease apporder v1 record"), document[:], unsalted[:])
 	}
 	number := binary.BigEndian.AppendUint64(nil, generation)
-	order.Salt = crypto.Keccak256Hash([]byte("mrelease apporder v1 record generation"), number, document[:], unsalted[:])
-	return order
+	return crypto.Keccak256Hash([]byte("mrelease apporder v1 record generation"), number, document[:], unsalted[:])
 }
 
 // Commits reports whether an order's salt names a document, in whichever generation.
 func Commits(d poco.Domain, order poco.AppOrder, document [sha256.Size]byte) bool {
+	salt := order.Salt
+	order.Salt = common.Hash{}
+	unsalted := order.Hash(d)
 	for generation := range uint64(Generations) {
-		if Committed(d, order, document, generation).Salt == order.Salt {
+		if committing(unsalted, document, generation) == salt {
 			return true
 		}
 	}
