@@ -35,7 +35,25 @@ import (
 // sign.Keypair.
 type Key struct {
 	PublicKey
-	private func() (signature.Signer, error)
+	private func() (private, error)
+}
+
+// private is the half of a key that signs data, whose digest is given too.
+type private func(ctx context.Context, data, digest []byte) ([]byte, error)
+
+// opened is a private half that is there.
+func opened(p private) func() (private, error) {
+	return func() (private, error) { return p, nil }
+}
+
+// NewKey returns a key whose private half is elsewhere: sign has it sign a digest, which is a
+// SHA-256 for a key on P-256. Other keys are not taken.
+func NewKey(public *ecdsa.PublicKey, sign func(ctx context.Context, digest []byte) ([]byte, error)) (*Key, error) {
+	half, err := newPublicKey(public)
+	if err != nil {
+		return nil, err
+	}
+	return &Key{half, opened(func(ctx context.Context, _, digest []byte) ([]byte, error) { return sign(ctx, digest) })}, nil
 }
 
 // The PEM types of cosign's keys: the second is that of cosign before version 2.
@@ -111,7 +129,9 @@ func LoadKey(text, password []byte) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading signing key: %w", err)
 	}
-	return &Key{half, func() (signature.Signer, error) { return signer, nil }}, nil
+	return &Key{half, opened(func(ctx context.Context, data, digest []byte) ([]byte, error) {
+		return signer.SignMessage(bytes.NewReader(data), options.WithContext(ctx), options.WithDigest(digest))
+	})}, nil
 }
 
 func checkKeyType(public crypto.PublicKey) error {
@@ -138,14 +158,14 @@ func (k *Key) Bundle(ctx context.Context, content sign.Content) (*protobundle.Bu
 // SignData implements sigstore-go's sign.Keypair: it returns the signature and
 // the digest that was signed.
 func (k *Key) SignData(ctx context.Context, data []byte) (sig, digest []byte, err error) {
-	signer, err := k.private()
+	private, err := k.private()
 	if err != nil {
 		return nil, nil, err
 	}
 	h := k.algorithm.GetHashType().New()
 	h.Write(data)
 	digest = h.Sum(nil)
-	sig, err = signer.SignMessage(bytes.NewReader(data), options.WithContext(ctx), options.WithDigest(digest))
+	sig, err = private(ctx, data, digest)
 	return sig, digest, err
 }
 
@@ -189,7 +209,7 @@ func ParsePublicKey(pem string) (PublicKey, error) {
 // Pair returns the key pair of a public key, whose private half is opened by the
 // first signature; open must return the same pair.
 func (k PublicKey) Pair(open func() (*Key, error)) *Key {
-	return &Key{k, sync.OnceValues(func() (signature.Signer, error) {
+	return &Key{k, sync.OnceValues(func() (private, error) {
 		pair, err := open()
 		if err != nil {
 			return nil, err
