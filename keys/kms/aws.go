@@ -19,7 +19,6 @@ import (
 	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
-	"github.com/ethereum/go-ethereum/common"
 
 	"github.com/mrelease/mrelease/bounds"
 	"github.com/mrelease/mrelease/internal/redact"
@@ -31,7 +30,7 @@ import (
 // ARN names, and else the configuration of AWS. A host that is this machine is spoken to
 // without TLS, every other one with it.
 func AWS(endpoint, id string) Key {
-	return Key{"AWS KMS key " + id, func(ctx context.Context) (service, error) { return connectAWS(ctx, endpoint, id) }}
+	return Key{"AWS KMS key " + id, func(ctx context.Context, u use) (service, error) { return connectAWS(ctx, endpoint, id, u) }}
 }
 
 // awsKey is a key in AWS KMS. It has the two calls of the client and not the client: the
@@ -43,6 +42,7 @@ type awsKey struct {
 	used   *used
 	region string
 	id     string
+	use    use
 }
 
 // remembering are credentials that are kept as they are given.
@@ -62,7 +62,7 @@ func (r remembering) Retrieve(ctx context.Context) (aws.Credentials, error) {
 // between them that double.
 const attempts = 4
 
-func connectAWS(ctx context.Context, endpoint, id string) (*awsKey, error) {
+func connectAWS(ctx context.Context, endpoint, id string, u use) (*awsKey, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithLogger(logging.Nop{}), // it would write to standard error
 		config.WithAPIOptions([]func(*middleware.Stack) error{bounded}),
@@ -96,7 +96,7 @@ func connectAWS(ctx context.Context, endpoint, id string) (*awsKey, error) {
 		getSignature: func(ctx context.Context, id string, hash []byte) (*kms.SignOutput, error) {
 			return client.Sign(ctx, &kms.SignInput{KeyId: &id, Message: hash, MessageType: types.MessageTypeDigest, SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256})
 		},
-		used: &secrets, region: cfg.Region, id: id,
+		used: &secrets, region: cfg.Region, id: id, use: u,
 	}, nil
 }
 
@@ -150,10 +150,10 @@ func (k *awsKey) publicKey(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, k.refused("kms:GetPublicKey", err)
 	}
-	if out.KeySpec != types.KeySpecEccSecgP256k1 || out.KeyUsage != types.KeyUsageTypeSignVerify {
+	if out.KeySpec != k.use.aws || out.KeyUsage != types.KeyUsageTypeSignVerify {
 		return nil, &refusal{
-			problem: fmt.Sprintf("it is a key of spec %.40q for %.40q, want %q for %q", out.KeySpec, out.KeyUsage, types.KeySpecEccSecgP256k1, types.KeyUsageTypeSignVerify),
-			advice:  "name a key that was made with --key-spec ECC_SECG_P256K1 --key-usage SIGN_VERIFY",
+			problem: fmt.Sprintf("it is a key of spec %.40q for %.40q, want %q for %q", out.KeySpec, out.KeyUsage, k.use.aws, types.KeyUsageTypeSignVerify),
+			advice:  k.use.awsAdvice(),
 		}
 	}
 	if named := aws.ToString(out.KeyId); arn.IsARN(named) {
@@ -162,7 +162,7 @@ func (k *awsKey) publicKey(ctx context.Context) ([]byte, error) {
 	return out.PublicKey, nil
 }
 
-func (k *awsKey) sign(ctx context.Context, hash common.Hash) ([]byte, error) {
+func (k *awsKey) sign(ctx context.Context, hash [32]byte) ([]byte, error) {
 	out, err := k.getSignature(ctx, k.id, hash[:])
 	if err != nil {
 		return nil, k.refused("kms:Sign", err)
@@ -191,7 +191,7 @@ func (k *awsKey) refused(action string, err error) error {
 	case "KMSInvalidStateException":
 		r.advice = "look at the key's state (aws kms describe-key): a key that is to be deleted signs nothing until aws kms cancel-key-deletion and enable-key"
 	case "InvalidKeyUsageException", "UnsupportedOperationException", "ValidationException":
-		r.advice = "name a key that was made with --key-spec ECC_SECG_P256K1 --key-usage SIGN_VERIFY"
+		r.advice = k.use.awsAdvice()
 	case "ThrottlingException", "TooManyRequestsException", "LimitExceededException":
 		r.problem += fmt.Sprintf(" (asked %d times)", attempts)
 		r.advice = "wait and run the same command again: what is done is found; AWS raises the account's rate of requests on demand"

@@ -8,46 +8,40 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 
-	"github.com/ethereum/go-ethereum/common"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
 
 	"github.com/mrelease/mrelease/bounds"
-	"github.com/mrelease/mrelease/internal/patient"
 	"github.com/mrelease/mrelease/internal/redact"
-	"github.com/mrelease/mrelease/outside"
 )
 
 // Google is a version of a key in Google Cloud KMS:
-// projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/V.
+// projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/V. Without the version it
+// is the newest one that is enabled when the key is opened.
 func Google(name string) Key {
-	return Key{"Google Cloud KMS key " + name, func(ctx context.Context) (service, error) { return connectGoogle(ctx, name) }}
+	return Key{"Google Cloud KMS key " + name, func(ctx context.Context, u use) (service, error) { return connectGoogle(ctx, name, u) }}
 }
 
 // googleKey is a version of a key in Google Cloud KMS, by its REST API of version 1.
 type googleKey struct {
+	*caller
 	base   string // URL that the name is appended to
 	name   string
 	tokens oauth2.TokenSource
-	client *http.Client
-	used   used
+	use    use
 }
 
 const scope = "https://www.googleapis.com/auth/cloudkms"
 
-// algorithm is the one that Google has for keys on secp256k1. What is signed is any 32
-// bytes, which it calls a SHA-256.
-const algorithm = "EC_SIGN_SECP256K1_SHA256"
-
 // universe is the domain of Google's services, or of a cloud that a partner runs.
 var universe = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
 
-func connectGoogle(ctx context.Context, name string) (*googleKey, error) {
+func connectGoogle(ctx context.Context, name string, u use) (*googleKey, error) {
 	// Tokens are asked for later, too, when the context of the opening has ended.
 	asking := context.WithValue(context.WithoutCancel(ctx), oauth2.HTTPClient, &http.Client{Timeout: bounds.KeyService})
 	found, err := google.FindDefaultCredentialsWithParams(asking, google.CredentialsParams{Scopes: []string{scope}})
@@ -58,22 +52,8 @@ func connectGoogle(ctx context.Context, name string) (*googleKey, error) {
 	if err != nil || !universe.MatchString(domain) {
 		return nil, &refusal{problem: fmt.Sprintf("the credentials name no domain of Google's services: %.100q", domain), advice: "log in to Google Cloud again"}
 	}
-	return newGoogleKey("https://cloudkms."+domain+"/v1/", name, found.TokenSource), nil
-}
-
-func newGoogleKey(base, name string, tokens oauth2.TokenSource) *googleKey {
-	k := &googleKey{base: base, name: name, tokens: tokens}
-	k.client = patient.Client(bounds.KeyService, outside.Service{Host: k.host(), Most: bounds.KeyServiceAnswer, Stay: true}, nil)
-	return k
-}
-
-// host is that of the service, with the port where it has one.
-func (k *googleKey) host() string {
-	r, err := http.NewRequest(http.MethodGet, k.base, nil)
-	if err != nil {
-		return ""
-	}
-	return r.URL.Host
+	base := "https://cloudkms." + domain + "/v1/"
+	return &googleKey{caller: newCaller("Google Cloud KMS", base), base: base, name: name, tokens: found.TokenSource, use: u}, nil
 }
 
 // checksum is a CRC32C of what goes to Google or comes from there, which it wants compared:
@@ -82,25 +62,76 @@ func checksum(data []byte) string {
 	return strconv.FormatUint(uint64(crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))), 10)
 }
 
+// versions is what stands between the name of a key and the number of a version.
+const versions = "/cryptoKeyVersions/"
+
+// mostVersions is how many enabled versions a key may have of which none is named.
+const mostVersions = 50
+
+// choose takes the newest version that is enabled, as cosign does, where none is named.
+func (k *googleKey) choose(ctx context.Context) error {
+	if strings.Contains(k.name, versions) {
+		return nil
+	}
+	const advice = "name a version of the key that is enabled: …/cryptoKeys/K/cryptoKeyVersions/N"
+	var answer struct {
+		CryptoKeyVersions []struct{ Name string }
+		NextPageToken     string
+	}
+	if err := k.ask(ctx, fmt.Sprintf("/cryptoKeyVersions?filter=state%%3DENABLED&pageSize=%d", mostVersions), nil, &answer); err != nil {
+		r := refused(err)
+		return &refusal{problem: "listing its versions: " + r.problem, advice: r.remedy() + "; a version that is named is not looked for (to list them takes roles/cloudkms.viewer)", err: err}
+	}
+	newest := uint64(0)
+	for _, v := range answer.CryptoKeyVersions {
+		number, ok := strings.CutPrefix(v.Name, k.name+versions)
+		n, err := strconv.ParseUint(number, 10, 63)
+		if !ok || err != nil {
+			return damaged("list of versions")
+		}
+		newest = max(newest, n)
+	}
+	switch {
+	case answer.NextPageToken != "":
+		return &refusal{problem: fmt.Sprintf("it has more than %d versions that are enabled", mostVersions), advice: advice}
+	case newest == 0:
+		return &refusal{problem: "none of its versions is enabled", advice: advice}
+	}
+	k.name += versions + strconv.FormatUint(newest, 10)
+	return nil
+}
+
 func (k *googleKey) publicKey(ctx context.Context) ([]byte, error) {
-	var answer struct{ Name, Algorithm, Pem, PemCrc32c string }
-	if err := k.ask(ctx, http.MethodGet, "/publicKey", nil, &answer); err != nil {
+	if err := k.choose(ctx); err != nil {
 		return nil, err
 	}
-	if answer.Algorithm != algorithm {
-		return nil, &refusal{problem: fmt.Sprintf("it is a key of algorithm %.60q, want %q", answer.Algorithm, algorithm), advice: "name a key that was made with --purpose asymmetric-signing --default-algorithm ec-sign-secp256k1-sha256 --protection-level hsm"}
+	var answer struct{ Name, Algorithm, Pem, PemCrc32c string }
+	if err := k.ask(ctx, "/publicKey", nil, &answer); err != nil {
+		return nil, err
+	}
+	if answer.Algorithm != k.use.google {
+		return nil, &refusal{problem: fmt.Sprintf("it is a key of algorithm %.60q, want %q", answer.Algorithm, k.use.google), advice: k.use.googleAdvice()}
 	}
 	if answer.Name != k.name || answer.PemCrc32c != checksum([]byte(answer.Pem)) {
 		return nil, damaged("public key")
 	}
-	block, rest := pem.Decode([]byte(answer.Pem))
-	if block == nil || block.Type != "PUBLIC KEY" || len(bytes.TrimSpace(rest)) > 0 {
+	der, ok := fromPEM(answer.Pem)
+	if !ok {
 		return nil, damaged("public key")
 	}
-	return block.Bytes, nil
+	return der, nil
 }
 
-func (k *googleKey) sign(ctx context.Context, hash common.Hash) ([]byte, error) {
+// fromPEM returns the bytes of a public key that is written in PEM, alone.
+func fromPEM(text string) (der []byte, ok bool) {
+	block, rest := pem.Decode([]byte(text))
+	if block == nil || block.Type != "PUBLIC KEY" || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, false
+	}
+	return block.Bytes, true
+}
+
+func (k *googleKey) sign(ctx context.Context, hash [32]byte) ([]byte, error) {
 	var question struct {
 		Digest struct {
 			Sha256 []byte `json:"sha256"`
@@ -114,7 +145,7 @@ func (k *googleKey) sign(ctx context.Context, hash common.Hash) ([]byte, error) 
 		SignatureCrc32c      string
 		VerifiedDigestCrc32c bool
 	}
-	if err := k.ask(ctx, http.MethodPost, ":asymmetricSign", question, &answer); err != nil {
+	if err := k.ask(ctx, ":asymmetricSign", question, &answer); err != nil {
 		return nil, err
 	}
 	if answer.Name != k.name || !answer.VerifiedDigestCrc32c || answer.SignatureCrc32c != checksum(answer.Signature) {
@@ -129,41 +160,16 @@ func damaged(what string) error {
 	return &refusal{problem: "its answer with the " + what + " was damaged on its way, or is of another key: name and checksums are not those that were asked for", advice: "wait and run the same command again: what is done is found"}
 }
 
-// ask makes a request about the key. Signing has no effect, so it is made again when it
-// fails.
-func (k *googleKey) ask(ctx context.Context, method, what string, question, answer any) error {
+// ask makes a request about the key.
+func (k *googleKey) ask(ctx context.Context, what string, question, answer any) error {
 	token, err := k.tokens.Token()
 	if err != nil {
 		return &refusal{problem: "no access token is given: " + tokenProblem(err), advice: "log in to Google Cloud again, as who has roles/cloudkms.signerVerifier on the key"}
 	}
-	var body []byte
-	if question != nil {
-		if body, err = json.Marshal(question); err != nil {
-			return fmt.Errorf("encoding request: %w", err)
-		}
-	}
-	r, err := http.NewRequestWithContext(ctx, method, k.base+k.name+what, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("making request: %w", err)
-	}
 	k.used.add(token.AccessToken)
-	token.SetAuthHeader(r)
-	r.Header.Set("Content-Type", "application/json")
-	resp, err := k.client.Do(r)
-	if err != nil {
-		return k.silent(err)
-	}
-	data, err := io.ReadAll(resp.Body)
-	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		return k.silent(err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return k.refused(resp.StatusCode, data)
-	}
-	if err := bounds.CheckJSON(data); err != nil || json.Unmarshal(data, answer) != nil {
-		return &refusal{problem: "what came back is no JSON of its API", advice: "find out what answers in the place of Google Cloud KMS"}
-	}
-	return nil
+	return k.caller.ask(ctx, request{
+		url: k.base + k.name + what, header: http.Header{"Authorization": {token.Type() + " " + token.AccessToken}}, question: question, answer: answer, refused: k.refused,
+	})
 }
 
 // tokenProblem says why there is no token. A service's whole answer is not shown: there are
@@ -204,21 +210,9 @@ func (k *googleKey) refused(status int, data []byte) error {
 	case "FAILED_PRECONDITION":
 		r.advice = "look at the version's state (gcloud kms keys versions describe): one that is disabled can be enabled, one that is to be destroyed restored, and one of another purpose signs nothing"
 	case "INVALID_ARGUMENT":
-		r.advice = "correct the key's name: the version must be of an asymmetric key, with algorithm " + algorithm
+		r.advice = "correct the key's name: the version must be of an asymmetric key, with algorithm " + k.use.google
 	case "RESOURCE_EXHAUSTED", "UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED", "ABORTED":
-		r.problem += " (asked several times)"
-		r.advice = "wait and run the same command again: what is done is found"
+		wait(r)
 	}
 	return r
 }
-
-// silent is for who did not answer.
-func (k *googleKey) silent(err error) error {
-	var larger *bounds.Error
-	if errors.As(err, &larger) {
-		return &refusal{problem: "its answer is too large: " + larger.Error(), advice: "find out what answers in the place of Google Cloud KMS", err: err}
-	}
-	return &refusal{problem: "it cannot be reached, or did not answer: " + brief(redact.Error(err).Error()), advice: "look at the network, and run the same command again: what is done is found", err: err}
-}
-
-func (k *googleKey) hide(text string) string { return k.used.hide(text) }

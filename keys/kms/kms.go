@@ -1,8 +1,10 @@
-// Package kms has a cloud's key service sign for a wallet: AWS KMS and Google Cloud KMS
-// keep secp256k1 keys that never leave them. Both sign a hash, with other random numbers
-// each time, and say who asked in the cloud's own log.
+// Package kms has a key service sign, with a key that never leaves it: AWS KMS and Google
+// Cloud KMS for a wallet (secp256k1) or for images (P-256), Azure Key Vault and the transit
+// engine of Vault for images. All sign a hash, with other random numbers each time, and say
+// who asked in a log of their own. A signature has no effect there, so a request that failed
+// is made again.
 //
-// Credentials are found as each cloud's own tools find them, and are never shown.
+// Credentials are found as each service's own tools find them, and are never shown.
 package kms
 
 import (
@@ -26,20 +28,21 @@ import (
 	"github.com/mrelease/mrelease/node"
 )
 
-// service is a cloud's key service, opened for one key. Its errors are [*refusal]s.
+// service is a key service, opened for one key. Its errors are [*refusal]s.
 type service interface {
 	// publicKey returns the key's SubjectPublicKeyInfo in DER (RFC 5480).
 	publicKey(ctx context.Context) ([]byte, error)
 	// sign returns an ECDSA signature of a hash in DER (RFC 3279).
-	sign(ctx context.Context, hash common.Hash) ([]byte, error)
+	sign(ctx context.Context, hash [32]byte) ([]byte, error)
 	// hide takes the credentials out of a text.
 	hide(text string) string
 }
 
-// Key is a key in a cloud's key service, of which [AWS] and [Google] make one.
+// Key is a key in a key service, of which [AWS], [Google], [Azure] and [Vault] make one. The
+// latter two have no keys of wallets.
 type Key struct {
 	name    string // for people
-	connect func(ctx context.Context) (service, error)
+	connect func(ctx context.Context, u use) (service, error)
 }
 
 // String says which key it is.
@@ -59,7 +62,7 @@ func (r *refusal) Unwrap() error { return r.err }
 func (k Key) Open(ctx context.Context, expected common.Address) (node.Wallet, error) {
 	ctx, cancel := context.WithTimeout(ctx, bounds.KeyService)
 	defer cancel()
-	s, err := k.connect(ctx)
+	s, err := k.connect(ctx, walletUse())
 	if err != nil {
 		return node.Wallet{}, k.unopened(err)
 	}
@@ -101,20 +104,27 @@ func (k Key) unopened(err error) error { return k.failed(common.Address{}, "", e
 
 // failed is the error of all that goes wrong with a key.
 func (k Key) failed(wallet common.Address, what string, err error) error {
+	r := refused(err)
+	return &node.SignerError{Wallet: wallet, What: what, Problem: k.name + ": " + r.problem, Advice: r.remedy()}
+}
+
+// refused is an error as a refusal.
+func refused(err error) *refusal {
 	var r *refusal
-	if !errors.As(err, &r) {
-		r = &refusal{problem: redact.Error(err).Error(), advice: "look at what the key service says above"}
+	if errors.As(err, &r) {
+		return r
 	}
-	advice := cmp.Or(r.advice, "look at what the key service says above")
-	return &node.SignerError{Wallet: wallet, What: what, Problem: k.name + ": " + r.problem, Advice: advice}
+	return &refusal{problem: redact.Error(err).Error()}
+}
+
+// remedy is what can be done.
+func (r *refusal) remedy() string {
+	return cmp.Or(r.advice, "look at what the key service says above")
 }
 
 // hidden is an error without the credentials of a service.
 func hidden(s service, err error) error {
-	var r *refusal
-	if !errors.As(err, &r) {
-		r = &refusal{problem: redact.Error(err).Error()}
-	}
+	r := refused(err)
 	return &refusal{problem: s.hide(r.problem), advice: r.advice}
 }
 

@@ -176,7 +176,7 @@ func (a *AWS) answer(target string, body []byte) (any, error) {
 	if err := key.usable(a.ARN(alias), action); err != nil {
 		return nil, err
 	}
-	spec := "ECC_NIST_P256"
+	spec := fmt.Sprintf("ECC_NIST_P%d", key.bits())
 	if key.isSecp256k1() {
 		spec = "ECC_SECG_P256K1"
 	}

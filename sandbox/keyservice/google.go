@@ -79,6 +79,10 @@ func (g *Google) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	path := strings.TrimPrefix(r.URL.Path, "/v1/")
+	if name, ok := strings.CutSuffix(path, "/cryptoKeyVersions"); ok && r.Method == http.MethodGet {
+		g.list(w, name, r.URL.Query().Get("filter"))
+		return
+	}
 	name, wantsKey := strings.CutSuffix(path, "/publicKey")
 	name, wantsSignature := strings.CutSuffix(name, ":asymmetricSign")
 	key, ok := g.Keys[name]
@@ -112,6 +116,29 @@ func (g *Google) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.sign(w, r, name, key)
 }
 
+// list answers with the versions of a key, the enabled ones if that is asked for. The real one
+// sorts by time or name; nobody should rely on it.
+func (g *Google) list(w http.ResponseWriter, name, filter string) {
+	found := []map[string]any{}
+	exists := false
+	for version, key := range g.Keys {
+		if !strings.HasPrefix(version, name+"/cryptoKeyVersions/") {
+			continue
+		}
+		exists = true
+		key.Lock()
+		if filter == "" || filter == "state=ENABLED" && key.State == Enabled {
+			found = append(found, map[string]any{"name": version, "state": string(key.State), "protectionLevel": "SOFTWARE"})
+		}
+		key.Unlock()
+	}
+	if !exists {
+		refuse(w, http.StatusNotFound, "NOT_FOUND", "CryptoKey "+name+" not found.")
+		return
+	}
+	g.tell(w, map[string]any{"cryptoKeyVersions": found, "totalSize": len(found)})
+}
+
 func checksum(data []byte) string {
 	return strconv.FormatUint(uint64(crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))), 10)
 }
@@ -122,7 +149,7 @@ func (g *Google) publicKey(w http.ResponseWriter, name string, key *Key) {
 		refuse(w, http.StatusInternalServerError, "INTERNAL", err.Error())
 		return
 	}
-	algorithm := "EC_SIGN_P256_SHA256"
+	algorithm := fmt.Sprintf("EC_SIGN_P%d_SHA%[1]d", key.bits())
 	if key.isSecp256k1() {
 		algorithm = "EC_SIGN_SECP256K1_SHA256"
 	}
