@@ -83,7 +83,7 @@ type Chain struct {
 type Image struct {
 	Reference string  `json:"reference"` // repository:tag
 	Digest    *string `json:"digest"`    // sha256:…, of the manifest
-	Signer    *string `json:"signer"`    // public key in PEM, or the identity and who says so; null also when the key could not be read
+	Signer    *string `json:"signer"`    // public key in PEM, or the URI of a key in a key service whose public half no file has, or the identity and who says so; null also when the key could not be read
 	// Services are those that an identity signs with: public for Sigstore's public instance,
 	// which publishes who signed what, else sha256:…, of their signing configuration. Empty
 	// with a key.

@@ -28,6 +28,9 @@ type Ring struct {
 	Enclave settings.Path   // of the production key; empty for none
 	Secret  settings.Secret // the app's; the zero Secret for none
 
+	// Quiet is for who asks no key service for the key that signs images.
+	Quiet bool
+
 	paying bool // the wallet is the one that pays
 
 	Getenv func(variable string) string

@@ -108,11 +108,14 @@ func (i *inspection) signingKey(ctx context.Context) string {
 	if where == "" || i.Refused("sign.key") {
 		return ""
 	}
+	if who := i.ring.ImageService(); who != "" {
+		return i.keyInService(who)
+	}
 	_, err := i.ring.ReadSigningKey()
 	var key *signing.Key
 	if err == nil {
 		if err := i.ring.CheckPublicKey(); err != nil {
-			i.Complain("sign.key", "%s", named(where, err))
+			i.Complain(i.publicKey(), "%s", named(where, err))
 			return ""
 		}
 		if i.ring.Getenv(keys.CosignPassword) == "" {
@@ -125,6 +128,29 @@ func (i *inspection) signingKey(ctx context.Context) string {
 		return ""
 	}
 	return fmt.Sprintf("%s, decrypted, %s", where, key.GetKeyAlgorithm())
+}
+
+// keyInService looks at the file of the public half, where there is one.
+func (i *inspection) keyInService(who string) string {
+	if i.Refused("sign.public-key") {
+		return ""
+	}
+	if err := i.ring.CheckPublicKey(); err != nil {
+		i.Complain(i.publicKey(), "%s", named(string(i.Settings.Sign.PublicKey), err))
+		return ""
+	}
+	if file := i.Settings.Sign.PublicKey; file != "" {
+		return fmt.Sprintf("%s, whose public half is %s, not asked", who, file)
+	}
+	return who + ", not asked"
+}
+
+// publicKey is the key of the settings below which a public half is wrong.
+func (i *inspection) publicKey() string {
+	if i.Settings.Sign.PublicKey != "" {
+		return "sign.public-key"
+	}
+	return "sign.key"
 }
 
 // identity looks at the trusted root. A token is not asked for: jobs have one only.

@@ -97,11 +97,16 @@ func (r *run) bindBuilt(p *approval.Plan, app poco.App) {
 }
 
 // signs says who signs the image: whose key it is, or which identity must be the job's. It
-// is nil where the key cannot be read.
+// is nil where the key cannot be read. A key in a key service of which no file has the public
+// half is bound by its URI: nobody is asked for it before the plan is compared.
 func (r *run) signs(ctx context.Context) *string {
 	if s := r.Settings.Sign; s.IsKeyless() {
 		identity := s.Keyless.Identity + ", by " + string(s.Keyless.Issuer)
 		return &identity
+	}
+	if k := r.Settings.Sign.KMS(); k.IsSet() && r.Settings.Sign.PublicKey == "" {
+		uri := k.String() // whatever key the service has for it
+		return &uri
 	}
 	signer, err := r.checker(ctx)
 	if err != nil {

@@ -1,26 +1,32 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
 
-// The clouds whose key services can have a wallet's key, by the scheme of its URI.
+// The services that can have a key, by the scheme of its URI: a wallet's the first two, an
+// image's all.
 const (
-	AWSKMS = "awskms"
-	GCPKMS = "gcpkms"
+	AWSKMS    = "awskms"
+	GCPKMS    = "gcpkms"
+	AzureKMS  = "azurekms"
+	HashiKMS  = "hashivault"
+	imageURIs = "awskms://, gcpkms://, azurekms:// or hashivault://"
 )
 
-// KMSKey is a key in a cloud's key service, by the URI that cosign has for it too:
+// KMSKey is a key in a key service, by the URI that cosign has for it too:
 //
 //	awskms://[HOST]/KEY  KEY is an id, alias/NAME, or the ARN of either; without HOST the service of its region
 //	gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/V
 //
-// The zero value is none.
+// and, for images, see [ParseImageKey]. The zero value is none.
 type KMSKey struct {
-	Cloud    string // AWSKMS or GCPKMS
+	Cloud    string // AWSKMS, GCPKMS, AzureKMS or HashiKMS
 	Endpoint string // host of the service, with the port where it has one; empty: the cloud's own
 	Key      string // as the service names it
 }
@@ -28,10 +34,10 @@ type KMSKey struct {
 // String returns the URI; empty for none.
 func (k KMSKey) String() string {
 	switch k.Cloud {
-	case AWSKMS:
-		return AWSKMS + "://" + k.Endpoint + "/" + k.Key
-	case GCPKMS:
-		return GCPKMS + "://" + k.Key
+	case AWSKMS, AzureKMS:
+		return k.Cloud + "://" + k.Endpoint + "/" + k.Key
+	case GCPKMS, HashiKMS:
+		return k.Cloud + "://" + k.Key
 	}
 	return ""
 }
@@ -45,7 +51,11 @@ const (
 	awsName = `(?:mrk-[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})`
 	awsKey  = `(?:` + awsName + `|alias/[A-Za-z0-9/_-]{1,250}|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(?:key/` + awsName + `|alias/[A-Za-z0-9/_-]{1,250}))`
 	gcpName = `[A-Za-z0-9_-]{1,63}`
-	gcpKey  = `projects/(?:[a-z0-9.-]+:)?[a-z0-9-]+/locations/[a-z0-9-]+/keyRings/` + gcpName + `/cryptoKeys/` + gcpName + `/cryptoKeyVersions/[0-9]+`
+	gcpBare = `projects/(?:[a-z0-9.-]+:)?[a-z0-9-]+/locations/[a-z0-9-]+/keyRings/` + gcpName + `/cryptoKeys/` + gcpName
+	gcpKey  = gcpBare + `/cryptoKeyVersions/[0-9]+`
+	azKey   = `[A-Za-z0-9-]{1,127}(?:/[a-z0-9]{1,64})?`
+	hashKey = `[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,126}[A-Za-z0-9_])?`
+	azHost  = `(?:[A-Za-z0-9-]{1,63}\.(?:vault|managedhsm)\.(?:azure\.net|azure\.cn|usgovcloudapi\.net)|(?:localhost|127(?:\.[0-9]{1,3}){3})(?::[0-9]{1,5})?)`
 	kmsHost = `(?:[A-Za-z0-9.-]+(?::[0-9]{1,5})?)?`
 
 	kmsPattern = `^(?:` + AWSKMS + `://` + kmsHost + `/` + awsKey + `|` + GCPKMS + `://` + gcpKey + `)$`
@@ -74,7 +84,7 @@ func (k *KMSKey) UnmarshalText(text []byte) error {
 	cloud, rest, _ := strings.Cut(uri, "://")
 	switch {
 	case strings.Contains(rest, "@"): // what is before it may be a password
-		return fmt.Errorf("want the URI of a key, without user or password")
+		return errWithUser
 	case cloud == AWSKMS:
 		return fmt.Errorf("want %s:///KEY or %s://HOST/KEY, KEY an id, alias/NAME or the ARN of either, got %q", AWSKMS, AWSKMS, uri)
 	case cloud == GCPKMS:
@@ -83,14 +93,100 @@ func (k *KMSKey) UnmarshalText(text []byte) error {
 	return fmt.Errorf("want %s:// or %s:// and a key, got %q", AWSKMS, GCPKMS, uri)
 }
 
-// Variables returns the variables of the environment that hold what opens the cloud's key
-// service.
+// The forms that images' keys have besides.
+var (
+	gcpImage = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^` + GCPKMS + `://(` + gcpBare + `)(?:/(?:cryptoKeyVersions|versions)/([0-9]+))?$`)
+	})
+	azureImage = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^` + AzureKMS + `://(` + azHost + `)/(` + azKey + `)$`)
+	})
+	hashiImage = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + HashiKMS + `://(` + hashKey + `)$`) })
+)
+
+// imageSchemes are those of the services that can have an image's key. There are no others,
+// and none that names a program.
+func imageSchemes() []string { return []string{AWSKMS, GCPKMS, AzureKMS, HashiKMS} }
+
+// ParseImageKey parses the URI of a key that signs images, in cosign's forms: that of a
+// wallet's key, and
+//
+//	gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K  with or without /cryptoKeyVersions/V or /versions/V
+//	azurekms://HOST/KEY[/VERSION]                            HOST is below a domain of Azure's vaults, or this machine
+//	hashivault://KEY                                         of the transit engine
+func ParseImageKey(uri string) (KMSKey, error) {
+	cloud, rest, _ := strings.Cut(uri, "://")
+	if cloud == AWSKMS {
+		var k KMSKey
+		err := k.UnmarshalText([]byte(uri))
+		return k, err
+	}
+	if k := imageKey(cloud, uri); k.IsSet() {
+		return k, nil
+	}
+	form, is := map[string]string{
+		GCPKMS:   "projects/P/locations/L/keyRings/R/cryptoKeys/K, with or without /cryptoKeyVersions/V",
+		AzureKMS: "VAULT.vault.azure.net/KEY (or another domain of Azure's vaults), with or without /VERSION",
+		HashiKMS: "KEY, the name of a key of Vault's transit engine",
+	}[cloud]
+	switch {
+	case strings.Contains(rest, "@"): // what is before it may be a password
+		return KMSKey{}, errWithUser
+	case is:
+		return KMSKey{}, fmt.Errorf("want %s://%s, got %q", cloud, form, uri)
+	}
+	return KMSKey{}, fmt.Errorf("want %s and a key, got %q", imageURIs, uri)
+}
+
+// imageKey reads a URI that has the form of its scheme; of another one it is the zero value.
+func imageKey(cloud, uri string) (k KMSKey) {
+	switch cloud {
+	case GCPKMS:
+		if found := gcpImage().FindStringSubmatch(uri); found != nil {
+			k = KMSKey{Cloud: GCPKMS, Key: found[1]}
+			if found[2] != "" {
+				k.Key += "/cryptoKeyVersions/" + found[2]
+			}
+		}
+	case AzureKMS:
+		if found := azureImage().FindStringSubmatch(uri); found != nil {
+			k = KMSKey{AzureKMS, found[1], found[2]}
+		}
+	case HashiKMS:
+		if found := hashiImage().FindStringSubmatch(uri); found != nil {
+			k = KMSKey{Cloud: HashiKMS, Key: found[1]}
+		}
+	}
+	return k
+}
+
+// errWithUser says that a URI has what a key's has not.
+var errWithUser = errors.New("want the URI of a key, without user or password")
+
+// KMS returns the key in a key service that signs images; the zero value where it is in
+// none, or is named in a form that is refused.
+func (s Sign) KMS() KMSKey {
+	if scheme, _, _ := strings.Cut(string(s.Key), "://"); !slices.Contains(imageSchemes(), scheme) {
+		return KMSKey{}
+	}
+	k, err := ParseImageKey(string(s.Key))
+	if err != nil {
+		return KMSKey{}
+	}
+	return k
+}
+
+// Variables returns the variables of the environment that hold what opens the key service.
 func (k KMSKey) Variables() []string {
 	switch k.Cloud {
 	case AWSKMS:
 		return []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"}
 	case GCPKMS:
 		return []string{"ACTIONS_ID_TOKEN_REQUEST_TOKEN"}
+	case AzureKMS:
+		return []string{"AZURE_CLIENT_SECRET"}
+	case HashiKMS:
+		return []string{"VAULT_TOKEN"}
 	}
 	return nil
 }

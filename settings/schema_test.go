@@ -113,6 +113,7 @@ enclave:
   heap: 1G
 sign:
   key: "env://KEY"
+  public-key: cosign.pub
   keyless: {token: github, issuer: "https://i", identity: "https://w", audience: a, signing-config: public, allow-pull-requests: true}
   trusted-root: root.json
   layout: tags

@@ -29,7 +29,8 @@ func (c *Checker) checkKeyPlaces() {
 		key, want string
 		where     Path
 	}{
-		{"sign.key", "a cosign key file, or env://VARIABLE with its text", c.Settings.Sign.Key},
+		{"sign.key", "a cosign key file, env://VARIABLE with its text, or the URI of a key: " + imageURIs, c.Settings.Sign.Key},
+		{"sign.public-key", "a file", c.Settings.Sign.PublicKey},
 		{"enclave.key", "a key file, or env://VARIABLE with its text", c.Settings.Enclave.Key},
 		{"wallet.keystore", "a keystore file, or a folder of them", c.Settings.Wallet.Keystore},
 		{"wallet.clef", "the path of Clef's socket, or its http:// or https:// URL", c.Settings.Wallet.Clef},
@@ -40,7 +41,13 @@ func (c *Checker) checkKeyPlaces() {
 		if found == nil {
 			continue
 		}
-		if scheme := cmp.Or(found[1], found[2]); !slices.Contains(schemesOf(k.key), scheme) {
+		scheme := cmp.Or(found[1], found[2])
+		switch {
+		case k.key == "sign.key" && slices.Contains(imageSchemes(), scheme):
+			if _, err := ParseImageKey(string(k.where)); err != nil {
+				c.Complain(k.key, "%v", err)
+			}
+		case !slices.Contains(schemesOf(k.key), scheme):
 			c.Complain(k.key, "%s: keys of %s are not supported%s: want %s", k.where, scheme, elsewhere(k.key, scheme), k.want)
 		}
 	}
@@ -50,7 +57,7 @@ func (c *Checker) checkKeyPlaces() {
 // none that names a program.
 func schemesOf(key string) []string {
 	switch key {
-	case "wallet.keystore", "wallet.payer.keystore":
+	case "wallet.keystore", "wallet.payer.keystore", "sign.public-key":
 		return nil
 	case "wallet.clef", "wallet.payer.clef":
 		return []string{"http", "https"}
@@ -58,13 +65,10 @@ func schemesOf(key string) []string {
 	return []string{"env"}
 }
 
-// elsewhere says of a cloud's keys where they are taken, or what is taken in their place.
+// elsewhere says of a cloud's keys where they are taken.
 func elsewhere(key, scheme string) string {
-	switch {
-	case strings.HasPrefix(key, "wallet.") && (scheme == AWSKMS || scheme == GCPKMS):
+	if strings.HasPrefix(key, "wallet.") && (scheme == AWSKMS || scheme == GCPKMS) {
 		return " here (wallet.kms takes them)"
-	case key == "sign.key" && slices.Contains([]string{AWSKMS, GCPKMS, "azurekms", "hashivault"}, scheme):
-		return " (an identity of the same cloud's CI can sign: sign.keyless)"
 	}
 	return ""
 }
@@ -80,7 +84,7 @@ func (s Settings) KeyVariables() []string {
 }
 
 func (s Settings) ownKeyVariables() []string {
-	names := slices.Concat([]string{WalletPassword, WalletKey, PayerPassword, PayerKey, CosignPassword}, s.Wallet.KMS.Variables(), s.Wallet.Payer.KMS.Variables())
+	names := slices.Concat([]string{WalletPassword, WalletKey, PayerPassword, PayerKey, CosignPassword}, s.Wallet.KMS.Variables(), s.Wallet.Payer.KMS.Variables(), s.Sign.KMS().Variables())
 	for _, where := range []Path{s.Sign.Key, s.Enclave.Key} {
 		if name, ok := strings.CutPrefix(string(where), "env://"); ok {
 			names = append(names, name)

@@ -100,7 +100,8 @@ type Enclave struct {
 
 // Sign says how the image is signed.
 type Sign struct {
-	Key         Path            `yaml:"key" doc:"cosign key file, or env://VARIABLE (required, or sign.keyless)"`
+	Key         Path            `yaml:"key" doc:"cosign key file, env://VARIABLE, or a key on P-256 in a key service: awskms://[HOST]/KEY (AWS), gcpkms://projects/P/locations/L/keyRings/R/cryptoKeys/K (Google; or a version of it), azurekms://VAULT.vault.azure.net/KEY (Azure; or KEY/VERSION) or hashivault://KEY (Vault's transit engine) (required, or sign.keyless)"`
+	PublicKey   Path            `yaml:"public-key" doc:"file of the public half that sign.key must have, in PEM: what is signed already is then known without opening it; NAME.pub beside a file NAME.key when it is not set"`
 	Keyless     Keyless         `yaml:"keyless" doc:"sign with the identity of the CI job, in place of a key"`
 	TrustedRoot Path            `yaml:"trusted-root" doc:"with keyless: file of the certificate and timestamp authorities that are trusted, in Sigstore's JSON"`
 	Layout      registry.Layout `yaml:"layout" doc:"how signatures are kept: referrers (OCI 1.1), or tags (cosign's older layout, for a registry that cannot list referrers)"`

@@ -14,12 +14,14 @@ func (c *Checker) checkSign() {
 	s := c.Settings.Sign
 	switch {
 	case !s.IsKeyless() && s.Key == "":
-		c.missing("sign.key", "a cosign key file or env://VARIABLE; or sign.keyless")
+		c.missing("sign.key", "a cosign key file, env://VARIABLE or the URI of a key in a key service; or sign.keyless")
 		return
 	case !s.IsKeyless():
 		return
 	case s.Key != "":
 		c.Complain("sign.keyless", "is set beside sign.key: want one of both")
+	case s.PublicKey != "":
+		c.Complain("sign.public-key", "is set beside sign.keyless: an identity has no key that is kept")
 	case s.Layout == registry.Tags:
 		c.Complain("sign.layout", "tags hold no certificates: keyless wants referrers")
 	}

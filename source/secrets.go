@@ -61,7 +61,7 @@ func (o Options) keyFiles() []settings.KeyFile {
 	files := o.Settings.KeyFiles()
 	for _, name := range []string{
 		"GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE", "GOOGLE_GHA_CREDS_PATH",
-		"AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE",
+		"AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AZURE_FEDERATED_TOKEN_FILE",
 	} {
 		path := o.Getenv(name)
 		if path != "" && !slices.ContainsFunc(files, func(f settings.KeyFile) bool { return f.Path == path }) {

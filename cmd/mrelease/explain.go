@@ -22,6 +22,7 @@ import (
 	"github.com/mrelease/mrelease/compare"
 	"github.com/mrelease/mrelease/document"
 	"github.com/mrelease/mrelease/keys"
+	"github.com/mrelease/mrelease/keys/kms"
 	"github.com/mrelease/mrelease/market"
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/measure/lock"
@@ -228,6 +229,7 @@ func rules() []usage.Rule {
 		usage.On(locked[*node.WalletError], "E-WALLET", usage.ExitUsage, usage.Say("set "+keys.WalletPassword+" to the password of the keystore file in wallet.keystore, and "+settings.PayerPassword+" to that of wallet.payer.keystore")),
 		usage.On(usage.Is[*node.WalletError], "E-WALLET", usage.ExitUsage, usage.Say("correct what is said above of wallet.keystore, wallet.address or "+keys.WalletKey)),
 		usage.On(usage.Is[*node.SignerError], "E-SIGNER", usage.ExitUsage, adviceOf[*node.SignerError]),
+		usage.On(usage.Is[*kms.Error], "E-SIGNER", usage.ExitUsage, adviceOf[*kms.Error]),
 		usage.On(usage.Is[*apps.SyntheticError], "E-SYNTHETIC", usage.ExitPolicy, usage.Say("build on the real base image, or choose a chain with development: true")),
 		usage.On(usage.Is[*node.FundsError], "E-FUNDS", usage.ExitFunds, usage.Say("send the wallet some of the chain's native coin and run again")),
 		usage.On(usage.Is[*node.FeeError], "E-FEE", usage.ExitFunds, usage.Say("wait until the chain is less busy, or raise chains.<name>.max-fee-per-gas (of a release that was approved: in a new plan), then run again: what is done is found")),

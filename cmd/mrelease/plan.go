@@ -70,7 +70,9 @@ func (a *app) planOne(ctx context.Context, cfg settings.Settings, output string)
 	if err != nil {
 		return page.Plan{}, err
 	}
-	r.Keys, r.Built = a.ring(r.Settings), output != ""
+	ring := a.ring(r.Settings)
+	ring.Quiet = true
+	r.Keys, r.Built = ring, output != ""
 	if _, err := connect(ctx, &r); err != nil {
 		return page.Plan{}, err
 	}

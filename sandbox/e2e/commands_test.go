@@ -25,7 +25,7 @@ func commands(more map[string]func(*testscript.TestScript, *script, []string)) m
 	own := map[string]func(*testscript.TestScript, *script, []string){
 		"exits": exits, "fault": addFault, "read-only": readOnly, "holds": holds, "group": group, "owner": owner, "buy": buy, "crowd": crowd, "foreign": foreign, "impostor": impostor, "register": register, "edit": edit, "get": get, "serve": serve,
 		"fill": fill, "refer": refer, "retag": retag, "forget": forget, "odd-image": oddImage, "layer": layer, "edit-key": editKey, "git": gitCommand, "provenance": statementsOf(provenanceType), "measurement": statementsOf(record.MeasurementType), "sbom": statementsOf(sbom.Type), "vex": statementsOf(vex.Type), "beside": beside, "like-readme": likeReadme,
-		"registry": habits, "ordinary": ordinary, "keyless": keyless, "grant": grant, "names": names, "pass": pass, "stored": stored, "wallet-in": keyService, "daemons": daemons, "lose": lose, "buildctl": buildctl,
+		"registry": habits, "ordinary": ordinary, "keyless": keyless, "grant": grant, "names": names, "pass": pass, "stored": stored, "wallet-in": keyService, "key-in": imageKey, "daemons": daemons, "lose": lose, "buildctl": buildctl,
 	}
 	maps.Copy(own, more)
 	all := map[string]func(*testscript.TestScript, bool, []string){}

@@ -23,7 +23,7 @@ func isNotFound(err error) bool {
 
 // secretsOfAll are those that all scripts have in common.
 func secretsOfAll() []string {
-	return []string{walletPassword, cosignPassword, buildSecret, apiKey, registryPassword, kmsSecret, kmsSession, kmsIdentity}
+	return []string{walletPassword, cosignPassword, buildSecret, apiKey, registryPassword, kmsSecret, kmsSession, kmsIdentity, imageVaultToken, imageAzure}
 }
 
 // searchFolder looks for secrets in what the builder keeps on disk.
