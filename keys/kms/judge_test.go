@@ -3,6 +3,8 @@
 package kms
 
 import (
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net"
 	"os/exec"
@@ -113,6 +115,33 @@ func TestLocalKMSItself(t *testing.T) {
 		"alias/none":                           "NotFoundException",
 	} {
 		if _, err := AWS(host, key).Open(t.Context(), common.Address{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", key, err, want)
+		}
+	}
+	signsImages(t, host, *other.Arn, *made.KeyId, create(types.KeySpecRsa2048))
+}
+
+// signsImages has a key on P-256 sign, and the others refused as what they are.
+func signsImages(t *testing.T, host, key, wallets string, rsa types.KeyMetadata) {
+	opened, err := AWS(host, key).OpenImage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for range 4 {
+		digest := sha256.Sum256([]byte("text"))
+		s, err := opened.Sign(t.Context(), digest[:]) // which checks it
+		if err != nil {
+			t.Error(err)
+		}
+		seen[string(s)] = true
+	}
+	if len(seen) != 4 {
+		t.Errorf("%d signatures of 4", len(seen))
+	}
+	for key, want := range map[string]string{wallets: "", *rsa.KeyId: `a key of spec "RSA_2048"`} {
+		var refused *Error
+		if _, err := AWS(host, key).OpenImage(t.Context()); !errors.As(err, &refused) || !strings.Contains(refused.Problem, want) {
 			t.Errorf("%s: %v, want %q", key, err, want)
 		}
 	}
