@@ -39,6 +39,7 @@ type stage struct {
 	bin     string
 	scanner string   // of attest.sbom; empty for none
 	vex     string   // file of attest.vex; empty for none
+	keyIn   []string // variables of the service that has the key that signs; none: it is cosign.key
 	lines   sync.Map // of a line of apps, the folder that releases it
 }
 
@@ -147,10 +148,10 @@ func (s *stage) mreleaseRun(t *testing.T, r release, args ...string) program {
 	must(t, os.WriteFile(filepath.Join(r.dir, file), []byte(s.config(r)), 0o600))
 	return program{
 		name: filepath.Join(s.bin, "mrelease"), args: append(args, "--config", file), dir: r.dir,
-		env: []string{
+		env: append([]string{
 			"SOURCE_DATE_EPOCH=1700000000", "MRELEASE_COMMIT=" + strings.Repeat("c0", 20), "MRELEASE_STATE=" + filepath.Join(r.dir, "state"),
 			"MRELEASE_WALLET_PASSWORD=" + walletPassword, "COSIGN_PASSWORD=" + cosignPassword, "APP_SECRET=of the app", "DOCKER_CONFIG=" + r.dir,
-		},
+		}, s.keyIn...),
 	}
 }
 
@@ -171,7 +172,7 @@ func (s *stage) cosign(t *testing.T, args ...string) string {
 }
 
 func (s *stage) cosignRun(args []string) program {
-	return program{name: filepath.Join(s.bin, "cosign"), args: args, dir: s.dir, env: []string{"COSIGN_PASSWORD=" + cosignPassword}}
+	return program{name: filepath.Join(s.bin, "cosign"), args: args, dir: s.dir, env: append([]string{"COSIGN_PASSWORD=" + cosignPassword}, s.keyIn...)}
 }
 
 func must(t *testing.T, err error) {

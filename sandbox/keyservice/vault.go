@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -121,7 +122,7 @@ func (v *Vault) sign(w http.ResponseWriter, r *http.Request, key *Key) {
 	var question struct {
 		Input     string
 		Prehashed bool
-		Version   int    `json:"key_version"`
+		Version   any    `json:"key_version"` // a number, also as text; 0 for the newest
 		Form      string `json:"marshaling_algorithm"`
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
@@ -134,13 +135,13 @@ func (v *Vault) sign(w http.ResponseWriter, r *http.Request, key *Key) {
 	case err != nil:
 		vaultRefuse(w, http.StatusBadRequest, "unable to decode input as base64: "+err.Error())
 		return
-	case question.Version > 1:
+	case !slices.Contains([]string{"0", "1", "<nil>"}, fmt.Sprint(question.Version)):
 		vaultRefuse(w, http.StatusBadRequest, "cannot sign with key version: version does not exist")
 		return
 	case key.State != Enabled:
 		vaultRefuse(w, http.StatusBadRequest, "cannot sign with key version: version is too old (disallowed by policy)")
 		return
-	case question.Form != "asn1" || !question.Prehashed || len(input) != 32:
+	case question.Form != "" && question.Form != "asn1" || !question.Prehashed || len(input) != 32:
 		vaultRefuse(w, http.StatusBadRequest, "the stand-in signs a SHA-256 into ASN.1 alone")
 		return
 	}
