@@ -215,7 +215,7 @@ func rules() []usage.Rule {
 		usage.On(usage.Is[*registry.SilentError], "E-REGISTRY", usage.ExitNetwork, usage.Say("check the address in image, and the network")),
 		usage.On(locked[*keys.Error], "E-SIGN-KEY", usage.ExitUsage, usage.Say("set "+keys.CosignPassword+" to the password of the key in sign.key, with which cosign generate-key-pair made it")),
 		usage.On(unsetKey, "E-SIGN-KEY", usage.ExitUsage, usage.Say("set the variable above to the key, or name another place of it: sign.key, enclave.key")),
-		usage.On(unread[*keys.Error], "E-SIGN-KEY", usage.ExitUsage, usage.Say("correct sign.key (enclave.key) or the rights of the file, or make a key: cosign generate-key-pair")),
+		usage.On(unread[*keys.Error], "E-SIGN-KEY", usage.ExitUsage, usage.Say("correct sign.key (sign.public-key, enclave.key) or the rights of the file, or make a key: cosign generate-key-pair")),
 		usage.On(either[*keyless.IdentityError, *ci.PullRequestError], "E-IDENTITY", usage.ExitPolicy, usage.Say("nothing was signed: run the workflow that sign.keyless names, or correct sign.keyless.issuer and identity; runs for proposed changes sign with allow-pull-requests only")),
 		usage.On(usage.Is[*ci.TokenError], "E-IDENTITY-TOKEN", usage.ExitUsage, adviceOf[*ci.TokenError]),
 		usage.On(usage.Is[*keyless.TokenError], "E-IDENTITY-TOKEN", usage.ExitUsage, usage.Say("give the job a token of its own that is valid until the image is signed: nobody is asked for one")),
