@@ -186,7 +186,7 @@ func parseFault(service string, settings []string) (fault.Rule, error) {
 		if n, err := strconv.Atoi(value); err == nil && key != "again" {
 			document[key] = n
 		}
-		if b, err := strconv.ParseBool(value); err == nil && key != "times" && key != "status" && key != "again" {
+		if b, err := strconv.ParseBool(value); err == nil && key != "times" && key != "status" && key != "skip" && key != "again" {
 			document[key] = b
 		}
 	}
