@@ -138,6 +138,8 @@ func TestSignKeyPlaces(t *testing.T) {
 		"k8s://a/b":                         "keys of k8s are not supported: want a cosign key file, env://VARIABLE with its text, or the URI of a key: awskms://, gcpkms://, azurekms:// or hashivault://",
 		"sigstore-kms-evil://x":             "keys of sigstore-kms-evil are not supported",
 		"pkcs11:token=a":                    "keys of pkcs11 are not supported",
+		"https://acme:hunter2@example.com":  "keys of https are not supported",
+		"pkcs11:token=a?pin-value=hunter2":  "keys of pkcs11 are not supported",
 		"azurekms://evil.example.com/k":     "want azurekms://VAULT.vault.azure.net/KEY",
 		"awskms://user:hunter2@kms/alias/a": "without user or password",
 	} {

@@ -48,7 +48,8 @@ func (c *Checker) checkKeyPlaces() {
 				c.Complain(k.key, "%v", err)
 			}
 		case !slices.Contains(schemesOf(k.key), scheme):
-			c.Complain(k.key, "%s: keys of %s are not supported%s: want %s", k.where, scheme, elsewhere(k.key, scheme), k.want)
+			// Without the rest, where a password or a PIN may be.
+			c.Complain(k.key, "keys of %s are not supported%s: want %s", scheme, elsewhere(k.key, scheme), k.want)
 		}
 	}
 }
