@@ -10,17 +10,19 @@ import (
 	"encoding/asn1"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"github.com/sigstore/sigstore/pkg/cryptoutils/goodkey"
 	"github.com/sigstore/sigstore/pkg/signature"
 )
 
@@ -124,11 +126,9 @@ func (f *fulcio) certify(r *http.Request) (chain []string, err error) {
 	if token == "" {
 		token = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	}
-	key, err := cryptoutils.UnmarshalPEMToPublicKey([]byte(in.PublicKeyRequest.PublicKey.Content))
-	if err != nil {
-		return nil, errors.New("the public key cannot be read")
-	}
-	return f.chain(token, key, in.PublicKeyRequest.Proof)
+	return f.chain(token, func() (crypto.PublicKey, error) {
+		return cryptoutils.UnmarshalPEMToPublicKey([]byte(in.PublicKeyRequest.PublicKey.Content))
+	}, in.PublicKeyRequest.Proof)
 }
 
 // serveV1 is the API that cosign 2 asks without a signing configuration.
@@ -140,13 +140,10 @@ func (f *fulcio) serveV1(w http.ResponseWriter, r *http.Request) {
 		Proof []byte `json:"signedEmailAddress"`
 	}
 	err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&in)
-	var key crypto.PublicKey
-	if err == nil {
-		key, err = x509.ParsePKIXPublicKey(in.PublicKey.Content)
-	}
 	var chain []string
 	if err == nil {
-		chain, err = f.chain(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), key, in.Proof)
+		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		chain, err = f.chain(token, func() (crypto.PublicKey, error) { return x509.ParsePKIXPublicKey(in.PublicKey.Content) }, in.Proof)
 	}
 	if err != nil {
 		answer(w, http.StatusBadRequest, map[string]any{"code": 400, "message": err.Error()})
@@ -157,11 +154,30 @@ func (f *fulcio) serveV1(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, strings.Join(chain, "")) // the client is gone
 }
 
+// refusal is what Fulcio says to whom it certifies nothing, in its words, and no more.
+type refusal string
+
+const (
+	badToken     refusal = "There was an error processing the identity token"
+	badKey       refusal = "The public key supplied in the request could not be parsed"
+	weakKey      refusal = "The public key supplied in the request is insecure"
+	badSignature refusal = "The signature supplied in the request could not be verified"
+)
+
+func (r refusal) Error() string { return string(r) }
+
 // chain certifies a key for a token's job, when the key signed the token's subject.
-func (f *fulcio) chain(token string, key crypto.PublicKey, proof []byte) ([]string, error) {
+func (f *fulcio) chain(token string, readKey func() (crypto.PublicKey, error), proof []byte) ([]string, error) {
 	claims, err := f.issuer.check(token, "sigstore")
 	if err != nil {
-		return nil, errors.New("there was an error processing the identity token") // and no more, as Fulcio
+		return nil, badToken
+	}
+	key, err := readKey()
+	if err != nil {
+		return nil, badKey
+	}
+	if goodkey.ValidatePubKey(key) != nil {
+		return nil, weakKey
 	}
 	subject, _ := claims["sub"].(string)
 	verifier, err := signature.LoadDefaultVerifier(key)
@@ -169,11 +185,14 @@ func (f *fulcio) chain(token string, key crypto.PublicKey, proof []byte) ([]stri
 		return nil, err
 	}
 	if err := verifier.VerifySignature(bytes.NewReader(proof), strings.NewReader(subject)); err != nil {
-		return nil, errors.New("the signature supplied in the request could not be verified")
+		return nil, badSignature
 	}
 	template, err := describe(claims)
 	if err != nil {
 		return nil, err
+	}
+	if template.SubjectKeyId, err = cryptoutils.SKID(key); err != nil {
+		return nil, fmt.Errorf("naming key: %w", err)
 	}
 	leaf, err := f.log.issue(template, key, f)
 	if err != nil {
@@ -191,22 +210,35 @@ func (f *fulcio) chain(token string, key crypto.PublicKey, proof []byte) ([]stri
 // the templates of its config/identity/config.yaml.
 var extensions = map[string]map[int]string{
 	GitHub: {
+		1: "${iss}", 2: "${event_name}", 3: "${sha}", 4: "${workflow}", 5: "${repository}", 6: "${ref}",
 		8: "${iss}", 9: "https://github.com/${job_workflow_ref}", 10: "${job_workflow_sha}", 11: "${runner_environment}",
 		12: "https://github.com/${repository}", 13: "${sha}", 14: "${ref}", 15: "${repository_id}",
 		16: "https://github.com/${repository_owner}", 17: "${repository_owner_id}", 18: "https://github.com/${workflow_ref}", 19: "${workflow_sha}",
 		20: "${event_name}", 21: "https://github.com/${repository}/actions/runs/${run_id}/attempts/${run_attempt}", 22: "${repository_visibility}",
+		23: "${environment}", 24: "${sub}",
 	},
 	GitLab: {
+		1: "${iss}",
 		8: "${iss}", 9: "https://${ci_config_ref_uri}", 10: "${ci_config_sha}", 11: "${runner_environment}",
-		12: "https://gitlab.com/${project_path}", 13: "${sha}", 14: "${ref_path}", 15: "${project_id}",
+		12: "https://gitlab.com/${project_path}", 13: "${sha}", 14: "refs/${ref_folder}/${ref}", 15: "${project_id}",
 		16: "https://gitlab.com/${namespace_path}", 17: "${namespace_id}", 18: "https://${ci_config_ref_uri}", 19: "${ci_config_sha}",
 		20: "${pipeline_source}", 21: "https://gitlab.com/${project_path}/-/jobs/${job_id}", 22: "${project_visibility}",
+		23: "${environment}", 24: "${sub}",
 	},
 }
 
+// plain are the extensions up to this one, which are no text in ASN.1 but the text itself.
+const plain = 6
+
 // describe makes the certificate of a job, without key and serial number.
 func describe(claims map[string]any) (c x509.Certificate, err error) {
-	text := func(name string) string { s, _ := claims[name].(string); return s }
+	text := func(name string) string {
+		if name == "ref_folder" {
+			return map[bool]string{true: "heads", false: "tags"}[claims["ref_type"] == "branch"]
+		}
+		s, _ := claims[name].(string)
+		return s
+	}
 	shape := GitHub
 	if text("ci_config_ref_uri") != "" {
 		shape = GitLab
@@ -216,18 +248,21 @@ func describe(claims map[string]any) (c x509.Certificate, err error) {
 		return c, fmt.Errorf("making identity: %w", err)
 	}
 	c = x509.Certificate{
-		NotBefore: time.Now().Add(-time.Second), NotAfter: time.Now().Add(10 * time.Minute), URIs: []*url.URL{at},
+		NotBefore: time.Now(), NotAfter: time.Now().Add(10 * time.Minute), URIs: []*url.URL{at},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 	}
-	oid := func(last int) asn1.ObjectIdentifier { return asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, last} }
-	c.ExtraExtensions = []pkix.Extension{{Id: oid(1), Value: []byte(text("iss"))}}
-	for last := 8; last <= 22; last++ {
+	for _, last := range slices.Sorted(maps.Keys(extensions[shape])) {
 		value := os.Expand(extensions[shape][last], text)
-		der, err := asn1.MarshalWithParams(value, "utf8")
-		if err != nil {
-			return c, fmt.Errorf("encoding %s: %w", value, err)
+		if value == "" {
+			continue
 		}
-		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: oid(last), Value: der})
+		content := []byte(value)
+		if last > plain {
+			if content, err = asn1.MarshalWithParams(value, "utf8"); err != nil {
+				return c, fmt.Errorf("encoding %s: %w", value, err)
+			}
+		}
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, last}, Value: content})
 	}
 	return c, nil
 }

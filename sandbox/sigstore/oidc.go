@@ -27,6 +27,9 @@ const (
 // RequestToken is what a job at GitHub shows when it asks for its identity.
 const RequestToken = "sandbox-request-token"
 
+// lifetime is that of a token which a job asks for.
+const lifetime = time.Hour
+
 // commit is the one that all jobs are of.
 const commit = "1111111111111111111111111111111111111111"
 
@@ -59,7 +62,12 @@ func (i *Instance) Environment(repository, ref string) (map[string]string, error
 
 // Token is a token for Fulcio, of a job.
 func (i *Instance) Token(shape, repository, ref string) (string, error) {
-	return i.issuer.mint(shape, "sigstore", repository, ref)
+	return i.TokenUntil(time.Now().Add(lifetime), shape, "sigstore", repository, ref)
+}
+
+// TokenUntil is a token for an audience, of a job, that is valid until a time.
+func (i *Instance) TokenUntil(end time.Time, shape, audience, repository, ref string) (string, error) {
+	return i.issuer.mint(end, shape, audience, repository, ref)
 }
 
 // Identity is what Fulcio certifies of a job: the workflow or pipeline, at its ref.
@@ -118,7 +126,7 @@ func (i *issuer) serveToken(w http.ResponseWriter, r *http.Request, shape string
 	}
 	q := r.URL.Query()
 	repository, ref, _ := strings.Cut(q.Get("job"), "@")
-	token, err := i.mint(shape, cmp.Or(q.Get("audience"), "https://github.com/acme"), repository, ref)
+	token, err := i.mint(time.Now().Add(lifetime), shape, cmp.Or(q.Get("audience"), "https://github.com/acme"), repository, ref)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -126,12 +134,13 @@ func (i *issuer) serveToken(w http.ResponseWriter, r *http.Request, shape string
 	answer(w, http.StatusOK, map[string]any{"count": 1, "value": token})
 }
 
-// mint makes a token for a job of a repository.
-func (i *issuer) mint(shape, audience, repository, ref string) (string, error) {
-	now := time.Now()
-	claims := map[string]any{"iss": *i.url.Load() + "/" + shape, "aud": audience, "iat": now.Unix(), "nbf": now.Unix() - 5, "exp": now.Add(time.Hour).Unix()}
-	kind := map[bool]string{true: "tag", false: "branch"}[strings.HasPrefix(ref, "refs/tags/")]
-	name := ref[strings.LastIndexByte(ref, '/')+1:]
+// mint makes a token for a job of a repository, which is valid until a time.
+func (i *issuer) mint(end time.Time, shape, audience, repository, ref string) (string, error) {
+	start := end.Add(-lifetime).Unix()
+	claims := map[string]any{"iss": *i.url.Load() + "/" + shape, "aud": audience, "iat": start, "nbf": start - 5, "exp": end.Unix()}
+	name, isTag := strings.CutPrefix(ref, "refs/tags/")
+	kind := map[bool]string{true: "tag", false: "branch"}[isTag]
+	name = strings.TrimPrefix(name, "refs/heads/")
 	owner, _, _ := strings.Cut(repository, "/")
 	var more map[string]any
 	if shape == GitLab {

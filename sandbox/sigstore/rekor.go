@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,6 +33,7 @@ import (
 	checkpoint "github.com/transparency-dev/formats/log"
 	"github.com/transparency-dev/merkle/rfc6962"
 	"golang.org/x/mod/sumdb/note"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
@@ -104,23 +106,25 @@ func (t *transparency) serveV2(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	refuse := func(status int, err error) { answer(w, status, map[string]any{"code": 3, "message": err.Error()}) }
+	refuse := func(status int, code codes.Code, err error) {
+		answer(w, status, map[string]any{"code": code, "message": err.Error()})
+	}
 	body, err := canonicalV2(r)
 	if err != nil {
-		refuse(http.StatusBadRequest, err)
+		refuse(http.StatusBadRequest, codes.InvalidArgument, err)
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	index, there := t.add(body)
 	if there {
-		refuse(http.StatusConflict, fmt.Errorf("an equivalent entry already exists in the transparency log with index %d", index))
+		refuse(http.StatusConflict, codes.AlreadyExists, fmt.Errorf("an equivalent entry already exists in the transparency log with index %d", index))
 		return
 	}
 	origin, _, _ := strings.Cut(r.Host, ":") // of the log's URL, without the port, as verifiers have it
 	entry, err := t.entryV2(origin, index)
 	if err != nil {
-		refuse(http.StatusInternalServerError, err)
+		refuse(http.StatusInternalServerError, codes.Unknown, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -132,6 +136,10 @@ func (t *transparency) serveV2(w http.ResponseWriter, r *http.Request) {
 func canonicalV2(r *http.Request) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
+		return nil, err
+	}
+	var plain json.RawMessage
+	if err := json.Unmarshal(raw, &plain); err != nil { // as the real server, which tells this error
 		return nil, err
 	}
 	var asked rekor.CreateEntryRequest
@@ -147,7 +155,7 @@ func canonicalV2(r *http.Request) ([]byte, error) {
 	}
 	entry, err := hashedrekordv2.ToLogEntry(asked.GetHashedRekordRequestV002(), algorithms)
 	if err != nil {
-		return nil, err
+		return nil, errors.New("invalid hashedrekord request") // and no more
 	}
 	text, err := protojson.Marshal(entry)
 	if err != nil {
@@ -198,9 +206,9 @@ func (t *transparency) serveV1(w http.ResponseWriter, r *http.Request) {
 		}
 		t.answerV1(w, http.StatusOK, index)
 	case r.Method == http.MethodPost && r.URL.Path == path:
-		body, err := canonicalV1(r)
+		body, status, err := canonicalV1(r)
 		if err != nil {
-			refuse(http.StatusBadRequest, err)
+			refuse(status, err)
 			return
 		}
 		index, there := t.add(body)
@@ -215,17 +223,25 @@ func (t *transparency) serveV1(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// canonicalV1 judges a request, and returns the entry that it asks for.
-func canonicalV1(r *http.Request) ([]byte, error) {
+// canonicalV1 judges a request, and returns the entry that it asks for, or the status of
+// its refusal: what is not of the form of an entry has that of the real server's parser.
+func canonicalV1(r *http.Request) (body []byte, status int, err error) {
 	proposed, err := models.UnmarshalProposedEntry(io.LimitReader(r.Body, 1<<20), runtime.JSONConsumer())
 	if err != nil {
-		return nil, err
+		var parsed interface{ Code() int32 }
+		if errors.As(err, &parsed) {
+			return nil, min(int(parsed.Code()), http.StatusUnprocessableEntity), err // those of the parser begin at 600
+		}
+		return nil, http.StatusInternalServerError, err
 	}
 	entry, err := types.CreateVersionedEntry(proposed)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		body, err = types.CanonicalizeEntry(r.Context(), entry)
 	}
-	return types.CanonicalizeEntry(r.Context(), entry)
+	if err != nil {
+		return nil, http.StatusBadRequest, fmt.Errorf("error processing entry: %w", err)
+	}
+	return body, http.StatusCreated, nil
 }
 
 func (t *transparency) answerV1(w http.ResponseWriter, status, index int) {

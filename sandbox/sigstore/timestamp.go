@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/digitorus/timestamp"
+	"github.com/sigstore/timestamp-authority/v2/pkg/verification"
 )
 
 // authority says when a signature was there (RFC 3161).
@@ -44,32 +47,47 @@ func newAuthority() (*authority, error) {
 	return a, err
 }
 
-// ServeHTTP implements [http.Handler].
+// ServeHTTP implements [http.Handler]. The real server also takes requests in JSON.
 func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	const query, reply = "application/timestamp-query", "application/timestamp-reply"
+	if kind := r.Header.Get("Content-Type"); kind != query {
+		answer(w, http.StatusUnsupportedMediaType, map[string]any{"code": 415, "message": fmt.Sprintf("unsupported media type %q, only [application/json %s] are allowed", kind, query)})
+		return
+	}
+	stamp, err := a.stamp(r)
+	w.Header().Set("Content-Type", reply)
+	if err != nil { // with this type, too
+		message := "Error generating timestamp response"
+		if errors.Is(err, verification.ErrWeakHashAlg) {
+			message = "Weak hash algorithm in timestamp request"
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]any{"code": 400, "message": message}) // the client is gone
+		return
+	}
+	_, _ = w.Write(stamp) // likewise
+}
+
+// stamp judges a request with the real server's own package, and answers it.
+func (a *authority) stamp(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
-		return
+		return nil, err
 	}
 	asked, err := timestamp.ParseRequest(body)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+		return nil, err
+	}
+	if err := verification.VerifyRequest(asked); err != nil {
+		return nil, err
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+		return nil, err
 	}
 	stamp := timestamp.Timestamp{
-		HashAlgorithm: asked.HashAlgorithm, HashedMessage: asked.HashedMessage, Nonce: asked.Nonce, SerialNumber: serial, Time: time.Now(),
+		HashAlgorithm: asked.HashAlgorithm, HashedMessage: asked.HashedMessage, Nonce: asked.Nonce, SerialNumber: serial, Time: time.Now().UTC(), Accuracy: time.Second,
 		Policy: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 2}, AddTSACertificate: asked.Certificates,
 	}
-	reply, err := stamp.CreateResponseWithOpts(a.leaf, a.key, crypto.SHA256)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/timestamp-reply")
-	w.WriteHeader(http.StatusCreated)
-	_, _ = w.Write(reply) // the client is gone
+	return stamp.CreateResponseWithOpts(a.leaf, a.key, crypto.SHA256)
 }
