@@ -57,7 +57,7 @@ func (r Ring) openIdentity(ctx context.Context) (signing.Signer, error) {
 		return nil, err
 	}
 	opened, err := keyless.Open(ctx, keyless.Options{
-		Identity: r.identity(), Audience: r.Sign.Keyless.Audience, Services: services, TrustedRoot: root, Token: r.token,
+		Identity: r.identity(), Audience: r.Sign.Keyless.Audience, Services: services, TrustedRoot: root, Token: r.token, Tell: r.Tell,
 	})
 	if err != nil {
 		return nil, err

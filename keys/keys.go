@@ -38,6 +38,9 @@ type Ring struct {
 	Mask func(secret string)
 	// Token finds an identity token of the job; see ci.Tokens. nil: there is none.
 	Token func(ctx context.Context, from, audience string, proposed bool) (string, error)
+	// Tell, unless it is nil, is told of each wait for a service that signing by identity
+	// needs and that fails.
+	Tell func(text string)
 }
 
 // secret reads a secret from the environment and has it masked.

@@ -139,7 +139,7 @@ func (a *app) registry() registry.Client { return registry.Client{Keychain: a.ke
 
 // ring holds the keys that settings name.
 func (a *app) ring(s settings.Settings) keys.Ring {
-	return keys.Ring{Sign: s.Sign, Wallet: s.Wallet, Enclave: s.Enclave.Key, Secret: s.Secret, Getenv: a.getenv, Mask: a.story.ci.Mask, Token: ci.Tokens(a.getenv)}
+	return keys.Ring{Sign: s.Sign, Wallet: s.Wallet, Enclave: s.Enclave.Key, Secret: s.Secret, Getenv: a.getenv, Mask: a.story.ci.Mask, Token: ci.Tokens(a.getenv), Tell: a.story.Note}
 }
 
 // lockPath is where the lock of an app is: beside the first configuration file.

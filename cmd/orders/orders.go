@@ -93,7 +93,7 @@ func (s *shell) open(ctx context.Context, command string, need settings.Purpose)
 	if _, ok := cfg.Profile(cfg.Chain); !ok {
 		return nil, usage.Errorf(command, "no chain is named that is known: --chain, or chain in mrelease.yaml")
 	}
-	d := &desk{shell: s, settings: cfg, ring: keys.Ring{Sign: cfg.Sign, Wallet: cfg.Wallet, Getenv: s.Getenv, Mask: s.Mask, Token: s.Token}}
+	d := &desk{shell: s, settings: cfg, ring: keys.Ring{Sign: cfg.Sign, Wallet: cfg.Wallet, Getenv: s.Getenv, Mask: s.Mask, Token: s.Token, Tell: func(text string) { s.Note("%s", text) }}}
 	if !s.dryRun && command != listCommand {
 		if err := s.CheckRun(cfg.Chain, cfg.IsDevelopment()); err != nil {
 			return nil, err
