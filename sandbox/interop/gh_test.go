@@ -38,15 +38,7 @@ func TestGitHub(t *testing.T) {
 	for services, app := range logs {
 		t.Run(app, func(t *testing.T) {
 			_, image := s.releasedAsJob(t, app, services)
-			bundles := filepath.Join(t.TempDir(), "bundles.jsonl")
-			must(t, os.WriteFile(bundles, bundlesOf(t, image), 0o644))
-			right := attested{image, root, jobRepository, sigstore.Identity(sigstore.GitHub, jobRepository, jobRef), s.Sigstore.Issuer(sigstore.GitHub), jobRef, "https://slsa.dev/provenance/v1"}
-			measured := right
-			measured.predicate = record.MeasurementType
-			for _, from := range [][]string{{"--bundle", bundles}, {"--bundle-from-oci"}} {
-				s.ghVerifies(t, right, from...)
-				s.ghVerifies(t, measured, from...)
-			}
+			right, bundles := s.ghTakes(t, image, root)
 			for _, change := range []func(*attested){
 				func(c *attested) { c.image = foreign },
 				func(c *attested) { c.root = other },
@@ -74,6 +66,22 @@ type attested struct {
 	root                         string // file of trusted roots
 	repository, identity, issuer string
 	ref, predicate               string
+}
+
+// ghTakes has it verify what a job released, and returns what it verified the provenance as,
+// and the file of bundles that it read.
+func (s *stage) ghTakes(t *testing.T, image name.Digest, root string) (right attested, bundles string) {
+	t.Helper()
+	bundles = filepath.Join(t.TempDir(), "bundles.jsonl")
+	must(t, os.WriteFile(bundles, bundlesOf(t, image), 0o644))
+	right = attested{image, root, jobRepository, sigstore.Identity(sigstore.GitHub, jobRepository, jobRef), s.Sigstore.Issuer(sigstore.GitHub), jobRef, "https://slsa.dev/provenance/v1"}
+	measured := right
+	measured.predicate = record.MeasurementType
+	for _, from := range [][]string{{"--bundle", bundles}, {"--bundle-from-oci"}} {
+		s.ghVerifies(t, right, from...)
+		s.ghVerifies(t, measured, from...)
+	}
+	return right, bundles
 }
 
 // ghVerifies fails unless an attestation is what is claimed.

@@ -49,13 +49,12 @@ func TestCosignKeyless(t *testing.T) {
 // cosignSignsAsJob lets cosign sign an image that mrelease then finds signed. cosign
 // 2.6.5 cannot write statements to a log of Rekor 2.
 func (s *stage) cosignSignsAsJob(t *testing.T) {
-	r := release{name: "theirs-keyless", chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 1, dir: t.TempDir()}
-	writeWallet(t, r.dir, r.owner)
+	r := s.newRelease(t, "theirs-keyless")
 	digest := s.pushed(t, r)
 	token, err := s.Sigstore.Token(sigstore.GitHub, jobRepository, jobRef)
 	must(t, err)
 	s.cosign(t, "sign", "--yes", "--identity-token", token, "--new-bundle-format", "--signing-config", authorities+"/signing-config.json", "--trusted-root", authorities+"/trusted-root.json", digest.Name())
-	_, story := s.asJob(t, r, "signing-config.json", "release", "--version", "1.0.0", "--progress", "quiet").run(t)
+	_, story := s.asJob(t, sigstore.GitHub, r, "signing-config.json", "release", "--version", "1.0.0", "--progress", "quiet").run(t)
 	if !strings.Contains(story, "was there already") {
 		t.Errorf("mrelease did not find cosign's signature:\n%s", story)
 	}
@@ -66,7 +65,7 @@ func (s *stage) cosignSignsAsJob(t *testing.T) {
 	if len(list.Manifests) != 4 {
 		t.Errorf("the image has %d referrers, want cosign's signature, our two attestations and the record", len(list.Manifests))
 	}
-	verify := s.asJob(t, r, "signing-config.json", "verify", r.name+".json", "--trusted-root", filepath.Join(s.dir, authorities, "trusted-root.json"))
+	verify := s.asJob(t, sigstore.GitHub, r, "signing-config.json", "verify", r.name+".json", "--trusted-root", filepath.Join(s.dir, authorities, "trusted-root.json"))
 	if _, story := verify.run(t); !strings.Contains(story, "certified by CN=sandbox fulcio intermediate") {
 		t.Errorf("mrelease verified cosign's signature so:\n%s", story)
 	}
@@ -75,12 +74,25 @@ func (s *stage) cosignSignsAsJob(t *testing.T) {
 // releasedAsJob releases as a job of GitHub, and returns the record and the image.
 func (s *stage) releasedAsJob(t *testing.T, app, services string) (record.Record, name.Digest) {
 	t.Helper()
+	r := s.newRelease(t, app)
+	s.asJob(t, sigstore.GitHub, r, services, "release", "--version", "1.0.0", "--progress", "quiet").run(t)
+	return s.recorded(t, sigstore.GitHub, r)
+}
+
+// newRelease is one of an app, by a wallet in a folder of its own.
+func (s *stage) newRelease(t *testing.T, app string) release {
+	t.Helper()
 	r := release{name: app, chain: s.V6, enclave: legacyEnclave, tag: "tee", owner: 1, dir: t.TempDir()}
 	writeWallet(t, r.dir, r.owner)
-	s.asJob(t, r, services, "release", "--version", "1.0.0", "--progress", "quiet").run(t)
+	return r
+}
+
+// recorded returns the record of what a job released, and the image.
+func (s *stage) recorded(t *testing.T, shape string, r release) (record.Record, name.Digest) {
+	t.Helper()
 	rec, err := record.ReadFile(filepath.Join(r.dir, r.name+".json"))
 	must(t, err)
-	identity, issuer := sigstore.Identity(sigstore.GitHub, jobRepository, jobRef), s.Sigstore.Issuer(sigstore.GitHub)
+	identity, issuer := sigstore.Identity(shape, jobRepository, jobRef), s.Sigstore.Issuer(shape)
 	if rec.Image.PublicKey != "" || rec.Image.Identity == nil || rec.Image.Identity.Subject != identity || rec.Image.Identity.Issuer != issuer {
 		t.Errorf("the record says that %+v signed", rec.Image)
 	}
@@ -89,13 +101,13 @@ func (s *stage) releasedAsJob(t *testing.T, app, services string) (record.Record
 	return rec, tag.Digest(rec.Image.Digest.String())
 }
 
-// asJob runs mrelease as a job of GitHub whose identity signs.
-func (s *stage) asJob(t *testing.T, r release, services string, args ...string) program {
+// asJob runs mrelease as a job of GitHub or GitLab whose identity signs.
+func (s *stage) asJob(t *testing.T, shape string, r release, services string, args ...string) program {
 	t.Helper()
 	run := s.mreleaseRun(t, r, args...)
 	file := filepath.Join(r.dir, r.name+".yaml")
-	workflow, _, _ := strings.Cut(sigstore.Identity(sigstore.GitHub, jobRepository, jobRef), "@")
-	keyless := "sign: {keyless: {token: github, issuer: \"" + s.Sigstore.Issuer(sigstore.GitHub) + "\", identity: \"" + workflow + "\", signing-config: \"" + filepath.Join(s.dir, authorities, services) +
+	workflow, _, _ := strings.Cut(sigstore.Identity(shape, jobRepository, jobRef), "@")
+	keyless := "sign: {keyless: {token: " + shape + ", issuer: \"" + s.Sigstore.Issuer(shape) + "\", identity: \"" + workflow + "\", signing-config: \"" + filepath.Join(s.dir, authorities, services) +
 		"\"}, trusted-root: \"" + filepath.Join(s.dir, authorities, "trusted-root.json") + "\"}"
 	text := strings.Replace(s.config(r), "sign: {key: \""+filepath.Join(s.dir, "cosign.key")+"\"}", keyless, 1)
 	must(t, os.WriteFile(file, []byte(text), 0o600))

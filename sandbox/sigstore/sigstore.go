@@ -2,8 +2,9 @@
 // tokens of GitHub and GitLab, Fulcio with its certificate log, a timestamp authority and
 // the transparency log Rekor in both of its versions. They speak the protocols of the
 // real servers, sign for real and keep everything in memory; cosign's own program signs
-// with them, and verifies. They are no real servers: there is no policy, no audit and no
-// second replica, and the log of certificates promises entries that it does not keep.
+// with them, and verifies, and sandbox/interop compares what they say with what the real
+// servers say. They are no real servers: there is no policy, no audit and no second
+// replica, and the log of certificates promises entries that it does not keep.
 package sigstore
 
 import (
