@@ -293,6 +293,39 @@ func TestKeylessRefuses(t *testing.T) {
 	}
 }
 
+// What the trusted root does not take is not signed with: a certificate of others is told
+// before anything is in a log, and a signature without an entry, where the root names logs,
+// before anything is in the registry.
+func TestKeylessUntrusted(t *testing.T) {
+	t.Parallel()
+	a, other := startSigstore(t), startSigstore(t)
+	foreign := a.options(t, 1, repository, tagged)
+	foreign.TrustedRoot = other.root
+	for want, o := range map[string]keyless.Options{
+		"the trusted root does not take the certificate of " + a.Fulcio:          foreign,
+		"the trusted root does not take what was signed with " + a.Fulcio + ", ": a.options(t, 0, repository, tagged),
+	} {
+		a.faults.Clear()
+		for _, log := range []string{"rekor", "rekor-v2"} {
+			if err := a.faults.Add(fault.Rule{Service: log, Status: http.StatusBadRequest, Times: 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		image := pushed(t)
+		_, err := registry.Client{}.Sign(t.Context(), image, open(t, o))
+		var wrong *keyless.RootError
+		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		if n := bundles(t, image); n != 0 {
+			t.Errorf("%q: there are %d bundles", want, n)
+		}
+		if left := a.faults.Rules(); len(left) != 2 {
+			t.Errorf("%q: a log was asked", want)
+		}
+	}
+}
+
 // A service that fails is tried again, within the patience, and then told.
 func TestKeylessOutages(t *testing.T) {
 	t.Parallel()

@@ -5,7 +5,9 @@
 package keyless
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"regexp"
@@ -110,6 +112,35 @@ func (p *Party) VerifyBundle(b *bundle.Bundle, artifact verify.ArtifactPolicyOpt
 		return nil, err
 	}
 	return verifier.Verify(b, verify.NewPolicy(artifact, verify.WithCertificateIdentity(identity)))
+}
+
+// certifies makes sure that a certificate is of one of the root's authorities and, if the
+// root names logs of certificates, in one of them. Its error is a [*RootError].
+func (p *Party) certifies(c *x509.Certificate, by string) error {
+	chains, err := verify.VerifyLeafCertificate(c.NotBefore, c, p.root)
+	if err == nil && len(p.root.CTLogs()) > 0 {
+		err = verify.VerifySignedCertificateTimestamp(chains, 1, p.root)
+	}
+	if err != nil {
+		return &RootError{fmt.Sprintf("does not take the certificate of %s: %v", by, err)}
+	}
+	return nil
+}
+
+// takes makes sure that what was signed verifies. Its error is a [*RootError].
+func (p *Party) takes(made *protobundle.Bundle, content sign.Content, by services) error {
+	b, err := bundle.NewBundle(made)
+	if err != nil {
+		return fmt.Errorf("reading what was signed: %w", err)
+	}
+	artifact := verify.WithoutArtifactUnsafe() // a statement names what it is of
+	if made.GetMessageSignature() != nil {
+		artifact = verify.WithArtifact(bytes.NewReader(content.PreAuthEncoding()))
+	}
+	if _, err := p.VerifyBundle(b, artifact); err != nil {
+		return &RootError{fmt.Sprintf("does not take what was signed with %s: %v", by, err)}
+	}
+	return nil
 }
 
 // policy takes the whole subject, or all before its reference, and nothing that merely

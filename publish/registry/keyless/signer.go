@@ -116,17 +116,17 @@ func (*Signer) SignData(context.Context, []byte) (signature, digest []byte, err 
 }
 
 // Bundle implements [signing.Signer]: with the certificate, a timestamp, and an entry in
-// the log when the services have one. What was made is verified as [Party.VerifyBundle]
-// does before it is returned.
+// the log when the services have one. The certificate is verified before anything is sent
+// to the others, and what was made, as [Party.VerifyBundle] does, before it is returned.
 //
-// Errors: *ServiceError, *IdentityError, *TokenError.
+// Errors: *ServiceError, *RootError, *IdentityError, *TokenError.
 func (s *Signer) Bundle(ctx context.Context, content sign.Content) (*protobundle.Bundle, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.certify(ctx); err != nil {
 		return nil, err
 	}
-	o := sign.BundleOptions{Context: ctx, CertificateProvider: given(s.certificate.Raw), TrustedRoot: s.root}
+	o := sign.BundleOptions{Context: ctx, CertificateProvider: given(s.certificate.Raw)}
 	for _, url := range s.services.timestamps {
 		client, err := s.client(ctx, url)
 		if err != nil {
@@ -148,6 +148,9 @@ func (s *Signer) Bundle(ctx context.Context, content sign.Content) (*protobundle
 	made, err := sign.Bundle(content, s.pair, o)
 	if err != nil {
 		return nil, &ServiceError{"signing", s.services.String(), err}
+	}
+	if err := s.takes(made, content, s.services); err != nil {
+		return nil, err
 	}
 	return made, nil
 }
@@ -186,6 +189,10 @@ func (s *Signer) certify(ctx context.Context) error {
 		return &ServiceError{"the certificate authority", s.services.authority, err}
 	}
 	if err := s.named(c); err != nil {
+		return err
+	}
+	// Before it is published: a log forgets nothing.
+	if err := s.certifies(c, s.services.authority); err != nil {
 		return err
 	}
 	s.pair, s.certificate = pair, c
