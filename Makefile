@@ -114,8 +114,8 @@ bin/local-kms: tools/kms/go.mod
 	@cd tools/kms && $(BUILD) -ldflags '$(LDFLAGS)' -o ../../$@ github.com/nsmithuk/local-kms
 
 # Sigstore's own servers, and the logs that two of them write to, in the newest versions
-# for this Go. They take four minutes of a processor beside what cosign 3 compiles; the
-# short form of interop does without. The module is tidied with -e: a test of Fulcio's
+# for this Go. They take four minutes of a processor when the rest is compiled; the short
+# form of interop does without. The module is tidied with -e: a test of Fulcio's
 # imports another that is not to be had.
 SIGSTORE := fulcio rekor-server rekor-tiles tesseract timestamp-server trillian
 rekor-tiles = github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/sign"
 
 	"github.com/mrelease/mrelease/publish/registry/keyless"
@@ -116,23 +118,53 @@ func (s *stage) unsigned(t *testing.T, r release) {
 
 // down ends each server in its turn: without it nothing is signed, and with it again all.
 func (s *stage) down(t *testing.T, o *servers) {
-	statement := &sign.DSSEData{Data: []byte(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a","digest":{"sha256":"00"}}],"predicateType":"x","predicate":{}}`), PayloadType: "application/vnd.in-toto+json"}
 	for _, program := range []string{"tesseract", "fulcio", "timestamp-server", "rekor-server", "rekor-tiles"} {
-		version := uint32(2)
-		if program == "rekor-server" {
-			version = 1
-		}
-		o.running[program].kill(t)
-		_, err := s.signer(t, o, version).Bundle(t.Context(), statement)
-		var failed *keyless.ServiceError
-		if !errors.As(err, &failed) {
-			t.Errorf("without %s signing ends with %v", program, err)
-		}
-		s.serve(t, o.running[program])
-		if _, err := s.signer(t, o, version).Bundle(t.Context(), statement); err != nil {
-			t.Errorf("with %s again: %v", program, err)
-		}
+		t.Run(program, func(t *testing.T) {
+			version := uint32(2)
+			if program == "rekor-server" {
+				version = 1
+			}
+			o.running[program].kill(t)
+			_, err := s.signer(t, o, version).Bundle(t.Context(), statement())
+			var failed *keyless.ServiceError
+			if !errors.As(err, &failed) {
+				t.Errorf("without it signing ends with %v", err)
+			}
+			s.serve(t, o.running[program])
+			if _, err := s.signer(t, o, version).Bundle(t.Context(), statement()); err != nil {
+				t.Errorf("with it again: %v", err)
+			}
+		})
 	}
+}
+
+// unlogged is a Fulcio that writes its certificates to no log, as private ones do: what it
+// certifies counts for whoever trusts no log of certificates, and for nobody else.
+func (s *stage) unlogged(t *testing.T, o *servers) {
+	fulcio := o.running["fulcio"]
+	fulcio.kill(t)
+	alone := *fulcio
+	alone.args = slices.Clone(fulcio.args)
+	alone.args[slices.Index(alone.args, "--ct-log-url")+1] = ""
+	s.serve(t, &alone)
+	_, err := s.signer(t, o, 2).Bundle(t.Context(), statement())
+	var untrusted *keyless.RootError
+	if !errors.As(err, &untrusted) {
+		t.Errorf("who trusts a log of certificates takes one of none: %v", err)
+	}
+	own := *o
+	own.root, err = root.NewTrustedRoot(root.TrustedRootMediaType01, o.root.FulcioCertificateAuthorities(), nil, o.root.TimestampingAuthorities(), o.root.RekorLogs())
+	must(t, err)
+	if _, err := s.signer(t, &own, 2).Bundle(t.Context(), statement()); err != nil {
+		t.Errorf("who trusts no log of certificates does not take one of none: %v", err)
+	}
+	alone.kill(t)
+	s.serve(t, fulcio)
+}
+
+// statement is one to sign.
+func statement() *sign.DSSEData {
+	return &sign.DSSEData{Data: []byte(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a","digest":{"sha256":"00"}}],"predicateType":"x","predicate":{}}`), PayloadType: "application/vnd.in-toto+json"}
 }
 
 // signer signs as a job of GitHub, and gives up after a moment.

@@ -32,6 +32,7 @@ func TestSigstore(t *testing.T) {
 	}
 	t.Run("turned down", func(t *testing.T) { s.refused(t, o) })
 	t.Run("interrupted", func(t *testing.T) { s.interrupted(t, o) })
+	t.Run("unlogged", func(t *testing.T) { s.unlogged(t, o) })
 	t.Run("down", func(t *testing.T) { s.down(t, o) })
 }
 

@@ -39,11 +39,16 @@ type heard struct {
 }
 
 // ask sends a request.
-func ask(t *testing.T, url, kind string, body []byte) (a heard) {
+func ask(t *testing.T, url, kind string, body []byte) heard {
+	t.Helper()
+	return askWith(t, url, body, http.Header{"Content-Type": {kind}})
+}
+
+func askWith(t *testing.T, url string, body []byte, header http.Header) (a heard) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(body))
 	must(t, err)
-	req.Header.Set("Content-Type", kind)
+	req.Header = header
 	resp, err := http.DefaultClient.Do(req)
 	must(t, err)
 	a.body, err = io.ReadAll(resp.Body)
@@ -81,7 +86,11 @@ func certificateRequestOf(t *testing.T, token, key string, proof []byte) []byte 
 	}))
 }
 
-const certificatesPath = "/api/v2/signingCert"
+// Where certificates are asked for.
+const (
+	certificatesPath = "/api/v2/signingCert"
+	olderPath        = "/api/v1/signingCert"
+)
 
 // sameCertificates compares what both certify of the same jobs and the same key.
 func (s *stage) sameCertificates(t *testing.T, o *servers) {
@@ -95,8 +104,35 @@ func (s *stage) sameCertificates(t *testing.T, o *servers) {
 			if theirs.status != http.StatusOK || ours.status != theirs.status || ours.kind != theirs.kind {
 				t.Fatalf("Fulcio: %d %s %s; the stand-in: %d %s %s", theirs.status, theirs.kind, theirs.body, ours.status, ours.kind, ours.body)
 			}
-			same(t, shape+" at "+ref, saidBy(t, theirs.body), saidBy(t, ours.body))
+			same(t, shape+" at "+ref, saidBy(t, chainOf(t, theirs.body)), saidBy(t, chainOf(t, ours.body)))
 		}
+	}
+	s.sameOlder(t, o, key)
+}
+
+// sameOlder compares the API that older clients ask.
+func (s *stage) sameOlder(t *testing.T, o *servers, key *ecdsa.PrivateKey) {
+	t.Helper()
+	token, err := s.Sigstore.Token(sigstore.GitHub, jobRepository, jobRef)
+	must(t, err)
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	must(t, err)
+	for _, subject := range []string{subjectOf(t, token), "another"} {
+		sum := sha256.Sum256([]byte(subject))
+		proof, err := ecdsa.SignASN1(rand.Reader, key, sum[:])
+		must(t, err)
+		request := []byte(encode(t, map[string]any{"publicKey": map[string]any{"content": der, "algorithm": "ecdsa"}, "signedEmailAddress": proof}))
+		header := http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + token}}
+		theirs, ours := askWith(t, o.Fulcio+olderPath, request, header), askWith(t, s.Sigstore.Fulcio+olderPath, request, header)
+		if theirs.status >= 400 {
+			same(t, "the older API, proof of "+subject, refusedWith(t, theirs), refusedWith(t, ours))
+			continue
+		}
+		if ours.status != theirs.status || ours.kind != theirs.kind {
+			t.Errorf("the older API: Fulcio: %d %s; the stand-in: %d %s %s", theirs.status, theirs.kind, ours.status, ours.kind, ours.body)
+			continue
+		}
+		same(t, "the older API", saidBy(t, []string{string(theirs.body)}), saidBy(t, []string{string(ours.body)}))
 	}
 }
 
@@ -118,8 +154,11 @@ func same(t *testing.T, what string, theirs, ours map[string]string) {
 	}
 }
 
-// saidBy is what the certificate of an answer says, but for who certified it and when.
-func saidBy(t *testing.T, body []byte) map[string]string {
+// base64Lines are the contents of PEM.
+var base64Lines = regexp.MustCompile(`(?m)^[0-9A-Za-z+/=]+\n`)
+
+// chainOf returns the chain of an answer, as it is there.
+func chainOf(t *testing.T, body []byte) []string {
 	t.Helper()
 	var said struct {
 		Embedded struct {
@@ -127,18 +166,24 @@ func saidBy(t *testing.T, body []byte) map[string]string {
 		} `json:"signedCertificateEmbeddedSct"`
 	}
 	must(t, json.Unmarshal(body, &said))
-	chain := said.Embedded.Chain.Certificates
-	if len(chain) == 0 {
+	if len(said.Embedded.Chain.Certificates) == 0 {
 		t.Fatalf("there is no certificate in %s", body)
 	}
-	block, rest := pem.Decode([]byte(chain[0]))
+	return said.Embedded.Chain.Certificates
+}
+
+// saidBy is what the first certificate of a chain says, but for who certified it and when,
+// and how the chain is written.
+func saidBy(t *testing.T, chain []string) map[string]string {
+	t.Helper()
+	block, _ := pem.Decode([]byte(chain[0]))
 	if block == nil {
 		t.Fatalf("there is no certificate in %s", chain[0])
 	}
 	c, err := x509.ParseCertificate(block.Bytes)
 	must(t, err)
 	all := map[string]string{
-		"chain": fmt.Sprint(len(chain)), "after the certificate": fmt.Sprintf("%q", rest), "subject": c.Subject.String(), "algorithm": c.SignatureAlgorithm.String(),
+		"chain": base64Lines.ReplaceAllString(fmt.Sprintf("%d: %s", len(chain), strings.Join(chain, "|")), ""), "subject": c.Subject.String(), "algorithm": c.SignatureAlgorithm.String(),
 		"lifetime": c.NotAfter.Sub(c.NotBefore).String(), "begins": fmt.Sprint(time.Since(c.NotBefore) < 10*time.Second && !c.NotBefore.After(time.Now())),
 	}
 	for _, e := range c.Extensions {

@@ -146,12 +146,12 @@ func (f *fulcio) serveV1(w http.ResponseWriter, r *http.Request) {
 		chain, err = f.chain(token, func() (crypto.PublicKey, error) { return x509.ParsePKIXPublicKey(in.PublicKey.Content) }, in.Proof)
 	}
 	if err != nil {
-		answer(w, http.StatusBadRequest, map[string]any{"code": 400, "message": err.Error()})
+		answer(w, http.StatusBadRequest, map[string]any{"code": 3, "message": err.Error()})
 		return
 	}
 	w.Header().Set("Content-Type", "application/pem-certificate-chain")
 	w.WriteHeader(http.StatusCreated)
-	_, _ = io.WriteString(w, strings.Join(chain, "")) // the client is gone
+	_, _ = io.WriteString(w, strings.Join(chain, "\n")) // the client is gone
 }
 
 // refusal is what Fulcio says to whom it certifies nothing, in its words, and no more.
@@ -200,7 +200,7 @@ func (f *fulcio) chain(token string, readKey func() (crypto.PublicKey, error), p
 	}
 	var chain []string
 	for _, c := range []*x509.Certificate{leaf, f.ca, f.root} {
-		chain = append(chain, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})))
+		chain = append(chain, strings.TrimSpace(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})))) // as Fulcio
 	}
 	return chain, nil
 }
