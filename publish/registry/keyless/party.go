@@ -30,7 +30,7 @@ type Party struct {
 	root     *root.TrustedRoot
 }
 
-// RootError says that a trusted root cannot be used.
+// RootError says that a trusted root cannot be used, or does not take what a release signs.
 type RootError struct{ Problem string }
 
 func (e *RootError) Error() string { return "the trusted root " + e.Problem }
