@@ -14,7 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/google/go-containerregistry/pkg/v1/types"
+	media "github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/mrelease/mrelease/publish/registry"
 )
@@ -26,7 +26,7 @@ func mounts(t *testing.T, host, user string) {
 	must(t, err)
 	base, err := random.Image(1<<20, 3)
 	must(t, err)
-	own, err := random.Layer(1000, types.OCILayer)
+	own, err := random.Layer(1000, media.OCILayer)
 	must(t, err)
 	image, err := mutate.AppendLayers(base, own)
 	must(t, err)
