@@ -76,7 +76,7 @@ func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.BoolVar(&o.short, "short", os.Getenv("BENCH_SHORT") != "", "fewer runs and a smaller image (default: whether BENCH_SHORT is set)")
 	flags.BoolVar(&o.strict, "strict", os.Getenv("BENCH_STRICT") != "", "fail when a time is above its target, too (default: whether BENCH_STRICT is set)")
-	flags.IntVar(&o.runs, "runs", 0, "how often most is measured (default 5, and 3 in the short form)")
+	flags.IntVar(&o.runs, "runs", 0, "how often most is measured (default 5, and 2 in the short form)")
 	flags.Float64Var(&o.scale, "scale", 1, "sizes of the section large, as a share of what its targets are for")
 	flags.StringVar(&o.out, "out", "dist/bench.json", "file that the figures are written to")
 	only := flags.String("only", os.Getenv("BENCH_ONLY"), "regular expression: the sections to measure (default: $BENCH_ONLY)")
@@ -144,7 +144,7 @@ func newBench(o options, stderr io.Writer) (*bench, error) {
 	}
 	b := &bench{root: root, runs: 5, short: o.short, scale: o.scale, stderr: stderr}
 	if b.short {
-		b.runs = 3
+		b.runs = 2
 	}
 	b.runs = cmp.Or(o.runs, b.runs)
 	for _, file := range []string{"bin/mrelease", "bin/buildctl", "bin/buildkitd", "bin/cosign", "build/base/index.json", modules} {
