@@ -89,7 +89,7 @@ func (a *app) accept(ctx context.Context, args []string) error {
 }
 
 // describeAccepted makes the lock of what is accepted.
-func (a *app) describeAccepted(ctx context.Context, cfg settings.Settings, args []string) (lock.Lock, error) {
+func (a *app) describeAccepted(ctx context.Context, cfg settings.Settings, args []string) (l lock.Lock, err error) {
 	if len(args) == 1 && isFile(args[0]) {
 		return a.describeRecord(ctx, cfg, args[0])
 	}
@@ -98,7 +98,9 @@ func (a *app) describeAccepted(ctx context.Context, cfg settings.Settings, args 
 			return lock.Lock{}, err
 		}
 	}
-	m, err := a.measured(ctx, cfg, args)
+	kept := a.keep()
+	defer func() { err = errors.Join(err, kept.Close()) }()
+	m, err := a.measured(ctx, cfg, args, kept)
 	if err != nil {
 		return lock.Lock{}, err
 	}

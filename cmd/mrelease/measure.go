@@ -74,7 +74,7 @@ type measureAnswer struct {
 	Basis     measure.Basis     `json:"basis"`
 }
 
-func (a *app) runMeasure(ctx context.Context, args []string) error {
+func (a *app) runMeasure(ctx context.Context, args []string) (err error) {
 	if i := slices.IndexFunc(args, func(arg string) bool { return !isFile(arg) }); len(args) > 0 && i < 0 {
 		return a.measureFiles(ctx, args)
 	} else if len(args) > 1 {
@@ -84,7 +84,9 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	m, err := a.measured(ctx, cfg, args)
+	kept := a.keep()
+	defer func() { err = errors.Join(err, kept.Close()) }()
+	m, err := a.measured(ctx, cfg, args, kept)
 	if err != nil {
 		return err
 	}
@@ -108,6 +110,9 @@ func (a *app) runMeasure(ctx context.Context, args []string) error {
 	})
 }
 
+// keep returns where layers are kept that are fetched, and how that is told.
+func (a *app) keep() *registry.Kept { return &registry.Kept{Progress: a.story.progress()} }
+
 // measured is an image with its measurement.
 type measured struct {
 	image   v1.Image
@@ -116,11 +121,9 @@ type measured struct {
 }
 
 // measured builds the source, or opens the image that is named, and measures it.
-// An image that is not there is told before a builder is asked for.
-func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string) (m measured, err error) {
+// An image that is not there is told before a builder is asked for. Its layers are kept.
+func (a *app) measured(ctx context.Context, cfg settings.Settings, args []string, kept *registry.Kept) (m measured, err error) {
 	m.spec = cfg.Enclave.Spec()
-	kept := &registry.Kept{Progress: a.story.progress()}
-	defer func() { err = errors.Join(err, kept.Close()) }()
 	if len(args) > 0 {
 		if m.image, err = release.OpenImage(ctx, a.registry().Keeping(kept), args[0]); err != nil {
 			return m, err

@@ -14,7 +14,6 @@ import (
 	"github.com/mrelease/mrelease/measure"
 	"github.com/mrelease/mrelease/page"
 	"github.com/mrelease/mrelease/publish/record"
-	"github.com/mrelease/mrelease/publish/registry"
 	"github.com/mrelease/mrelease/release"
 	"github.com/mrelease/mrelease/settings"
 )
@@ -116,7 +115,8 @@ func (a *app) runVerify(ctx context.Context, given string, t *trusted) (err erro
 		defer a.closeBuilder(builder)
 		if world.NoRunner = missing; missing == nil {
 			world.Runner = builder
-			kept := &registry.Kept{Progress: world.Progress}
+			kept := a.keep()
+			kept.Progress = world.Progress // one line for both
 			defer func() { err = errors.Join(err, kept.Close()) }()
 			world.Registry = world.Registry.Keeping(kept)
 		}

@@ -24,25 +24,29 @@ type Kept struct {
 
 	lock     sync.Mutex
 	dir      string // "" until something is fetched
+	closed   bool
 	began    time.Time
 	fetching singleflight.Group
 	fetched  atomic.Int64 // bytes
 }
 
-// Close removes the layers. Nothing may be read of them then.
+// Close removes the layers. To read one then is an error, [os.ErrClosed].
 func (k *Kept) Close() error {
 	k.lock.Lock()
 	defer k.lock.Unlock()
+	k.closed = true
 	if k.dir == "" {
 		return nil
 	}
-	defer func() { k.dir = "" }()
 	return os.RemoveAll(k.dir)
 }
 
 func (k *Kept) folder() (_ string, err error) {
 	k.lock.Lock()
 	defer k.lock.Unlock()
+	if k.closed {
+		return "", os.ErrClosed
+	}
 	if k.dir == "" {
 		k.began = time.Now()
 		k.dir, err = os.MkdirTemp("", "mrelease-layers-*")

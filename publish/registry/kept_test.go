@@ -86,6 +86,9 @@ func TestALayerIsFetchedOnce(t *testing.T) {
 	if err := k.Close(); err != nil {
 		t.Error(err)
 	}
+	if _, err := layers[0].Compressed(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("after its end: %v", err)
+	}
 	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
 		t.Errorf("%d files are left, %v", len(left), err)
 	}
