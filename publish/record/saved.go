@@ -65,7 +65,7 @@ func (s *Saved) settle(c Check) Check {
 	var absent interface{ Absent() }
 	switch {
 	case s == nil:
-	case errors.As(c.Err, &absent) && c.Name == "layers":
+	case errors.As(c.Err, &absent) && c.Name == layersCheck:
 		c.Err = &AbsentError{s.File}
 	case errors.As(c.Err, &absent):
 		c.Err = &UncheckedError{fmt.Sprintf("%s does not have it (%v)", s.File, absent)}

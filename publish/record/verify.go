@@ -75,11 +75,14 @@ func (r Record) CheckDomain(profile poco.Chain) error {
 func Verify(ctx context.Context, w World, s Subject, report func(Check)) error {
 	w.Market.Tell = w.Progress
 	a := newAuditor(ctx, w, s)
-	measured := a.begin(ctx, check{measurementCheck, a.measurement})
 	var errs []error
+	var measured func() Check
 	for _, c := range a.checks() {
 		run := func() Check { return c.run(ctx) }
-		if c.name == measurementCheck {
+		switch c.name {
+		case layersCheck: // the image's manifest was read before
+			measured = a.begin(ctx, check{measurementCheck, a.measurement})
+		case measurementCheck:
 			run = measured
 		}
 		looked := w.Saved.settle(run())
@@ -95,8 +98,11 @@ func Verify(ctx context.Context, w World, s Subject, report func(Check)) error {
 	return errors.Join(errs...)
 }
 
-// measurementCheck is the link that takes the longest.
-const measurementCheck = "measurement"
+// The links that take the longest, and read the same bytes.
+const (
+	layersCheck      = "layers"
+	measurementCheck = "measurement"
+)
 
 // begin begins a check that runs the image, and needs nothing of the others: they are looked
 // up meanwhile. What is returned waits for it. Where nothing is run, it is made then.
@@ -115,7 +121,7 @@ func (a auditor) checks() []check {
 		{"app", a.app},
 		{"record", a.record},
 		{"image", a.image},
-		{"layers", a.layers},
+		{layersCheck, a.layers},
 		{"signature", a.signature},
 		{"provenance", a.provenance},
 		{"revocation", a.revocation},
