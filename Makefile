@@ -410,20 +410,20 @@ lint: bin/staticcheck bin/actionlint bin/notices
 # machine with two processors, where all has to be fetched and compiled; reserve is
 # kept for what is to come. In all 55 minutes.
 define BUDGET
-test 800
-attack 260
-cases 180
-lint 150
-cross 45
-dist-twice 100
-fuzz 190
-interop 420
-kill 145
-chaos 105
-rebuild 330
-conformance 240
-bench 300
-reserve 35
+test 1150
+attack 250
+cases 190
+lint 100
+cross 40
+dist-twice 80
+fuzz 115
+interop 360
+kill 135
+chaos 150
+rebuild 280
+conformance 120
+bench 290
+reserve 40
 endef
 
 budget:
