@@ -19,6 +19,7 @@ type Google struct {
 	Identity string          // token of the workload, for which an access token is given
 	Audience string          // that names the workload identity provider
 	Keys     map[string]*Key // by the name of the version
+	Throttle func() bool     // whether to refuse a request for now; nil: none is
 	Lie      func(answer map[string]any)
 
 	mu     sync.Mutex
@@ -70,6 +71,10 @@ func refuse(w http.ResponseWriter, status int, name, message string) {
 // ServeHTTP answers v1/NAME/publicKey and v1/NAME:asymmetricSign of version 1 of the REST
 // API.
 func (g *Google) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.Throttle != nil && g.Throttle() {
+		refuse(w, http.StatusTooManyRequests, "RESOURCE_EXHAUSTED", "Quota exceeded for quota metric 'Cryptographic requests' and limit 'Cryptographic requests per minute'.")
+		return
+	}
 	token, isBearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	g.mu.Lock()
 	known := g.tokens[token]
