@@ -3,7 +3,6 @@ package keys
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"strings"
 
 	"github.com/mrelease/mrelease/bounds"
@@ -54,16 +53,9 @@ func (r Ring) imageKey() kms.Key {
 func (r Ring) vaultLogin() kms.VaultLogin {
 	token := r.secret("VAULT_TOKEN")
 	if token == "" {
-		token = r.kept(filepath.Join(r.home(), ".vault-token"))
+		token = r.kept(settings.VaultTokenFile(r.Getenv))
 	}
 	return kms.VaultLogin{Address: r.Getenv("VAULT_ADDR"), Token: token, Namespace: r.Getenv("VAULT_NAMESPACE"), Mount: r.Getenv("TRANSIT_SECRET_ENGINE_PATH")}
-}
-
-func (r Ring) home() string {
-	if home := r.Getenv("HOME"); home != "" {
-		return home
-	}
-	return r.Getenv("USERPROFILE")
 }
 
 // kept returns the secret that a file holds; empty for none.

@@ -1,8 +1,10 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -174,6 +176,16 @@ func (s Sign) KMS() KMSKey {
 		return KMSKey{}
 	}
 	return k
+}
+
+// VaultTokenFile is where vault login keeps the token of a user: in the home that the
+// environment names. It is empty where it names none.
+func VaultTokenFile(getenv func(variable string) string) string {
+	home := cmp.Or(getenv("HOME"), getenv("USERPROFILE"))
+	if home == "" {
+		return ""
+	}
+	return filepath.Join(home, ".vault-token")
 }
 
 // Variables returns the variables of the environment that hold what opens the key service.

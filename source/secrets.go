@@ -56,9 +56,13 @@ func (o Options) seenKeys() (problems []settings.Problem) {
 }
 
 // keyFiles are those of the configuration, and the files of clouds' credentials that the
-// environment names: google-github-actions/auth writes one into the workspace.
+// environment names: google-github-actions/auth writes one into the workspace. Of Vault it is
+// the token that its own program keeps: a job's home may be where its source is.
 func (o Options) keyFiles() []settings.KeyFile {
 	files := o.Settings.KeyFiles()
+	if token := settings.VaultTokenFile(o.Getenv); token != "" {
+		files = append(files, settings.KeyFile{Named: "Vault's token", Path: token})
+	}
 	for _, name := range []string{
 		"GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE", "GOOGLE_GHA_CREDS_PATH",
 		"AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AZURE_FEDERATED_TOKEN_FILE",

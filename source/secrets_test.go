@@ -159,4 +159,16 @@ func TestKeysInTheContextAreToldAtOnce(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
+	// A home where the source is: a token that is not there is no problem, one that is there is.
+	s.Sign.Key, s.Enclave.Key, s.Wallet.Keystore = "", "", ""
+	home := Options{Settings: s, Getenv: environment(map[string]string{"HOME": at("app")})}
+	if _, err := home.ReadSecrets(); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(at("app/.vault-token"), []byte("a token"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := home.ReadSecrets(); !errors.As(err, &e) || len(e.Problems) != 1 || !strings.Contains(e.Problems[0].Text, ".vault-token is in the build context") {
+		t.Errorf("Vault's token: %v", err)
+	}
 }
